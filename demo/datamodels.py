@@ -1,0 +1,227 @@
+"""What crosses rooms: frozen values. Imports the standard library and NumPy only."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+
+class Pooling(str, Enum):
+    """How the states of a text's tokens become one vector.
+
+    last_token_logits: what the LM head says after the last token: one number for each word of the vocabulary.
+    last_token: the hidden state of the last token.
+    mean: the mean of all tokens' states.
+    weighted_mean: the mean with weights 1…n, later tokens count more (SGPT, arXiv 2202.08904).
+    max: the largest value of each dimension.
+    mean_sqrt_len: the sum divided by √n (as in sentence-transformers).
+    first_token: the first token's state ([CLS] of an encoder; in a GPT it has seen nothing but itself).
+    """
+
+    LAST_TOKEN_LOGITS = "last_token_logits"
+    LAST_TOKEN = "last_token"
+    MEAN = "mean"
+    WEIGHTED_MEAN = "weighted_mean"
+    MAX = "max"
+    MEAN_SQRT_LEN = "mean_sqrt_len"
+    FIRST_TOKEN = "first_token"
+
+
+class Prompt(str, Enum):
+    """What is written around a text before the model reads it.
+
+    chat: the text as one user message through the tokenizer's chat template, no generation prompt (the article).
+    plain: the text alone, with the special tokens that the tokenizer adds by itself.
+    own: the prompts that a sentence-transformers checkpoint names for queries and documents.
+    """
+
+    CHAT = "chat"
+    PLAIN = "plain"
+    OWN = "own"
+
+
+class Kind(str, Enum):
+    """What a model was trained to do.
+
+    gpt: predict the next token, nothing else.
+    tuned_gpt: a GPT, then contrastively tuned for embeddings.
+    encoder: bidirectional, trained for embeddings.
+    """
+
+    GPT = "gpt"
+    TUNED_GPT = "tuned_gpt"
+    ENCODER = "encoder"
+
+
+class Role(str, Enum):
+    """Which side of the comparison a text is on; prompts may differ (query, document)."""
+
+    QUESTION = "question"
+    ANSWER = "answer"
+
+
+LAST_LAYER = -1
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How an embedding is read out of a model. It names every cache entry and labels every figure."""
+
+    model: str  # catalogue id, Hub id or folder
+    prompt: Prompt = Prompt.CHAT
+    pooling: Pooling = Pooling.LAST_TOKEN_LOGITS
+    layer: int = LAST_LAYER  # 0 = token embeddings … n = last block, after the final norm; −1 = last
+    normalize: bool = False  # divide by the L2 norm, where the checkpoint does so itself
+
+    def label(self) -> str:
+        """One line for figures and exports: `smollm2-135m-instruct · chat · last_token_logits · last layer`."""
+        layer = "last layer" if self.layer == LAST_LAYER else f"layer {self.layer}"
+        return " · ".join((self.model, self.prompt.value, self.pooling.value, layer))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {k: v.value if isinstance(v, Enum) else v for k, v in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class PromptedText:
+    """A text with what is written around it, before any tokenizer has seen it."""
+
+    text: str
+    before: str = ""
+    after: str = ""
+    chat: bool = False  # wrap in the tokenizer's chat template as one user message
+    pool_text_only: bool = False  # leave `before` and `after` out of the pooled span
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Questions, answers, and which belong together."""
+
+    questions: tuple[str, ...]
+    answers: tuple[str, ...]
+    matches: frozenset[tuple[int, int]]  # (question index, answer index), from 0
+
+    def mask(self) -> np.ndarray:
+        """bool (n_questions, n_answers): True where the answer belongs to the question."""
+        mask = np.zeros((len(self.questions), len(self.answers)), dtype=bool)
+        for row, column in self.matches:
+            mask[row, column] = True
+        return mask
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The numbers under the heatmap. None where a number has no meaning (no wrong pair, no matched question)."""
+
+    matching_mean: float | None  # mean cosine of the matching pairs
+    other_mean: float | None  # mean cosine of all other pairs
+    margin: float | None  # matching_mean − other_mean
+    found_first: int | None  # questions whose right answer is above every wrong one
+    n_matched: int  # questions that have a right answer
+    auc: float | None  # ROC AUC of the cosine as a detector of matching pairs; .5 is chance
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model once it is loaded."""
+
+    model: str
+    name: str
+    kind: Kind
+    n_layers: int
+    dim: int  # width of a hidden state
+    vocab_size: int
+    max_tokens: int  # the longest text the checkpoint was made for, template included
+    has_lm_head: bool
+    has_chat_template: bool
+    default_reading: Reading
+    revision: str  # commit, or the SHA-256 of what was loaded
+    source: str  # who served the weights, in words
+    weights_precision: str  # as stored at the source: "float32", "4-bit (Q4_1)" …
+    precision: str  # as computed: "float32", "bfloat16", "float16"
+    device: str
+    parameters: int
+    memory_bytes: int
+    query_prompt: str | None = None  # the checkpoint's own prompt for questions; None where it names none
+    document_prompt: str | None = None
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Device:
+    """What computes, in which precision, and why."""
+
+    name: str  # "NVIDIA H200", "CPU, 2 cores"
+    kind: str  # torch's device type: cuda, xpu, mps, cpu; "fake" for the fake engine
+    precision: str  # "float32", "bfloat16", "float16"
+    reason: str  # the choice in words
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """Whether a model of the catalogue can be chosen here, and why not."""
+
+    model: str
+    name: str
+    kind: Kind
+    licence: str
+    parameters: int
+    n_layers: int
+    state: str  # "loaded", "loading", "available", "unavailable"
+    reason: str = ""  # for "unavailable": in words
+    default_reading: Reading | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a model's loading is. fraction: 0…1, or None where it cannot be known."""
+
+    stage: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The embeddings of some texts, in the order of the texts."""
+
+    vectors: np.ndarray  # float32 (n_texts, dim)
+    cut: tuple[int, ...] = ()  # indices of texts that were longer than max_tokens and were cut
+    token_limit: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The answer of the lab: every question against every answer under one reading."""
+
+    pairing: Pairing
+    similarity: np.ndarray  # float32 (n_questions, n_answers), cosine
+    metrics: Metrics
+    reading: Reading
+    provenance: dict[str, str]  # model, revision, source, weights_precision, precision, device, versions
+    notices: tuple[str, ...] = ()
+    seconds: float = 0.0
+    questions: tuple[str, ...] = field(init=False)
+    answers: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "questions", self.pairing.questions)
+        object.__setattr__(self, "answers", self.pairing.answers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: what the API and `--json` answer."""
+        return {
+            "similarity": [[float(value) for value in row] for row in self.similarity],
+            "metrics": self.metrics.to_dict(),
+            "reading": self.reading.to_dict(),
+            "questions": list(self.questions),
+            "answers": list(self.answers),
+            "matches": sorted([q + 1, a + 1] for q, a in self.pairing.matches),
+            "provenance": dict(self.provenance),
+            "notices": list(self.notices),
+        }

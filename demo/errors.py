@@ -1,0 +1,167 @@
+"""Everything that can go wrong for a person, in one tree. Knows no other room.
+
+    DemoError
+    ├── BadInput              something typed cannot be used as it is
+    │   ├── NoTexts           a box is empty
+    │   ├── TooManyTexts      more lines than the limit
+    │   ├── TextTooLong       a line longer than the limit
+    │   ├── BadCharacter      a control character or half a surrogate pair
+    │   ├── TooManyCells      questions × answers above the limit
+    │   ├── UnreadableFile    a file of texts that cannot be read
+    │   ├── UnknownChoice     a pooling, prompt, layer, device … that does not exist
+    │   └── BadMatches        "which answer belongs to which question" cannot be read
+    ├── ModelError            a model cannot be had
+    │   ├── ModelNotFound     neither in the catalogue, nor on the Hub, nor on this disk
+    │   ├── ModelNotAllowed   typed models are switched off on this host
+    │   ├── ModelDoesNotFit   it needs more memory than this machine has
+    │   ├── WeightsUnavailable  every source of its weights failed
+    │   ├── WeightsDamaged    a file's SHA-256 is not the one that was named
+    │   ├── UnsafeWeights     only pickled weights, or code that would have to run
+    │   └── UnsupportedModel  an architecture that the lab cannot read
+    ├── ReadingRefused        this model cannot be read in this way, and why
+    ├── ModelLoading          the model is being loaded: ask again (not a failure)
+    ├── OutOfMemory           a single text does not fit beside the model
+    └── NotFinite             the model answered with NaN or infinity
+
+Each class holds its sentence as a template; the page's locales translate it by the class's name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class DemoError(Exception):
+    """A message a person understands: what was wrong, with the value, and what is accepted.
+
+    `field` names the box that caused it (questions, answers, model, prompt, pooling, layer, matches) or is None.
+    `values` fill the template, here and in every translation.
+    """
+
+    template = "Something went wrong."
+    field: str | None = None
+
+    def __init__(self, *, field: str | None = None, **values: Any):
+        self.values = values
+        if field is not None:
+            self.field = field
+        super().__init__(self.template.format(**values))
+
+    @property
+    def code(self) -> str:
+        """The class's name: what the API answers beside the message."""
+        return type(self).__name__
+
+    def __reduce__(self):
+        return _rebuild, (type(self), self.field, self.values)
+
+
+def _rebuild(kind, field, values):
+    return kind(field=field, **values)
+
+
+class BadInput(DemoError):
+    """Something typed cannot be used as it is."""
+
+    template = "{problem}"
+
+
+class NoTexts(BadInput):
+    template = "There are no {box} yet. Write at least one, one a line."
+
+
+class TooManyTexts(BadInput):
+    template = "{count:,} {box} are more than this lab compares at once. At most {limit:,} are accepted."
+
+
+class TextTooLong(BadInput):
+    template = "Line {line:,} of the {box} has {count:,} characters. At most {limit:,} are accepted."
+
+
+class BadCharacter(BadInput):
+    template = (
+        "Line {line:,} of the {box} holds a character that is not text ({character}). Remove it; letters, marks, "
+        "emoji, spaces and tabs of any language are accepted."
+    )
+
+
+class TooManyCells(BadInput):
+    template = "{rows:,} questions × {columns:,} answers make {count:,} cells. At most {limit:,} are accepted."
+
+
+class UnreadableFile(BadInput):
+    template = "{path} cannot be read as texts: {reason}. Accepted are UTF-8 files, one text a line."
+
+
+class UnknownChoice(BadInput):
+    template = "“{value}” is not a {kind}. Accepted: {accepted}."
+
+
+class BadMatches(BadInput):
+    template = (
+        "“{value}” does not say which answer belongs to which question. Accepted: pairs like 1-2, 2-1 "
+        "(question 1 to answer 2, question 2 to answer 1) within {rows} questions and {columns} answers."
+    )
+    field = "matches"
+
+
+class ModelError(DemoError):
+    """A model cannot be had."""
+
+    field = "model"
+
+
+class ModelNotFound(ModelError):
+    template = (
+        "“{model}” was not found on the Hub or on this disk. Choose a model from the list, or give a Hub id or "
+        "a folder with safetensors weights."
+    )
+
+
+class ModelNotAllowed(ModelError):
+    template = "“{model}” is not in this lab's list, and this host offers only the list: {accepted}."
+
+
+class ModelDoesNotFit(ModelError):
+    template = "{model} needs about {need} of memory in {precision}; this machine has {have} for models."
+
+
+class WeightsUnavailable(ModelError):
+    template = "The weights of {model} could not be fetched. {reasons}"
+
+
+class WeightsDamaged(ModelError):
+    template = (
+        "{file} is not the file that was expected: its SHA-256 is {found}, not {expected}. It was refused and removed."
+    )
+
+
+class UnsafeWeights(ModelError):
+    template = "{model} is refused: {reason}. Accepted are safetensors and GGUF weights without code of their own."
+
+
+class UnsupportedModel(ModelError):
+    template = "{model} cannot be read here: {reason}"
+
+
+class ReadingRefused(DemoError):
+    """This model cannot be read in this way. `instead` is an accepted value for `field`, or None."""
+
+    template = "{model}: {reason}"
+
+    @property
+    def instead(self) -> str | None:
+        return self.values.get("instead")
+
+
+class ModelLoading(DemoError):
+    template = "{model} is being loaded: {stage}."
+    field = "model"
+
+
+class OutOfMemory(DemoError):
+    template = "{model} ran out of memory on a text of {tokens:,} tokens. Try a shorter text or a smaller model."
+
+
+class NotFinite(DemoError):
+    template = "{model} answered with numbers that are not finite in {precision} on {device}. Try --dtype float32."

@@ -1,0 +1,90 @@
+"""Settings: the only reader of flags and environment. Every flag has an environment twin, DEMO_<NAME>.
+
+A flag wins over the environment, the environment over the default.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_cache_path
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from demo.catalog import DEFAULT_MODEL
+
+
+def _on_spaces() -> bool:
+    return "SPACE_ID" in os.environ
+
+
+class Settings(BaseSettings):
+    """What a host decides. Frozen: made once, at the start, and handed down."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DEMO_",
+        frozen=True,
+        extra="ignore",
+        cli_prog_name="python app.py",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        populate_by_name=True,
+        protected_namespaces=(),
+    )
+
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on; 0.0.0.0 for a classroom.",
+        validation_alias=AliasChoices("host", "DEMO_HOST", "GRADIO_SERVER_NAME"),
+    )
+    port: int = Field(
+        7860,
+        ge=0,
+        le=65535,
+        description="Port to listen on; 0 takes any free one.",
+        validation_alias=AliasChoices("port", "DEMO_PORT", "GRADIO_SERVER_PORT"),
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, xpu, mps.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Precision of the computation; auto takes bfloat16 where the device computes it natively."
+    )
+    model: str = Field(DEFAULT_MODEL, description="The model the page opens with.")
+    engine: Literal["local", "fake"] = Field(
+        "local", description="local: this machine's GPU or CPU. fake: no weights at all, for tests."
+    )
+    public: bool = Field(
+        default_factory=_on_spaces,
+        description="Offer the catalogue only: nobody can name a Hub id or a folder.",
+    )
+    live: bool = Field(
+        default_factory=lambda: not os.environ.get("SPACES_ZERO_GPU"),
+        description="Recompute while people type; off, a button does it.",
+    )
+    threads: int = Field(0, ge=0, description="Processor threads for torch; 0 leaves it to torch.")
+    memory_gb: float = Field(
+        0, ge=0, description="Memory that loaded models may take together, in GiB; 0 takes 70 % of what is free."
+    )
+    cache_mb: int = Field(256, ge=0, description="Memory for embeddings already computed, in MiB.")
+    cache_dir: Path = Field(
+        default_factory=lambda: user_cache_path("gpt-embedding-lab"),
+        description="Where downloaded and converted weights are kept.",
+    )
+    max_texts: int = Field(200, ge=1, description="Questions, and answers, at most.")
+    max_characters: int = Field(20_000, ge=1, description="Characters of one text, at most.")
+    max_tokens: int = Field(2048, ge=16, description="Tokens of one text; what is longer is cut, and the page says so.")
+    max_cells: int = Field(20_000, ge=1, description="Questions × answers, at most.")
+
+
+def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
+    """Settings from a command line (None: environment only). A bad value ends the process: code 2, one line."""
+    try:
+        return Settings(_cli_parse_args=list(arguments) if arguments is not None else None)
+    except ValidationError as error:
+        for wrong in error.errors():
+            name = str(wrong["loc"][0]).removeprefix("DEMO_").lower() if wrong["loc"] else "settings"
+            print(f"--{name.replace('_', '-')} {wrong['input']!r}: {wrong['msg']}.", file=sys.stderr)
+        raise SystemExit(2) from error

@@ -1,0 +1,113 @@
+"""Boxes, files and lists become texts and a Pairing. Every limit on text is checked here, on the server."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.datamodels import Pairing
+from demo.errors import (
+    BadCharacter,
+    BadInput,
+    BadMatches,
+    NoTexts,
+    TextTooLong,
+    TooManyCells,
+    TooManyTexts,
+    UnreadableFile,
+)
+
+_ALLOWED_CONTROLS = "\t\n"
+_MATCH = re.compile(r"\s*[qQ]?(\d{1,6})\s*[-:=→]\s*[aA]?(\d{1,6})\s*")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one comparison may hold."""
+
+    texts: int = 200
+    characters: int = 20_000
+    cells: int = 20_000
+
+
+def parse_texts(value: str | Iterable[str], box: str, limits: Limits) -> tuple[str, ...]:
+    """A box (one text a line) or a list (one text an item) becomes texts, blank ones dropped.
+
+    Raises NoTexts, TooManyTexts, TextTooLong or BadCharacter, naming the box and the line.
+    """
+    if isinstance(value, str):
+        # Not splitlines(): it also breaks at form feeds and at U+2028, which a person does not see as a new line.
+        items: Sequence[str] = value.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    else:
+        items = list(value)
+    texts = []
+    for line, item in enumerate(items, start=1):
+        if not isinstance(item, str):
+            raise BadInput(field=box, problem=f"Item {line:,} of the {box} is not a text. A list of texts is accepted.")
+        text = item.strip()
+        if not text:
+            continue
+        if len(texts) == limits.texts:
+            count = len(texts) + sum(1 for rest in items[line - 1 :] if str(rest).strip())
+            raise TooManyTexts(field=box, box=box, count=count, limit=limits.texts)
+        if len(text) > limits.characters:
+            raise TextTooLong(field=box, box=box, line=line, count=len(text), limit=limits.characters)
+        for character in text:
+            if unicodedata.category(character) in ("Cc", "Cs") and character not in _ALLOWED_CONTROLS:
+                raise BadCharacter(field=box, box=box, line=line, character=f"U+{ord(character):04X}")
+        texts.append(text)
+    if not texts:
+        raise NoTexts(field=box, box=box)
+    return tuple(texts)
+
+
+def parse_matches(value: str | Iterable[Sequence[int]] | None, rows: int, columns: int) -> frozenset[tuple[int, int]]:
+    """Which answer belongs to which question: "1-2, 2-1" or [[1, 2], [2, 1]], counted from 1.
+
+    Nothing said: the i-th answer belongs to the i-th question, as far as both go. Raises BadMatches.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return frozenset((i, i) for i in range(min(rows, columns)))
+    shown = value if isinstance(value, str) else list(value)
+    pairs: list[Sequence[int]] = []
+    if isinstance(shown, str):
+        for part in re.split(r"[,;\n]+", shown.strip().strip(",;")):
+            found = _MATCH.fullmatch(part)
+            if not found:
+                raise BadMatches(value=shown[:80], rows=rows, columns=columns)
+            pairs.append((int(found[1]), int(found[2])))
+    else:
+        pairs = shown
+    matches = set()
+    for pair in pairs:
+        try:
+            question, answer = (int(number) for number in pair)
+        except (TypeError, ValueError) as error:
+            raise BadMatches(value=str(shown)[:80], rows=rows, columns=columns) from error
+        if not (1 <= question <= rows and 1 <= answer <= columns):
+            raise BadMatches(value=str(shown)[:80], rows=rows, columns=columns)
+        matches.add((question - 1, answer - 1))
+    return frozenset(matches)
+
+
+def parse_pairing(questions, answers, matches=None, limits: Limits | None = None) -> Pairing:
+    """Two boxes or two lists become a Pairing. Raises BadInput with the box that caused it."""
+    limits = limits or Limits()
+    questions = parse_texts(questions, "questions", limits)
+    answers = parse_texts(answers, "answers", limits)
+    cells = len(questions) * len(answers)
+    if cells > limits.cells:
+        raise TooManyCells(field="answers", rows=len(questions), columns=len(answers), count=cells, limit=limits.cells)
+    return Pairing(questions, answers, parse_matches(matches, len(questions), len(answers)))
+
+
+def load_texts(path: str | Path) -> list[str]:
+    """The lines of a UTF-8 file. Raises UnreadableFile."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UnreadableFile(path=str(path), reason=reason) from error
