@@ -26,7 +26,7 @@ def plan_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
 
 
 def run_with_retreat(run: Callable[[list[int]], list[Result]], batch: list[int]) -> list[Result]:
-    """Run a batch; where memory runs out, run its halves. Raises torch.OutOfMemoryError if one text alone is too much."""
+    """Run a batch; where memory runs out, run its halves. Raises what torch raised if one text alone is too much."""
     try:
         return run(batch)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
