@@ -22,6 +22,10 @@ def _on_spaces() -> bool:
     return "SPACE_ID" in os.environ
 
 
+def _on_zerogpu() -> bool:
+    return bool(os.environ.get("SPACES_ZERO_GPU"))
+
+
 class Settings(BaseSettings):
     """What a host decides. Frozen: made once, at the start, and handed down."""
 
@@ -53,15 +57,20 @@ class Settings(BaseSettings):
         "auto", description="Precision of the computation; auto takes bfloat16 where the device computes it natively."
     )
     model: str = Field(DEFAULT_MODEL, description="The model the page opens with.")
-    engine: Literal["local", "fake"] = Field(
-        "local", description="local: this machine's GPU or CPU. fake: no weights at all, for tests."
+    engine: Literal["local", "zerogpu", "fake"] = Field(
+        default_factory=lambda: "zerogpu" if _on_zerogpu() else "local",
+        description="local: this machine's GPU or CPU. zerogpu: a Space's lent GPU. fake: no weights, for tests.",
+    )
+    preload: tuple[str, ...] = Field(
+        ("smollm2-135m-instruct", "all-minilm-l6-v2", "gpt2", "qwen3-0.6b", "qwen3-embedding-0.6b"),
+        description="The models that a ZeroGPU Space keeps ready; it offers no others.",
     )
     public: bool = Field(
         default_factory=_on_spaces,
         description="Offer the catalogue only: nobody can name a Hub id or a folder.",
     )
     live: bool = Field(
-        default_factory=lambda: not os.environ.get("SPACES_ZERO_GPU"),
+        default_factory=lambda: not _on_zerogpu(),
         description="Recompute while people type; off, a button does it.",
     )
     threads: int = Field(0, ge=0, description="Processor threads for torch; 0 leaves it to torch.")

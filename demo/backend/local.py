@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from transformers.utils import logging as transformers_logging
 
 from demo.backend.batching import out_of_memory, plan_batches, run_with_retreat
 from demo.backend.cache import EmbeddingCache
@@ -46,6 +47,7 @@ class LocalEngine:
     def __init__(self, settings: Settings):
         if settings.threads:
             torch.set_num_threads(settings.threads)
+        transformers_logging.disable_progress_bar()  # the page and the terminal show our own
         self.settings = settings
         self.placement = choose_device(settings.device, settings.dtype)
         self.budget = memory_budget(self.placement.device, settings.memory_gb)

@@ -1,0 +1,99 @@
+"""Checkpoint folders: is a folder a whole checkpoint, in which precision, and which of its files count.
+
+Reads names, JSON and the headers of safetensors; must not know who fetched the folder, and loads no weights.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+from collections import Counter
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+# By name, so that neither pickles and code nor second copies (onnx/, consolidated.safetensors) are ever fetched.
+ALLOWED = (
+    "config.json generation_config.json model.safetensors model-*.safetensors model.safetensors.index.json "
+    "tokenizer.json tokenizer_config.json tokenizer.model special_tokens_map.json added_tokens.json vocab.json "
+    "vocab.txt merges.txt spiece.model sentencepiece.bpe.model *.tiktoken chat_template.jinja chat_template.json "
+    "modules.json config_sentence_transformers.json sentence_*_config.json "
+    "[0-9]*_*/config.json [0-9]*_*/model.safetensors"  # sentence-transformers' pooling and dense layers
+).split()
+PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
+_TOKENIZERS = "tokenizer.json tokenizer_config.json tokenizer.model vocab.json vocab.txt spiece.model".split()
+_PRECISIONS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_LONGEST_HEADER = 100_000_000  # bytes, as in safetensors itself
+
+
+def is_allowed(name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in ALLOWED)
+
+
+def find_defect(folder: Path) -> str:
+    """What keeps transformers from loading this folder, in words; "" when nothing does."""
+    try:
+        json.loads((folder / "config.json").read_text("utf-8"))
+        files = weight_files(folder)
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "config.json or the list of weight files is not readable"
+    for file in files:
+        try:
+            read_header(file)
+        except FileNotFoundError:
+            return f"{file.name} is missing"
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return f"{file.name} is incomplete or not a safetensors file"
+    if not any((folder / name).exists() for name in _TOKENIZERS) and not list(folder.glob("*.tiktoken")):
+        return "the tokenizer is missing"
+    return ""
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors that transformers would load: the one file, or the parts that its index names."""
+    index = folder / "model.safetensors.index.json"
+    if (folder / "model.safetensors").exists() or not index.exists():
+        return [folder / "model.safetensors"]
+    return [folder / name for name in sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))]
+
+
+def read_header(file: Path) -> dict[str, dict]:
+    """The tensors that a safetensors file announces. Some ValueError or KeyError when it does not hold them all."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if length > min(size - 8, _LONGEST_HEADER):
+            raise ValueError("cut inside its header")
+        header = json.loads(stream.read(length))
+    header.pop("__metadata__", None)
+    if size != 8 + length + max((tensor["data_offsets"][1] for tensor in header.values()), default=0):
+        raise ValueError("cut inside its tensors")
+    return header
+
+
+def stored_precision(folder: Path) -> str:
+    """The type of most of the weights."""
+    count: Counter[str] = Counter()
+    for file in weight_files(folder):
+        for tensor in read_header(file).values():
+            count[tensor["dtype"]] += math.prod(tensor["shape"])
+    dtype = count.most_common(1)[0][0] if count else "F32"
+    return _PRECISIONS.get(dtype, dtype.lower())
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file; read again only after the file has changed."""
+    stat = path.stat()
+    return _sha256_of(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _sha256_of(path: Path, size: int, modified: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
