@@ -11,7 +11,7 @@ SCALES = ("fit", "unit", "relative")
 # Cividis: perceptually uniform, and made to look the same with and without colour-vision deficiency
 # (Nuñez, Anderton, Renslow 2018, doi 10.1371/journal.pone.0199239).
 COLORSCALE = "Cividis"
-_MOST_CELLS_WITH_TEXT = 400
+_MOST_CELLS_WITH_TEXT = 2500
 _MOST_TICKS = 40
 
 
@@ -35,13 +35,13 @@ def plot_similarity(comparison: Comparison, scale: str = "fit") -> go.Figure:
             zmin=low,
             zmax=high,
             colorscale=COLORSCALE,
-            text=[[_two_digits(value) for value in row] for row in values]
+            text=[[two_digits(value) for value in row] for row in values]
             if values.size <= _MOST_CELLS_WITH_TEXT
             else None,
             texttemplate="%{text}" if values.size <= _MOST_CELLS_WITH_TEXT else None,
             hoverinfo="none",
-            xgap=2 if values.size <= _MOST_CELLS_WITH_TEXT else 0,
-            ygap=2 if values.size <= _MOST_CELLS_WITH_TEXT else 0,
+            xgap=1 if values.size <= _MOST_CELLS_WITH_TEXT else 0,
+            ygap=1 if values.size <= _MOST_CELLS_WITH_TEXT else 0,
             colorbar={
                 "title": {"text": title, "side": "right"},
                 "thickness": 10,
@@ -53,7 +53,7 @@ def plot_similarity(comparison: Comparison, scale: str = "fit") -> go.Figure:
     figure.update_layout(
         template="none",
         title={"text": "Cosine similarity of questions and answers"},
-        uirevision="constant",
+        uirevision=f"{rows}x{columns}",  # zoom is kept across edits and reset when the shape changes
         shapes=[_outline(row, column) for row, column in sorted(comparison.pairing.matches)]
         if values.size <= 2500
         else [],
@@ -79,10 +79,11 @@ def _colour_values(values: np.ndarray, scale: str) -> tuple[np.ndarray, float, f
     return values, low, high
 
 
-def _two_digits(value: float) -> str:
-    """.94 as the article prints it; −.02; 1.00."""
-    text = f"{value:.2f}"
-    return text.replace("-0.", "−.").replace("0.", ".", 1) if abs(value) < 0.995 else text.replace("-", "−")
+def two_digits(value: float, signed: bool = False) -> str:
+    """.94 as the article prints it; −.02; 1.00; signed: +.94."""
+    text = f"{abs(value):.2f}"
+    sign = "" if text == "0.00" else "−" if value < 0 else "+" if signed else ""
+    return sign + text.removeprefix("0")
 
 
 def _axis(labels: list[str]) -> dict:

@@ -30,7 +30,7 @@ from demo.datamodels import (
     Reading,
     Role,
 )
-from demo.errors import DemoError, ModelLoading, ModelNotAllowed, ModelNotFound, ReadingRefused, UnknownChoice
+from demo.errors import ModelLoading, ModelNotAllowed, ModelNotFound, ReadingRefused, UnknownChoice
 from demo.prompts import render_prompt
 from demo.settings import Settings
 from demo.similarity import cos_sim, score_pairs
@@ -45,6 +45,10 @@ class Lab:
 
     def __init__(self, settings: Settings | None = None, engine: Engine | None = None, **options):
         if options:
+            unknown = set(options) - set(Settings.model_fields)
+            if unknown:
+                # Settings leave aside what they do not know; a misspelt name must not look as if it worked.
+                raise TypeError(f"Lab has no setting {', '.join(sorted(unknown))}.")
             settings = (settings or Settings()).model_copy(update=Settings(**options).model_dump(include=set(options)))
         self.settings = settings or Settings()
         self.engine = engine or create_engine(self.settings)
@@ -120,6 +124,8 @@ class Lab:
         model = self._check(model)
         info = self.engine.loaded(model)
         if info is not None:
+            # A finished load that stayed here would pass for a loaded model once the engine has let the model go.
+            self._forget_finished(model)
             return info
         if wait:
             return self.engine.load(model)
@@ -134,11 +140,17 @@ class Lab:
         progress = load.progress
         raise ModelLoading(model=_name(model), stage=progress.stage, fraction=progress.fraction)
 
+    def _forget_finished(self, model: str) -> None:
+        with self._lock:
+            load = self._loading.get(model)
+            if load is not None and load.done.is_set():
+                del self._loading[model]
+
     def _check(self, model: str | None) -> str:
         """The model's id, if this host offers it; the Hub id of a listed model is that model."""
         if model is not None and not isinstance(model, str):
             raise ModelNotFound(model=str(model)[:200])
-        model = (model or self.settings.model).strip()
+        model = (model or "").strip() or self.settings.model.strip()
         model = next((entry.id for entry in CATALOG.values() if entry.hub_id == model), model)
         if self.settings.public and model not in CATALOG:
             raise ModelNotAllowed(model=model[:200], accepted=", ".join(CATALOG))
@@ -166,7 +178,7 @@ class _BackgroundLoad:
     def __init__(self, engine: Engine, model: str):
         self.progress = Progress("starting")
         self.done = threading.Event()
-        self._outcome: ModelInfo | DemoError | None = None
+        self._outcome: ModelInfo | BaseException | None = None
         threading.Thread(target=self._run, args=(engine, model), name=f"load {model[:40]}", daemon=True).start()
 
     def result(self) -> ModelInfo:
@@ -177,7 +189,8 @@ class _BackgroundLoad:
     def _run(self, engine: Engine, model: str) -> None:
         try:
             self._outcome = engine.load(model, self._on_progress)
-        except DemoError as error:
+        except BaseException as error:
+            # Not swallowed: whoever asked for the model gets it, whatever it is.
             self._outcome = error
         finally:
             self.done.set()

@@ -42,7 +42,10 @@ def parse_texts(value: str | Iterable[str], box: str, limits: Limits) -> tuple[s
         # Not splitlines(): it also breaks at form feeds and at U+2028, which a person does not see as a new line.
         items: Sequence[str] = value.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     else:
-        items = list(value)
+        try:
+            items = list(value)
+        except TypeError as error:
+            raise BadInput(field=box, problem=f"The {box} are not texts. A list of texts is accepted.") from error
     texts = []
     for line, item in enumerate(items, start=1):
         if not isinstance(item, str):
@@ -71,7 +74,7 @@ def parse_matches(value: str | Iterable[Sequence[int]] | None, rows: int, column
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return frozenset((i, i) for i in range(min(rows, columns)))
-    shown = value if isinstance(value, str) else list(value)
+    shown = value if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
     pairs: list[Sequence[int]] = []
     if isinstance(shown, str):
         for part in re.split(r"[,;\n]+", shown.strip().strip(",;")):
@@ -81,16 +84,20 @@ def parse_matches(value: str | Iterable[Sequence[int]] | None, rows: int, column
             pairs.append((int(found[1]), int(found[2])))
     else:
         pairs = shown
-    matches = set()
-    for pair in pairs:
-        try:
-            question, answer = (int(number) for number in pair)
-        except (TypeError, ValueError) as error:
-            raise BadMatches(value=str(shown)[:80], rows=rows, columns=columns) from error
-        if not (1 <= question <= rows and 1 <= answer <= columns):
-            raise BadMatches(value=str(shown)[:80], rows=rows, columns=columns)
-        matches.add((question - 1, answer - 1))
-    return frozenset(matches)
+    try:
+        matches = frozenset((_whole(question), _whole(answer)) for question, answer in pairs)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadMatches(value=str(shown)[:80], rows=rows, columns=columns) from error
+    if not all(1 <= question <= rows and 1 <= answer <= columns for question, answer in matches):
+        raise BadMatches(value=str(shown)[:80], rows=rows, columns=columns)
+    return frozenset((question - 1, answer - 1) for question, answer in matches)
+
+
+def _whole(number) -> int:
+    """2 and 2.0 (JSON from a browser) are 2; 2.5 is nothing. Raises ValueError."""
+    if int(number) != float(number):
+        raise ValueError(number)
+    return int(number)
 
 
 def parse_pairing(questions, answers, matches=None, limits: Limits | None = None) -> Pairing:
@@ -108,6 +115,7 @@ def load_texts(path: str | Path) -> list[str]:
     """The lines of a UTF-8 file. Raises UnreadableFile."""
     try:
         return Path(path).read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+    except (OSError, ValueError) as error:
+        undecodable = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        reason = error.strerror if isinstance(error, OSError) else undecodable
         raise UnreadableFile(path=str(path), reason=reason) from error

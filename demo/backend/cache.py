@@ -27,3 +27,8 @@ class EmbeddingCache:
         with self._lock:
             if vector.nbytes <= self._vectors.maxsize:
                 self._vectors[key] = vector
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._vectors.clear()

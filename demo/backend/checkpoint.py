@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import struct
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from demo.backend.device import Placement
+from demo.backend.folders import read_header, weight_files
 from demo.backend.forward import Anatomy, find_anatomy, hidden_states, logits
 from demo.backend.own_reading import OwnReading, read_own_reading
 from demo.backend.weights import Weights
@@ -25,18 +25,6 @@ from demo.errors import UnsafeWeights, UnsupportedModel
 
 _CAUSAL_CLASSES = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
 _NO_LENGTH = 1_000_000  # tokenizers without a limit carry a huge number
-_DTYPE_BYTES = {
-    "F64": 8,
-    "F32": 4,
-    "F16": 2,
-    "BF16": 2,
-    "F8_E4M3": 1,
-    "F8_E5M2": 1,
-    "I64": 8,
-    "I32": 4,
-    "I8": 1,
-    "U8": 1,
-}
 
 logger = logging.getLogger("demo")
 
@@ -59,16 +47,8 @@ class Checkpoint:
 
 def count_parameters(folder: Path) -> int:
     """Numbers stored in a folder's safetensors files, from their headers alone."""
-    total = 0
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length))
-        for name, tensor in header.items():
-            if name != "__metadata__":
-                start, end = tensor["data_offsets"]
-                total += (end - start) // _DTYPE_BYTES.get(tensor["dtype"], 2)
-    return total
+    tensors = (tensor for file in weight_files(folder) for tensor in read_header(file).values())
+    return sum(math.prod(tensor["shape"]) for tensor in tensors)
 
 
 def load_checkpoint(model: str, weights: Weights, placement: Placement, max_tokens: int) -> Checkpoint:

@@ -1,0 +1,66 @@
+"""The page's start: settings → lab → page → launch. Also a Space's app_file.
+
+    python app.py --port 8000 --model all-minilm-l6-v2
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from pydantic import ValidationError  # noqa: E402
+
+from demo.errors import DemoError, ModelLoading  # noqa: E402
+from demo.lab import Lab  # noqa: E402
+from demo.settings import parse_settings  # noqa: E402
+
+
+def main(arguments: list[str]) -> int:
+    """Serves the page until it is stopped. Returns 2 when a flag or a setting cannot be used."""
+    try:
+        settings = parse_settings(arguments)
+        lab = Lab(settings)
+    except ValidationError as error:
+        return _refuse(error)
+    except DemoError as error:
+        print(f"app.py: {error}", file=sys.stderr)
+        return 2
+    return _serve(lab)
+
+
+def _serve(lab: Lab) -> int:
+    from demo.ui.page import create_page, launch_options
+
+    try:
+        lab.open(wait=False)  # the page answers at once, the model comes behind it
+    except ModelLoading:
+        pass
+    except DemoError as error:  # a model that this host does not offer
+        print(f"app.py: {error}", file=sys.stderr)
+        return 2
+    device = lab.device()
+    page = create_page(lab)
+    try:
+        _, url, _ = page.launch(**launch_options(lab.settings), prevent_thread_lock=True)
+    except OSError as error:
+        print(f"app.py: the page cannot be served: {error}", file=sys.stderr)
+        return 2
+    print(f"{url}\n{lab.settings.model} on {device.name}, {device.precision}: {device.reason}", flush=True)
+    page.block_thread()
+    return 0
+
+
+def _refuse(error: ValidationError) -> int:
+    for problem in error.errors():
+        flag = "--" + "-".join(str(part) for part in problem["loc"]).replace("_", "-")
+        print(f"app.py: {flag} {problem.get('input')!r}: {problem['msg']}. See --help.", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    sys.exit(main(sys.argv[1:]))

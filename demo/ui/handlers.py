@@ -1,0 +1,276 @@
+"""Handlers: what stands in the widgets becomes a question to the lab, and its answer what stands on the page.
+
+Computes nothing. A DemoError becomes a sentence beside its box here and nowhere else; anything unexpected becomes
+one calm sentence, and a line in the server's log without anybody's texts.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import gradio as gr
+
+from demo.datamodels import Comparison, Kind, ModelInfo, ModelStatus, Prompt
+from demo.errors import DemoError, ModelError, ModelLoading, NoTexts, ReadingRefused, UnknownChoice
+from demo.lab import Lab
+from demo.ui.examples import load_examples
+from demo.ui.heatmap import show_comparison, show_state
+from demo.ui.i18n import choose_language, translate, translate_error, translate_word
+from demo.ui.lab_tab import NOTED, Widgets
+from demo.ui.wording import (
+    kind_name,
+    layer_hint,
+    parameter_count,
+    render_fold_head,
+    render_metrics,
+    render_note,
+    render_notices,
+    render_status,
+    render_verdict,
+)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Session:
+    """What the server remembers of one open page. Only the one computing listener writes it."""
+
+    seq: int = 0
+    model: str = ""  # the model in use; "" until one that was typed by flag is known
+    failed: str = ""  # what stands beside the model box until another choice is made
+    offers: dict[str, str] = field(default_factory=dict)  # field → a value that would be accepted
+    shown: dict[str, Any] = field(default_factory=dict)  # what was sent last: the same is not sent twice
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What stands in the widgets."""
+
+    questions: str
+    answers: str
+    matches: str
+    model: str
+    prompt: str
+    pooling: str
+    layer: int
+    scale: str
+
+
+class Handlers:
+    """The page's answers. One instance serves every person; what is theirs is in Session."""
+
+    def __init__(self, lab: Lab, widgets: Widgets, session: gr.State):
+        self.lab = lab
+        self.widgets = widgets
+        self.session = session
+
+    def on_compute(self, request: gr.Request, session: Session, *values: Any) -> dict:
+        """The only listener that computes. Never waits for a model: while one loads, the page asks again."""
+        language = choose_language(request)
+        session.seq += 1
+        asked = Asked(*values)
+        answer: dict[str, Any] = {"notes": {}}
+        try:
+            asked = self._answer(language, session, asked, answer)
+        except DemoError as error:
+            self._explain(language, session, error, answer)
+        except Exception as error:  # the page must stay usable whatever happens; the log says where it happened
+            trace = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("%s while answering:\n%s", type(error).__name__, trace)
+            note = translate(language, "message.unexpected")
+            answer["heatmap"] = show_state(language, session.seq, "error", note)
+        return self._outputs(language, session, asked, answer)
+
+    def on_example(self, name: str) -> tuple[str, str, str]:
+        """A set of texts fills the boxes."""
+        example = load_examples().get(name)
+        if example is None:
+            return gr.skip(), gr.skip(), gr.skip()
+        return "\n".join(example.questions), "\n".join(example.answers), example.matches
+
+    def on_example_note(self, request: gr.Request, name: str) -> str:
+        """What to look for in that set."""
+        return render_note(_teaches(choose_language(request), name))
+
+    def on_take(self, session: Session, field_name: str) -> Any:
+        """The value that was offered instead of a refused one."""
+        offer = session.offers.get(field_name)
+        return offer if offer else gr.skip()
+
+    def _answer(self, language: str, session: Session, asked: Asked, answer: dict) -> Asked:
+        wished = (asked.model or "").strip() or session.model or self.lab.settings.model
+        asked = replace(asked, model=wished)
+        if wished != session.model:
+            asked = self._switch(session, asked, answer)
+        comparison = self.lab.compare(
+            asked.questions,
+            asked.answers,
+            model=asked.model,
+            prompt=asked.prompt,
+            pooling=asked.pooling,
+            layer=asked.layer,
+            matches=asked.matches,
+            wait=False,
+        )
+        session.offers = {}
+        answer["comparison"] = comparison
+        answer["heatmap"] = show_comparison(language, session.seq, comparison, asked.scale)
+        return asked
+
+    def _switch(self, session: Session, asked: Asked, answer: dict) -> Asked:
+        """Another model is wanted: its default reading comes with it, once it is really there."""
+        status = self._status(asked.model)
+        if status and status.state == "unavailable":
+            raise _Unavailable(name=status.name, reason=status.reason.rstrip("."))
+        info = self.lab.open(asked.model, wait=False)
+        reading = info.default_reading
+        layer = info.n_layers if reading.layer < 0 else reading.layer
+        session.model = info.model
+        session.offers = {}
+        answer["model"] = gr.update(value=info.model)
+        answer["prompt"] = gr.update(choices=_prompts(info), value=reading.prompt.value)
+        answer["pooling"] = gr.update(value=reading.pooling.value)
+        answer["layer"] = gr.update(maximum=info.n_layers, value=layer)
+        return replace(asked, model=info.model, prompt=reading.prompt.value, pooling=reading.pooling.value, layer=layer)
+
+    def _explain(self, language: str, session: Session, error: DemoError, answer: dict) -> None:
+        """An error becomes a sentence beside its box; the picture that was drawn last stays, dimmed."""
+        seq = session.seq
+        if isinstance(error, ModelLoading):
+            values = {**error.values, "stage": translate_word(language, "stage", error.values["stage"])}
+            note = translate(language, "heatmap.loading", model=values["model"], stage=values["stage"])
+            answer["heatmap"] = show_state(language, seq, "loading", note, values.get("fraction"))
+            return
+        sentence = translate_error(language, error)
+        if isinstance(error, _Unavailable):
+            sentence = translate(language, "message.unavailable", **error.values)
+        offer = ""
+        session.offers = {}
+        if isinstance(error, ReadingRefused) and error.instead and error.field:
+            session.offers[error.field] = error.instead
+            offer = translate(language, "message.take", value=error.instead)
+        if error.field in NOTED:
+            answer["notes"][error.field] = (sentence, offer)
+        else:
+            answer["notices"] = render_notices((sentence,))
+        drawn = "figure" in session.shown
+        if isinstance(error, ModelError | UnknownChoice) and error.field == "model" and session.model:
+            # Nothing else has changed: the model in use comes back, and its picture with it.
+            answer["model"] = gr.update(value=session.model)
+            answer["heatmap"] = show_state(language, seq, "ready" if drawn else "error", "" if drawn else sentence)
+        elif isinstance(error, NoTexts):
+            answer["heatmap"] = show_state(language, seq, "empty", translate(language, "heatmap.empty"))
+        else:
+            note = translate(language, "heatmap.stale") if drawn else sentence
+            answer["heatmap"] = show_state(language, seq, "stale", note)
+
+    def _outputs(self, language: str, session: Session, asked: Asked, answer: dict) -> dict:
+        """Only what has changed since the last answer is sent: a widget that is not named stays as it is."""
+        comparison: Comparison | None = answer.get("comparison")
+        page: dict[str, Any] = {"heatmap": answer["heatmap"]}
+        for name in ("model", "prompt", "pooling", "layer"):
+            if name in answer:
+                page[name] = answer[name]
+        pieces: dict[str, str] = {}
+        if comparison:
+            session.shown["figure"] = True
+            took = translate(language, "status.took", seconds=f"{comparison.seconds:.2f}")
+            answered = f"{time.strftime('%H:%M:%S')} {took}"
+            pieces["status"] = render_status(language, self.lab.device(), comparison, answered)
+            pieces["verdict"] = render_verdict(language, comparison)
+            pieces["metrics"] = render_metrics(language, comparison.metrics)
+            pieces["notices"] = render_notices(comparison.notices)
+        elif session.seq == 1:
+            pieces["status"] = render_status(language, self.lab.device(), None, "")
+        if "notices" in answer:
+            pieces["notices"] = answer["notices"]
+        if session.seq == 1:
+            self._first(language, session, page, pieces)
+        hints = self._hints(language, session, asked)
+        for name in NOTED:
+            message, offer = answer["notes"].get(name, ("", ""))
+            if name != "examples":
+                pieces[f"note {name}"] = render_note(hints.get(name, ""), message, offer)
+        pieces["reading_head"] = render_fold_head(
+            translate(language, "heading.reading"), " · ".join((self._name(session.model), asked.prompt, asked.pooling))
+        )
+        for name, piece in pieces.items():
+            if session.shown.get(name) != piece:
+                session.shown[name] = page[name] = piece
+        outputs = {self._widget(name): value for name, value in page.items()}
+        outputs[self.session] = session
+        return outputs
+
+    def _first(self, language: str, session: Session, page: dict, pieces: dict) -> None:
+        """What is sent once, since it needs the person's language: lists, headings, the first set's hint."""
+        sets = load_examples()
+        titles = [(sets[name].title.get(language, sets[name].title["en"]), name) for name in sets]
+        page["examples"] = gr.update(choices=titles)
+        pieces["note examples"] = render_note(_teaches(language, next(iter(sets))))
+        page["model"] = gr.update(**{"choices": self._model_choices(language), **page.get("model", {})})
+        info = self.lab.engine.loaded(session.model) if session.model else None
+        status = self._status(session.model)
+        if "prompt" not in page and (info or status):
+            page["prompt"] = gr.update(choices=_prompts(info or status))
+        template = translate(language, "summary.texts")
+        pieces["texts_head"] = render_fold_head(translate(language, "heading.texts"), "", template)
+
+    def _hints(self, language: str, session: Session, asked: Asked) -> dict[str, str]:
+        hints = {
+            "prompt": translate(language, f"prompt.{asked.prompt}.hint"),
+            "pooling": translate(language, f"pooling.{asked.pooling}.hint"),
+            "scale": translate(language, f"scale.{asked.scale}.hint"),
+        }
+        known: ModelInfo | ModelStatus | None = self._status(session.model)
+        if session.model and known is None:
+            known = self.lab.engine.loaded(session.model)
+        if known:
+            size = f"{kind_name(language, known.kind)}, {parameter_count(known.parameters)}"
+            licence = f", {known.licence}" if isinstance(known, ModelStatus) else ""
+            hints["model"] = f"{size}{licence}. {translate(language, f'kind.{known.kind.value}.hint')}"
+            hints["layer"] = layer_hint(language, asked.layer, known.n_layers, asked.pooling)
+        return hints
+
+    def _status(self, model: str) -> ModelStatus | None:
+        return next((status for status in self.lab.models() if status.model == model), None)
+
+    def _name(self, model: str) -> str:
+        status = self._status(model)
+        return status.name if status else model
+
+    def _model_choices(self, language: str) -> list[tuple[str, str]]:
+        choices = []
+        for status in self.lab.models():
+            about = f"{kind_name(language, status.kind)}, {parameter_count(status.parameters)}"
+            if status.state == "unavailable":
+                about = status.reason
+            choices.append((f"{status.name} — {about}", status.model))
+        return choices
+
+    def _widget(self, name: str) -> Any:
+        return self.widgets.notes[name[5:]] if name.startswith("note ") else getattr(self.widgets, name)
+
+
+class _Unavailable(ModelError):
+    """A model of the list that cannot be used here: the list already says why."""
+
+    template = "{name} cannot be used here: {reason}."
+
+
+def _prompts(known: ModelInfo | ModelStatus) -> list[str]:
+    """The prompts to choose from: `own` only where the checkpoint names some."""
+    if isinstance(known, ModelInfo):
+        own = known.query_prompt is not None or known.document_prompt is not None
+    else:
+        own = known.default_reading is not None and known.default_reading.prompt is Prompt.OWN
+    return [prompt.value for prompt in Prompt if own or prompt is not Prompt.OWN]
+
+
+def _teaches(language: str, name: str) -> str:
+    example = load_examples().get(name)
+    return example.teaches.get(language, example.teaches["en"]) if example else ""

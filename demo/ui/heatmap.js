@@ -1,0 +1,328 @@
+// The live heatmap. Draws what Python answered, keeps the same plot node and its zoom, and asks again while a model
+// loads. Knows nothing of models or readings. People's texts are only ever set as textContent, or escaped for Plotly.
+//
+// props.value: {seq, state: ready|loading|stale|empty|error, note, progress, words,
+//               figure?, values?, questions?, answers?, matches?}; without a figure the last drawn one stays.
+
+const $ = (name) => element.querySelector(".hm-" + name);
+const root = element.querySelector(".hm");
+const [frame, stage, plot, cursor, tip, live] = ["frame", "stage", "plot", "cursor", "tip", "live"].map($);
+const POLL_MS = 400;
+const LARGEST_CELL = 176;
+const SMALLEST_CELL_WITH_TEXT = 26;
+const coarse = window.matchMedia("(pointer: coarse)");
+let shown = null; // the last payload that carried a figure
+let words = {};
+let geometry = null; // {cell, left, top}: what the last drawing came to, in pixels
+let cell = null; // the keyboard's cell, {row, column}
+let timer = 0;
+
+function onAnswer() {
+  const answer = props.value;
+  if (!answer || !answer.state) return;
+  words = answer.words || words;
+  clearTimeout(timer);
+  if (answer.figure) {
+    shown = answer;
+    draw();
+  }
+  root.dataset.state = answer.state;
+  root.dataset.seq = answer.seq;
+  root.classList.toggle("hm-has-figure", shown !== null);
+  root.classList.remove("hm-changed");
+  stage.setAttribute("aria-busy", String(answer.state === "loading"));
+  $("wait-text").textContent = answer.note || "";
+  showProgress(answer);
+  if (answer.state === "loading") timer = setTimeout(() => trigger("tick"), POLL_MS);
+}
+
+function showProgress(answer) {
+  const bar = $("bar");
+  bar.hidden = answer.state !== "loading";
+  const known = typeof answer.progress === "number";
+  bar.classList.toggle("hm-unknown", !known);
+  bar.firstElementChild.style.width = known ? Math.round(answer.progress * 100) + "%" : "";
+  if (known) bar.setAttribute("aria-valuenow", Math.round(answer.progress * 100));
+  else bar.removeAttribute("aria-valuenow");
+}
+
+function colour(name) {
+  return getComputedStyle(root).getPropertyValue(name).trim();
+}
+
+// ---- drawing -------------------------------------------------------------------------------------------------
+
+function draw() {
+  if (!shown || !window.Plotly || frame.clientWidth === 0) return;
+  const rows = shown.questions.length;
+  const columns = shown.answers.length;
+  geometry = measure(rows, columns);
+  const { size, left, top, right } = geometry;
+  const trace = { ...shown.figure.data[0], showscale: false, textfont: {} };
+  const source = shown.figure.layout;
+  const axis = { fixedrange: coarse.matches, color: colour("--hm-ink"), tickfont: { size: 12 }, title: { text: "" } };
+  const layout = {
+    ...source,
+    title: { text: "" },
+    width: Math.round(left + columns * size + right),
+    height: Math.round(top + rows * size + 8),
+    margin: { l: left, t: top, r: right, b: 8, pad: 6 },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(root).fontFamily, color: colour("--hm-ink") },
+    dragmode: coarse.matches ? false : "zoom",
+    shapes: source.shapes.flatMap(outline),
+    xaxis: { ...source.xaxis, ...axis, range: [-0.5, columns - 0.5], ...ticks(shown.answers, "A", size) },
+    yaxis: {
+      ...source.yaxis,
+      ...axis,
+      autorange: false,
+      range: [rows - 0.5, -0.5],
+      scaleanchor: "x",
+      ...ticks(shown.questions, "Q", geometry.labels),
+    },
+  };
+  stage.style.minHeight = layout.height + "px";
+  const first = !plot.classList.contains("js-plotly-plot");
+  const config = { displayModeBar: false, doubleClick: "reset", scrollZoom: false, responsive: false };
+  Object.assign(trace, cellText(trace, size, layout));
+  window.Plotly.react(plot, [trace], layout, config);
+  if (first) listen();
+  plot.setAttribute("aria-label", words.keyboard || "");
+  fitText();
+  drawLegend(trace);
+  drawTable();
+  if (cell && (cell.row >= rows || cell.column >= columns)) leaveCell();
+  else if (cell) showCell(cell, false);
+  else tip.hidden = true;
+}
+
+function measure(rows, columns) {
+  const width = frame.clientWidth;
+  const wide = width >= 560;
+  const labels = wide && rows <= 24 ? Math.min(210, width * 0.26) : 0;
+  const left = labels ? Math.round(labels) + 16 : rows >= 100 ? 46 : 38;
+  const right = wide ? 16 : 4;
+  const top = 46;
+  const height = wide ? Math.max(340, window.innerHeight - 330) : Infinity;
+  const across = (width - left - right) / columns;
+  // Long matrices may grow down the page rather than shrink to lines; they never grow sideways.
+  const size = Math.min(across, Math.max(height / rows, 8), LARGEST_CELL);
+  return { size, left, top, right, labels };
+}
+
+function ticks(texts, letter, room) {
+  const each = letter === "A" ? room : 24;
+  const step = Math.max(1, Math.ceil(26 / (letter === "A" ? each : geometry.size * 1.6)));
+  const numbers = texts.map((_, i) => i).filter((i) => i % step === 0);
+  const withText = letter === "A" ? room >= 84 : room > 0 && geometry.size >= 20;
+  return {
+    tickvals: numbers,
+    ticktext: numbers.map((i) => {
+      if (!withText) return letter + (i + 1);
+      const start = "<b>" + letter + (i + 1) + "</b>";
+      return letter === "A"
+        ? start + "<br>" + escaped(fit(texts[i], room - 12))
+        : escaped(fit(texts[i], room - 34)) + "  " + start;
+    }),
+  };
+}
+
+const ruler = document.createElement("canvas").getContext("2d");
+function fit(text, room) {
+  ruler.font = "12px " + getComputedStyle(root).fontFamily;
+  const letters = Array.from(text.slice(0, 200));
+  if (ruler.measureText(text.slice(0, 200)).width <= room) return letters.join("");
+  while (letters.length && ruler.measureText(letters.join("") + "…").width > room) letters.pop();
+  return letters.join("").trimEnd() + "…";
+}
+
+// Plotly reads a small subset of HTML in labels.
+function escaped(text) {
+  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}
+
+// A light line on a dark one: seen on every colour of the scale.
+function outline(shape) {
+  const inset = Math.min(0.06, 1.5 / geometry.size);
+  const box = { ...shape, x0: shape.x0 + inset, x1: shape.x1 - inset, y0: shape.y0 + inset, y1: shape.y1 - inset };
+  const thin = geometry.size < 18;
+  return [
+    { ...box, line: { width: thin ? 2 : 5, color: "#101316" } },
+    { ...box, line: { width: thin ? 1 : 2.5, color: "#ffffff" } },
+  ];
+}
+
+function cellText(trace, size) {
+  const fits = trace.text && size >= SMALLEST_CELL_WITH_TEXT;
+  return {
+    texttemplate: fits ? "%{text}" : "",
+    textfont: { size: Math.round(Math.max(10, Math.min(20, size * 0.3))) },
+  };
+}
+
+// After a zoom the cells are larger: show their values where they fit now.
+function fitText() {
+  if (!plot._fullLayout) return;
+  const size = Math.abs(position(0, 1).x - position(0, 0).x);
+  const trace = plot.data[0];
+  const wanted = cellText(trace, size);
+  if (trace.texttemplate !== wanted.texttemplate || trace.textfont.size !== wanted.textfont.size) {
+    window.Plotly.restyle(plot, { texttemplate: wanted.texttemplate, "textfont.size": wanted.textfont.size });
+  }
+  $("reset").hidden = size < geometry.size * 1.02;
+}
+
+function drawLegend(trace) {
+  $("legend").hidden = false;
+  const relative = trace.zmin === 0 && trace.zmax === 1 && shown.scale === "relative";
+  $("low").textContent = relative ? words.relative_low : digits(trace.zmin);
+  $("high").textContent = relative ? words.relative_high : digits(trace.zmax);
+  const stops = plot._fullData[0].colorscale.map(([at, paint]) => `${paint} ${at * 100}%`);
+  $("ramp").style.background = `linear-gradient(to right, ${stops.join(",")})`;
+  $("outlined").textContent = shown.matches.length ? words.outlined : "";
+  $("reset").textContent = words.reset;
+}
+
+function digits(value) {
+  const text = Math.abs(value).toFixed(2).replace(/^0/, "");
+  return value < -0.005 ? "−" + text : text;
+}
+
+// The same numbers for those who cannot see colours. Built only when asked for: it may have thousands of cells.
+function drawTable() {
+  const details = $("table");
+  details.hidden = false;
+  details.querySelector("summary").textContent = words.table;
+  if (!details.open) return;
+  const table = document.createElement("table");
+  const head = table.createTHead().insertRow();
+  head.append(make("td", ""), ...shown.answers.map((text, i) => make("th", `A${i + 1} ${text}`, "col")));
+  const body = table.createTBody();
+  shown.questions.forEach((text, row) => {
+    const line = body.insertRow();
+    line.append(make("th", `Q${row + 1} ${text}`, "row"));
+    shown.values[row].forEach((value, column) => {
+      const data = make("td", digits(value));
+      if (belongs(row, column)) data.className = "hm-match";
+      line.append(data);
+    });
+  });
+  details.querySelector("div").replaceChildren(table);
+}
+
+function make(tag, text, scope) {
+  const node = document.createElement(tag);
+  node.textContent = text;
+  if (scope) node.scope = scope;
+  return node;
+}
+
+// ---- cells: what lies under the pointer, the finger or the keyboard's cursor ----------------------------------
+
+function belongs(row, column) {
+  return shown.matches.some(([q, a]) => q === row && a === column);
+}
+
+function position(row, column) {
+  const { xaxis, yaxis } = plot._fullLayout;
+  return { x: xaxis._offset + xaxis.c2p(column), y: yaxis._offset + yaxis.c2p(row) };
+}
+
+function showTip(row, column) {
+  const line = (label, text) => {
+    const paragraph = make("p", "");
+    paragraph.append(make("b", label), document.createTextNode(" " + text));
+    return paragraph;
+  };
+  const value = shown.values[row][column];
+  const number = value.toFixed(4).replace("-", "−").replace("0.", ".");
+  const verdict = make("p", `${words.cosine} ${number}` + (belongs(row, column) ? ` · ${words.matching}` : ""));
+  verdict.className = "hm-tip-value";
+  tip.replaceChildren(verdict, line(`Q${row + 1}`, shown.questions[row]), line(`A${column + 1}`, shown.answers[column]));
+  tip.hidden = false;
+  const at = position(row, column);
+  const half = Math.abs(position(row, column + 1).x - at.x) / 2;
+  const origin = frame.getBoundingClientRect();
+  const within = stage.getBoundingClientRect();
+  const x = at.x + plot.getBoundingClientRect().left - origin.left;
+  const y = at.y + within.top - origin.top;
+  const leftmost = Math.max(0, Math.min(frame.clientWidth - tip.offsetWidth, x - tip.offsetWidth / 2));
+  tip.style.left = leftmost + "px";
+  // Over the cell where there is room on the screen, else under it; never on it.
+  const above = y - half - tip.offsetHeight - 8;
+  tip.style.top = (above + origin.top > 0 ? above : y + half + 8) + "px";
+}
+
+function showCell(next, say = true) {
+  cell = next;
+  const at = position(cell.row, cell.column);
+  const width = Math.abs(position(0, 1).x - position(0, 0).x);
+  cursor.hidden = false;
+  Object.assign(cursor.style, {
+    left: at.x - width / 2 + (plot.offsetLeft || 0) + "px",
+    top: at.y - width / 2 + "px",
+    width: width + "px",
+    height: width + "px",
+  });
+  showTip(cell.row, cell.column);
+  if (!say) return;
+  const value = shown.values[cell.row][cell.column];
+  live.textContent =
+    `${words.question.replace("{n}", cell.row + 1)}: ${shown.questions[cell.row]}. ` +
+    `${words.answer.replace("{n}", cell.column + 1)}: ${shown.answers[cell.column]}. ` +
+    `${words.cosine} ${value.toFixed(2)}${belongs(cell.row, cell.column) ? ", " + words.matching : ""}.`;
+}
+
+function leaveCell() {
+  cell = null;
+  cursor.hidden = true;
+  tip.hidden = true;
+}
+
+const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+function onKey(event) {
+  if (event.key === "Escape") return leaveCell();
+  const step = STEPS[event.key];
+  if (!step || !shown) return;
+  event.preventDefault();
+  const bound = (value, count) => Math.max(0, Math.min(count - 1, value));
+  showCell({
+    row: cell ? bound(cell.row + step[0], shown.questions.length) : 0,
+    column: cell ? bound(cell.column + step[1], shown.answers.length) : 0,
+  });
+}
+
+function listen() {
+  const at = (event) => [event.points[0].y, event.points[0].x];
+  plot.on("plotly_hover", (event) => cell || showTip(...at(event)));
+  plot.on("plotly_unhover", () => cell || (tip.hidden = true));
+  plot.on("plotly_click", (event) => {
+    leaveCell();
+    showTip(...at(event));
+  });
+  plot.on("plotly_relayout", () => {
+    leaveCell();
+    fitText();
+  });
+}
+
+plot.addEventListener("keydown", onKey);
+plot.addEventListener("blur", leaveCell);
+plot.addEventListener("pointerdown", leaveCell);
+$("reset").addEventListener("click", () => {
+  const rows = shown.questions.length;
+  const columns = shown.answers.length;
+  window.Plotly.relayout(plot, { "xaxis.range": [-0.5, columns - 0.5], "yaxis.range": [rows - 0.5, -0.5] });
+});
+$("table").addEventListener("toggle", () => shown && drawTable());
+
+let width = 0;
+new ResizeObserver(() => {
+  if (frame.clientWidth !== width) draw();
+  width = frame.clientWidth;
+}).observe(frame);
+new MutationObserver(draw).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+
+watch("value", onAnswer);
+onAnswer();

@@ -1,0 +1,57 @@
+"""The live heatmap component: what Python says to heatmap.js, and where Plotly is served from. Computes nothing.
+
+`gr.Plot` builds its picture anew at every update, which flickers and loses the zoom; this one calls `Plotly.react`
+on one node that stays.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import plotly
+
+from demo.datamodels import Comparison
+from demo.figures import plot_similarity
+from demo.ui.i18n import LOCALES, translate
+
+_HERE = Path(__file__).parent
+_PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+_PREFIX = "heatmap."
+
+
+def create_heatmap() -> gr.HTML:
+    """The component. Its `tick` event asks for the next answer while a model loads."""
+    gr.set_static_paths([_PLOTLY_JS])
+    return gr.HTML(
+        value=None,
+        elem_id="heatmap",
+        head=f'<script src="gradio_api/file={_PLOTLY_JS.as_posix()}"></script>',
+        html_template=(_HERE / "heatmap.html").read_text(encoding="utf-8"),
+        js_on_load=(_HERE / "heatmap.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+    )
+
+
+def show_comparison(language: str, seq: int, comparison: Comparison, scale: str) -> dict[str, Any]:
+    """A payload with a new figure."""
+    return {
+        **show_state(language, seq, "ready"),
+        "figure": plot_similarity(comparison, scale).to_dict(),
+        "scale": scale,
+        "values": [[round(float(value), 4) for value in row] for row in comparison.similarity],
+        "questions": list(comparison.questions),
+        "answers": list(comparison.answers),
+        "matches": sorted([row, column] for row, column in comparison.pairing.matches),
+    }
+
+
+def show_state(language: str, seq: int, state: str, note: str = "", progress: float | None = None) -> dict[str, Any]:
+    """A payload without a figure: the one that was drawn last stays. state: ready, loading, stale, empty, error."""
+    return {"seq": seq, "state": state, "note": note, "progress": progress, "words": _words(language)}
+
+
+def _words(language: str) -> dict[str, str]:
+    keys = (key for key in LOCALES["en"] if key.startswith(_PREFIX))
+    return {key.removeprefix(_PREFIX): translate(language, key) for key in keys}

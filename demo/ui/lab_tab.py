@@ -1,0 +1,181 @@
+"""The lab's widgets, and where they stand. Builds only: no event, no lab, no text of a person.
+
+Wide: texts and reading in a column on the left, the heatmap beside them. Small: style.css turns the same widgets
+into a page with the heatmap on top, texts folded above it and the reading as a sheet below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import gradio as gr
+
+from demo.datamodels import ModelStatus, Pooling, Prompt
+from demo.figures import SCALES
+from demo.settings import Settings
+from demo.ui.examples import ExampleSet
+from demo.ui.heatmap import create_heatmap
+from demo.ui.i18n import label
+
+NOTED = ("questions", "answers", "matches", "model", "prompt", "pooling", "layer", "scale", "examples")
+_NOTE_JS = """element.addEventListener('click', (event) => {
+    if (event.target.closest('button')) trigger('click');
+});"""
+
+
+@dataclass
+class Widgets:
+    """What the page can read and write. `notes` are the lines under the boxes: a hint, or what is wrong."""
+
+    questions: gr.Textbox
+    answers: gr.Textbox
+    matches: gr.Textbox
+    examples: gr.Dropdown
+    model: gr.Dropdown
+    prompt: gr.Radio
+    pooling: gr.Dropdown
+    layer: gr.Slider
+    scale: gr.Radio
+    compute: gr.Button
+    heatmap: gr.HTML
+    status: gr.HTML
+    verdict: gr.HTML
+    metrics: gr.HTML
+    notices: gr.HTML
+    texts_head: gr.HTML
+    reading_head: gr.HTML
+    notes: dict[str, gr.HTML] = field(default_factory=dict)
+
+    @property
+    def choices(self) -> list[gr.components.Component]:
+        """What a comparison is made of, in the order in which the handler takes it."""
+        return [
+            self.questions, self.answers, self.matches, self.model, self.prompt, self.pooling, self.layer, self.scale
+        ]  # fmt: skip
+
+    @property
+    def answered(self) -> list[gr.components.Component]:
+        """What an answer may change."""
+        shown = [self.heatmap, self.status, self.verdict, self.metrics, self.notices, self.texts_head]
+        chosen = [self.examples, self.model, self.prompt, self.pooling, self.layer]
+        return [*shown, self.reading_head, *chosen, *self.notes.values()]
+
+
+def create_lab_tab(settings: Settings, first: ModelStatus | None, article: ExampleSet) -> Widgets:
+    """Everything on the page. first: what is known of the model that the page opens with."""
+    notes: dict[str, gr.HTML] = {}
+    status = gr.HTML(elem_id="status", apply_default_css=False)
+    with gr.Row(elem_id="bench"):
+        with gr.Column(elem_id="texts", elem_classes="fold"):
+            texts_head = gr.HTML(apply_default_css=False)
+            with gr.Column(elem_classes="fold-body"):
+                widgets = _create_texts(notes, article)
+        with gr.Column(elem_id="hero"):
+            heatmap = create_heatmap()
+            with gr.Row(elem_id="scale-row"):
+                scale = gr.Radio(
+                    [(label(f"scale_{name}"), name) for name in SCALES],
+                    value="fit",
+                    label=label("scale"),
+                    elem_id="scale",
+                    elem_classes="segments",
+                )
+                notes["scale"] = _create_note("scale")
+            verdict = gr.HTML(elem_id="verdict", apply_default_css=False)
+            metrics = gr.HTML(elem_id="metrics", apply_default_css=False)
+            notices = gr.HTML(elem_id="notices", apply_default_css=False)
+        with gr.Column(elem_id="reading", elem_classes="fold"):
+            reading_head = gr.HTML(apply_default_css=False)
+            with gr.Column(elem_classes="fold-body"):
+                widgets |= _create_reading(notes, settings, first)
+    return Widgets(
+        **widgets,
+        scale=scale,
+        heatmap=heatmap,
+        status=status,
+        verdict=verdict,
+        metrics=metrics,
+        notices=notices,
+        texts_head=texts_head,
+        reading_head=reading_head,
+        notes=notes,
+    )
+
+
+def _create_texts(notes: dict[str, gr.HTML], article: ExampleSet) -> dict[str, gr.components.Component]:
+    widgets = {
+        "examples": gr.Dropdown(
+            [(article.title["en"], article.id)],
+            value=article.id,
+            label=label("examples"),
+            elem_id="examples",
+            filterable=False,
+        )
+    }
+    notes["examples"] = _create_note("examples")
+    for name, lines in (("questions", article.questions), ("answers", article.answers)):
+        widgets[name] = gr.Textbox(
+            value="\n".join(lines),
+            label=label(name),
+            placeholder=label(f"{name}_placeholder"),
+            lines=3,
+            max_lines=10,
+            elem_id=name,
+            elem_classes="texts-box",
+        )
+        notes[name] = _create_note(name)
+    with gr.Accordion(label("matches_fold"), open=False, elem_id="matches-fold"):
+        widgets["matches"] = gr.Textbox(
+            value=article.matches,
+            label=label("matches"),
+            info=label("matches_info"),
+            placeholder="1-2, 2-1",
+            max_lines=1,
+            elem_id="matches",
+        )
+        notes["matches"] = _create_note("matches")
+    return widgets
+
+
+def _create_reading(
+    notes: dict[str, gr.HTML], settings: Settings, first: ModelStatus | None
+) -> dict[str, gr.components.Component]:
+    default = first.default_reading if first else None
+    widgets: dict[str, gr.components.Component] = {}
+    widgets["model"] = gr.Dropdown(
+        [(first.name, first.model)] if first else [settings.model],
+        value=settings.model,
+        label=label("model"),
+        allow_custom_value=True,  # what this host does not offer is refused by the lab, in words
+        elem_id="model",
+    )
+    notes["model"] = _create_note("model")
+    widgets["prompt"] = gr.Radio(
+        [prompt.value for prompt in Prompt],
+        value=default.prompt.value if default else Prompt.PLAIN.value,
+        label=label("prompt"),
+        elem_id="prompt",
+        elem_classes="segments",
+    )
+    notes["prompt"] = _create_note("prompt")
+    widgets["pooling"] = gr.Dropdown(
+        [pooling.value for pooling in Pooling],
+        value=default.pooling.value if default else Pooling.LAST_TOKEN.value,
+        label=label("pooling"),
+        elem_id="pooling",
+        filterable=False,
+    )
+    notes["pooling"] = _create_note("pooling")
+    n_layers = first.n_layers if first else 1
+    widgets["layer"] = gr.Slider(
+        0, n_layers, value=n_layers, step=1, label=label("layer"), elem_id="layer", interactive=True
+    )
+    notes["layer"] = _create_note("layer")
+    widgets["compute"] = gr.Button(
+        label("compute"), variant="primary", visible=not settings.live, elem_id="compute"
+    )
+    return widgets
+
+
+def _create_note(name: str) -> gr.HTML:
+    return gr.HTML(elem_id=f"{name}-note", elem_classes="note", js_on_load=_NOTE_JS, apply_default_css=False)

@@ -1,0 +1,71 @@
+// What the page does by itself: line numbers beside the texts, summary lines, and folding on a small screen.
+// Sends nothing and asks for nothing.
+
+(() => {
+  const boxes = { questions: "Q", answers: "A" };
+
+  // A copy of the text lies behind the box and wraps as it does; each line of the copy carries its number.
+  function numberLines(id) {
+    const area = document.querySelector(`#${id} textarea`);
+    if (!area) return 0;
+    let copy = area.parentElement.querySelector(".line-numbers");
+    if (!copy) {
+      area.parentElement.classList.add("numbered");
+      copy = document.createElement("div");
+      copy.className = "line-numbers";
+      copy.setAttribute("aria-hidden", "true");
+      area.before(copy);
+      area.addEventListener("scroll", () => (copy.scrollTop = area.scrollTop));
+      area.addEventListener("input", numberAll);
+      new ResizeObserver(() => numberLines(id)).observe(area);
+    }
+    copy.style.width = area.clientWidth + "px";
+    copy.style.height = area.clientHeight + "px";
+    let number = 0;
+    const lines = area.value.split("\n").slice(0, 1000);
+    const nodes = lines.map((text) => {
+      const line = document.createElement("div");
+      line.textContent = text || "\u200b";
+      if (text.trim()) line.dataset.number = boxes[id] + ++number;
+      return line;
+    });
+    copy.replaceChildren(...nodes);
+    copy.scrollTop = area.scrollTop;
+    return number;
+  }
+
+  function numberAll() {
+    const counts = Object.keys(boxes).map(numberLines);
+    const summary = document.querySelector("#texts .fold-summary");
+    const template = summary && summary.dataset.template;
+    if (template) {
+      summary.textContent = template.replace("{questions}", counts[0]).replace("{answers}", counts[1]);
+    }
+  }
+  window.numberLines = numberAll;
+
+  // Press Compute: what is drawn no longer belongs to what stands in the boxes.
+  window.markChanged = () => document.querySelector("#heatmap .hm")?.classList.add("hm-changed");
+
+  document.addEventListener("click", (event) => {
+    const head = event.target.closest(".fold-head");
+    if (!head) return;
+    const section = head.closest(".fold");
+    const open = section.classList.toggle("open");
+    head.setAttribute("aria-expanded", String(open));
+    if (open) numberAll();
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    const sheet = document.querySelector("#reading.open");
+    if (sheet && !event.target.closest("[role=listbox], input")) sheet.querySelector(".fold-head").click();
+  });
+
+  // `?lang=ko` wins over the browser's own language; it must be settled before the page draws its labels.
+  const wished = new URLSearchParams(location.search).get("lang");
+  if (wished && /^[a-z]{2}$/i.test(wished)) {
+    Object.defineProperty(navigator, "language", { get: () => wished.toLowerCase() });
+    Object.defineProperty(navigator, "languages", { get: () => [wished.toLowerCase()] });
+  }
+})();
