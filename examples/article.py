@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the repository, wherever this is started from
 
-from demo import Lab  # noqa: E402
+from demo import Lab
 
 questions = ["Where is the headquarter of OpenAI?", "What is GPU?"]
 answers = [

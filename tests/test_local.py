@@ -121,12 +121,15 @@ def test_the_same_reading_gives_the_same_vector(settings, tiny):
     assert first.dtype == np.float32
 
 
-def test_bfloat16_agrees_between_batches(settings, tiny):
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "bert"])
+def test_bfloat16_is_the_same_alone_and_in_a_batch(settings, tiny, family):
     engine = uncached(settings.model_copy(update={"dtype": "bfloat16"}))
-    together = engine.embed(PROMPTED, reading(tiny("llama"))).vectors
-    for text, vector in zip(PROMPTED, together, strict=True):
-        alone = engine.embed([text], reading(tiny("llama"))).vectors[0]
-        assert vector @ alone / np.linalg.norm(vector) / np.linalg.norm(alone) >= 0.999
+    for pooling in (Pooling.LAST_TOKEN, Pooling.MEAN):
+        together = engine.embed(PROMPTED, reading(tiny(family), pooling)).vectors
+        for text, vector in zip(PROMPTED, together, strict=True):
+            alone = engine.embed([text], reading(tiny(family), pooling)).vectors[0]
+            cosine = vector @ alone / np.linalg.norm(vector) / np.linalg.norm(alone)
+            assert cosine == pytest.approx(1, abs=1e-4)
 
 
 def test_a_cut_text_is_told_of_also_from_the_cache(engine, tiny):

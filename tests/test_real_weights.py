@@ -94,18 +94,17 @@ def test_the_tuned_encoder_tells_the_articles_pairs_apart_and_the_gpt_does_not(l
     assert lab.compare(ARTICLE["questions"], ARTICLE["answers"]).metrics.margin < 0.05
 
 
-@pytest.mark.parametrize("prompt", ["chat", "plain"])
-def test_a_vector_does_not_depend_on_its_batch_mates(lab, smollm2, prompt):
-    texts = ["a", *ARTICLE["questions"], *ARTICLE["answers"], "서울은 어디인가요?", "🙂", "word " * 400]
-    for pooling in ("last_token_logits", "weighted_mean"):
-        lab.engine.cache.clear()
+@pytest.mark.parametrize(("dtype", "least"), [("float32", 1 - 1e-6), ("bfloat16", 0.999)])
+def test_a_vector_does_not_depend_on_its_batch_mates(smollm2, dtype, least):
+    lab = Lab(device="cpu", dtype=dtype, public=False, cache_mb=0)
+    texts = ["a", *ARTICLE["questions"], *ARTICLE["answers"], "서울은 어디인가요?", "🙂", "word " * 200]
+    for prompt, pooling in (("chat", "last_token_logits"), ("plain", "weighted_mean")):
         together = lab.embed(texts, prompt=prompt, pooling=pooling)
         for text, vector in zip(texts, together, strict=True):
-            lab.engine.cache.clear()
             alone = lab.embed([text], prompt=prompt, pooling=pooling)[0]
-            cosine = vector @ alone / np.linalg.norm(vector) / np.linalg.norm(alone)
-            assert cosine == pytest.approx(1, abs=1e-6)
-            np.testing.assert_allclose(vector, alone, atol=1e-5 * max(1.0, float(np.abs(alone).max())))
+            assert vector @ alone / np.linalg.norm(vector) / np.linalg.norm(alone) > least
+            if dtype == "float32":
+                np.testing.assert_allclose(vector, alone, atol=1e-5 * max(1.0, float(np.abs(alone).max())))
 
 
 def test_gemma_reads_the_article(lab):

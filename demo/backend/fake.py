@@ -50,6 +50,7 @@ class FakeEngine:
         self.embedded_texts = 0
         self._infos: dict[str, ModelInfo] = {}
         self._lock = threading.Lock()
+        self._computing = threading.Lock()  # not the load's: what is in memory answers while another model loads
 
     def device(self) -> Device:
         return Device("no device", "fake", "float32", "The fake engine computes no model.")
@@ -81,13 +82,13 @@ class FakeEngine:
             return self._infos[model]
 
     def embed(self, texts: Sequence[PromptedText], reading: Reading) -> Embedded:
-        info = self.load(reading.model)
+        info = self._infos.get(reading.model) or self.load(reading.model)
         if reading.pooling is Pooling.LAST_TOKEN_LOGITS and not info.has_lm_head:
             raise ReadingRefused(
                 field="pooling", model=info.name, reason="it has no LM head.", instead=Pooling.LAST_TOKEN.value
             )
         distinct = list(dict.fromkeys(texts))
-        with self._lock:
+        with self._computing:
             self.embedded_texts += len(distinct)
             time.sleep(self.seconds_per_text * len(distinct))
         turn = np.random.default_rng(_seed(reading.label())).normal(size=(DIM, DIM)) * 0.15 / np.sqrt(DIM)

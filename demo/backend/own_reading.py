@@ -52,28 +52,30 @@ def read_own_reading(folder: Path, query_name: str = "") -> OwnReading | None:
     modules = _load(folder / "modules.json")
     if not isinstance(modules, list):
         return None
+    modules = [module for module in modules if isinstance(module, dict)]
     kinds = {str(module.get("type", "")).rsplit(".", 1)[-1]: str(module.get("path", "")) for module in modules}
     notices = tuple(
         f"The checkpoint also has a {kind} module after the pooling; the lab reads the vector before it."
         for kind in kinds
         if kind not in _KNOWN_MODULES
     )
-    pooling_config = _load(folder / kinds["Pooling"] / "config.json") if "Pooling" in kinds else {}
-    pooling, more = _read_pooling(pooling_config or {})
-    own = _load(folder / "config_sentence_transformers.json") or {}
-    prompts = {name: text for name, text in (own.get("prompts") or {}).items() if isinstance(text, str)}
-    default = prompts.get(own.get("default_prompt_name") or "")
+    pooling_config = _load_object(folder / kinds["Pooling"] / "config.json") if "Pooling" in kinds else {}
+    pooling, more = _read_pooling(pooling_config)
+    own = _load_object(folder / "config_sentence_transformers.json")
+    named = own.get("prompts") if isinstance(own.get("prompts"), dict) else {}
+    prompts = {name: text for name, text in named.items() if isinstance(text, str)}
+    default = prompts.get(str(own.get("default_prompt_name")))
     document = next((prompts[name] for name in _DOCUMENT_PROMPTS if name in prompts), default)
     query = prompts.get(query_name, prompts.get("query", default))
     has_prompts = any(prompts.values()) and (query or document)
-    bert = _load(folder / "sentence_bert_config.json") or {}
+    max_tokens = _load_object(folder / "sentence_bert_config.json").get("max_seq_length")
     return OwnReading(
         pooling=pooling,
         normalize="Normalize" in kinds,
         query_prompt=(query or "") if has_prompts else None,
         document_prompt=(document or "") if has_prompts else None,
-        pool_text_only=not (pooling_config or {}).get("include_prompt", True),
-        max_tokens=bert.get("max_seq_length"),
+        pool_text_only=not pooling_config.get("include_prompt", True),
+        max_tokens=max_tokens if isinstance(max_tokens, int) else None,
         notices=notices + more,
     )
 
@@ -81,13 +83,19 @@ def read_own_reading(folder: Path, query_name: str = "") -> OwnReading | None:
 def _read_pooling(config: dict) -> tuple[Pooling | None, tuple[str, ...]]:
     """The mode, in the old form (one flag a mode) or the new one ("pooling_mode": "mean")."""
     named = config.get("pooling_mode")
-    modes = [named] if isinstance(named, str) else list(named or ())
+    modes = [named] if isinstance(named, str) else named if isinstance(named, list) else []
     modes = modes or [mode for flag, mode in _FLAGS.items() if config.get(flag)]
-    known = [_MODES[mode] for mode in modes if mode in _MODES]
+    known = [_MODES[mode] for mode in map(str, modes) if mode in _MODES]
     notices = ()
     if len(known) > 1:
         notices = (f"The checkpoint joins several poolings; the lab reads the first, {known[0].value}.",)
     return (known[0] if known else None), notices
+
+
+def _load_object(path: Path) -> dict:
+    """A JSON object; {} where there is none or it cannot be read."""
+    value = _load(path)
+    return value if isinstance(value, dict) else {}
 
 
 def _load(path: Path):

@@ -16,6 +16,7 @@ import gradio as gr
 
 from demo.datamodels import Comparison, Kind, ModelInfo, ModelStatus, Prompt
 from demo.errors import DemoError, ModelError, ModelLoading, NoTexts, ReadingRefused, UnknownChoice
+from demo.figures import SCALES
 from demo.lab import Lab
 from demo.ui.examples import load_examples
 from demo.ui.heatmap import show_comparison, show_state
@@ -44,6 +45,7 @@ class Session:
     model: str = ""  # the model in use; "" until one that was typed by flag is known
     failed: str = ""  # what stands beside the model box until another choice is made
     offers: dict[str, str] = field(default_factory=dict)  # field → a value that would be accepted
+    address_language: bool = False  # the address names the language, whatever the browser's own is
     shown: dict[str, Any] = field(default_factory=dict)  # what was sent last: the same is not sent twice
 
 
@@ -73,6 +75,7 @@ class Handlers:
         """The only listener that computes. Never waits for a model: while one loads, the page asks again."""
         language = choose_language(request)
         session.seq += 1
+        session.address_language = "lang" in request.query_params
         asked = Asked(*values)
         answer: dict[str, Any] = {"notes": {}}
         try:
@@ -191,6 +194,8 @@ class Handlers:
             pieces["notices"] = answer["notices"]
         if session.seq == 1:
             self._first(language, session, page, pieces)
+            if session.address_language:
+                self._relabel(language, page)
         hints = self._hints(language, session, asked)
         for name in NOTED:
             message, offer = answer["notes"].get(name, ("", ""))
@@ -219,6 +224,17 @@ class Handlers:
             page["prompt"] = gr.update(choices=_prompts(info or status))
         template = translate(language, "summary.texts")
         pieces["texts_head"] = render_fold_head(translate(language, "heading.texts"), "", template)
+
+    def _relabel(self, language: str, page: dict) -> None:
+        """Labels follow the browser's language by themselves; here they follow the address."""
+        for name in self.widgets.labelled:
+            text = translate(language, f"label.{name}")
+            key = "value" if name == "compute" else "label"
+            page[name] = gr.update(**{**page.get(name, {}), key: text})
+        for name in ("questions", "answers"):
+            page[name]["placeholder"] = translate(language, f"label.{name}_placeholder")
+        page["matches"]["info"] = translate(language, "label.matches_info")
+        page["scale"]["choices"] = [(translate(language, f"label.scale_{scale}"), scale) for scale in SCALES]
 
     def _hints(self, language: str, session: Session, asked: Asked) -> dict[str, str]:
         hints = {

@@ -8,7 +8,7 @@ const $ = (name) => element.querySelector(".hm-" + name);
 const root = element.querySelector(".hm");
 const [frame, stage, plot, cursor, tip, live] = ["frame", "stage", "plot", "cursor", "tip", "live"].map($);
 const POLL_MS = 400;
-const LARGEST_CELL = 176;
+const LARGEST_CELL = 168;
 const SMALLEST_CELL_WITH_TEXT = 26;
 const coarse = window.matchMedia("(pointer: coarse)");
 let shown = null; // the last payload that carried a figure
@@ -104,7 +104,7 @@ function measure(rows, columns) {
   const left = labels ? Math.round(labels) + 16 : rows >= 100 ? 46 : 38;
   const right = wide ? 16 : 4;
   const top = 46;
-  const height = wide ? Math.max(340, window.innerHeight - 330) : Infinity;
+  const height = wide ? Math.max(340, window.innerHeight - 450) : Infinity;
   const across = (width - left - right) / columns;
   // Long matrices may grow down the page rather than shrink to lines; they never grow sideways.
   const size = Math.min(across, Math.max(height / rows, 8), LARGEST_CELL);

@@ -30,6 +30,7 @@ class Widgets:
     questions: gr.Textbox
     answers: gr.Textbox
     matches: gr.Textbox
+    matches_fold: gr.Accordion
     examples: gr.Dropdown
     model: gr.Dropdown
     prompt: gr.Radio
@@ -57,8 +58,13 @@ class Widgets:
     def answered(self) -> list[gr.components.Component]:
         """What an answer may change."""
         shown = [self.heatmap, self.status, self.verdict, self.metrics, self.notices, self.texts_head]
-        chosen = [self.examples, self.model, self.prompt, self.pooling, self.layer]
-        return [*shown, self.reading_head, *chosen, *self.notes.values()]
+        return [*shown, self.reading_head, *self.labelled.values(), *self.notes.values()]
+
+    @property
+    def labelled(self) -> dict[str, gr.blocks.Block]:
+        """What has a label, by the label's name."""
+        names = ("questions", "answers", "matches", "matches_fold", "examples", "model", "prompt", "pooling", "layer")
+        return {name: getattr(self, name) for name in (*names, "scale", "compute")}
 
 
 def create_lab_tab(settings: Settings, first: ModelStatus | None, article: ExampleSet) -> Widgets:
@@ -102,7 +108,7 @@ def create_lab_tab(settings: Settings, first: ModelStatus | None, article: Examp
     )
 
 
-def _create_texts(notes: dict[str, gr.HTML], article: ExampleSet) -> dict[str, gr.components.Component]:
+def _create_texts(notes: dict[str, gr.HTML], article: ExampleSet) -> dict[str, gr.blocks.Block]:
     widgets = {
         "examples": gr.Dropdown(
             [(article.title["en"], article.id)],
@@ -124,7 +130,7 @@ def _create_texts(notes: dict[str, gr.HTML], article: ExampleSet) -> dict[str, g
             elem_classes="texts-box",
         )
         notes[name] = _create_note(name)
-    with gr.Accordion(label("matches_fold"), open=False, elem_id="matches-fold"):
+    with gr.Accordion(label("matches_fold"), open=False, elem_id="matches-fold") as widgets["matches_fold"]:
         widgets["matches"] = gr.Textbox(
             value=article.matches,
             label=label("matches"),
@@ -139,7 +145,7 @@ def _create_texts(notes: dict[str, gr.HTML], article: ExampleSet) -> dict[str, g
 
 def _create_reading(
     notes: dict[str, gr.HTML], settings: Settings, first: ModelStatus | None
-) -> dict[str, gr.components.Component]:
+) -> dict[str, gr.blocks.Block]:
     default = first.default_reading if first else None
     widgets: dict[str, gr.components.Component] = {}
     widgets["model"] = gr.Dropdown(

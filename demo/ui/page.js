@@ -61,11 +61,4 @@
     const sheet = document.querySelector("#reading.open");
     if (sheet && !event.target.closest("[role=listbox], input")) sheet.querySelector(".fold-head").click();
   });
-
-  // `?lang=ko` wins over the browser's own language; it must be settled before the page draws its labels.
-  const wished = new URLSearchParams(location.search).get("lang");
-  if (wished && /^[a-z]{2}$/i.test(wished)) {
-    Object.defineProperty(navigator, "language", { get: () => wished.toLowerCase() });
-    Object.defineProperty(navigator, "languages", { get: () => [wished.toLowerCase()] });
-  }
 })();

@@ -50,7 +50,7 @@ def render_status(language: str, device: Device, comparison: Comparison | None, 
         ("answered", answered or translate(language, "status.waiting"), ""),
     )
     items = "".join(
-        f'<div class="fact-{name}"{_title(reason)}><dt>{escape(translate(language, f"status.{name}"))}</dt>'
+        f'<div class="fact-{name}"{_title(reason or value)}><dt>{escape(translate(language, f"status.{name}"))}</dt>'
         f"<dd>{escape(value)}{_small(reason)}</dd></div>"
         for name, value, reason in facts
     )

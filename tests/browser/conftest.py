@@ -1,0 +1,112 @@
+"""A browser, and the page over the fake engine: no weights, no network."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+
+import pytest
+
+from demo.backend.fake import FakeEngine
+from demo.lab import Lab
+from demo.settings import Settings
+
+_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PLOT = "#heatmap .js-plotly-plot"
+
+
+def find_browser() -> str | None:
+    """A Chromium: named by CHROMIUM, on the path, or the one that playwright installed."""
+    named = os.environ.get("CHROMIUM")
+    if named:
+        return named
+    found = next(filter(None, map(shutil.which, _NAMES)), None)
+    own = sorted(glob.glob(os.path.expanduser("~/.cache/ms-playwright/chromium-*/chrome-linux*/chrome")))
+    return found or (own[-1] if own else None)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests")
+    path = find_browser()
+    if path is None:
+        pytest.skip("no Chromium found (CHROMIUM=…, chromium on the path, or `playwright install chromium`)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(_ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def serve():
+    """Starts a page over an engine; returns its address. All are stopped at the end."""
+    from demo.ui.page import create_page, launch_options
+
+    pages = []
+
+    def start(engine: FakeEngine, **options) -> str:
+        settings = Settings(engine="fake", port=0, **options)
+        page = create_page(Lab(settings, engine))
+        _, url, _ = page.launch(**launch_options(settings), prevent_thread_lock=True)
+        pages.append(page)
+        return url
+
+    yield start
+    for page in pages:
+        page.close(verbose=False)
+
+
+@pytest.fixture(scope="session")
+def shared_engine() -> FakeEngine:
+    engine = FakeEngine()
+    engine.load("smollm2-135m-instruct")
+    return engine
+
+
+@pytest.fixture(scope="session")
+def url(serve, shared_engine) -> str:
+    return serve(shared_engine, max_texts=50)
+
+
+@pytest.fixture
+def engine(shared_engine):
+    """The engine behind `url`, quick again after each test."""
+    yield shared_engine
+    shared_engine.load_seconds = shared_engine.seconds_per_text = 0.0
+
+
+@pytest.fixture
+def open_page(browser, url):
+    """Opens the page and waits for its heatmap. Afterwards: nothing in the console, no request to another host."""
+    contexts, complaints, requests = [], [], []
+
+    def start(address: str = "", drawn: bool = True, width: int = 1280, height: int = 900, **options):
+        context = browser.new_context(**{"viewport": {"width": width, "height": height}, "locale": "en-US", **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(address if address.startswith("http") else url + address)
+        if drawn:
+            page.wait_for_selector(PLOT, timeout=20_000)
+            page.wait_for_selector('#heatmap .hm[data-state="ready"]')
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+    hosts = {request.split("/")[2].split(":")[0] for request in requests if "://" in request}
+    assert hosts <= {"127.0.0.1"}, hosts
+    assert not complaints

@@ -1,0 +1,324 @@
+"""Lab: defaults, refusals, waiting and provenance, over the fake engine."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from demo import Lab, Reading, Settings
+from demo.backend.fake import FakeEngine
+from demo.catalog import CATALOG
+from demo.datamodels import Embedded, Pooling, Prompt
+from demo.errors import (
+    BadInput,
+    ModelLoading,
+    ModelNotAllowed,
+    ModelNotFound,
+    NoTexts,
+    ReadingRefused,
+    TextTooLong,
+    UnknownChoice,
+    WeightsUnavailable,
+)
+
+QUESTIONS, ANSWERS = ["Where is the moon?", "What is a cat?"], ["The moon is far.", "A cat purrs.", "Two is a number."]
+GPT, ENCODER, TUNED = "smollm2-135m-instruct", "all-minilm-l6-v2", "qwen3-embedding-0.6b"
+
+
+def make_lab(engine=None, **settings) -> Lab:
+    return Lab(Settings(public=False).model_copy(update=settings), engine or FakeEngine())
+
+
+@pytest.fixture
+def lab() -> Lab:
+    return make_lab()
+
+
+def wait_for(ask, seconds: float = 5.0):
+    """Ask again while the model loads."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            return ask()
+        except ModelLoading:
+            time.sleep(0.005)
+    raise AssertionError("the model never came")
+
+
+def test_an_answer_has_a_cell_for_each_pair(lab):
+    comparison = lab.compare(QUESTIONS, "\n".join(ANSWERS))
+    assert comparison.similarity.shape == (2, 3)
+    assert comparison.similarity.dtype == np.float32
+    assert (comparison.questions, comparison.answers) == (tuple(QUESTIONS), tuple(ANSWERS))
+    assert comparison.metrics.n_matched == 2
+
+
+def test_rows_are_questions_and_columns_are_answers(lab):
+    """The same text on both sides is a cosine of 1, there and nowhere else."""
+    similarity = lab.compare(["alpha beta", "gamma delta"], ["something else", "alpha beta"]).similarity
+    assert similarity[0, 1] == pytest.approx(1, abs=1e-6)
+    assert np.delete(similarity.ravel(), 1).max() < 0.99
+
+
+def test_embed_gives_a_float32_row_for_each_text_in_order(lab):
+    vectors = lab.embed(["one", "two", "one"])
+    assert vectors.dtype == np.float32
+    assert len(vectors) == 3
+    np.testing.assert_array_equal(vectors[0], vectors[2])
+    assert not np.array_equal(vectors[0], vectors[1])
+    assert lab.embed("one\ntwo").shape[0] == 1, "a string is one text"
+
+
+@pytest.mark.parametrize("model", [GPT, ENCODER, TUNED, "gemma-3-270m", "qwen3-0.6b"])
+def test_what_is_not_said_is_the_models_default_reading(lab, model):
+    assert lab.compare("a", "b", model=model).reading == CATALOG[model].default_reading
+
+
+def test_the_settings_model_is_the_default_model():
+    assert make_lab(model=ENCODER).compare("a", "b").reading.model == ENCODER
+    assert make_lab(model=ENCODER).compare("a", "b", model="  ").reading.model == ENCODER
+
+
+def test_what_is_said_goes_over_the_default(lab):
+    reading = lab.compare("a", "b", model=GPT, prompt="plain", pooling="mean", layer=3).reading
+    assert reading == Reading(GPT, Prompt.PLAIN, Pooling.MEAN, 3)
+    assert lab.reading(GPT, pooling=Pooling.MAX).pooling is Pooling.MAX
+
+
+def test_every_choice_changes_the_numbers(lab):
+    def ask(**choices):
+        return lab.compare(QUESTIONS, ANSWERS, **choices).similarity
+
+    default = ask()
+    for other in (ask(prompt="plain"), ask(pooling="mean"), ask(layer=3), ask(model="qwen3-0.6b")):
+        assert not np.allclose(default, other)
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"), [(0, 0), (29, 29), (30, -1), (-1, -1), (-2, 29), (-31, 0), ("7", 7), (4.0, 4), ("", -1)]
+)
+def test_layers_count_from_both_ends(lab, layer, expected):
+    """SmolLM2 has 30: 0 is the embeddings, 30 and −1 the last."""
+    assert lab.reading(GPT, layer=layer).layer == expected
+
+
+@pytest.mark.parametrize("layer", [31, -32, "x", 1.5, "2.5", float("nan"), float("inf"), 10**400, [1]])
+def test_a_layer_that_does_not_exist_says_which_do(lab, layer):
+    with pytest.raises(UnknownChoice, match="0 to 30") as caught:
+        lab.reading(GPT, layer=layer)
+    assert caught.value.field == "layer"
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted"), [("prompt", [p.value for p in Prompt]), ("pooling", [p.value for p in Pooling])]
+)
+def test_an_unknown_choice_names_what_is_accepted(lab, name, accepted):
+    with pytest.raises(UnknownChoice, match="meen") as caught:
+        lab.compare("a", "b", **{name: "meen"})
+    assert caught.value.field == name
+    assert all(choice in str(caught.value) for choice in accepted)
+
+
+def test_an_unknown_role_is_refused(lab):
+    with pytest.raises(UnknownChoice, match="question, answer"):
+        lab.embed(["a"], role="judge")
+
+
+@pytest.mark.parametrize(
+    ("model", "choice", "value", "instead"),
+    [
+        (TUNED, "pooling", "last_token_logits", "last_token"),  # no LM head: never a random one
+        (ENCODER, "pooling", "last_token_logits", "last_token"),
+        (ENCODER, "prompt", "chat", "plain"),
+        (GPT, "prompt", "own", "plain"),
+    ],
+)
+def test_a_reading_that_the_model_does_not_have_is_refused_with_another(lab, model, choice, value, instead):
+    with pytest.raises(ReadingRefused) as caught:
+        lab.compare("a", "b", model=model, **{choice: value})
+    assert caught.value.field == choice
+    assert caught.value.instead == instead
+    assert CATALOG[model].name in str(caught.value)
+    assert lab.compare("a", "b", model=model, **{choice: instead}).similarity.shape == (1, 1)
+
+
+def test_questions_and_answers_get_their_own_prompts(lab):
+    """The tuned model puts "query: " before questions only, so the same text differs by its side."""
+    own = lab.compare("alpha", "alpha", model=TUNED).similarity[0, 0]
+    plain = lab.compare("alpha", "alpha", model=TUNED, prompt="plain").similarity[0, 0]
+    assert plain == pytest.approx(1, abs=1e-6)
+    assert own < 0.99
+    question, answer = (lab.embed(["alpha"], model=TUNED, role=role) for role in ("question", "answer"))
+    assert not np.allclose(question, answer)
+
+
+def test_bad_texts_are_refused_before_any_model_is_loaded():
+    lab = make_lab()
+    for questions, answers, error in (("", "a", NoTexts), ("x" * 20_001, "a", TextTooLong), (None, "a", BadInput)):
+        with pytest.raises(error):
+            lab.compare(questions, answers)
+    assert lab.engine.loads == []
+
+
+def test_limits_are_settings():
+    with pytest.raises(TextTooLong):
+        make_lab(max_characters=3).compare("four", "a")
+
+
+def test_without_waiting_a_model_is_announced_and_then_answers():
+    lab = make_lab(FakeEngine(load_seconds=0.1))
+    with pytest.raises(ModelLoading) as caught:
+        lab.compare("a", "b", wait=False)
+    assert "SmolLM2-135M-Instruct" in str(caught.value)
+    fraction = caught.value.values["fraction"]
+    assert fraction is None or 0 <= fraction <= 1
+    assert wait_for(lambda: lab.compare("a", "b", wait=False)).similarity.shape == (1, 1)
+    assert lab.engine.loads == [GPT], "loaded once, however often asked"
+
+
+def test_progress_can_be_followed():
+    lab, seen = make_lab(FakeEngine(load_seconds=0.1)), []
+
+    def ask():
+        try:
+            return lab.open(GPT, wait=False)
+        except ModelLoading as loading:
+            seen.append(loading.values["fraction"] or 0.0)
+            raise
+
+    wait_for(ask)
+    assert seen == sorted(seen)
+    assert seen[-1] > 0
+
+
+def test_without_waiting_nothing_blocks():
+    lab = make_lab(FakeEngine(load_seconds=0.5))
+    started = time.perf_counter()
+    with pytest.raises(ModelLoading):
+        lab.compare("a", "b", wait=False)
+    assert time.perf_counter() - started < 0.4
+
+
+def test_a_failed_load_is_told_once_and_tried_again_next_time():
+    engine = FakeEngine(unreachable=[GPT])
+    lab = make_lab(engine)
+    with pytest.raises(WeightsUnavailable):
+        wait_for(lambda: lab.compare("a", "b", wait=False))
+    engine.unreachable.clear()  # the network is back
+    with pytest.raises(ModelLoading):
+        lab.compare("a", "b", wait=False)
+    assert wait_for(lambda: lab.compare("a", "b", wait=False)).reading.model == GPT
+
+
+def test_a_fault_in_the_loading_thread_reaches_whoever_asked():
+    class Faulty(FakeEngine):
+        def load(self, model, on_progress=None):
+            raise ZeroDivisionError("a fault of our own")
+
+    lab = make_lab(Faulty())
+    with pytest.raises(ZeroDivisionError):
+        wait_for(lambda: lab.open(GPT, wait=False))
+
+
+def test_a_model_that_the_engine_let_go_is_loaded_anew_without_blocking():
+    engine = FakeEngine()
+    lab = make_lab(engine)
+    wait_for(lambda: lab.compare("a", "b", wait=False))
+    engine._infos.clear()  # out of the memory budget
+    with pytest.raises(ModelLoading):
+        lab.compare("a", "b", wait=False)
+    wait_for(lambda: lab.compare("a", "b", wait=False))
+    assert engine.loads == [GPT, GPT]
+
+
+def test_a_model_that_does_not_exist_is_named(lab):
+    for model in ("qwen/qwen9", "/no/such/folder", 7, "<img src=x>"):
+        with pytest.raises(ModelNotFound) as caught:
+            lab.compare("a", "b", model=model)
+        assert str(model) in str(caught.value)
+        assert caught.value.field == "model"
+
+
+@pytest.mark.parametrize("model", ["qwen/qwen9", "/etc", "../x", 7])
+def test_a_public_host_refuses_typed_models(model):
+    lab = make_lab(public=True)
+    with pytest.raises((ModelNotAllowed, ModelNotFound)):
+        lab.compare("a", "b", model=model)
+    assert lab.engine.loads == []
+
+
+def test_a_public_host_offers_the_list_and_says_so():
+    lab = make_lab(public=True)
+    assert lab.compare("a", "b", model=ENCODER).reading.model == ENCODER
+    with pytest.raises(ModelNotAllowed, match=GPT):
+        lab.compare("a", "b", model="qwen/qwen9")
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_the_hub_id_of_a_listed_model_is_that_model(public):
+    lab = make_lab(public=public)
+    reading = lab.compare("a", "b", model=f" {CATALOG[ENCODER].hub_id} ").reading
+    assert reading == CATALOG[ENCODER].default_reading
+
+
+def test_texts_that_were_cut_are_told_by_box_and_number():
+    class Cutting(FakeEngine):
+        def embed(self, texts, reading):
+            cut = tuple(i for i, text in enumerate(texts) if len(text.text) > 10)
+            return Embedded(super().embed(texts, reading).vectors, cut, 1234)
+
+    lab = make_lab(Cutting())
+    assert lab.compare("short", "short").notices == ()
+    (notice,) = lab.compare("short", ["short", "long " * 9, "also long " * 9]).notices
+    assert notice == "Longer than 1,234 tokens and cut there: answers 2, 3."
+
+
+def test_provenance_says_where_the_numbers_come_from(lab):
+    provenance = lab.compare("a", "b").provenance
+    assert provenance["model"] == "SmolLM2-135M-Instruct"
+    assert provenance["revision"] == CATALOG[GPT].revision
+    assert (provenance["precision"], provenance["device"]) == ("float32", "fake")
+    assert provenance["source"]
+    assert all(name in provenance["versions"] for name in ("Python", "torch", "transformers"))
+
+
+def test_an_answer_survives_json(lab):
+    comparison = lab.compare(QUESTIONS, ANSWERS, matches="1-2, 2-1")
+    answer = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
+    assert {"similarity", "metrics", "reading"} <= set(answer)
+    np.testing.assert_array_equal(np.array(answer["similarity"], dtype=np.float32), comparison.similarity)
+    assert answer["reading"]["pooling"] == "last_token_logits"
+    assert answer["matches"] == [[1, 2], [2, 1]]
+    assert answer["questions"] == QUESTIONS
+
+
+def test_a_model_switch_keeps_nothing_of_the_old():
+    """There and back, the answer is the one of a lab that never switched."""
+    lab = make_lab()
+    first = lab.compare(QUESTIONS, ANSWERS, model=GPT)
+    other = lab.compare(QUESTIONS, ANSWERS, model=ENCODER)
+    fresh = make_lab().compare(QUESTIONS, ANSWERS, model=ENCODER)
+    np.testing.assert_array_equal(other.similarity, fresh.similarity)
+    assert (other.reading, other.provenance) == (fresh.reading, fresh.provenance)
+    again = lab.compare(QUESTIONS, ANSWERS, model=GPT)
+    np.testing.assert_array_equal(again.similarity, first.similarity)
+
+
+def test_a_model_that_cannot_be_had_changes_nothing(lab):
+    before = lab.compare(QUESTIONS, ANSWERS)
+    with pytest.raises(WeightsUnavailable):
+        lab.compare(QUESTIONS, ANSWERS, model="gpt2")
+    np.testing.assert_array_equal(lab.compare(QUESTIONS, ANSWERS).similarity, before.similarity)
+
+
+def test_a_lab_takes_settings_by_name_and_refuses_a_misspelt_one():
+    engine = FakeEngine()
+    assert Lab(engine=engine, device="cpu", max_texts=2).settings.max_texts == 2
+    settings = Settings(max_cells=5)
+    lab = Lab(settings, engine, max_texts=2)
+    assert (lab.settings.max_cells, lab.settings.max_texts) == (5, 2)
+    with pytest.raises(TypeError, match="devise"):
+        Lab(engine=engine, devise="cpu")
