@@ -12,11 +12,11 @@ import sys
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-from pydantic import ValidationError  # noqa: E402
+from pydantic import ValidationError
 
-from demo.errors import DemoError, ModelLoading  # noqa: E402
-from demo.lab import Lab  # noqa: E402
-from demo.settings import parse_settings  # noqa: E402
+from demo.errors import DemoError, ModelLoading
+from demo.lab import Lab
+from demo.settings import parse_settings
 
 
 def main(arguments: list[str]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from demo.datamodels import Metrics
 
@@ -26,6 +25,8 @@ def score_pairs(similarity: np.ndarray, matches: np.ndarray) -> Metrics:
 
     similarity: (n_questions, n_answers). matches: bool of the same shape. A tie is not a find.
     """
+    from sklearn.metrics import roc_auc_score  # takes a second to import: not at every start
+
     right, wrong = similarity[matches], similarity[~matches]
     matched = matches.any(axis=1)
     found = None

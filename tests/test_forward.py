@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from demo.backend.weights import Weights
 from transformers import AutoModel, AutoModelForCausalLM
 
 from demo.backend.checkpoint import load_checkpoint
 from demo.backend.device import choose_device
 from demo.backend.forward import hidden_states, logits
+from demo.backend.weights import Weights
 from demo.datamodels import LAST_LAYER
 from tests.conftest import CAUSAL_FAMILIES, FAMILIES
 

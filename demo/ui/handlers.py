@@ -14,7 +14,7 @@ from typing import Any
 
 import gradio as gr
 
-from demo.datamodels import Comparison, Kind, ModelInfo, ModelStatus, Prompt
+from demo.datamodels import Comparison, ModelInfo, ModelStatus, Prompt
 from demo.errors import DemoError, ModelError, ModelLoading, NoTexts, ReadingRefused, UnknownChoice
 from demo.figures import SCALES
 from demo.lab import Lab
@@ -248,7 +248,7 @@ class Handlers:
         if known:
             size = f"{kind_name(language, known.kind)}, {parameter_count(known.parameters)}"
             licence = f", {known.licence}" if isinstance(known, ModelStatus) else ""
-            hints["model"] = f"{size}{licence}. {translate(language, f'kind.{known.kind.value}.hint')}"
+            hints["model"] = f"{size[0].upper()}{size[1:]}{licence}. {translate(language, f'kind.{known.kind.value}.hint')}"
             hints["layer"] = layer_hint(language, asked.layer, known.n_layers, asked.pooling)
         return hints
 

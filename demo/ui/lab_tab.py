@@ -125,7 +125,7 @@ def _create_texts(notes: dict[str, gr.HTML], article: ExampleSet) -> dict[str, g
             label=label(name),
             placeholder=label(f"{name}_placeholder"),
             lines=3,
-            max_lines=10,
+            max_lines=7,
             elem_id=name,
             elem_classes="texts-box",
         )

@@ -1,0 +1,257 @@
+"""The page without a browser: its endpoints, its words, its handlers, its size. Over the fake engine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+gradio = pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
+
+from demo import errors  # noqa: E402
+from demo.backend.fake import FakeEngine  # noqa: E402
+from demo.datamodels import Kind, Metrics, Pooling, Prompt  # noqa: E402
+from demo.figures import SCALES, two_digits  # noqa: E402
+from demo.lab import Lab  # noqa: E402
+from demo.settings import Settings  # noqa: E402
+from demo.ui.examples import load_examples  # noqa: E402
+from demo.ui.i18n import LOCALES, choose_language, placeholders, translate_error  # noqa: E402
+from demo.ui.wording import judge, render_note, render_verdict  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+UI = ROOT / "demo" / "ui"
+
+
+@pytest.fixture(scope="module")
+def served():
+    """The page over the fake engine, and its address."""
+    from demo.ui.page import create_page, launch_options
+
+    settings = Settings(engine="fake", port=0, max_texts=20)
+    page = create_page(Lab(settings, FakeEngine()))
+    _, url, _ = page.launch(**launch_options(settings), prevent_thread_lock=True)
+    yield url
+    page.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def client(served):
+    from gradio_client import Client
+
+    return Client(served, verbose=False)
+
+
+def test_compare_answers_json(client):
+    answer = client.predict(["What is GPU?", "Where?"], "A chip.\nThere.", api_name="/compare")
+    assert [len(row) for row in answer["similarity"]] == [2, 2]
+    assert answer["reading"]["model"] == "smollm2-135m-instruct"
+    assert answer["reading"]["pooling"] == "last_token_logits"
+    assert set(answer["metrics"]) == {"matching_mean", "other_mean", "margin", "found_first", "n_matched", "auc"}
+    assert answer["matches"] == [[1, 1], [2, 2]]
+
+
+def test_compare_takes_every_choice_by_name(client):
+    chosen = {"model": "all-minilm-l6-v2", "prompt": "plain", "pooling": "max", "layer": 3}
+    answer = client.predict(questions=["a b"], answers=["b", "c"], matches="1-2", **chosen, api_name="/compare")
+    assert {key: answer["reading"][key] for key in chosen} == chosen
+    assert answer["matches"] == [[1, 2]]
+
+
+def test_embed_answers_json(client):
+    answer = client.predict(texts=["one", "two", "one"], pooling="mean", api_name="/embed")
+    first, second, third = answer["embeddings"]
+    assert first == third != second
+    assert answer["reading"]["pooling"] == "mean"
+
+
+BAD = [
+    (dict(questions="", answers="a"), "NoTexts", "questions"),
+    (dict(questions=["a"], answers=["b"] * 21), "TooManyTexts", "answers"),
+    (dict(questions=["a" * 100_000], answers=["b"]), "TextTooLong", "questions"),
+    (dict(questions=["a\x00"], answers=["b"]), "BadCharacter", "questions"),
+    (dict(questions=7, answers=["b"]), "BadInput", "questions"),
+    (dict(questions=[["a"]], answers=["b"]), "BadInput", "questions"),
+    (dict(questions=["a"], answers=None), "BadInput", "answers"),
+    (dict(questions=["a"], answers=["b"], model="no/such"), "ModelNotFound", "model"),
+    (dict(questions=["a"], answers=["b"], model={"a": 1}), "UnknownChoice", "model"),
+    (dict(questions=["a"], answers=["b"], model="gpt2"), "WeightsUnavailable", "model"),
+    (dict(questions=["a"], answers=["b"], model="mistral-7b-instruct-v0.1"), "ModelDoesNotFit", "model"),
+    (dict(questions=["a"], answers=["b"], pooling="<b>"), "UnknownChoice", "pooling"),
+    (dict(questions=["a"], answers=["b"], prompt=["chat"]), "UnknownChoice", "prompt"),
+    (dict(questions=["a"], answers=["b"], layer=99), "UnknownChoice", "layer"),
+    (dict(questions=["a"], answers=["b"], layer=[1]), "UnknownChoice", "layer"),
+    (dict(questions=["a"], answers=["b"], matches="1-9"), "BadMatches", "matches"),
+    (dict(questions=["a"], answers=["b"], matches=5), "BadInput", "matches"),
+    (
+        dict(questions=["a"], answers=["b"], model="all-minilm-l6-v2", pooling="last_token_logits"),
+        "ReadingRefused",
+        "pooling",
+    ),
+]
+
+
+@pytest.mark.parametrize("arguments, code, field", BAD, ids=[f"{code} {i}" for i, (_, code, _) in enumerate(BAD)])
+def test_bad_input_gives_an_error_object(client, arguments, code, field):
+    error = client.predict(**arguments, api_name="/compare")["error"]
+    assert (error["code"], error["field"]) == (code, field)
+    assert error["message"] and "Traceback" not in error["message"]
+
+
+def test_only_two_endpoints_are_public(client):
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(named) == {"/compare", "/embed"}
+
+
+def test_rubbish_on_private_endpoints_shows_no_traceback(served):
+    import httpx
+
+    config = httpx.get(f"{served}config").json()
+    for dependency in config["dependencies"]:
+        for data in ([], [None] * 40, [{"a": [1]}] * 12, ["x" * 100_000] * 9):
+            body = {"data": data, "fn_index": dependency["id"], "session_hash": "abc"}
+            answer = httpx.post(f"{served}gradio_api/run/predict", json=body)
+            assert "Traceback" not in answer.text and "site-packages" not in answer.text
+            assert "/demo/" not in answer.text
+
+
+# ---- words ----------------------------------------------------------------------------------------------------
+
+
+def error_classes():
+    found = [errors.DemoError]
+    for kind in found:
+        found += kind.__subclasses__()
+    return [kind for kind in found if kind.__module__ == errors.__name__]
+
+
+def test_both_languages_have_the_same_keys():
+    own = {"errors.", "choice."}  # English has these in the classes themselves
+    english, korean = (
+        {key for key in LOCALES[language] if not any(key.startswith(prefix) for prefix in own)}
+        for language in ("en", "ko")
+    )
+    assert english == korean
+
+
+def test_both_languages_fill_the_same_blanks():
+    for key, text in LOCALES["en"].items():
+        assert placeholders(LOCALES["ko"][key]) == placeholders(text), key
+
+
+@pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
+def test_every_error_has_a_korean_sentence(kind):
+    assert placeholders(LOCALES["ko"][f"errors.{kind.__name__}"]) == placeholders(kind.template)
+
+
+def test_every_choice_explains_itself():
+    for group, members in (("kind", Kind), ("prompt", Prompt), ("pooling", Pooling)):
+        for member in members:
+            assert LOCALES["en"][f"{group}.{member.value}.hint"]
+    for scale in SCALES:
+        assert LOCALES["en"][f"scale.{scale}.hint"] and LOCALES["en"][f"label.scale_{scale}"]
+
+
+def test_an_error_is_said_in_the_persons_language():
+    error = errors.TooManyTexts(field="answers", box="answers", count=1000, limit=200)
+    assert translate_error("en", error) == str(error)
+    assert translate_error("ko", error).startswith("답 1,000개")
+
+
+class Request:
+    def __init__(self, accepted="", **query):
+        self.headers, self.query_params = {"accept-language": accepted}, query
+
+
+@pytest.mark.parametrize(
+    "request_, language",
+    [
+        (None, "en"),
+        (Request(), "en"),
+        (Request("ko-KR,ko;q=0.9,en;q=0.8"), "ko"),
+        (Request("de-DE,de;q=0.9"), "en"),
+        (Request("ko", lang="en"), "en"),
+        (Request("en", lang="ko"), "ko"),
+        (Request("ko", lang="<b>"), "ko"),
+    ],
+)
+def test_the_address_wins_over_the_browser(request_, language):
+    assert choose_language(request_) == language
+
+
+def test_numbers_stand_as_the_article_prints_them():
+    assert [two_digits(value) for value in (0.351, 1.0, -0.02, -0.001, 0.0)] == [".35", "1.00", "−.02", ".00", ".00"]
+    assert [two_digits(value, signed=True) for value in (0.32, -0.32)] == ["+.32", "−.32"]
+
+
+@pytest.mark.parametrize(
+    "metrics, cells, verdict",
+    [
+        (Metrics(0.3, None, None, 1, 1, None), 1, "single"),
+        (Metrics(None, 0.3, None, None, 0, None), 4, "no_right"),
+        (Metrics(0.3, None, None, 2, 2, None), 2, "no_wrong"),
+        (Metrics(0.30, 0.30, 0.003, 1, 2, 0.5), 4, "chance"),
+        (Metrics(0.2, 0.5, -0.3, 0, 2, 0.0), 4, "worse"),
+        (Metrics(0.52, 0.5, 0.02, 2, 2, 1.0), 4, "thin"),
+        (Metrics(0.6, 0.5, 0.1, 1, 2, 0.75), 4, "between"),
+        (Metrics(0.8, 0.4, 0.4, 2, 2, 1.0), 4, "clear"),
+    ],
+)
+def test_the_verdict_says_what_the_numbers_say(metrics, cells, verdict):
+    assert judge(metrics, cells) == verdict
+
+
+def test_two_questions_come_with_a_caution():
+    lab = Lab(Settings(engine="fake"), FakeEngine())
+    assert "just 5 values" in render_verdict("en", lab.compare(["a b", "c d"], ["b a", "d c"]))
+    many = [f"text number {i}" for i in range(8)]
+    assert "caution" not in render_verdict("en", lab.compare(many, many))
+
+
+def test_a_message_cannot_become_markup():
+    assert "<img" not in render_note(message="<img src=x>", offer="<b>")
+
+
+def test_the_articles_set_comes_first():
+    sets = list(load_examples().values())
+    assert len(sets) >= 8
+    assert sets[0].id == "article"
+    assert sets[0].questions == ("Where is the headquarter of OpenAI?", "What is GPU?")
+
+
+# ---- start and house rules ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "flags, named",
+    [
+        (["--port", "many"], "--port"),
+        (["--dtype", "int3"], "--dtype"),
+        (["--no-such-flag"], "--no-such-flag"),
+        (["--engine", "fake", "--public", "--model", "no/such"], "no/such"),
+    ],
+)
+def test_a_bad_flag_is_one_clear_line(flags, named):
+    done = subprocess.run([sys.executable, "app.py", *flags], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_files_stay_small_and_gradio_stays_here():
+    for path in UI.rglob("*"):
+        if path.suffix in {".py", ".js", ".css"}:
+            assert len(path.read_text(encoding="utf-8").splitlines()) < 400, path.name
+    for path in (ROOT / "demo").rglob("*.py"):
+        if UI not in path.parents:
+            assert "import gradio" not in path.read_text(encoding="utf-8"), path.name
+    for path in UI.glob("*.py"):
+        assert "import torch" not in path.read_text(encoding="utf-8"), path.name
+    assert not list(UI.glob("*.pyi"))
+
+
+def test_locales_are_plain_text():
+    for path in UI.glob("locales/*.json"):
+        assert all(isinstance(text, str) and "<" not in text for text in json.loads(path.read_text("utf-8")).values())
