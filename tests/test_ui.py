@@ -68,36 +68,37 @@ def test_embed_answers_json(client):
 
 
 BAD = [
-    (dict(questions="", answers="a"), "NoTexts", "questions"),
-    (dict(questions=["a"], answers=["b"] * 21), "TooManyTexts", "answers"),
-    (dict(questions=["a" * 100_000], answers=["b"]), "TextTooLong", "questions"),
-    (dict(questions=["a\x00"], answers=["b"]), "BadCharacter", "questions"),
-    (dict(questions=7, answers=["b"]), "BadInput", "questions"),
-    (dict(questions=[["a"]], answers=["b"]), "BadInput", "questions"),
-    (dict(questions=["a"], answers=None), "BadInput", "answers"),
-    (dict(questions=["a"], answers=["b"], model="no/such"), "ModelNotFound", "model"),
-    (dict(questions=["a"], answers=["b"], model={"a": 1}), "UnknownChoice", "model"),
-    (dict(questions=["a"], answers=["b"], model="gpt2"), "WeightsUnavailable", "model"),
-    (dict(questions=["a"], answers=["b"], model="mistral-7b-instruct-v0.1"), "ModelDoesNotFit", "model"),
-    (dict(questions=["a"], answers=["b"], pooling="<b>"), "UnknownChoice", "pooling"),
-    (dict(questions=["a"], answers=["b"], prompt=["chat"]), "UnknownChoice", "prompt"),
-    (dict(questions=["a"], answers=["b"], layer=99), "UnknownChoice", "layer"),
-    (dict(questions=["a"], answers=["b"], layer=[1]), "UnknownChoice", "layer"),
-    (dict(questions=["a"], answers=["b"], matches="1-9"), "BadMatches", "matches"),
-    (dict(questions=["a"], answers=["b"], matches=5), "BadInput", "matches"),
+    ({"questions": "", "answers": "a"}, "NoTexts", "questions"),
+    ({"questions": ["a"], "answers": ["b"] * 21}, "TooManyTexts", "answers"),
+    ({"questions": ["a" * 100_000], "answers": ["b"]}, "TextTooLong", "questions"),
+    ({"questions": ["a\x00"], "answers": ["b"]}, "BadCharacter", "questions"),
+    ({"questions": 7, "answers": ["b"]}, "BadInput", "questions"),
+    ({"questions": [["a"]], "answers": ["b"]}, "BadInput", "questions"),
+    ({"questions": ["a"], "answers": None}, "BadInput", "answers"),
+    ({"questions": ["a"], "answers": ["b"], "model": "no/such"}, "ModelNotFound", "model"),
+    ({"questions": ["a"], "answers": ["b"], "model": {"a": 1}}, "UnknownChoice", "model"),
+    ({"questions": ["a"], "answers": ["b"], "model": "gpt2"}, "WeightsUnavailable", "model"),
+    ({"questions": ["a"], "answers": ["b"], "model": "mistral-7b-instruct-v0.1"}, "ModelDoesNotFit", "model"),
+    ({"questions": ["a"], "answers": ["b"], "pooling": "<b>"}, "UnknownChoice", "pooling"),
+    ({"questions": ["a"], "answers": ["b"], "prompt": ["chat"]}, "UnknownChoice", "prompt"),
+    ({"questions": ["a"], "answers": ["b"], "layer": 99}, "UnknownChoice", "layer"),
+    ({"questions": ["a"], "answers": ["b"], "layer": [1]}, "UnknownChoice", "layer"),
+    ({"questions": ["a"], "answers": ["b"], "matches": "1-9"}, "BadMatches", "matches"),
+    ({"questions": ["a"], "answers": ["b"], "matches": 5}, "BadInput", "matches"),
     (
-        dict(questions=["a"], answers=["b"], model="all-minilm-l6-v2", pooling="last_token_logits"),
+        {"questions": ["a"], "answers": ["b"], "model": "all-minilm-l6-v2", "pooling": "last_token_logits"},
         "ReadingRefused",
         "pooling",
     ),
 ]
 
 
-@pytest.mark.parametrize("arguments, code, field", BAD, ids=[f"{code} {i}" for i, (_, code, _) in enumerate(BAD)])
+@pytest.mark.parametrize(("arguments", "code", "field"), BAD, ids=[f"{code} {i}" for i, (_, code, _) in enumerate(BAD)])
 def test_bad_input_gives_an_error_object(client, arguments, code, field):
     error = client.predict(**arguments, api_name="/compare")["error"]
     assert (error["code"], error["field"]) == (code, field)
-    assert error["message"] and "Traceback" not in error["message"]
+    assert error["message"]
+    assert "Traceback" not in error["message"]
 
 
 def test_only_two_endpoints_are_public(client):
@@ -113,7 +114,8 @@ def test_rubbish_on_private_endpoints_shows_no_traceback(served):
         for data in ([], [None] * 40, [{"a": [1]}] * 12, ["x" * 100_000] * 9):
             body = {"data": data, "fn_index": dependency["id"], "session_hash": "abc"}
             answer = httpx.post(f"{served}gradio_api/run/predict", json=body)
-            assert "Traceback" not in answer.text and "site-packages" not in answer.text
+            assert "Traceback" not in answer.text
+            assert "site-packages" not in answer.text
             assert "/demo/" not in answer.text
 
 
@@ -151,7 +153,8 @@ def test_every_choice_explains_itself():
         for member in members:
             assert LOCALES["en"][f"{group}.{member.value}.hint"]
     for scale in SCALES:
-        assert LOCALES["en"][f"scale.{scale}.hint"] and LOCALES["en"][f"label.scale_{scale}"]
+        assert LOCALES["en"][f"scale.{scale}.hint"]
+        assert LOCALES["en"][f"label.scale_{scale}"]
 
 
 def test_an_error_is_said_in_the_persons_language():
@@ -166,7 +169,7 @@ class Request:
 
 
 @pytest.mark.parametrize(
-    "request_, language",
+    ("request_", "language"),
     [
         (None, "en"),
         (Request(), "en"),
@@ -187,7 +190,7 @@ def test_numbers_stand_as_the_article_prints_them():
 
 
 @pytest.mark.parametrize(
-    "metrics, cells, verdict",
+    ("metrics", "cells", "verdict"),
     [
         (Metrics(0.3, None, None, 1, 1, None), 1, "single"),
         (Metrics(None, 0.3, None, None, 0, None), 4, "no_right"),
@@ -225,7 +228,7 @@ def test_the_articles_set_comes_first():
 
 
 @pytest.mark.parametrize(
-    "flags, named",
+    ("flags", "named"),
     [
         (["--port", "many"], "--port"),
         (["--dtype", "int3"], "--dtype"),

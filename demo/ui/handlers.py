@@ -43,7 +43,6 @@ class Session:
 
     seq: int = 0
     model: str = ""  # the model in use; "" until one that was typed by flag is known
-    failed: str = ""  # what stands beside the model box until another choice is made
     offers: dict[str, str] = field(default_factory=dict)  # field → a value that would be accepted
     address_language: bool = False  # the address names the language, whatever the browser's own is
     shown: dict[str, Any] = field(default_factory=dict)  # what was sent last: the same is not sent twice
@@ -201,9 +200,8 @@ class Handlers:
             message, offer = answer["notes"].get(name, ("", ""))
             if name != "examples":
                 pieces[f"note {name}"] = render_note(hints.get(name, ""), message, offer)
-        pieces["reading_head"] = render_fold_head(
-            translate(language, "heading.reading"), " · ".join((self._name(session.model), asked.prompt, asked.pooling))
-        )
+        summary = " · ".join((self._name(session.model), asked.prompt, asked.pooling))
+        pieces["reading_head"] = render_fold_head(translate(language, "heading.reading"), summary)
         for name, piece in pieces.items():
             if session.shown.get(name) != piece:
                 session.shown[name] = page[name] = piece
@@ -248,7 +246,8 @@ class Handlers:
         if known:
             size = f"{kind_name(language, known.kind)}, {parameter_count(known.parameters)}"
             licence = f", {known.licence}" if isinstance(known, ModelStatus) else ""
-            hints["model"] = f"{size[0].upper()}{size[1:]}{licence}. {translate(language, f'kind.{known.kind.value}.hint')}"
+            about = translate(language, f"kind.{known.kind.value}.hint")
+            hints["model"] = f"{size[0].upper()}{size[1:]}{licence}. {about}"
             hints["layer"] = layer_hint(language, asked.layer, known.n_layers, asked.pooling)
         return hints
 

@@ -29,7 +29,7 @@ function onAnswer() {
   root.dataset.state = answer.state;
   root.dataset.seq = answer.seq;
   root.classList.toggle("hm-has-figure", shown !== null);
-  root.classList.remove("hm-changed");
+  element.closest("#hero").dataset.state = answer.state; // what stands under the picture dims with it
   stage.setAttribute("aria-busy", String(answer.state === "loading"));
   $("wait-text").textContent = answer.note || "";
   showProgress(answer);

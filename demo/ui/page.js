@@ -45,7 +45,10 @@
   window.numberLines = numberAll;
 
   // Press Compute: what is drawn no longer belongs to what stands in the boxes.
-  window.markChanged = () => document.querySelector("#heatmap .hm")?.classList.add("hm-changed");
+  window.markChanged = () => {
+    const hero = document.querySelector("#hero");
+    if (hero.dataset.state === "ready") hero.dataset.state = "changed";
+  };
 
   document.addEventListener("click", (event) => {
     const head = event.target.closest(".fold-head");

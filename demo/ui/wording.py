@@ -35,25 +35,21 @@ def render_fold_head(title: str, summary: str, template: str = "") -> str:
 
 def render_status(language: str, device: Device, comparison: Comparison | None, answered: str) -> str:
     """The top bar: the question, then model, weights, device, last answer."""
-    weights, model = "–", "–"
+    weights, origin, model = "–", "", "–"
     if comparison:
         source = comparison.provenance
         model = source["model"]
-        computed = translate(
+        weights = translate(
             language, "status.computed", weights=source["weights_precision"], precision=source["precision"]
         )
-        weights = f"{computed} · {source['source']}"
+        origin = source["source"]
     facts = (
         ("model", model, ""),
-        ("precision", weights, ""),
+        ("precision", weights, origin),
         ("device", device.name, device.reason),
         ("answered", answered or translate(language, "status.waiting"), ""),
     )
-    items = "".join(
-        f'<div class="fact-{name}"{_title(reason or value)}><dt>{escape(translate(language, f"status.{name}"))}</dt>'
-        f"<dd>{escape(value)}{_small(reason)}</dd></div>"
-        for name, value, reason in facts
-    )
+    items = "".join(_render_fact(name, translate(language, f"status.{name}"), *said) for name, *said in facts)
     other = "ko" if language == "en" else "en"
     return (
         f'<h1>{escape(translate(language, "page.title"))}</h1><dl>{items}</dl>'
@@ -151,9 +147,11 @@ def _number(value: float | None, signed: bool = False) -> str:
     return "–" if value is None else two_digits(value, signed)
 
 
-def _title(text: str) -> str:
-    return f' title="{escape(text)}"' if text else ""
-
-
-def _small(text: str) -> str:
-    return f"<small>{escape(text)}</small>" if text else ""
+def _render_fact(name: str, label: str, value: str, more: str) -> str:
+    """One fact of the top bar; what does not fit is told on hover."""
+    whole = f"{value}. {more}" if more else value
+    small = f"<small>{escape(more)}</small>" if more else ""
+    return (
+        f'<div class="fact-{name}" title="{escape(whole)}"><dt>{escape(label)}</dt>'
+        f"<dd>{escape(value)}{small}</dd></div>"
+    )

@@ -9,6 +9,7 @@ import shutil
 import pytest
 
 from demo.backend.fake import FakeEngine
+from demo.datamodels import Device
 from demo.lab import Lab
 from demo.settings import Settings
 
@@ -23,6 +24,14 @@ _ARGUMENTS = (
 )
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PLOT = "#heatmap .js-plotly-plot"
+
+
+class WordyEngine(FakeEngine):
+    """A fake whose device has as much to say as a real one: the page must not grow wider for it."""
+
+    def device(self) -> Device:
+        reason = "CPU, because torch finds no GPU; bfloat16, because this processor computes it natively (AVX512-BF16)."
+        return Device("CPU, 2 threads (x86_64)", "fake", "bfloat16", reason)
 
 
 def find_browser() -> str | None:
@@ -68,7 +77,7 @@ def serve():
 
 @pytest.fixture(scope="session")
 def shared_engine() -> FakeEngine:
-    engine = FakeEngine()
+    engine = WordyEngine()
     engine.load("smollm2-135m-instruct")
     return engine
 
