@@ -130,13 +130,13 @@ class Lab:
         if wait:
             return self.engine.load(model)
         with self._lock:
-            load = self._loading.get(model)
-            if load is None:
-                load = self._loading[model] = _BackgroundLoad(self.engine, model)
-            elif load.done.is_set():
+            load = self._loading.get(model) or _BackgroundLoad(self.engine, model)
+            known = model in self._loading
+            if known and load.done.is_set():
                 del self._loading[model]
-        if load.done.is_set():
-            return load.result()
+                return load.result()
+            self._loading[model] = load
+        # A load that has just begun is always told of, however fast it ends: what it comes to is told once, next time.
         progress = load.progress
         raise ModelLoading(model=_name(model), stage=progress.stage, fraction=progress.fraction)
 
