@@ -63,6 +63,7 @@ def convert_gguf(file: Path, folder: Path, model: str) -> None:
     except (ValueError, KeyError, NotImplementedError, RuntimeError) as error:
         reason = f"its GGUF file cannot be converted ({_first_sentence(error)})."
         raise UnsupportedModel(model=model, reason=reason) from error
+    _add_special_tokens(tokenizer, file)
     # The weights are plain float32 by now; with these marks left on, transformers refuses to save them.
     network.config.__dict__.pop("quantization_config", None)
     network.hf_quantizer = None
@@ -74,6 +75,29 @@ def convert_gguf(file: Path, folder: Path, model: str) -> None:
     tokenizer.save_pretrained(folder)
     del network, tokenizer
     gc.collect()
+
+
+def _add_special_tokens(tokenizer, file: Path) -> None:
+    """Put BOS before and EOS after every text where the file says so: not every transformers release reads it."""
+    from gguf import GGUFReader
+    from tokenizers.processors import TemplateProcessing
+
+    fields = GGUFReader(file).fields
+    ids = {}
+    for name in ("bos", "eos"):
+        wanted = fields.get(f"tokenizer.ggml.add_{name}_token")
+        known = fields.get(f"tokenizer.ggml.{name}_token_id")
+        if wanted and known and wanted.contents():
+            ids[name] = int(known.contents())
+    before, after = ([ids[name]] if name in ids else [] for name in ("bos", "eos"))
+    expected = before + tokenizer("a", add_special_tokens=False)["input_ids"] + after
+    if tokenizer("a")["input_ids"] == expected:
+        return
+    tokens = {name: tokenizer.convert_ids_to_tokens(number) for name, number in ids.items()}
+    template = f"{tokens.get('bos', '')} $A {tokens.get('eos', '')}".strip()
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=template, special_tokens=[(tokens[name], ids[name]) for name in ids]
+    )
 
 
 def _first_sentence(error: Exception) -> str:
