@@ -306,8 +306,8 @@ def _print_comparison(comparison: Comparison) -> None:
     origin = comparison.provenance
     _print_line(
         (
-            f"{comparison.reading.label()} · revision {origin['revision'][:12]} · weights from {origin['source']} "
-            f"({origin['weights_precision']}) · computed in {origin['precision']} on {origin['device']} · "
+            f"{comparison.reading.label()} · revision {origin['revision']} · weights from {origin['source']}, "
+            f"{origin['weights_precision']} · computed in {origin['precision']} on {origin['device']} · "
             f"{origin['versions']}",
             "dim",
         )
