@@ -62,5 +62,6 @@ def _refuse(error: ValidationError) -> int:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("demo").setLevel(logging.INFO)  # which weights are fetched and how far; never a person's text
     sys.exit(main(sys.argv[1:]))
