@@ -1,6 +1,6 @@
 """The page's start: settings → lab → page → launch. Also a Space's app_file.
 
-    python app.py --port 8000 --model all-minilm-l6-v2
+python app.py --port 8000 --model all-minilm-l6-v2
 """
 
 from __future__ import annotations

@@ -177,9 +177,7 @@ def _create_reading(
         0, n_layers, value=n_layers, step=1, label=label("layer"), elem_id="layer", interactive=True
     )
     notes["layer"] = _create_note("layer")
-    widgets["compute"] = gr.Button(
-        label("compute"), variant="primary", visible=not settings.live, elem_id="compute"
-    )
+    widgets["compute"] = gr.Button(label("compute"), variant="primary", visible=not settings.live, elem_id="compute")
     return widgets
 
 

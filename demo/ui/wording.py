@@ -52,7 +52,7 @@ def render_status(language: str, device: Device, comparison: Comparison | None, 
     items = "".join(_render_fact(name, translate(language, f"status.{name}"), *said) for name, *said in facts)
     other = "ko" if language == "en" else "en"
     return (
-        f'<h1>{escape(translate(language, "page.title"))}</h1><dl>{items}</dl>'
+        f"<h1>{escape(translate(language, 'page.title'))}</h1><dl>{items}</dl>"
         f'<a href="?lang={other}" lang="{other}">{escape(translate(language, "page.other_language"))}</a>'
     )
 
