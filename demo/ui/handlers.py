@@ -20,8 +20,9 @@ from demo.figures import SCALES
 from demo.lab import Lab
 from demo.ui.examples import load_examples
 from demo.ui.heatmap import show_comparison, show_state
-from demo.ui.i18n import choose_language, translate, translate_error, translate_word
+from demo.ui.i18n import choose_language, translate, translate_error, translate_phrase, translate_word
 from demo.ui.lab_tab import NOTED, Widgets
+from demo.ui.link import parse_link, without_reading
 from demo.ui.wording import (
     kind_name,
     layer_hint,
@@ -45,6 +46,7 @@ class Session:
     model: str = ""  # the model in use; "" until one that was typed by flag is known
     offers: dict[str, str] = field(default_factory=dict)  # field → a value that would be accepted
     address_language: bool = False  # the address names the language, whatever the browser's own is
+    linked: dict[str, Any] = field(default_factory=dict)  # the reading in the address, until its model is there
     shown: dict[str, Any] = field(default_factory=dict)  # what was sent last: the same is not sent twice
 
 
@@ -75,9 +77,12 @@ class Handlers:
         language = choose_language(request)
         session.seq += 1
         session.address_language = "lang" in request.query_params
-        asked = Asked(*values)
+        *chosen, link = values
+        asked = Asked(*chosen)
         answer: dict[str, Any] = {"notes": {}}
         try:
+            if session.seq == 1:
+                asked = self._follow(session, asked, parse_link(link), answer)
             asked = self._answer(language, session, asked, answer)
         except DemoError as error:
             self._explain(language, session, error, answer)
@@ -124,9 +129,22 @@ class Handlers:
         answer["heatmap"] = show_comparison(language, session.seq, comparison, asked.scale)
         return asked
 
+    def _follow(self, session: Session, asked: Asked, said: dict[str, Any], answer: dict) -> Asked:
+        """The address brings texts and a reading. A model that this host does not have ready for choice stays out."""
+        model = said.get("model", asked.model)
+        status, info = self._status(model), self.lab.engine.loaded(model)
+        if info is None and (status is None or status.state == "unavailable"):
+            said = without_reading(said)
+        elif said.get("layer", 0) > (info or status).n_layers:
+            del said["layer"]
+        session.linked = {"model": model, **said}
+        answer["linked"] = {name: gr.update(value=value) for name, value in said.items()}
+        return replace(asked, **said)
+
     def _switch(self, session: Session, asked: Asked, answer: dict) -> Asked:
         """Another model is wanted: its default reading comes with it, once it is really there."""
-        status = self._status(asked.model)
+        wished = asked.model
+        status = self._status(wished)
         if status and status.state == "unavailable":
             raise _Unavailable(name=status.name, reason=status.reason.rstrip("."))
         info = self.lab.open(asked.model, wait=False)
@@ -134,11 +152,15 @@ class Handlers:
         layer = info.n_layers if reading.layer < 0 else reading.layer
         session.model = info.model
         session.offers = {}
+        chosen = {"prompt": reading.prompt.value, "pooling": reading.pooling.value, "layer": layer}
+        if session.linked.get("model") == wished:  # a link's reading, not the default one
+            chosen |= {name: session.linked[name] for name in chosen if name in session.linked}
+        session.linked = {}
         answer["model"] = gr.update(value=info.model)
-        answer["prompt"] = gr.update(choices=_prompts(info), value=reading.prompt.value)
-        answer["pooling"] = gr.update(value=reading.pooling.value)
-        answer["layer"] = gr.update(maximum=info.n_layers, value=layer)
-        return replace(asked, model=info.model, prompt=reading.prompt.value, pooling=reading.pooling.value, layer=layer)
+        answer["prompt"] = gr.update(choices=_prompts(info), value=chosen["prompt"])
+        answer["pooling"] = gr.update(value=chosen["pooling"])
+        answer["layer"] = gr.update(maximum=info.n_layers, value=chosen["layer"])
+        return replace(asked, model=info.model, **chosen)
 
     def _explain(self, language: str, session: Session, error: DemoError, answer: dict) -> None:
         """An error becomes a sentence beside its box; the picture that was drawn last stays, dimmed."""
@@ -150,7 +172,8 @@ class Handlers:
             return
         sentence = translate_error(language, error)
         if isinstance(error, _Unavailable):
-            sentence = translate(language, "message.unavailable", **error.values)
+            reason = translate_phrase(language, error.values["reason"])
+            sentence = translate(language, "message.unavailable", name=error.values["name"], reason=reason)
         offer = ""
         session.offers = {}
         if isinstance(error, ReadingRefused) and error.instead and error.field:
@@ -174,7 +197,7 @@ class Handlers:
     def _outputs(self, language: str, session: Session, asked: Asked, answer: dict) -> dict:
         """Only what has changed since the last answer is sent: a widget that is not named stays as it is."""
         comparison: Comparison | None = answer.get("comparison")
-        page: dict[str, Any] = {"heatmap": answer["heatmap"]}
+        page: dict[str, Any] = {**answer.get("linked", {}), "heatmap": answer["heatmap"]}
         for name in ("model", "prompt", "pooling", "layer"):
             if name in answer:
                 page[name] = answer[name]
@@ -183,12 +206,14 @@ class Handlers:
             session.shown["figure"] = True
             took = translate(language, "status.took", seconds=f"{comparison.seconds:.2f}")
             answered = f"{time.strftime('%H:%M:%S')} {took}"
-            pieces["status"] = render_status(language, self.lab.device(), comparison, answered)
+            pieces["status"] = render_status(language, self.lab.device(), comparison, answered, "")
             pieces["verdict"] = render_verdict(language, comparison)
             pieces["metrics"] = render_metrics(language, comparison.metrics)
-            pieces["notices"] = render_notices(comparison.notices)
+            pieces["notices"] = render_notices(
+                tuple(translate_phrase(language, notice) for notice in comparison.notices)
+            )
         elif session.seq == 1:
-            pieces["status"] = render_status(language, self.lab.device(), None, "")
+            pieces["status"] = render_status(language, self.lab.device(), None, "", self._name(asked.model))
         if "notices" in answer:
             pieces["notices"] = answer["notices"]
         if session.seq == 1:
@@ -218,8 +243,8 @@ class Handlers:
         page["model"] = gr.update(**{"choices": self._model_choices(language), **page.get("model", {})})
         info = self.lab.engine.loaded(session.model) if session.model else None
         status = self._status(session.model)
-        if "prompt" not in page and (info or status):
-            page["prompt"] = gr.update(choices=_prompts(info or status))
+        if info or status:
+            page["prompt"] = gr.update(**{"choices": _prompts(info or status), **page.get("prompt", {})})
         template = translate(language, "summary.texts")
         pieces["texts_head"] = render_fold_head(translate(language, "heading.texts"), "", template)
 
@@ -263,7 +288,7 @@ class Handlers:
         for status in self.lab.models():
             about = f"{kind_name(language, status.kind)}, {parameter_count(status.parameters)}"
             if status.state == "unavailable":
-                about = status.reason
+                about = translate_phrase(language, status.reason)
             choices.append((f"{status.name} — {about}", status.model))
         return choices
 

@@ -31,7 +31,6 @@ function onAnswer() {
   root.classList.toggle("hm-has-figure", shown !== null);
   element.closest("#hero").dataset.state = answer.state; // what stands under the picture dims with it
   stage.setAttribute("aria-busy", String(answer.state === "loading"));
-  $("wait-text").textContent = answer.note || "";
   showProgress(answer);
   if (answer.state === "loading") timer = setTimeout(() => trigger("tick"), POLL_MS);
 }
@@ -39,7 +38,8 @@ function onAnswer() {
 function showProgress(answer) {
   const bar = $("bar");
   bar.hidden = answer.state !== "loading";
-  const known = typeof answer.progress === "number";
+  const known = typeof answer.progress === "number" && !bar.hidden;
+  $("wait-text").textContent = (answer.note || "") + (known ? ` ${Math.round(answer.progress * 100)} %` : "");
   bar.classList.toggle("hm-unknown", !known);
   bar.firstElementChild.style.width = known ? Math.round(answer.progress * 100) + "%" : "";
   if (known) bar.setAttribute("aria-valuenow", Math.round(answer.progress * 100));

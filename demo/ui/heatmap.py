@@ -11,6 +11,8 @@ from typing import Any
 
 import gradio as gr
 import plotly
+from starlette.responses import FileResponse
+from starlette.routing import Route
 
 from demo.datamodels import Comparison
 from demo.figures import plot_similarity
@@ -18,19 +20,27 @@ from demo.ui.i18n import LOCALES, translate
 
 _HERE = Path(__file__).parent
 _PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+_PLOTLY_URL = f"assets/plotly-{plotly.__version__}.min.js"
 _PREFIX = "heatmap."
 
 
 def create_heatmap() -> gr.HTML:
     """The component. Its `tick` event asks for the next answer while a model loads."""
-    gr.set_static_paths([_PLOTLY_JS])
     return gr.HTML(
         value=None,
         elem_id="heatmap",
-        head=f'<script src="gradio_api/file={_PLOTLY_JS.as_posix()}"></script>',
+        head=f'<script src="{_PLOTLY_URL}"></script>',  # relative: the page may stand under a prefix
         html_template=(_HERE / "heatmap.html").read_text(encoding="utf-8"),
         js_on_load=(_HERE / "heatmap.js").read_text(encoding="utf-8"),
         apply_default_css=False,
+    )
+
+
+def plotly_route() -> Route:
+    """Serves plotly.js from the installed package; its address names the version, so browsers may keep it for good."""
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return Route(
+        f"/{_PLOTLY_URL}", lambda request: FileResponse(_PLOTLY_JS, media_type="text/javascript", headers=headers)
     )
 
 

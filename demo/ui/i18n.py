@@ -2,11 +2,15 @@
 
 What stands still (labels) is translated by the browser's language through `gr.I18n`; what is said in answer to
 something (verdict, messages, hints) by the request's, here. `?lang=ko` in the address wins over both.
+
+What the other rooms say in words of their own (a reason, a notice, a source) has no key: `phrases/` lists these
+English sentences, with {blanks} where a name or a number stands, beside their translation.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -20,7 +24,15 @@ LOCALES: dict[str, dict[str, str]] = {
     path.stem: json.loads(path.read_text(encoding="utf-8"))
     for path in sorted(Path(__file__).parent.glob("locales/*.json"))
 }
+_PHRASES: dict[str, dict[str, str]] = {
+    path.stem: json.loads(path.read_text(encoding="utf-8"))
+    for path in sorted(Path(__file__).parent.glob("phrases/*.json"))
+}
 _LABEL = "label."
+_BLANK = re.compile(r"\\{(\w+)\\}")
+_SENTENCES = re.compile(r"(?<=[.!?]) +")
+_LONGEST_PHRASE = 2000  # characters
+_TOLD = ("reason", "reasons", "problem", "accepted")  # values of errors that are words of other rooms
 
 
 def page_i18n() -> gr.I18n:
@@ -62,6 +74,38 @@ def translate_word(language: str, group: str, word: str) -> str:
     return LOCALES.get(language, {}).get(f"{group}.{word}", word)
 
 
+def translate_phrase(language: str, text: str) -> str:
+    """What another room said: as a whole, else sentence by sentence and clause by clause, else as it is."""
+    if language not in _PATTERNS or len(text) > _LONGEST_PHRASE:
+        return text
+    core = text.rstrip(".")
+    end = text[len(core) :]
+    if core in _PHRASES[language]:
+        return _PHRASES[language][core] + end
+    for parts in (_SENTENCES.split(text), core.split("; ")):
+        if len(parts) > 1:
+            clauses = [translate_phrase(language, part) for part in parts]
+            return " ".join(clauses) if parts[0].endswith((".", "!", "?")) else ". ".join(clauses) + end
+    for pattern, translation in _PATTERNS[language]:
+        found = pattern.fullmatch(core)
+        if found:
+            blanks = {name: translate_phrase(language, value) for name, value in found.groupdict().items()}
+            return translation.format(**blanks) + end
+    return text
+
+
+def _compile(phrases: dict[str, str]) -> list[tuple[re.Pattern[str], str]]:
+    """The phrases with blanks, as patterns, in their order: what is more special stands first."""
+    return [
+        (re.compile(_BLANK.sub(r"(?P<\1>.+?)", re.escape(phrase)), re.DOTALL), translation)
+        for phrase, translation in phrases.items()
+        if "{" in phrase
+    ]
+
+
+_PATTERNS = {language: _compile(phrases) for language, phrases in _PHRASES.items()}
+
+
 def translate_error(language: str, error: DemoError) -> str:
     """An error's sentence. English is the class's own template; other languages may differ by field."""
     texts = LOCALES.get(language, {})
@@ -72,6 +116,9 @@ def translate_error(language: str, error: DemoError) -> str:
     for name, group in (("box", "box"), ("stage", "stage"), ("kind", "choice")):
         if name in values:
             values[name] = translate_word(language, group, str(values[name]))
+    for name in _TOLD:
+        if name in values:
+            values[name] = translate_phrase(language, str(values[name]))
     return template.format(**values)
 
 

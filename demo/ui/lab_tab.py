@@ -17,6 +17,7 @@ from demo.ui.examples import ExampleSet
 from demo.ui.heatmap import create_heatmap
 from demo.ui.i18n import label
 
+LINKED = ("questions", "answers", "matches", "model", "prompt", "pooling", "layer", "scale")  # a comparison's choices
 NOTED = ("questions", "answers", "matches", "model", "prompt", "pooling", "layer", "scale", "examples")
 _NOTE_JS = """element.addEventListener('click', (event) => {
     if (event.target.closest('button')) trigger('click');
@@ -45,14 +46,13 @@ class Widgets:
     notices: gr.HTML
     texts_head: gr.HTML
     reading_head: gr.HTML
+    link: gr.Textbox  # never shown: what the address says, when the page opens
     notes: dict[str, gr.HTML] = field(default_factory=dict)
 
     @property
     def choices(self) -> list[gr.components.Component]:
         """What a comparison is made of, in the order in which the handler takes it."""
-        return [
-            self.questions, self.answers, self.matches, self.model, self.prompt, self.pooling, self.layer, self.scale
-        ]  # fmt: skip
+        return [getattr(self, name) for name in LINKED]
 
     @property
     def answered(self) -> list[gr.components.Component]:
@@ -104,6 +104,7 @@ def create_lab_tab(settings: Settings, first: ModelStatus | None, article: Examp
         notices=notices,
         texts_head=texts_head,
         reading_head=reading_head,
+        link=gr.Textbox(visible=False),
         notes=notes,
     )
 

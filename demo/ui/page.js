@@ -50,7 +50,46 @@
     if (hero.dataset.state === "ready") hero.dataset.state = "changed";
   };
 
+  // The address keeps what stands in the boxes, behind the "#" that is never sent: it outlives a reload, and is a link.
+  const LONGEST_LINK = 8192;
+  let linkRead = false;
+  let untouched = null; // what stood in the boxes when the page opened: needs no link
+  let keeping = 0;
+  window.readLink = () => {
+    const link = linkRead ? "" : location.hash.slice(1);
+    linkRead = true;
+    return link;
+  };
+  window.keepLink = (said) => {
+    const link = new URLSearchParams(said).toString();
+    if (untouched === null) untouched = link;
+    clearTimeout(keeping);
+    keeping = setTimeout(() => {
+      const kept = link !== untouched && link.length <= LONGEST_LINK ? "#" + link : "";
+      if (kept !== location.hash) history.replaceState(history.state, "", location.pathname + location.search + kept);
+    }, 300);
+  };
+  window.addEventListener("hashchange", () => location.reload()); // another link in the same tab
+
+  // The bar is written anew with every answer: the reason for the device stays open if somebody has opened it.
+  let asksWhy = false;
+  document.addEventListener(
+    "toggle",
+    (event) => {
+      if (event.target.matches("#status details")) asksWhy = event.target.open;
+    },
+    true
+  );
+  window.keepWhy = () => {
+    new MutationObserver(() => {
+      const details = document.querySelector("#status details");
+      if (details && details.open !== asksWhy) details.open = asksWhy;
+    }).observe(document.querySelector("#status"), { childList: true, subtree: true });
+  };
+
   document.addEventListener("click", (event) => {
+    const language = event.target.closest("#status a");
+    if (language) language.hash = location.hash;
     const head = event.target.closest(".fold-head");
     if (!head) return;
     const section = head.closest(".fold");

@@ -13,8 +13,9 @@ from demo.settings import Settings
 from demo.ui.api import create_api
 from demo.ui.examples import load_examples
 from demo.ui.handlers import Handlers, Session
+from demo.ui.heatmap import plotly_route
 from demo.ui.i18n import LOCALES, page_i18n
-from demo.ui.lab_tab import create_lab_tab
+from demo.ui.lab_tab import LINKED, create_lab_tab
 from demo.ui.theme import create_theme
 
 _HERE = Path(__file__).parent
@@ -46,10 +47,19 @@ def _wire(page: gr.Blocks, handlers: Handlers, live: bool) -> None:
     gr.on(
         [*asks, *edits] if live else asks,
         handlers.on_compute,
-        inputs=[session, *widgets.choices],
+        inputs=[session, *widgets.choices, widgets.link],
         outputs=[session, *widgets.answered],
+        js="(...values) => [...values.slice(0, -1), window.readLink()]",
         trigger_mode="always_last",
         concurrency_limit=_AT_ONCE,
+        **quiet,
+    )
+    said = ", ".join(LINKED)
+    gr.on(
+        [page.load, widgets.model.change, *edits],
+        None,
+        inputs=widgets.choices,
+        js=f"({said}) => {{ window.keepLink({{ {said} }}); return []; }}",
         **quiet,
     )
     if not live:
@@ -60,6 +70,7 @@ def _wire(page: gr.Blocks, handlers: Handlers, live: bool) -> None:
         js="() => { setTimeout(window.numberLines, 0); }",
         **quiet,
     )
+    page.load(None, js="() => { window.keepWhy(); }", **quiet)
     boxes = [widgets.questions, widgets.answers, widgets.matches]
     widgets.examples.input(handlers.on_example, widgets.examples, boxes, trigger_mode="always_last", **quiet)
     widgets.examples.input(
@@ -92,4 +103,5 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "css": (_HERE / "style.css").read_text(encoding="utf-8"),
         "head": f"<script>{(_HERE / 'page.js').read_text(encoding='utf-8')}</script>",
         "i18n": page_i18n(),
+        "app_kwargs": {"routes": [plotly_route()]},
     }

@@ -9,7 +9,7 @@ from html import escape
 
 from demo.datamodels import LAST_LAYER, Comparison, Device, Kind, Metrics, Pooling
 from demo.figures import two_digits
-from demo.ui.i18n import translate
+from demo.ui.i18n import translate, translate_phrase
 
 _CHANCE = 0.6  # an AUC up to here is no better than guessing with as few pairs as fit on a page
 _THIN = 0.05  # a margin below this is hardly to be seen
@@ -33,23 +33,30 @@ def render_fold_head(title: str, summary: str, template: str = "") -> str:
     )
 
 
-def render_status(language: str, device: Device, comparison: Comparison | None, answered: str) -> str:
-    """The top bar: the question, then model, weights, device, last answer."""
-    weights, origin, model = "–", "", "–"
+def render_status(language: str, device: Device, comparison: Comparison | None, answered: str, model: str) -> str:
+    """The top bar: the question, then model, weights, device, last answer. model: its name, until one has answered."""
+    weights, origin = "–", ""
     if comparison:
         source = comparison.provenance
         model = source["model"]
         weights = translate(
-            language, "status.computed", weights=source["weights_precision"], precision=source["precision"]
+            language,
+            "status.computed",
+            weights=translate_phrase(language, source["weights_precision"]),
+            precision=source["precision"],
         )
-        origin = source["source"]
+        origin = translate_phrase(language, source["source"])
+    place, reason = translate_phrase(language, device.name), translate_phrase(language, device.reason)
     facts = (
-        ("model", model, ""),
-        ("precision", weights, origin),
-        ("device", device.name, device.reason),
-        ("answered", answered or translate(language, "status.waiting"), ""),
+        ("model", escape(model)),
+        ("precision", escape(weights) + (f"<small>{escape(origin)}</small>" if origin else "")),
+        ("device", _render_device(place, reason, translate(language, "status.why"))),
+        ("answered", escape(answered or translate(language, "status.waiting"))),
     )
-    items = "".join(_render_fact(name, translate(language, f"status.{name}"), *said) for name, *said in facts)
+    items = "".join(
+        f'<div class="fact-{name}"><dt>{escape(translate(language, f"status.{name}"))}</dt><dd>{html}</dd></div>'
+        for name, html in facts
+    )
     other = "ko" if language == "en" else "en"
     return (
         f"<h1>{escape(translate(language, 'page.title'))}</h1><dl>{items}</dl>"
@@ -147,11 +154,10 @@ def _number(value: float | None, signed: bool = False) -> str:
     return "–" if value is None else two_digits(value, signed)
 
 
-def _render_fact(name: str, label: str, value: str, more: str) -> str:
-    """One fact of the top bar; what does not fit is told on hover."""
-    whole = f"{value}. {more}" if more else value
-    small = f"<small>{escape(more)}</small>" if more else ""
+def _render_device(place: str, reason: str, ask: str) -> str:
+    """The device and the reason for it: under it on a wide screen, behind a tap on a small one."""
+    place, reason = escape(place), escape(reason)
     return (
-        f'<div class="fact-{name}" title="{escape(whole)}"><dt>{escape(label)}</dt>'
-        f"<dd>{escape(value)}{small}</dd></div>"
+        f'<span class="on-wide">{place}<small>{reason}</small></span>'
+        f'<details class="on-small"><summary>{place} <u>{escape(ask)}</u></summary>{reason}</details>'
     )

@@ -1,0 +1,82 @@
+"""The bar at the top, and what the address keeps, in a real browser over the fake engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.conftest import PLOT, WordyEngine
+from tests.browser.test_page import QUESTIONS, STATE, choose, settle, table, values, wait_text
+
+pytestmark = pytest.mark.browser
+CUT = """() => [...document.querySelectorAll('#status dd, #status small')]
+    .filter((node) => node.scrollWidth > node.clientWidth + 1).length"""
+
+
+def test_a_reload_keeps_what_was_typed_and_chosen(open_page):
+    page = open_page()
+    assert "#" not in page.url
+    page.fill(QUESTIONS, "누가 썼나요? & 100% = #1\n<b>second</b>")
+    wait_text(page, "Q2 <b>second</b>")
+    choose(page, "model", "all-MiniLM")
+    page.wait_for_function("() => document.querySelector('#pooling input').value === 'mean'")
+    choose(page, "pooling", "max")
+    page.wait_for_function("() => location.hash.includes('pooling=max')")
+    settle(page)
+    before = values(page)
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.reload()
+    page.wait_for_selector(PLOT)
+    wait_text(page, "Q1 누가 썼나요? & 100% = #1")
+    settle(page)
+    assert page.input_value(QUESTIONS) == "누가 썼나요? & 100% = #1\n<b>second</b>"
+    assert page.input_value("#pooling input") == "max"
+    assert page.input_value("#model input").startswith("all-MiniLM")
+    assert values(page) == before
+    assert not [url for url in requests if "second" in url.split("#")[0]]
+    page.click("#status a")
+    page.wait_for_function("() => document.querySelector('#questions')?.textContent.includes('질문')")
+    wait_text(page, "Q2 <b>second</b>")
+    settle(page)
+
+
+@pytest.mark.parametrize(
+    "link", ["#model=no/such&pooling=max", "#layer=99&pooling=x", "#%E0%A4%A=&&", "#" + "a=1&" * 99]
+)
+def test_a_broken_link_opens_the_page_as_ever(open_page, link):
+    page = open_page(link)
+    assert len(table(page)) == 3
+    assert page.input_value("#pooling input") == "last_token_logits"
+    assert page.input_value("#layer input[type=number]") == "30"
+    assert page.locator("[role=alert]").count() == 0
+
+
+def test_the_device_and_its_reason_can_be_read_without_hovering(open_page):
+    page = open_page()
+    bar = page.query_selector("#status")
+    assert "because torch finds no GPU" in bar.inner_text()
+    assert "the fake engine" in bar.inner_text()
+    assert page.evaluate(CUT) == 0
+    phone = open_page(width=390, height=844, has_touch=True, is_mobile=True)
+    assert "the fake engine" in phone.inner_text("#status")
+    assert "because torch" not in phone.inner_text("#status")
+    phone.click("#status summary")
+    assert "because torch finds no GPU" in phone.inner_text("#status")
+    answered = phone.inner_text("#status .fact-answered")
+    phone.click("#scale label:has-text('fixed 0–1')")
+    phone.wait_for_function("(old) => document.querySelector('#status .fact-answered').innerText !== old", arg=answered)
+    phone.wait_for_timeout(100)
+    assert "because torch finds no GPU" in phone.inner_text("#status")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_bar_keeps_its_height_when_the_first_answer_comes(serve, open_page, width):
+    engine = WordyEngine(load_seconds=2)
+    page = open_page(serve(engine), drawn=False, width=width, height=844, is_mobile=width < 800)
+    page.wait_for_selector(STATE.format("loading"))
+    height = "() => document.querySelector('#status').offsetHeight"
+    before = page.evaluate(height)
+    page.wait_for_selector(".hm-bar:visible")
+    assert "downloading" in page.inner_text(".hm-wait-text")
+    page.wait_for_selector(STATE.format("ready"))
+    assert page.evaluate(height) == before
