@@ -25,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from demo.datamodels import Comparison, Pooling, Prompt, Role
+from demo.datamodels import Comparison, Pooling, Postprocess, Prompt, Role
 from demo.errors import BadInput, DemoError, ModelLoading
 from demo.lab import Lab
 from demo.settings import parse_settings
@@ -90,6 +90,17 @@ LayerOption = Annotated[
     int | None,
     typer.Option(metavar="N", help="The layer to read: 0 is the token embeddings, -1 the last, -2 the one before it."),
 ]
+EosOption = Annotated[bool, typer.Option("--eos", help="Append the end-of-sequence token, and let it be pooled.")]
+PostprocessOption = Annotated[
+    Postprocess | None,
+    typer.Option(metavar="NAME", help=f"What is done to the vectors of all texts together: {_choices(Postprocess)}."),
+]
+TaskOption = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="With --prompt e5_instruct: what the questions are asked for.")
+]
+TemplateOption = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="With --prompt custom: what the model reads, {text} in it.")
+]
 DeviceOption = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="What computes: auto, cpu, cuda, cuda:1, xpu or mps (or set DEMO_DEVICE)."),
@@ -113,6 +124,7 @@ def main() -> None:
     epilog="Examples:\n\n"
     "python -m demo compare\n\n"
     'python -m demo compare --question "What is GPU?" --answer "A processor." --answer "A city." --pooling mean\n\n'
+    "python -m demo compare --prompt prompteol --pooling last_token --postprocess zscore\n\n"
     "python -m demo compare --questions-file q.txt --answers-file a.txt --model all-minilm-l6-v2 --csv > matrix.csv"
 )
 def compare(
@@ -128,6 +140,10 @@ def compare(
     prompt: PromptOption = None,
     pooling: PoolingOption = None,
     layer: LayerOption = None,
+    eos: EosOption = False,
+    postprocess: PostprocessOption = None,
+    task: TaskOption = None,
+    template: TemplateOption = None,
     matches: Annotated[
         str | None,
         typer.Option(
@@ -157,6 +173,10 @@ def compare(
             prompt=prompt,
             pooling=pooling,
             layer=layer,
+            eos=eos,
+            postprocess=postprocess,
+            task=task,
+            template=template,
             matches=matches,
             wait=False,
         )
@@ -186,6 +206,10 @@ def embed(
     prompt: PromptOption = None,
     pooling: PoolingOption = None,
     layer: LayerOption = None,
+    eos: EosOption = False,
+    postprocess: PostprocessOption = None,
+    task: TaskOption = None,
+    template: TemplateOption = None,
     role: Annotated[
         Role, typer.Option(help="Whose prompt is used, where a model has one for questions and one for answers.")
     ] = Role.ANSWER,
@@ -197,8 +221,10 @@ def embed(
         raise BadInput(problem=f"“{out}” has no known ending. Accepted: names that end in .npz or .json.")
     lab = _make_lab(device, dtype)
     texts = parse_texts(_gather(text, texts_file) or [], "texts", lab.limits)
-    reading = _wait_for_model(lambda: lab.reading(model, prompt, pooling, layer, wait=False))
-    vectors = lab.embed(texts, model=model, prompt=prompt, pooling=pooling, layer=layer, role=role)
+    chosen = {"model": model, "prompt": prompt, "pooling": pooling, "layer": layer}
+    chosen |= {"eos": eos, "postprocess": postprocess, "task": task, "template": template}
+    reading = _wait_for_model(lambda: lab.reading(**chosen, wait=False))
+    vectors = lab.embed(texts, **chosen, role=role)
     result = {"embeddings": vectors.tolist(), "reading": reading.to_dict(), "texts": list(texts)}
     if out is None:
         _print_json(result)

@@ -36,11 +36,42 @@ class Prompt(str, Enum):
     chat: the text as one user message through the tokenizer's chat template, no generation prompt (the article).
     plain: the text alone, with the special tokens that the tokenizer adds by itself.
     own: the prompts that a sentence-transformers checkpoint names for queries and documents.
+    e5_instruct: `Instruct: {task}` and `Query: {text}` for questions, plain for answers (E5-mistral, arXiv 2401.00368).
+    prompteol: `This sentence : "{text}" means in one word:"` (arXiv 2307.16645).
+    prompteol_example: the same after one worked example (same paper).
+    chain_of_thought: the same behind "After thinking step by step ," (arXiv 2404.03921).
+    knowledge: the same behind a hint at what matters in a sentence (same paper).
+    echo: the text twice, pooled over the second copy, which has seen the first (arXiv 2402.15449).
+    custom: a template that a person types, with {text} in it.
     """
 
     CHAT = "chat"
     PLAIN = "plain"
     OWN = "own"
+    E5_INSTRUCT = "e5_instruct"
+    PROMPTEOL = "prompteol"
+    PROMPTEOL_EXAMPLE = "prompteol_example"
+    CHAIN_OF_THOUGHT = "chain_of_thought"
+    KNOWLEDGE = "knowledge"
+    ECHO = "echo"
+    CUSTOM = "custom"
+
+
+class Postprocess(str, Enum):
+    """What is done to the vectors of a set before they are compared; fitted on the texts at hand.
+
+    none: nothing.
+    center: the mean is subtracted.
+    zscore: the mean is subtracted, each dimension divided by its deviation (arXiv 2109.04404).
+    all_but_the_top: centred, then the first dim/100 principal directions removed, at least one (arXiv 1702.01417).
+    whitening: centred and rotated so that every direction has the same variance (arXiv 2103.15316).
+    """
+
+    NONE = "none"
+    CENTER = "center"
+    ZSCORE = "zscore"
+    ALL_BUT_THE_TOP = "all_but_the_top"
+    WHITENING = "whitening"
 
 
 class Kind(str, Enum):
@@ -64,6 +95,8 @@ class Role(str, Enum):
 
 
 LAST_LAYER = -1
+TEXT = "{text}"  # where the text stands in a template
+DEFAULT_TASK = "Given a question, retrieve passages that answer the question"
 
 
 @dataclass(frozen=True)
@@ -75,11 +108,18 @@ class Reading:
     pooling: Pooling = Pooling.LAST_TOKEN_LOGITS
     layer: int = LAST_LAYER  # 0 = token embeddings … n = last block, after the final norm; −1 = last
     normalize: bool = False  # divide by the L2 norm, where the checkpoint does so itself
+    eos: bool = False  # append the EOS token, and let it be pooled
+    postprocess: Postprocess = Postprocess.NONE  # done to the vectors of a set, after the model
+    task: str = ""  # e5_instruct only
+    template: str = ""  # custom only
 
     def label(self) -> str:
         """One line for figures and exports: `smollm2-135m-instruct · chat · last_token_logits · last layer`."""
         layer = "last layer" if self.layer == LAST_LAYER else f"layer {self.layer}"
-        return " · ".join((self.model, self.prompt.value, self.pooling.value, layer))
+        parts = [self.model, self.prompt.value + (" + EOS" if self.eos else ""), self.pooling.value, layer]
+        if self.postprocess is not Postprocess.NONE:
+            parts.append(self.postprocess.value)
+        return " · ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
         return {k: v.value if isinstance(v, Enum) else v for k, v in asdict(self).items()}
@@ -90,10 +130,19 @@ class PromptedText:
     """A text with what is written around it, before any tokenizer has seen it."""
 
     text: str
-    before: str = ""
-    after: str = ""
+    template: str = TEXT  # {text} once or more; the last one is the text's own place
     chat: bool = False  # wrap in the tokenizer's chat template as one user message
-    pool_text_only: bool = False  # leave `before` and `after` out of the pooled span
+    eos: bool = False  # append the EOS token
+    pool_text_only: bool = False  # leave what the template adds out of the pooled span
+
+    def rendered(self) -> str:
+        """The template with the text in every place of it."""
+        return self.template.replace(TEXT, self.text)
+
+    def text_span(self) -> tuple[int, int]:
+        """(start, end) of the text's last place in `rendered()`, in characters."""
+        start = len(self.template.rpartition(TEXT)[0].replace(TEXT, self.text))
+        return start, start + len(self.text)
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from demo.datamodels import Comparison
+from demo.datamodels import Comparison, Postprocess
 
 SCALES = ("fit", "unit", "relative")
 # Cividis: perceptually uniform, and made to look the same with and without colour-vision deficiency
 # (Nuñez, Anderton, Renslow 2018, doi 10.1371/journal.pone.0199239).
+# Blue to yellow, and a neutral grey in its middle: over −1…1 it diverges from 0.
 COLORSCALE = "Cividis"
 _MOST_CELLS_WITH_TEXT = 2500
 _MOST_TICKS = 40
@@ -18,12 +19,13 @@ _MOST_TICKS = 40
 def plot_similarity(comparison: Comparison, scale: str = "fit") -> go.Figure:
     """The heatmap: questions down, answers across, cosine in the cells, matching cells outlined.
 
-    scale: "fit" spreads the colours over the values at hand, "unit" over 0–1, "relative" over each question's own
-    row (the cells still show the cosine).
+    scale: "fit" spreads the colours over the values at hand; "unit" over 0…1, or −1…1 where the reading is
+    post-processed (never by the values: pictures of one reading share their colours); "relative" over each
+    question's own row (the cells still show the cosine).
     """
     values = comparison.similarity
     rows, columns = values.shape
-    colours, low, high = _colour_values(values, scale)
+    colours, low, high = _colour_values(values, scale, comparison.reading.postprocess is not Postprocess.NONE)
     labels_x = [f"A{i + 1}" for i in range(columns)]
     labels_y = [f"Q{i + 1}" for i in range(rows)]
     title = {"fit": "cosine", "unit": "cosine", "relative": "within<br>the row"}[scale]
@@ -64,11 +66,11 @@ def plot_similarity(comparison: Comparison, scale: str = "fit") -> go.Figure:
     return figure
 
 
-def _colour_values(values: np.ndarray, scale: str) -> tuple[np.ndarray, float, float]:
+def _colour_values(values: np.ndarray, scale: str, signed: bool) -> tuple[np.ndarray, float, float]:
     """What the colours stand for, and their range. Float32, because Plotly sends float32 compactly."""
     values = values.astype(np.float32)
     if scale == "unit":
-        return values, 0.0, 1.0
+        return values, -1.0 if signed else 0.0, 1.0
     if scale == "relative":
         low = values.min(axis=1, keepdims=True)
         span = values.max(axis=1, keepdims=True) - low

@@ -18,23 +18,27 @@ from demo.backend import create_engine
 from demo.backend.protocol import Engine
 from demo.catalog import CATALOG
 from demo.datamodels import (
+    DEFAULT_TASK,
     LAST_LAYER,
+    TEXT,
     Comparison,
     Device,
     Embedded,
     ModelInfo,
     ModelStatus,
     Pooling,
+    Postprocess,
     Progress,
     Prompt,
     Reading,
     Role,
 )
 from demo.errors import ModelLoading, ModelNotAllowed, ModelNotFound, ReadingRefused, UnknownChoice
+from demo.postprocess import FEWEST_TEXTS, postprocess
 from demo.prompts import render_prompt
 from demo.settings import Settings
 from demo.similarity import cos_sim, score_pairs
-from demo.texts import Limits, parse_pairing, parse_texts
+from demo.texts import Limits, parse_pairing, parse_template, parse_texts
 
 
 class Lab:
@@ -72,15 +76,18 @@ class Lab:
         pooling: str | None = None,
         layer: int | None = None,
         role: str | None = None,
+        **options,
     ) -> np.ndarray:
         """Embeddings of texts, float32 (n_texts, dim). What is not said is the model's default reading.
 
+        options: eos, postprocess, task, template, as in Reading; post-processing is fitted on these texts.
         role ("question" or "answer") matters only to prompts that differ between the two; answers by default.
         """
         texts = parse_texts([texts] if isinstance(texts, str) else texts, "texts", self.limits)
-        reading = self.reading(model, prompt, pooling, layer)
+        reading = self.reading(model, prompt, pooling, layer, **options)
         role = _choice(Role, role or Role.ANSWER.value, "role")
-        return self._embed(texts, reading, role).vectors
+        vectors = self._embed(texts, reading, role).vectors
+        return postprocess(vectors, np.unique(vectors, axis=0), reading.postprocess)
 
     def compare(
         self,
@@ -92,32 +99,38 @@ class Lab:
         layer: int | None = None,
         matches: str | Sequence[Sequence[int]] | None = None,
         wait: bool = True,
+        **options,
     ) -> Comparison:
         """Every question against every answer. Texts may be a list, or one string with a text a line.
 
         matches: which answer belongs to which question, "1-2, 2-1" or [[1, 2], [2, 1]]; else the i-th to the i-th.
+        options: eos, postprocess, task, template, as in Reading; post-processing is fitted on these texts.
         wait=False never blocks on a model: it starts loading and raises ModelLoading. Raises DemoError.
         """
         started = time.perf_counter()
         pairing = parse_pairing(questions, answers, matches, self.limits)
         info = self.open(model, wait=wait)
-        reading = _resolve(info, prompt, pooling, layer)
+        reading = self._resolve(info, prompt, pooling, layer, **options)
         asked = self._embed(pairing.questions, reading, Role.QUESTION)
         answered = self._embed(pairing.answers, reading, Role.ANSWER)
-        similarity = cos_sim(asked.vectors, answered.vectors)
+        reference = np.unique(np.concatenate([asked.vectors, answered.vectors]), axis=0)
+        similarity = cos_sim(*(postprocess(side.vectors, reference, reading.postprocess) for side in (asked, answered)))
         return Comparison(
             pairing=pairing,
             similarity=similarity,
             metrics=score_pairs(similarity, pairing.mask()),
             reading=reading,
             provenance=self._provenance(info),
-            notices=info.notices + _cut_notices(asked, "questions") + _cut_notices(answered, "answers"),
+            notices=info.notices
+            + _cut_notices(asked, "questions")
+            + _cut_notices(answered, "answers")
+            + _fit_notices(reading.postprocess, len(reference)),
             seconds=time.perf_counter() - started,
         )
 
-    def reading(self, model=None, prompt=None, pooling=None, layer=None, wait: bool = True) -> Reading:
+    def reading(self, model=None, prompt=None, pooling=None, layer=None, wait: bool = True, **options) -> Reading:
         """A reading with nothing left open, checked against the model. Raises UnknownChoice or ReadingRefused."""
-        return _resolve(self.open(model, wait=wait), prompt, pooling, layer)
+        return self._resolve(self.open(model, wait=wait), prompt, pooling, layer, **options)
 
     def open(self, model: str | None = None, wait: bool = True) -> ModelInfo:
         """Make a model ready. wait=False: start loading behind the scenes and raise ModelLoading until it is ready."""
@@ -158,7 +171,29 @@ class Lab:
 
     def _embed(self, texts: Sequence[str], reading: Reading, role: Role) -> Embedded:
         info = self.open(reading.model)
-        return self.engine.embed([render_prompt(text, reading.prompt, role, info) for text in texts], reading)
+        prompted = [render_prompt(text, reading, role, info) for text in texts]
+        # What is done after the model is none of the engine's business, nor of its cache.
+        return self.engine.embed(prompted, replace(reading, postprocess=Postprocess.NONE))
+
+    def _resolve(
+        self, info: ModelInfo, prompt, pooling, layer, eos=False, postprocess=None, task=None, template=None
+    ) -> Reading:
+        """The model's default reading with what was asked for put over it."""
+        default = info.default_reading
+        reading = replace(
+            default,
+            prompt=_choice(Prompt, prompt, "prompt") if prompt else default.prompt,
+            pooling=_choice(Pooling, pooling, "pooling") if pooling else default.pooling,
+            layer=_layer(layer, info) if layer not in (None, "") else default.layer,
+            eos=_flag(eos, "eos"),
+            postprocess=_choice(Postprocess, postprocess, "postprocess") if postprocess else default.postprocess,
+        )
+        if reading.prompt is Prompt.E5_INSTRUCT:
+            reading = replace(reading, task=parse_template(task, DEFAULT_TASK, "task", self.limits))
+        if reading.prompt is Prompt.CUSTOM:
+            reading = replace(reading, template=parse_template(template, TEXT, "template", self.limits))
+        _refuse_impossible(info, reading)
+        return reading
 
     def _provenance(self, info: ModelInfo) -> dict[str, str]:
         return {
@@ -199,15 +234,8 @@ class _BackgroundLoad:
         self.progress = progress
 
 
-def _resolve(info: ModelInfo, prompt, pooling, layer) -> Reading:
-    """The model's default reading with what was asked for put over it."""
-    default = info.default_reading
-    reading = replace(
-        default,
-        prompt=_choice(Prompt, prompt, "prompt") if prompt else default.prompt,
-        pooling=_choice(Pooling, pooling, "pooling") if pooling else default.pooling,
-        layer=_layer(layer, info) if layer not in (None, "") else default.layer,
-    )
+def _refuse_impossible(info: ModelInfo, reading: Reading) -> None:
+    """Raises ReadingRefused where this model has no part that the reading needs."""
     if reading.pooling is Pooling.LAST_TOKEN_LOGITS and not info.has_lm_head:
         raise ReadingRefused(
             field="pooling",
@@ -230,7 +258,6 @@ def _resolve(info: ModelInfo, prompt, pooling, layer) -> Reading:
             reason="its checkpoint names no prompts of its own. Choose plain instead.",
             instead=Prompt.PLAIN.value,
         )
-    return reading
 
 
 def _choice(kind, value, name: str):
@@ -239,6 +266,12 @@ def _choice(kind, value, name: str):
     except ValueError as error:
         accepted = ", ".join(member.value for member in kind)
         raise UnknownChoice(field=name, value=str(value)[:80], kind=name, accepted=accepted) from error
+
+
+def _flag(value, name: str) -> bool:
+    if not isinstance(value, bool) and value is not None:
+        raise UnknownChoice(field=name, value=str(value)[:80], kind=name, accepted="true, false")
+    return bool(value)
 
 
 def _layer(value, info: ModelInfo) -> int:
@@ -264,6 +297,14 @@ def _cut_notices(embedded: Embedded, box: str) -> tuple[str, ...]:
         return ()
     numbers = ", ".join(str(i + 1) for i in embedded.cut[:10]) + ("…" if len(embedded.cut) > 10 else "")
     return (f"Longer than {embedded.token_limit:,} tokens and cut there: {box} {numbers}.",)
+
+
+def _fit_notices(method: Postprocess, count: int) -> tuple[str, ...]:
+    fewest = FEWEST_TEXTS.get(method, 0)
+    if count >= fewest:
+        return ()
+    few = f"{method.value} was fitted on {count} distinct texts"
+    return (f"{few}; below {fewest} it says more about these texts than about the model.",)
 
 
 def _name(model: str) -> str:

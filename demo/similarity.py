@@ -6,6 +6,7 @@ import numpy as np
 
 from demo.datamodels import Metrics
 
+_DIGITS = 6  # of a cosine; what differs by less is float32's rounding, and a tie
 EPS = 1e-6  # the article's nn.CosineSimilarity(eps=1e-6)
 
 
@@ -27,6 +28,7 @@ def score_pairs(similarity: np.ndarray, matches: np.ndarray) -> Metrics:
     """
     from sklearn.metrics import roc_auc_score  # takes a second to import: not at every start
 
+    similarity = np.round(np.asarray(similarity, dtype=np.float64), _DIGITS)
     right, wrong = similarity[matches], similarity[~matches]
     matched = matches.any(axis=1)
     found = None

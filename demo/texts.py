@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.datamodels import Pairing
+from demo.datamodels import TEXT, Pairing
 from demo.errors import (
     BadCharacter,
     BadInput,
@@ -20,6 +20,7 @@ from demo.errors import (
     UnreadableFile,
 )
 
+_MOST_COPIES = 4  # of the text in a custom template
 _ALLOWED_CONTROLS = "\t\n"
 _MATCH = re.compile(r"\s*[qQ]?(\d{1,6})\s*[-:=→]\s*[aA]?(\d{1,6})\s*")
 
@@ -56,15 +57,19 @@ def parse_texts(value: str | Iterable[str], box: str, limits: Limits) -> tuple[s
         if len(texts) == limits.texts:
             count = len(texts) + sum(1 for rest in items[line - 1 :] if str(rest).strip())
             raise TooManyTexts(field=box, box=box, count=count, limit=limits.texts)
-        if len(text) > limits.characters:
-            raise TextTooLong(field=box, box=box, line=line, count=len(text), limit=limits.characters)
-        for character in text:
-            if unicodedata.category(character) in ("Cc", "Cs") and character not in _ALLOWED_CONTROLS:
-                raise BadCharacter(field=box, box=box, line=line, character=f"U+{ord(character):04X}")
+        _check_text(text, box, line, limits)
         texts.append(text)
     if not texts:
         raise NoTexts(field=box, box=box)
     return tuple(texts)
+
+
+def _check_text(text: str, box: str, line: int, limits: Limits) -> None:
+    if len(text) > limits.characters:
+        raise TextTooLong(field=box, box=box, line=line, count=len(text), limit=limits.characters)
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cs") and character not in _ALLOWED_CONTROLS:
+            raise BadCharacter(field=box, box=box, line=line, character=f"U+{ord(character):04X}")
 
 
 def parse_matches(value: str | Iterable[Sequence[int]] | None, rows: int, columns: int) -> frozenset[tuple[int, int]]:
@@ -98,6 +103,25 @@ def _whole(number) -> int:
     if int(number) != float(number):
         raise ValueError(number)
     return int(number)
+
+
+def parse_template(value: str | None, default: str, box: str, limits: Limits) -> str:
+    """What is written around every text: the default where nothing is said. Newlines are part of it.
+
+    The box "template" needs {text} in it. Raises BadInput, TextTooLong or BadCharacter.
+    """
+    if value is None or value == "":
+        return default
+    if not isinstance(value, str):
+        raise BadInput(field=box, problem=f"The {box} is not a text. A text is accepted.")
+    value = value.replace("\r\n", "\n")
+    _check_text(value, box, 1, limits)
+    if box == "template" and not 1 <= value.count(TEXT) <= _MOST_COPIES:
+        raise BadInput(
+            field=box,
+            problem=f"The template holds {TEXT} {value.count(TEXT)} times. Once to {_MOST_COPIES} times is accepted.",
+        )
+    return value
 
 
 def parse_pairing(questions, answers, matches=None, limits: Limits | None = None) -> Pairing:

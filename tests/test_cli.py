@@ -98,6 +98,10 @@ def test_json_is_the_whole_answer_and_nothing_else():
         "pooling": "mean",
         "layer": 29,
         "normalize": False,
+        "eos": False,
+        "postprocess": "none",
+        "task": "",
+        "template": "",
     }
     assert {"metrics", "provenance", "notices"} <= set(answer)
 

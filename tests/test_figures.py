@@ -8,12 +8,12 @@ import json
 import numpy as np
 import pytest
 
-from demo.datamodels import Comparison, Pairing, Reading
-from demo.figures import SCALES, plot_similarity
+from demo.datamodels import Comparison, Pairing, Postprocess, Reading
+from demo.figures import COLORSCALE, SCALES, plot_similarity
 from demo.similarity import score_pairs
 
 
-def make_comparison(values, matches=None) -> Comparison:
+def make_comparison(values, matches=None, method=Postprocess.NONE) -> Comparison:
     values = np.asarray(values, dtype=np.float32)
     rows, columns = values.shape
     diagonal = frozenset((i, i) for i in range(min(rows, columns)))
@@ -22,7 +22,9 @@ def make_comparison(values, matches=None) -> Comparison:
         tuple(f"secret answer {i}" for i in range(columns)),
         diagonal if matches is None else frozenset(matches),
     )
-    return Comparison(pairing, values, score_pairs(values, pairing.mask()), Reading("some-model"), {})
+    return Comparison(
+        pairing, values, score_pairs(values, pairing.mask()), Reading("some-model", postprocess=method), {}
+    )
 
 
 def sent(comparison, scale="fit") -> dict:
@@ -65,6 +67,22 @@ def test_the_ranges_of_the_scales():
     assert (fitted["zmin"], fitted["zmax"]) == pytest.approx((-0.10, 0.90))
     assert (unit["zmin"], unit["zmax"]) == (0, 1)
     assert (relative["zmin"], relative["zmax"]) == (0, 1)
+
+
+@pytest.mark.parametrize("method", Postprocess)
+def test_the_fixed_range_goes_below_zero_where_cosines_are_meant_to(method):
+    """It follows the reading and never the values: all pictures of a reading share their colours."""
+    for values in (VALUES, [[0.1, 0.2]], [[-0.9, -0.8]]):
+        trace = sent(make_comparison(values, method=method), "unit")["data"][0]
+        assert (trace["zmin"], trace["zmax"]) == (0 if method is Postprocess.NONE else -1, 1)
+
+
+def test_the_middle_of_the_scale_is_a_neutral_grey():
+    """Over −1…1 the colours diverge from it: 0 belongs to neither side."""
+    from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
+
+    middle = unlabel_rgb(sample_colorscale(get_colorscale(COLORSCALE), [0.5])[0])
+    assert max(middle) - min(middle) < 12
 
 
 def test_relative_spreads_each_question_over_its_own_row():

@@ -160,3 +160,12 @@ def test_length_does_not_matter(drawn, factor):
 
 def _random(rows: int, dim: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(rows, dim)).astype(np.float32)
+
+
+def test_rounding_noise_is_a_tie():
+    """Whitening fewer texts than dimensions makes all cosines equal; the last bit of a float32 must not decide."""
+    noisy = np.full((3, 3), -1 / 5, dtype=np.float32)
+    noisy[~np.eye(3, dtype=bool)] += np.float32(3e-8)
+    metrics = score_pairs(noisy, np.eye(3, dtype=bool))
+    assert (metrics.auc, metrics.found_first) == (0.5, 0)
+    assert metrics.margin == pytest.approx(0, abs=1e-9)

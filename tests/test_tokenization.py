@@ -38,7 +38,7 @@ def test_the_real_mistral_template(mistral_tokenizer):
 @pytest.mark.parametrize("text", TEXTS)
 def test_the_pooled_span_is_found_by_offsets(tiny_tokenizer, text):
     """Only the tokens that hold the text, also where a token reaches over its edge."""
-    prompted = PromptedText(text.strip(), before="query: ", after=" end.", pool_text_only=True)
+    prompted = PromptedText(text.strip(), template="query: {text} end.", pool_text_only=True)
     (tokens,) = tokenize([prompted], tiny_tokenizer, 512)
     start, end = tokens.pooled
     assert 0 < start < end < len(tokens)
@@ -65,7 +65,7 @@ def test_a_cut_plain_text_is_the_tokenizers_own_truncation(tiny_tokenizer):
 
 def test_no_room_for_the_text_is_said(tiny_tokenizer):
     with pytest.raises(ReadingRefused, match="leaves no room"):
-        tokenize([PromptedText("word " * 100, before="a b c d e f g h " * 10, after="!")], tiny_tokenizer, 16)
+        tokenize([PromptedText("word " * 100, template="a b c d e f g h " * 10 + "{text}!")], tiny_tokenizer, 16)
 
 
 def test_a_template_that_refuses_the_text_is_said(tiny_tokenizer):

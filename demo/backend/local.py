@@ -84,7 +84,8 @@ class LocalEngine:
             )
         if checkpoint.pool_text_only:
             texts = [replace(text, pool_text_only=True) for text in texts]
-        keys = {text: (checkpoint.key, reading, text) for text in texts}
+        how = (checkpoint.key, reading.pooling, reading.layer, reading.normalize)
+        keys = {text: (how, text) for text in texts}
         found = {text: self.cache.get(key) for text, key in keys.items()}
         missing = [text for text, entry in found.items() if entry is None]
         if missing:

@@ -6,12 +6,12 @@ The span is found by the tokenizer's offsets in the whole string, never by token
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from demo.datamodels import PromptedText
+from demo.datamodels import TEXT, PromptedText
 from demo.errors import BadInput, ReadingRefused
 
 _MOST_CUTS = 8
@@ -35,24 +35,19 @@ def tokenize(
     """Token ids of every text, at most max_tokens of them, what is around the text included.
 
     A longer text loses its end, never the template's. Raises ReadingRefused if the chat template refuses the text,
-    BadInput if the tokenizer makes no token of it.
+    the model has no EOS token, or nothing of the text fits; BadInput if the tokenizer makes no token of it.
     """
     rendered = [_render(text, tokenizer, model) for text in texts]
     out: list[TokenizedText | None] = [None] * len(texts)
     for chat in {text.chat for text in texts}:
         rows = [i for i, text in enumerate(texts) if text.chat is chat]
-        encoded = tokenizer(
-            [rendered[i] for i in rows],
-            add_special_tokens=not chat,
-            return_offsets_mapping=True,
-            return_attention_mask=False,
-            verbose=False,
-        )
+        encoded = _encode([rendered[i] for i in rows], tokenizer, chat)
         for i, ids, offsets in zip(rows, encoded["input_ids"], encoded["offset_mapping"], strict=True):
-            if len(ids) > max_tokens:
-                out[i] = _cut(texts[i], rendered[i], offsets, tokenizer, max_tokens, model)
+            room = max_tokens - texts[i].eos
+            if len(ids) <= room:
+                out[i] = _tokenized(texts[i], rendered[i], ids, offsets, tokenizer, model)
             else:
-                out[i] = _tokenized(texts[i], rendered[i], ids, offsets)
+                out[i] = _cut(texts[i], rendered[i], offsets, tokenizer, room, model)
             if not out[i].input_ids:
                 raise BadInput(problem=f"The tokenizer of {model} makes no token of one of the texts.")
     return out
@@ -61,8 +56,8 @@ def tokenize(
 def _render(text: PromptedText, tokenizer: PreTrainedTokenizerBase, model: str) -> str:
     """The string that the tokenizer receives."""
     if not text.chat:
-        return text.before + text.text + text.after
-    message = [{"role": "user", "content": text.before + text.text + text.after}]
+        return text.rendered()
+    message = [{"role": "user", "content": text.rendered()}]
     try:
         return tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=False)
     except (TemplateError, ValueError) as error:
@@ -71,49 +66,69 @@ def _render(text: PromptedText, tokenizer: PreTrainedTokenizerBase, model: str) 
         ) from error
 
 
-def _tokenized(text: PromptedText, rendered: str, ids, offsets, cut: bool = False) -> TokenizedText:
-    pooled = (0, len(ids))
+def _encode(rendered, tokenizer: PreTrainedTokenizerBase, chat: bool):
+    return tokenizer(
+        rendered,
+        add_special_tokens=not chat,  # a chat template writes them itself
+        return_offsets_mapping=True,
+        return_attention_mask=False,
+        verbose=False,
+    )
+
+
+def _tokenized(
+    text: PromptedText, rendered: str, ids, offsets, tokenizer: PreTrainedTokenizerBase, model: str, cut: bool = False
+) -> TokenizedText:
+    ids = list(ids)
+    first, last = 0, len(ids)
     if text.pool_text_only:
-        first, last = _text_span(text, rendered)
-        inside = [i for i, (start, end) in enumerate(offsets) if start < last and end > first and end > start]
+        start, end = _text_span(text, rendered)
+        inside = [i for i, (left, right) in enumerate(offsets) if left < end and right > start and right > left]
         if inside:
-            pooled = (inside[0], inside[-1] + 1)
-    return TokenizedText(tuple(ids), pooled, cut)
+            first, last = inside[0], inside[-1] + 1
+    if text.eos:
+        if tokenizer.eos_token_id is None:
+            raise ReadingRefused(field="eos", model=model, reason="its tokenizer has no EOS token.")
+        # Some tokenizers append it by themselves: never twice.
+        if ids[-1:] != [tokenizer.eos_token_id]:
+            ids.append(tokenizer.eos_token_id)
+        last = len(ids)
+    return TokenizedText(tuple(ids), (first, last), cut)
 
 
 def _text_span(text: PromptedText, rendered: str) -> tuple[int, int]:
     """(start, end) of the person's text in the rendered string."""
-    if not text.chat:
-        return len(text.before), len(text.before) + len(text.text)
-    # The last occurrence: a system prompt before it may hold the same words.
-    start = rendered.rfind(text.text)
-    return (start, start + len(text.text)) if start >= 0 else (0, len(rendered))
+    start, end = text.text_span()
+    if text.chat:
+        # The last occurrence: a system prompt before it may hold the same words.
+        offset = max(0, rendered.rfind(text.rendered()))
+        return offset + start, offset + end
+    return start, end
 
 
 def _cut(
-    text: PromptedText, rendered: str, offsets, tokenizer: PreTrainedTokenizerBase, max_tokens: int, model: str
+    text: PromptedText, rendered: str, offsets, tokenizer: PreTrainedTokenizerBase, room: int, model: str
 ) -> TokenizedText:
     """The text shortened at its end until all of it fits."""
-    if not text.chat and not text.after:
-        encoded = tokenizer(rendered, truncation=True, max_length=max_tokens, return_offsets_mapping=True)
-        return _tokenized(text, rendered, encoded["input_ids"], encoded["offset_mapping"], cut=True)
-    shorter = text.text
+    if not text.chat and text.template.endswith(TEXT) and text.template.count(TEXT) == 1:
+        encoded = tokenizer(rendered, truncation=True, max_length=room, return_offsets_mapping=True)
+        return _tokenized(text, rendered, encoded["input_ids"], encoded["offset_mapping"], tokenizer, model, cut=True)
+    copies = text.template.count(TEXT)
     for _ in range(_MOST_CUTS):
-        excess = len(offsets) - max_tokens
-        first, last = _text_span(PromptedText(shorter, text.before, text.after, text.chat), rendered)
+        excess = -(-(len(offsets) - room) // copies)
+        first, last = _text_span(text, rendered)
         inside = [start for start, end in offsets if start >= first and end <= last and end > start]
-        if excess <= 0 or excess >= len(inside):
+        if excess >= len(inside):
             break
-        shorter = rendered[first : inside[-excess]]
-        rendered = _render(PromptedText(shorter, text.before, text.after, text.chat), tokenizer, model)
-        encoded = tokenizer(rendered, add_special_tokens=not text.chat, return_offsets_mapping=True, verbose=False)
-        offsets = encoded["offset_mapping"]
-        if len(offsets) <= max_tokens:
-            whole = PromptedText(shorter, text.before, text.after, text.chat, text.pool_text_only)
-            return _tokenized(whole, rendered, encoded["input_ids"], offsets, cut=True)
+        text = replace(text, text=rendered[first : inside[-excess]])
+        rendered = _render(text, tokenizer, model)
+        encoded = _encode(rendered, tokenizer, text.chat)
+        ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
+        if len(ids) <= room:
+            return _tokenized(text, rendered, ids, offsets, tokenizer, model, cut=True)
     raise ReadingRefused(
         field="prompt",
         model=model,
-        reason=f"what this prompt writes around a text leaves no room for it in {max_tokens:,} tokens.",
+        reason=f"what this prompt writes around a text leaves no room for it in {room:,} tokens.",
         instead="plain",
     )

@@ -29,13 +29,17 @@ def create_api(lab: Lab) -> None:
         pooling: Any = None,
         layer: Any = None,
         matches: Any = None,
+        eos: Any = None,
+        postprocess: Any = None,
+        task: Any = None,
+        template: Any = None,
     ) -> dict:
         """Every question against every answer: similarity, metrics, reading. Texts: a list, or a text a line."""
         return _safely(
             lambda: lab.compare(
                 _texts(questions, "questions"),
                 _texts(answers, "answers"),
-                **_reading(model, prompt, pooling, layer),
+                **_reading(model, prompt, pooling, layer, eos, postprocess, task, template),
                 matches=_matches(matches),
             ).to_dict()
         )
@@ -47,11 +51,15 @@ def create_api(lab: Lab) -> None:
         pooling: Any = None,
         layer: Any = None,
         role: Any = None,
+        eos: Any = None,
+        postprocess: Any = None,
+        task: Any = None,
+        template: Any = None,
     ) -> dict:
         """Embeddings of texts under a reading. role ("question" or "answer") matters to prompts that differ by it."""
 
         def answer() -> dict:
-            chosen = _reading(model, prompt, pooling, layer)
+            chosen = _reading(model, prompt, pooling, layer, eos, postprocess, task, template)
             vectors = lab.embed(_lines(_texts(texts, "texts")), **chosen, role=_word(role, "role"))
             return {"embeddings": vectors.tolist(), "reading": lab.reading(**chosen).to_dict()}
 
@@ -91,7 +99,7 @@ def _matches(value: Any) -> Any:
     raise BadInput(field="matches", problem='The matches are not pairs. Accepted: "1-2, 2-1" or [[1, 2], [2, 1]].')
 
 
-def _reading(model: Any, prompt: Any, pooling: Any, layer: Any) -> dict[str, Any]:
+def _reading(model, prompt, pooling, layer, eos, postprocess, task, template) -> dict[str, Any]:
     if isinstance(layer, bool | list | dict):
         raise UnknownChoice(field="layer", value=str(layer)[:80], kind="layer", accepted="a whole number")
     return {
@@ -99,6 +107,10 @@ def _reading(model: Any, prompt: Any, pooling: Any, layer: Any) -> dict[str, Any
         "prompt": _word(prompt, "prompt"),
         "pooling": _word(pooling, "pooling"),
         "layer": layer,
+        "eos": eos,
+        "postprocess": _word(postprocess, "postprocess"),
+        "task": _word(task, "task"),
+        "template": _word(template, "template"),
     }
 
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import gradio as gr
 
-from demo.datamodels import Comparison, ModelInfo, ModelStatus, Prompt
+from demo.datamodels import Comparison, ModelInfo, ModelStatus, Postprocess, Prompt
 from demo.errors import DemoError, ModelError, ModelLoading, NoTexts, ReadingRefused, UnknownChoice
 from demo.figures import SCALES
 from demo.lab import Lab
 from demo.ui.examples import load_examples
 from demo.ui.heatmap import show_comparison, show_state
 from demo.ui.i18n import choose_language, translate, translate_error, translate_phrase, translate_word
-from demo.ui.lab_tab import NOTED, Widgets
+from demo.ui.lab_tab import NOTED, READING, WORDED, Widgets
 from demo.ui.link import parse_link, without_reading
 from demo.ui.wording import (
     kind_name,
@@ -52,16 +52,30 @@ class Session:
 
 @dataclass(frozen=True)
 class Asked:
-    """What stands in the widgets."""
+    """What stands in the widgets, in the order of LINKED."""
 
     questions: str
     answers: str
     matches: str
     model: str
     prompt: str
+    task: str
+    template: str
+    eos: bool
     pooling: str
     layer: int
+    postprocess: str
     scale: str
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What the lab takes as a reading."""
+        return {name: getattr(self, name) for name in READING}
+
+    @property
+    def signed(self) -> bool:
+        """Cosines below zero are nothing unusual: the fixed colours run from −1."""
+        return self.postprocess != Postprocess.NONE.value
 
 
 class Handlers:
@@ -117,12 +131,9 @@ class Handlers:
         comparison = self.lab.compare(
             asked.questions,
             asked.answers,
-            model=asked.model,
-            prompt=asked.prompt,
-            pooling=asked.pooling,
-            layer=asked.layer,
             matches=asked.matches,
             wait=False,
+            **asked.reading,
         )
         session.offers = {}
         answer["comparison"] = comparison
@@ -135,8 +146,11 @@ class Handlers:
         status, info = self._status(model), self.lab.engine.loaded(model)
         if info is None and (status is None or status.state == "unavailable"):
             said = without_reading(said)
-        elif said.get("layer", 0) > (info or status).n_layers:
-            del said["layer"]
+        else:
+            if said.get("layer", 0) > (info or status).n_layers:
+                del said["layer"]
+            if said.get("prompt") == Prompt.OWN.value and Prompt.OWN.value not in _prompts(info or status):
+                del said["prompt"]
         session.linked = {"model": model, **said}
         answer["linked"] = {name: gr.update(value=value) for name, value in said.items()}
         return replace(asked, **said)
@@ -152,14 +166,20 @@ class Handlers:
         layer = info.n_layers if reading.layer < 0 else reading.layer
         session.model = info.model
         session.offers = {}
-        chosen = {"prompt": reading.prompt.value, "pooling": reading.pooling.value, "layer": layer}
+        chosen = {
+            "prompt": reading.prompt.value,
+            "eos": reading.eos,
+            "pooling": reading.pooling.value,
+            "layer": layer,
+            "postprocess": reading.postprocess.value,
+        }
         if session.linked.get("model") == wished:  # a link's reading, not the default one
             chosen |= {name: session.linked[name] for name in chosen if name in session.linked}
         session.linked = {}
         answer["model"] = gr.update(value=info.model)
-        answer["prompt"] = gr.update(choices=_prompts(info), value=chosen["prompt"])
-        answer["pooling"] = gr.update(value=chosen["pooling"])
-        answer["layer"] = gr.update(maximum=info.n_layers, value=chosen["layer"])
+        answer |= {name: gr.update(value=value) for name, value in chosen.items()}
+        answer["prompt"]["choices"] = _prompts(info)
+        answer["layer"]["maximum"] = info.n_layers
         return replace(asked, model=info.model, **chosen)
 
     def _explain(self, language: str, session: Session, error: DemoError, answer: dict) -> None:
@@ -198,9 +218,12 @@ class Handlers:
         """Only what has changed since the last answer is sent: a widget that is not named stays as it is."""
         comparison: Comparison | None = answer.get("comparison")
         page: dict[str, Any] = {**answer.get("linked", {}), "heatmap": answer["heatmap"]}
-        for name in ("model", "prompt", "pooling", "layer"):
-            if name in answer:
-                page[name] = answer[name]
+        page |= {name: answer[name] for name in READING if name in answer}
+        for name, prompt in WORDED.items():
+            visible = asked.prompt == prompt.value
+            if session.shown.get(f"box {name}") != visible:
+                session.shown[f"box {name}"] = visible
+                page[name] = gr.update(**{**page.get(name, {}), "visible": visible})
         pieces: dict[str, str] = {}
         if comparison:
             session.shown["figure"] = True
@@ -225,7 +248,9 @@ class Handlers:
             message, offer = answer["notes"].get(name, ("", ""))
             if name != "examples":
                 pieces[f"note {name}"] = render_note(hints.get(name, ""), message, offer)
-        summary = " · ".join((self._name(session.model), asked.prompt, asked.pooling))
+        prompt = asked.prompt + (" + EOS" if asked.eos else "")
+        done = (asked.postprocess,) if asked.signed else ()
+        summary = " · ".join((self._name(session.model), prompt, asked.pooling, *done))
         pieces["reading_head"] = render_fold_head(translate(language, "heading.reading"), summary)
         for name, piece in pieces.items():
             if session.shown.get(name) != piece:
@@ -256,15 +281,20 @@ class Handlers:
             page[name] = gr.update(**{**page.get(name, {}), key: text})
         for name in ("questions", "answers"):
             page[name]["placeholder"] = translate(language, f"label.{name}_placeholder")
+        page["template"]["placeholder"] = translate(language, "label.template_placeholder")
         page["matches"]["info"] = translate(language, "label.matches_info")
         page["scale"]["choices"] = [(translate(language, f"label.scale_{scale}"), scale) for scale in SCALES]
 
     def _hints(self, language: str, session: Session, asked: Asked) -> dict[str, str]:
+        signed = "_signed" if asked.signed and asked.scale == "unit" else ""
         hints = {
             "prompt": translate(language, f"prompt.{asked.prompt}.hint"),
             "pooling": translate(language, f"pooling.{asked.pooling}.hint"),
-            "scale": translate(language, f"scale.{asked.scale}.hint"),
+            "postprocess": translate(language, f"postprocess.{asked.postprocess}.hint"),
+            "scale": translate(language, f"scale.{asked.scale}{signed}.hint"),
+            "eos": translate(language, "eos.hint") if asked.eos else "",
         }
+        hints |= {name: translate(language, f"{name}.hint") for name in WORDED if asked.prompt == WORDED[name].value}
         known: ModelInfo | ModelStatus | None = self._status(session.model)
         if session.model and known is None:
             known = self.lab.engine.loaded(session.model)

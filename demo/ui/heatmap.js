@@ -176,12 +176,17 @@ function fitText() {
 function drawLegend(trace) {
   $("legend").hidden = false;
   const relative = trace.zmin === 0 && trace.zmax === 1 && shown.scale === "relative";
-  $("low").textContent = relative ? words.relative_low : digits(trace.zmin);
+  $("low").textContent = relative ? words.relative_low : (clipped(trace.zmin) ? "≤ " : "") + digits(trace.zmin);
   $("high").textContent = relative ? words.relative_high : digits(trace.zmax);
   const stops = plot._fullData[0].colorscale.map(([at, paint]) => `${paint} ${at * 100}%`);
   $("ramp").style.background = `linear-gradient(to right, ${stops.join(",")})`;
   $("outlined").textContent = shown.matches.length ? words.outlined : "";
   $("reset").textContent = words.reset;
+}
+
+// The fixed scale may end above the lowest values: then its end stands for them too.
+function clipped(low) {
+  return shown.scale === "unit" && shown.values.some((row) => row.some((value) => value < low - 0.005));
 }
 
 function digits(value) {

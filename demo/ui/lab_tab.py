@@ -10,15 +10,17 @@ from dataclasses import dataclass, field
 
 import gradio as gr
 
-from demo.datamodels import ModelStatus, Pooling, Prompt
+from demo.datamodels import DEFAULT_TASK, TEXT, ModelStatus, Pooling, Postprocess, Prompt
 from demo.figures import SCALES
 from demo.settings import Settings
 from demo.ui.examples import ExampleSet
 from demo.ui.heatmap import create_heatmap
 from demo.ui.i18n import label
 
-LINKED = ("questions", "answers", "matches", "model", "prompt", "pooling", "layer", "scale")  # a comparison's choices
-NOTED = ("questions", "answers", "matches", "model", "prompt", "pooling", "layer", "scale", "examples")
+READING = ("model", "prompt", "task", "template", "eos", "pooling", "layer", "postprocess")  # as the pipeline goes
+LINKED = ("questions", "answers", "matches", *READING, "scale")  # a comparison's choices
+NOTED = (*LINKED, "examples")
+WORDED = {"task": Prompt.E5_INSTRUCT, "template": Prompt.CUSTOM}  # boxes that only one prompt needs
 _NOTE_JS = """element.addEventListener('click', (event) => {
     if (event.target.closest('button')) trigger('click');
 });"""
@@ -34,9 +36,13 @@ class Widgets:
     matches_fold: gr.Accordion
     examples: gr.Dropdown
     model: gr.Dropdown
-    prompt: gr.Radio
+    prompt: gr.Dropdown
+    task: gr.Textbox
+    template: gr.Textbox
+    eos: gr.Checkbox
     pooling: gr.Dropdown
     layer: gr.Slider
+    postprocess: gr.Dropdown
     scale: gr.Radio
     compute: gr.Button
     heatmap: gr.HTML
@@ -63,8 +69,7 @@ class Widgets:
     @property
     def labelled(self) -> dict[str, gr.blocks.Block]:
         """What has a label, by the label's name."""
-        names = ("questions", "answers", "matches", "matches_fold", "examples", "model", "prompt", "pooling", "layer")
-        return {name: getattr(self, name) for name in (*names, "scale", "compute")}
+        return {name: getattr(self, name) for name in (*LINKED, "matches_fold", "examples", "compute")}
 
 
 def create_lab_tab(settings: Settings, first: ModelStatus | None, article: ExampleSet) -> Widgets:
@@ -157,14 +162,28 @@ def _create_reading(
         elem_id="model",
     )
     notes["model"] = _create_note("model")
-    widgets["prompt"] = gr.Radio(
-        [prompt.value for prompt in Prompt],
-        value=default.prompt.value if default else Prompt.PLAIN.value,
+    prompt = default.prompt if default else Prompt.PLAIN
+    widgets["prompt"] = gr.Dropdown(
+        [choice.value for choice in Prompt],
+        value=prompt.value,
         label=label("prompt"),
         elem_id="prompt",
-        elem_classes="segments",
+        filterable=False,
     )
     notes["prompt"] = _create_note("prompt")
+    for name, words in (("task", DEFAULT_TASK), ("template", TEXT)):
+        widgets[name] = gr.Textbox(
+            value=words,
+            label=label(name),
+            placeholder=label("template_placeholder") if name == "template" else DEFAULT_TASK,
+            lines=2,
+            max_lines=5,
+            elem_id=name,
+            visible=prompt is WORDED[name],
+        )
+        notes[name] = _create_note(name)
+    widgets["eos"] = gr.Checkbox(value=bool(default and default.eos), label=label("eos"), elem_id="eos")
+    notes["eos"] = _create_note("eos")
     widgets["pooling"] = gr.Dropdown(
         [pooling.value for pooling in Pooling],
         value=default.pooling.value if default else Pooling.LAST_TOKEN.value,
@@ -178,6 +197,14 @@ def _create_reading(
         0, n_layers, value=n_layers, step=1, label=label("layer"), elem_id="layer", interactive=True
     )
     notes["layer"] = _create_note("layer")
+    widgets["postprocess"] = gr.Dropdown(
+        [method.value for method in Postprocess],
+        value=(default.postprocess if default else Postprocess.NONE).value,
+        label=label("postprocess"),
+        elem_id="postprocess",
+        filterable=False,
+    )
+    notes["postprocess"] = _create_note("postprocess")
     widgets["compute"] = gr.Button(label("compute"), variant="primary", visible=not settings.live, elem_id="compute")
     return widgets
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qs
 
-from demo.datamodels import Pooling, Prompt
+from demo.datamodels import Pooling, Postprocess, Prompt
 from demo.figures import SCALES
 
 _LONGEST = 16_384  # characters; page.js keeps half of it
-_TEXTS = ("questions", "answers", "matches")
-_READING = ("prompt", "pooling", "layer")
+_TEXTS = ("questions", "answers", "matches", "task", "template")
+_READING = ("model", "prompt", "eos", "pooling", "layer", "postprocess")
+_FLAGS = {"true": True, "false": False}
 _ACCEPTED = {
     "prompt": {prompt.value for prompt in Prompt},
     "pooling": {pooling.value for pooling in Pooling},
+    "postprocess": {method.value for method in Postprocess},
     "scale": set(SCALES),
 }
 
@@ -35,6 +37,8 @@ def parse_link(link: Any) -> dict[str, Any]:
         value = values[-1]
         if name in _TEXTS or value in _ACCEPTED.get(name, ()):
             said[name] = value
+        elif name == "eos" and value in _FLAGS:
+            said[name] = _FLAGS[value]
         elif name == "layer" and value.isascii() and value.isdecimal() and len(value) <= 4:
             said[name] = int(value)
         elif name == "model" and value.strip():
@@ -43,5 +47,5 @@ def parse_link(link: Any) -> dict[str, Any]:
 
 
 def without_reading(said: dict[str, Any]) -> dict[str, Any]:
-    """The texts alone: a reading means nothing without its model."""
-    return {name: value for name, value in said.items() if name != "model" and name not in _READING}
+    """What was typed, alone: a reading means nothing without its model."""
+    return {name: value for name, value in said.items() if name not in _READING}
