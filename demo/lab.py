@@ -34,7 +34,7 @@ from demo.datamodels import (
     Role,
 )
 from demo.errors import ModelLoading, ModelNotAllowed, ModelNotFound, ReadingRefused, UnknownChoice
-from demo.postprocess import FEWEST_TEXTS, postprocess
+from demo.postprocess import fewest_texts, postprocess
 from demo.prompts import render_prompt
 from demo.settings import Settings
 from demo.similarity import cos_sim, score_pairs
@@ -124,7 +124,7 @@ class Lab:
             notices=info.notices
             + _cut_notices(asked, "questions")
             + _cut_notices(answered, "answers")
-            + _fit_notices(reading.postprocess, len(reference)),
+            + _fit_notices(reading.postprocess, *reference.shape),
             seconds=time.perf_counter() - started,
         )
 
@@ -299,12 +299,12 @@ def _cut_notices(embedded: Embedded, box: str) -> tuple[str, ...]:
     return (f"Longer than {embedded.token_limit:,} tokens and cut there: {box} {numbers}.",)
 
 
-def _fit_notices(method: Postprocess, count: int) -> tuple[str, ...]:
-    fewest = FEWEST_TEXTS.get(method, 0)
+def _fit_notices(method: Postprocess, count: int, dim: int) -> tuple[str, ...]:
+    fewest = fewest_texts(method, dim)
     if count >= fewest:
         return ()
     few = f"{method.value} was fitted on {count} distinct texts"
-    return (f"{few}; below {fewest} it says more about these texts than about the model.",)
+    return (f"{few}; below {fewest:,} it says more about these texts than about the model.",)
 
 
 def _name(model: str) -> str:

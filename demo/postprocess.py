@@ -10,14 +10,21 @@ import numpy as np
 
 from demo.datamodels import Postprocess
 
-# Below these a fit says more about the handful of texts than about the model.
-FEWEST_TEXTS = {
+_FEWEST_TEXTS = {
+    Postprocess.NONE: 0,
     Postprocess.CENTER: 8,
     Postprocess.ZSCORE: 16,
     Postprocess.ALL_BUT_THE_TOP: 32,
-    Postprocess.WHITENING: 64,
 }
 _TINY = 1e-6  # of the largest deviation or variance: what is smaller is noise
+
+
+def fewest_texts(method: Postprocess, dim: int) -> int:
+    """Below this many texts a fit says more about the handful of texts than about the model.
+
+    Whitening n ≤ dim texts puts them at the corners of a simplex: every cosine becomes −1/(n−1), whatever they say.
+    """
+    return 2 * dim if method is Postprocess.WHITENING else _FEWEST_TEXTS[method]
 
 
 def postprocess(vectors: np.ndarray, reference: np.ndarray, method: Postprocess) -> np.ndarray:

@@ -83,6 +83,14 @@ def test_an_unknown_method_is_said_with_what_is_accepted():
         Lab(engine=FakeEngine()).compare("a", "b", postprocess="magic")
 
 
+def test_whitening_a_handful_says_nothing_and_is_warned_of():
+    """Four texts in more than four dimensions become a regular simplex, whatever they say."""
+    lab = Lab(engine=FakeEngine())
+    compared = lab.compare(["alpha", "beta"], ["alpha one", "beta two"], postprocess="whitening")
+    np.testing.assert_allclose(compared.similarity, -1 / 3, atol=1e-4)
+    assert any("below 192" in notice for notice in compared.notices)
+
+
 def test_changing_it_makes_no_forward_pass(settings, tiny):
     from demo.backend.local import LocalEngine
 

@@ -45,7 +45,8 @@ def choose_device(device: str = "auto", dtype: str = "auto") -> Placement:
         precision, why = "float32", f"float32, because {why_native}"
     else:
         precision, why = "float16", f"float16, because {why_native}"
-    info = Device(_device_name(place), place.type, precision, f"{why_device}; {why}.")
+    rounding = "" if precision == "float32" else " A cosine may differ from float32's by a few hundredths."
+    info = Device(_device_name(place), place.type, precision, f"{why_device}; {why}.{rounding}")
     return Placement(place, PRECISIONS[precision], info)
 
 
