@@ -87,7 +87,7 @@ class Lab:
         reading = self.reading(model, prompt, pooling, layer, **options)
         role = _choice(Role, role or Role.ANSWER.value, "role")
         vectors = self._embed(texts, reading, role).vectors
-        return postprocess(vectors, np.unique(vectors, axis=0), reading.postprocess)
+        return postprocess(vectors, _distinct(vectors), reading.postprocess)
 
     def compare(
         self,
@@ -113,7 +113,7 @@ class Lab:
         reading = self._resolve(info, prompt, pooling, layer, **options)
         asked = self._embed(pairing.questions, reading, Role.QUESTION)
         answered = self._embed(pairing.answers, reading, Role.ANSWER)
-        reference = np.unique(np.concatenate([asked.vectors, answered.vectors]), axis=0)
+        reference = _distinct(np.concatenate([asked.vectors, answered.vectors]))
         similarity = cos_sim(*(postprocess(side.vectors, reference, reading.postprocess) for side in (asked, answered)))
         return Comparison(
             pairing=pairing,
@@ -297,6 +297,11 @@ def _cut_notices(embedded: Embedded, box: str) -> tuple[str, ...]:
         return ()
     numbers = ", ".join(str(i + 1) for i in embedded.cut[:10]) + ("…" if len(embedded.cut) > 10 else "")
     return (f"Longer than {embedded.token_limit:,} tokens and cut there: {box} {numbers}.",)
+
+
+def _distinct(vectors: np.ndarray) -> np.ndarray:
+    """Each vector once: a text that stands twice must not count twice. np.unique takes seconds for wide rows."""
+    return np.stack(list({vector.tobytes(): vector for vector in vectors}.values()))
 
 
 def _fit_notices(method: Postprocess, count: int, dim: int) -> tuple[str, ...]:
