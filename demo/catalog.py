@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from demo.datamodels import Kind, Pooling, Prompt, Reading
+from demo.datamodels import Kind, ModelStatus, Pooling, Prompt, Reading
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,20 @@ class CatalogEntry:
     @property
     def default_reading(self) -> Reading:
         return Reading(self.id, self.prompt, self.pooling, normalize=self.normalize)
+
+    def status(self, state: str, reason: str = "") -> ModelStatus:
+        """The entry with whether it can be chosen here, as an engine finds it."""
+        return ModelStatus(
+            model=self.id,
+            name=self.name,
+            kind=self.kind,
+            licence=self.licence,
+            parameters=self.parameters,
+            n_layers=self.n_layers,
+            state=state,
+            reason=reason,
+            default_reading=self.default_reading,
+        )
 
     def memory_bytes(self, bytes_per_parameter: int) -> int:
         """Weights plus a fifth for activations and buffers."""

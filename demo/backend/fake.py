@@ -101,17 +101,7 @@ class FakeEngine:
             state, reason = "unavailable", "needs 16.2 GiB, this machine has 8.0 GiB for models"
         elif entry.id in self._infos:
             state = "loaded"
-        return ModelStatus(
-            entry.id,
-            entry.name,
-            entry.kind,
-            entry.licence,
-            entry.parameters,
-            entry.n_layers,
-            state,
-            reason,
-            entry.default_reading,
-        )
+        return entry.status(state, reason)
 
 
 def _info(entry: CatalogEntry) -> ModelInfo:

@@ -205,17 +205,7 @@ class LocalEngine:
             state, reason = "unavailable", f"needs {_gib(need)}, this machine has {_gib(self.budget)} for models"
         elif not loaded and (reason := unavailable_reason(entry, self.settings.cache_dir)):
             state = "unavailable"
-        return ModelStatus(
-            entry.id,
-            entry.name,
-            entry.kind,
-            entry.licence,
-            entry.parameters,
-            entry.n_layers,
-            state,
-            reason,
-            entry.default_reading,
-        )
+        return entry.status(state, reason)
 
     @property
     def _itemsize(self) -> int:
