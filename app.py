@@ -12,8 +12,6 @@ import sys
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-from pydantic import ValidationError
-
 from demo.errors import DemoError, ModelLoading
 from demo.lab import Lab
 from demo.settings import parse_settings
@@ -22,10 +20,7 @@ from demo.settings import parse_settings
 def main(arguments: list[str]) -> int:
     """Serves the page until it is stopped. Returns 2 when a flag or a setting cannot be used."""
     try:
-        settings = parse_settings(arguments)
-        lab = Lab(settings)
-    except ValidationError as error:
-        return _refuse(error)
+        lab = Lab(parse_settings(arguments))
     except DemoError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2
@@ -52,13 +47,6 @@ def _serve(lab: Lab) -> int:
     print(f"{url}\n{lab.settings.model} on {device.name}, {device.precision}: {device.reason}", flush=True)
     page.block_thread()
     return 0
-
-
-def _refuse(error: ValidationError) -> int:
-    for problem in error.errors():
-        flag = "--" + "-".join(str(part) for part in problem["loc"]).replace("_", "-")
-        print(f"app.py: {flag} {problem.get('input')!r}: {problem['msg']}. See --help.", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

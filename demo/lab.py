@@ -87,7 +87,7 @@ class Lab:
         reading = self.reading(model, prompt, pooling, layer, **options)
         role = _choice(Role, role or Role.ANSWER.value, "role")
         vectors = self._embed(texts, reading, role).vectors
-        return postprocess(vectors, _distinct(vectors), reading.postprocess)
+        return _postprocessed(reading.postprocess, vectors)[0]
 
     def compare(
         self,
@@ -113,8 +113,7 @@ class Lab:
         reading = self._resolve(info, prompt, pooling, layer, **options)
         asked = self._embed(pairing.questions, reading, Role.QUESTION)
         answered = self._embed(pairing.answers, reading, Role.ANSWER)
-        reference = _distinct(np.concatenate([asked.vectors, answered.vectors]))
-        similarity = cos_sim(*(postprocess(side.vectors, reference, reading.postprocess) for side in (asked, answered)))
+        similarity = cos_sim(*_postprocessed(reading.postprocess, asked.vectors, answered.vectors))
         return Comparison(
             pairing=pairing,
             similarity=similarity,
@@ -124,7 +123,7 @@ class Lab:
             notices=info.notices
             + _cut_notices(asked, "questions")
             + _cut_notices(answered, "answers")
-            + _fit_notices(reading.postprocess, *reference.shape),
+            + _fit_notices(reading.postprocess, asked.vectors, answered.vectors),
             seconds=time.perf_counter() - started,
         )
 
@@ -299,12 +298,23 @@ def _cut_notices(embedded: Embedded, box: str) -> tuple[str, ...]:
     return (f"Longer than {embedded.token_limit:,} tokens and cut there: {box} {numbers}.",)
 
 
-def _distinct(vectors: np.ndarray) -> np.ndarray:
-    """Each vector once: a text that stands twice must not count twice. np.unique takes seconds for wide rows."""
-    return np.stack(list({vector.tobytes(): vector for vector in vectors}.values()))
+def _postprocessed(method: Postprocess, *sides: np.ndarray) -> list[np.ndarray]:
+    """Each side's vectors, fitted on all of them together."""
+    if method is Postprocess.NONE:
+        return list(sides)
+    reference = _distinct(*sides)
+    return [postprocess(side, reference, method) for side in sides]
 
 
-def _fit_notices(method: Postprocess, count: int, dim: int) -> tuple[str, ...]:
+def _distinct(*sides: np.ndarray) -> np.ndarray:
+    """Each vector once: a text that stands twice must not count twice. Not np.unique, which is slow on wide rows."""
+    return np.stack(list({vector.tobytes(): vector for side in sides for vector in side}.values()))
+
+
+def _fit_notices(method: Postprocess, *sides: np.ndarray) -> tuple[str, ...]:
+    if method is Postprocess.NONE:
+        return ()
+    count, dim = _distinct(*sides).shape
     fewest = fewest_texts(method, dim)
     if count >= fewest:
         return ()

@@ -103,3 +103,15 @@ def test_a_folder_without_a_tokenizer_is_said(tmp_path, tiny_tokenizer):
         (folder / name).unlink()
     with pytest.raises(UnsupportedModel, match="tokenizer"):
         load(folder)
+
+
+def test_a_head_that_the_lab_reads_wrongly_is_not_offered(tiny, monkeypatch):
+    """Some family may do more after its head than soft caps and scales: then no wrong logits, and the page says why."""
+    from demo.backend import checkpoint as room
+
+    monkeypatch.setattr(room, "logits", lambda anatomy, states, layer: anatomy.head(states).float().flip(-1))
+    checkpoint = load(tiny("llama"))
+    assert not checkpoint.info.has_lm_head
+    assert checkpoint.anatomy.head is None
+    assert any("not offered" in notice for notice in checkpoint.info.notices)
+    assert checkpoint.info.default_reading.pooling is Pooling.LAST_TOKEN

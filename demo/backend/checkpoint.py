@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,6 @@ from demo.errors import UnsafeWeights, UnsupportedModel
 
 _CAUSAL_CLASSES = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
 _NO_LENGTH = 1_000_000  # tokenizers without a limit carry a huge number
-
-logger = logging.getLogger("demo")
 
 
 @dataclass(frozen=True)
@@ -65,10 +62,11 @@ def load_checkpoint(model: str, weights: Weights, placement: Placement, max_toke
     own = read_own_reading(folder, entry.query_prompt if entry else "")
     network, has_lm_head = _load_model(folder, config, placement, name)
     anatomy = find_anatomy(network, has_lm_head)
+    notices = weights.notices + (own.notices if own else ())
     if has_lm_head and not _head_agrees(network, anatomy):
-        logger.warning("%s does more after its LM head than the lab knows: its logits are not offered", name)
-        anatomy = find_anatomy(network, has_lm_head=False)
+        notices += ("The model does more after its LM head than the lab knows, so its logits are not offered.",)
         has_lm_head = False
+        anatomy = find_anatomy(network, has_lm_head)
     text_config = config.get_text_config()
     kind = entry.kind if entry else _kind(config, own)
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -92,7 +90,7 @@ def load_checkpoint(model: str, weights: Weights, placement: Placement, max_toke
         memory_bytes=sum(t.numel() * t.element_size() for t in (*network.parameters(), *network.buffers())),
         query_prompt=own.query_prompt if own else None,
         document_prompt=own.document_prompt if own else None,
-        notices=weights.notices + (own.notices if own else ()),
+        notices=notices,
     )
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     return Checkpoint(tokenizer, anatomy, info, pad_id, bool(own and own.pool_text_only))

