@@ -42,6 +42,8 @@ class Prompt(str, Enum):
     chain_of_thought: the same behind "After thinking step by step ," (arXiv 2404.03921).
     knowledge: the same behind a hint at what matters in a sentence (same paper).
     echo: the text twice, pooled over the second copy, which has seen the first (arXiv 2402.15449).
+    token_prepending: PromptEOL with a placeholder before the text, whose state is the last token's when it enters
+        blocks 2 to 8, so that the whole text is seen from its beginning (arXiv 2412.11556).
     custom: a template that a person types, with {text} in it.
     """
 
@@ -54,11 +56,12 @@ class Prompt(str, Enum):
     CHAIN_OF_THOUGHT = "chain_of_thought"
     KNOWLEDGE = "knowledge"
     ECHO = "echo"
+    TOKEN_PREPENDING = "token_prepending"
     CUSTOM = "custom"
 
 
 class Postprocess(str, Enum):
-    """What is done to the vectors of a set before they are compared; fitted on the texts at hand.
+    """What is done to the vectors of a set before they are compared; fitted on a reference set.
 
     none: nothing.
     center: the mean is subtracted.
@@ -72,6 +75,17 @@ class Postprocess(str, Enum):
     ZSCORE = "zscore"
     ALL_BUT_THE_TOP = "all_but_the_top"
     WHITENING = "whitening"
+
+
+class Reference(str, Enum):
+    """What post-processing is fitted on.
+
+    texts: the texts at hand.
+    corpus: a fixed set of sentences that comes with the lab, so that the handful at hand decides nothing.
+    """
+
+    TEXTS = "texts"
+    CORPUS = "corpus"
 
 
 class Kind(str, Enum):
@@ -110,6 +124,7 @@ class Reading:
     normalize: bool = False  # divide by the L2 norm, where the checkpoint does so itself
     eos: bool = False  # append the EOS token, and let it be pooled
     postprocess: Postprocess = Postprocess.NONE  # done to the vectors of a set, after the model
+    reference: Reference = Reference.TEXTS  # what the post-processing is fitted on
     task: str = ""  # e5_instruct only
     template: str = ""  # custom only
 
@@ -118,7 +133,8 @@ class Reading:
         layer = "last layer" if self.layer == LAST_LAYER else f"layer {self.layer}"
         parts = [self.model, self.prompt.value + (" + EOS" if self.eos else ""), self.pooling.value, layer]
         if self.postprocess is not Postprocess.NONE:
-            parts.append(self.postprocess.value)
+            on_corpus = " on the corpus" if self.reference is Reference.CORPUS else ""
+            parts.append(self.postprocess.value + on_corpus)
         return " · ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,6 +150,7 @@ class PromptedText:
     chat: bool = False  # wrap in the tokenizer's chat template as one user message
     eos: bool = False  # append the EOS token
     pool_text_only: bool = False  # leave what the template adds out of the pooled span
+    placeholder: bool = False  # token prepending: a placeholder token before the mark that opens the text
 
     def rendered(self) -> str:
         """The template with the text in every place of it."""

@@ -21,7 +21,9 @@
     ├── ReadingRefused        this model cannot be read in this way, and why
     ├── ModelLoading          the model is being loaded: ask again (not a failure)
     ├── OutOfMemory           a single text does not fit beside the model
-    └── NotFinite             the model answered with NaN or infinity
+    ├── NotFinite             the model answered with NaN or infinity
+    ├── Busy                  all places for long work are taken
+    └── Stopped               someone stopped it (not a failure)
 
 Each class holds its sentence as a template; the page's locales translate it by the class's name.
 """
@@ -165,3 +167,11 @@ class OutOfMemory(DemoError):
 
 class NotFinite(DemoError):
     template = "{model} answered with numbers that are not finite in {precision} on {device}. Try --dtype float32."
+
+
+class Busy(DemoError):
+    template = "{count} long computations are already running on this machine. Try again in a minute."
+
+
+class Stopped(DemoError):
+    template = "Stopped."

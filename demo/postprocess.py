@@ -1,10 +1,12 @@
 """Post-processing: what is done to the vectors of a set, after the model and before they are compared. NumPy only.
 
-Everything is fitted on a reference set and applied to vectors: (n, dim) float → float32 (n, dim) (whitening: fewer
+Everything is fitted on a reference set and is then an affine map: (n, dim) float → float32 (n, dim) (whitening: fewer
 columns where the reference set spans fewer directions).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,6 +19,7 @@ _FEWEST_TEXTS = {
     Postprocess.ALL_BUT_THE_TOP: 32,
 }
 _TINY = 1e-6  # of the largest deviation or variance: what is smaller is noise
+Transform = Callable[[np.ndarray], np.ndarray]
 
 
 def fewest_texts(method: Postprocess, dim: int) -> int:
@@ -27,27 +30,56 @@ def fewest_texts(method: Postprocess, dim: int) -> int:
     return 2 * dim if method is Postprocess.WHITENING else _FEWEST_TEXTS[method]
 
 
-def postprocess(vectors: np.ndarray, reference: np.ndarray, method: Postprocess) -> np.ndarray:
-    """The vectors as the method leaves them, fitted on the reference set.
+def fit_postprocess(reference: np.ndarray, method: Postprocess) -> Transform:
+    """The method fitted on a reference set, (n, dim): a function of vectors, (m, dim) → float32 (m, dim).
 
     Sources: center, zscore arXiv 2109.04404; all_but_the_top arXiv 1702.01417; whitening arXiv 2103.15316.
     """
     if method is Postprocess.NONE:
-        return np.asarray(vectors, dtype=np.float32)
+        return lambda vectors: np.asarray(vectors, dtype=np.float32)
     reference = np.asarray(reference, dtype=np.float64)
     mean = reference.mean(axis=0)
-    centred, spread = np.asarray(vectors, dtype=np.float64) - mean, reference - mean
-    if method is Postprocess.ZSCORE:
-        deviation = spread.std(axis=0)
-        known = deviation > _TINY * max(deviation.max(), 1e-12)
-        centred = np.where(known, centred / np.where(known, deviation, 1.0), 0.0)
-    elif method is Postprocess.ALL_BUT_THE_TOP:
-        count = max(1, round(reference.shape[1] / 100))
-        top = np.linalg.svd(spread, full_matrices=False)[2][:count]
-        centred = centred - centred @ top.T @ top
-    elif method is Postprocess.WHITENING:
-        _, singular, directions = np.linalg.svd(spread, full_matrices=False)
-        kept = singular > np.sqrt(_TINY) * max(singular[0], 1e-12)
-        deviation = singular[kept] / np.sqrt(len(reference))
-        centred = centred @ directions[kept].T / deviation
-    return centred.astype(np.float32)
+    finish = _FITS[method](reference - mean)
+    return lambda vectors: finish(np.asarray(vectors, dtype=np.float64) - mean).astype(np.float32)
+
+
+def postprocess(vectors: np.ndarray, reference: np.ndarray, method: Postprocess) -> np.ndarray:
+    """The vectors as the method leaves them, fitted on the reference set."""
+    return fit_postprocess(reference, method)(vectors)
+
+
+def _fit_center(spread: np.ndarray) -> Transform:
+    return lambda centred: centred
+
+
+def _fit_zscore(spread: np.ndarray) -> Transform:
+    deviation = spread.std(axis=0)
+    known = deviation > _TINY * max(deviation.max(), 1e-12)
+    return lambda centred: np.where(known, centred / np.where(known, deviation, 1.0), 0.0)
+
+
+def _fit_all_but_the_top(spread: np.ndarray) -> Transform:
+    count = max(1, round(spread.shape[1] / 100))
+    top = _principal_directions(spread)[1][:count]
+    return lambda centred: centred - centred @ top.T @ top
+
+
+def _fit_whitening(spread: np.ndarray) -> Transform:
+    singular, directions = _principal_directions(spread)
+    kept = singular > np.sqrt(_TINY) * max(singular[0], 1e-12)
+    deviation = singular[kept] / np.sqrt(len(spread))
+    return lambda centred: centred @ directions[kept].T / deviation
+
+
+def _principal_directions(spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Singular values, largest first, and the directions, (k, dim), of centred vectors."""
+    _, singular, directions = np.linalg.svd(spread, full_matrices=False)
+    return singular, directions
+
+
+_FITS: dict[Postprocess, Callable[[np.ndarray], Transform]] = {
+    Postprocess.CENTER: _fit_center,
+    Postprocess.ZSCORE: _fit_zscore,
+    Postprocess.ALL_BUT_THE_TOP: _fit_all_but_the_top,
+    Postprocess.WHITENING: _fit_whitening,
+}

@@ -11,6 +11,7 @@ from demo.datamodels import TEXT, ModelInfo, Prompt, PromptedText, Reading, Role
 _SENTENCE = f'This sentence : "{TEXT}" means in one word:"'
 _TEMPLATES = {
     Prompt.PROMPTEOL: _SENTENCE,
+    Prompt.TOKEN_PREPENDING: _SENTENCE,
     Prompt.PROMPTEOL_EXAMPLE: f'This sentence : "A man is smoking." means in one word:"Smoking".{_SENTENCE}',
     Prompt.CHAIN_OF_THOUGHT: f'After thinking step by step , this sentence : "{TEXT}" means in one word:"',
     Prompt.KNOWLEDGE: (
@@ -37,7 +38,8 @@ def render_prompt(text: str, reading: Reading, role: Role, info: ModelInfo) -> P
     if prompt is Prompt.CUSTOM:
         return PromptedText(text, template=reading.template, eos=eos)
     if prompt in _TEMPLATES:
-        return PromptedText(_as_sentence(text), template=_TEMPLATES[prompt], eos=eos)
+        placeholder = prompt is Prompt.TOKEN_PREPENDING
+        return PromptedText(_as_sentence(text), template=_TEMPLATES[prompt], eos=eos, placeholder=placeholder)
     return PromptedText(text, eos=eos)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from demo.backend.batching import out_of_memory, plan_batches, run_with_retreat
-from demo.backend.cache import EmbeddingCache
+from demo.backend.cache import EmbeddingCache, Entry
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=60)
 
@@ -82,8 +82,8 @@ def test_what_counts_as_out_of_memory():
     assert not out_of_memory(RuntimeError("expected scalar type Float"))
 
 
-def vector(value: float, length: int = 10) -> np.ndarray:
-    return np.full(length, value, dtype=np.float32)  # 40 bytes
+def vector(value: float, length: int = 10) -> Entry:
+    return Entry(np.full(length, value, dtype=np.float32))  # 40 bytes
 
 
 def test_the_least_recently_used_leaves_first():
@@ -93,7 +93,7 @@ def test_the_least_recently_used_leaves_first():
     assert cache.get("a") is not None  # a was used after b
     cache.put("c", vector(3))
     assert cache.get("b") is None
-    assert [cache.get(key)[0] for key in "ac"] == [1, 3]
+    assert [cache.get(key).numbers[0] for key in "ac"] == [1, 3]
 
 
 def test_the_budget_is_in_bytes_not_in_entries():
@@ -124,7 +124,7 @@ def test_a_kept_vector_cannot_be_written_to():
     cache = EmbeddingCache(80)
     cache.put("a", vector(1))
     with pytest.raises(ValueError, match="read-only"):
-        cache.get("a")[0] = 5
+        cache.get("a").numbers[0] = 5
 
 
 def test_many_threads_at_once_keep_the_budget():
@@ -135,7 +135,7 @@ def test_many_threads_at_once_keep_the_budget():
             key = (i + offset) % 30
             cache.put(key, vector(key))
             found = cache.get(key)
-            if found is not None and found[0] != key:
+            if found is not None and found.numbers[0] != key:
                 failures.append(key)
 
     threads = [threading.Thread(target=work, args=(i * 7,)) for i in range(4)]

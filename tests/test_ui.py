@@ -174,7 +174,11 @@ def test_every_error_has_a_korean_sentence(kind):
     assert placeholders(LOCALES["ko"][f"errors.{kind.__name__}"]) == placeholders(kind.template)
 
 
-PHRASES = json.loads((UI / "phrases" / "ko.json").read_text("utf-8"))
+PHRASES = {
+    english: korean
+    for path in [UI / "phrases" / "ko.json", *sorted((UI / "phrases" / "ko").glob("*.json"))]
+    for english, korean in json.loads(path.read_text("utf-8")).items()
+}
 
 
 def test_phrases_fill_the_same_blanks():

@@ -4,31 +4,46 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable
+from dataclasses import dataclass
 
 import numpy as np
 from cachetools import LRUCache
 
 
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """What is known of one text: its embedding under one reading, or under every layer and several poolings."""
+
+    numbers: np.ndarray  # float32 (dim,), or (n_layers + 1, poolings, dim) with poolings as in pooling.KEPT
+    cut: bool = False  # whether the text was too long and lost its end
+    count: int = 0  # pooled tokens
+
+    @property
+    def nbytes(self) -> int:
+        return self.numbers.nbytes
+
+
 class EmbeddingCache:
-    """Vectors within a budget of bytes, safe to use from several threads."""
+    """Entries within a budget of bytes, safe to use from several threads."""
 
     def __init__(self, max_bytes: int):
-        self._vectors: LRUCache = LRUCache(max_bytes, getsizeof=lambda vector: vector.nbytes)
+        self.max_bytes = max_bytes
+        self._entries: LRUCache = LRUCache(max_bytes, getsizeof=lambda entry: entry.nbytes)
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable) -> np.ndarray | None:
-        """The vector, read-only, or None."""
+    def get(self, key: Hashable) -> Entry | None:
+        """The entry, or None."""
         with self._lock:
-            return self._vectors.get(key)
+            return self._entries.get(key)
 
-    def put(self, key: Hashable, vector: np.ndarray) -> None:
-        """Keep a vector; one larger than the whole budget is not kept."""
-        vector.flags.writeable = False
+    def put(self, key: Hashable, entry: Entry) -> None:
+        """Keep an entry, its numbers read-only from now on; one larger than the whole budget is not kept."""
+        entry.numbers.flags.writeable = False
         with self._lock:
-            if vector.nbytes <= self._vectors.maxsize:
-                self._vectors[key] = vector
+            if entry.nbytes <= self._entries.maxsize:
+                self._entries[key] = entry
 
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
-            self._vectors.clear()
+            self._entries.clear()

@@ -7,27 +7,32 @@ it a little: like texts are alike, and every choice of a reading changes the num
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from demo.backend.protocol import OnProgress
 from demo.catalog import CATALOG, CatalogEntry
 from demo.datamodels import (
+    LAST_LAYER,
     Device,
     Embedded,
     Kind,
     ModelInfo,
     ModelStatus,
     Pooling,
+    Postprocess,
     Progress,
     Prompt,
     PromptedText,
     Reading,
 )
 from demo.errors import ModelDoesNotFit, ModelNotFound, ReadingRefused, WeightsUnavailable
+from demo.results import Inspected
 
 DIM = 96
 _TOO_LARGE = ("mistral-7b-instruct-v0.1", "e5-mistral-7b-instruct")
@@ -91,9 +96,51 @@ class FakeEngine:
         with self._computing:
             self.embedded_texts += len(distinct)
             time.sleep(self.seconds_per_text * len(distinct))
-        turn = np.random.default_rng(_seed(reading.label())).normal(size=(DIM, DIM)) * 0.15 / np.sqrt(DIM)
-        vectors = {text: _count_trigrams(text) @ (np.eye(DIM) + turn) for text in distinct}
+        turn = _turn(reading)
+        vectors = {text: _count_trigrams(text.rendered()).sum(axis=0) @ turn for text in distinct}
         return Embedded(np.stack([vectors[text] for text in texts]).astype(np.float32))
+
+    def survey(self, texts: Sequence[PromptedText], reading: Reading, poolings: Sequence[Pooling]) -> np.ndarray:
+        layers = [*range(self.load(reading.model).n_layers), LAST_LAYER]
+        counted = self.embedded_texts
+        out = np.stack(
+            [
+                [self.embed(texts, replace(reading, pooling=pooling, layer=layer)).vectors for layer in layers]
+                for pooling in poolings
+            ]
+        )
+        self.embedded_texts = counted + len(set(texts))
+        return out
+
+    def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
+        info = self.load(model)
+        if not info.has_lm_head:
+            raise ReadingRefused(field="pooling", model=info.name, reason="it has no LM head.", instead="last_token")
+        head = np.random.default_rng(_seed(f"head {layer}")).normal(size=(DIM, DIM)) * 0.15 / np.sqrt(DIM)
+        return (np.asarray(states) @ (np.eye(DIM) + head)).astype(np.float32)
+
+    def inspect(self, texts: Sequence[PromptedText], reading: Reading) -> list[Inspected]:
+        vectors = self.embed(texts, reading).vectors
+        return [_inspect(text, vector, reading) for text, vector in zip(texts, vectors, strict=True)]
+
+    def leave_one_out(self, text: PromptedText, reading: Reading) -> tuple[np.ndarray, tuple[int, ...]]:
+        [whole] = self.inspect([text], reading)
+        positions = tuple(range(*whole.inside))
+        counts = _count_trigrams(text.rendered())
+        without = [(counts.sum(axis=0) - counts[position]) @ _turn(reading) for position in positions]
+        return np.array(without, dtype=np.float32).reshape(len(positions), DIM), positions
+
+    def read_tokens(
+        self, model: str, vectors: np.ndarray, pooling: Pooling, layer: int, count: int
+    ) -> list[tuple[tuple[str, float], ...]]:
+        values = vectors if pooling is Pooling.LAST_TOKEN_LOGITS else self.logits_of(model, vectors, layer)
+        chances = np.exp(values - values.max(axis=1, keepdims=True))
+        chances /= chances.sum(axis=1, keepdims=True)
+        best = np.argsort(-chances, axis=1)[:, :count]
+        return [
+            tuple((f" word{token}", float(row[token])) for token in tokens)
+            for row, tokens in zip(chances, best, strict=True)
+        ]
 
     def _status(self, entry: CatalogEntry) -> ModelStatus:
         state, reason = "available", ""
@@ -128,13 +175,51 @@ def _info(entry: CatalogEntry) -> ModelInfo:
     )
 
 
-def _count_trigrams(prompted: PromptedText) -> np.ndarray:
-    """float64 (DIM,): how often each of DIM hashed character trigrams occurs; never all zero."""
-    text = f"  {prompted.rendered().lower()}  "
-    counts = np.zeros(DIM)
-    for start in range(len(text) - 2):
-        counts[_seed(text[start : start + 3]) % DIM] += 1
+def _turn(reading: Reading) -> np.ndarray:
+    """(DIM, DIM): what the reading does to every text's counts."""
+    label = replace(reading, postprocess=Postprocess.NONE).label()
+    return np.eye(DIM) + np.random.default_rng(_seed(label)).normal(size=(DIM, DIM)) * 0.15 / np.sqrt(DIM)
+
+
+def _split(text: str) -> list[str]:
+    """The fake's tokens: words with the space before them."""
+    return re.findall(r"\s*\S+", text) or [text]
+
+
+def _count_trigrams(text: str) -> np.ndarray:
+    """float64 (n_tokens, DIM): how often each of DIM hashed character trigrams begins in each token; never all zero."""
+    padded = f"  {text.lower()}  "
+    ends = np.cumsum([len(token) for token in _split(text)])
+    counts = np.zeros((len(ends), DIM))
+    for start in range(len(padded) - 2):
+        token = min(int(np.searchsorted(ends, start, side="right")), len(ends) - 1)
+        counts[token, _seed(padded[start : start + 3]) % DIM] += 1
     return counts
+
+
+def _inspect(text: PromptedText, vector: np.ndarray, reading: Reading) -> Inspected:
+    """States whose mean, weighted mean or mean_sqrt_len is the text's vector."""
+    tokens = _split(text.rendered())
+    n = len(tokens)
+    weights = {
+        Pooling.WEIGHTED_MEAN: np.arange(1, n + 1) / (n * (n + 1) / 2),
+        Pooling.MEAN_SQRT_LEN: np.full(n, n**-0.5),
+    }.get(reading.pooling, np.full(n, 1 / n))
+    states = _count_trigrams(text.rendered()) @ _turn(reading) / weights[:, None]
+    start, end = text.text_span()
+    ends = np.cumsum([len(token) for token in tokens])
+    own = [i for i, right in enumerate(ends) if right > start and right - len(tokens[i]) < end]
+    inside = (own[0], own[-1] + 1) if own else (0, n)
+    return Inspected(
+        text=text.text,
+        prompted=text.rendered(),
+        tokens=tuple(tokens),
+        token_ids=tuple(_seed(token) % 10_000 for token in tokens),
+        pooled=inside if text.pool_text_only else (0, n),
+        inside=inside,
+        states=states.astype(np.float32),
+        vector=vector,
+    )
 
 
 def _seed(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Forward: one pass → the state of the layer asked for, and the LM head at one position.
+"""Forward: one pass → the states of the layer asked for or of every layer, and the LM head at one position.
 
 Runs only as deep as it must. Layers count as in transformers' `hidden_states`: 0 is the token embeddings, k the output
 of block k, and the last one is taken after the final norm.
@@ -6,6 +6,8 @@ of block k, and the last one is taken after the final norm.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from demo.datamodels import LAST_LAYER
 from demo.errors import UnsupportedModel
 
+_PREPENDING = range(1, 8)  # blocks, from 0, that a placeholder enters with the last token's state: 2 to 8 of the paper
 _FINAL_NORMS = ("norm", "ln_f", "final_layernorm", "final_layer_norm", "final_norm")
 
 
@@ -49,6 +52,14 @@ def find_anatomy(model: nn.Module, has_lm_head: bool) -> Anatomy:
     )
 
 
+@dataclass(frozen=True)
+class Prepending:
+    """Where a batch's placeholders and last tokens are: (batch,) each."""
+
+    placeholder: Tensor
+    last: Tensor
+
+
 class _DeepEnough(Exception):
     """Ends a forward pass at the layer that was asked for."""
 
@@ -56,35 +67,96 @@ class _DeepEnough(Exception):
         self.states = states
 
 
-def hidden_states(anatomy: Anatomy, input_ids: Tensor, attention_mask: Tensor | None, layer: int) -> Tensor:
+def hidden_states(
+    anatomy: Anatomy, input_ids: Tensor, attention_mask: Tensor | None, layer: int, prepending: Prepending | None = None
+) -> Tensor:
     """The states of one layer, (batch, tokens, dim). Blocks above the layer are not run.
 
     input_ids: (batch, tokens). attention_mask: 1 where a token is real, or None where nothing is padded; padding must
     be on the right, so that absolute positions (GPT-2) need no correction.
     """
-    if layer == LAST_LAYER or layer == len(anatomy.blocks):
-        return _run(anatomy, input_ids, attention_mask)
+    depth = len(anatomy.blocks)
+    with prepended(anatomy, prepending):
+        if layer in (LAST_LAYER, depth):
+            return _run(anatomy, input_ids, attention_mask)
+
+        def stop(states: Tensor) -> None:
+            raise _DeepEnough(states)
+
+        with _watched(anatomy, layer, stop):
+            try:
+                _run(anatomy, input_ids, attention_mask)
+            except _DeepEnough as deep_enough:
+                return deep_enough.states
+    raise UnsupportedModel(model=type(anatomy.backbone).__name__, reason=f"its layer {layer} was never reached.")
+
+
+def every_layer(
+    anatomy: Anatomy,
+    input_ids: Tensor,
+    attention_mask: Tensor | None,
+    reduce: Callable[[Tensor], Tensor],
+    prepending: Prepending | None = None,
+) -> list[Tensor]:
+    """What `reduce` makes of each layer's states, layer 0 … n, from one pass. Only the reduced states stay in memory."""
+    depth = len(anatomy.blocks)
+    reduced: dict[int, Tensor] = {}
+
+    def keep(layer: int) -> Callable[[Tensor], None]:
+        return lambda states: reduced.__setitem__(layer, reduce(states))
+
+    with ExitStack() as watching:
+        watching.enter_context(prepended(anatomy, prepending))
+        for layer in range(depth):
+            watching.enter_context(_watched(anatomy, layer, keep(layer)))
+        keep(depth)(_run(anatomy, input_ids, attention_mask))
+    if len(reduced) != depth + 1:
+        raise UnsupportedModel(model=type(anatomy.backbone).__name__, reason="not every layer of it was reached.")
+    return [reduced[layer] for layer in range(depth + 1)]
+
+
+@contextmanager
+def _watched(anatomy: Anatomy, layer: int, see: Callable[[Tensor], None]) -> Iterator[None]:
+    """While it lasts, `see` gets the states of a layer below the last one."""
     if layer == 0:
-        block = anatomy.blocks[0]
 
-        def stop_before(module, args, kwargs):
-            raise _DeepEnough(args[0] if args else kwargs["hidden_states"])
+        def before(module, args, kwargs):
+            see(args[0] if args else kwargs["hidden_states"])
 
-        hook = block.register_forward_pre_hook(stop_before, with_kwargs=True)
+        hook = anatomy.blocks[0].register_forward_pre_hook(before, with_kwargs=True)
     else:
-        block = anatomy.blocks[layer - 1]
 
-        def stop_after(module, args, output):
-            raise _DeepEnough(output[0] if isinstance(output, tuple) else output)
+        def after(module, args, output):
+            see(output[0] if isinstance(output, tuple) else output)
 
-        hook = block.register_forward_hook(stop_after)
+        hook = anatomy.blocks[layer - 1].register_forward_hook(after)
     try:
-        _run(anatomy, input_ids, attention_mask)
-    except _DeepEnough as deep_enough:
-        return deep_enough.states
+        yield
     finally:
         hook.remove()
-    raise UnsupportedModel(model=type(anatomy.backbone).__name__, reason=f"its layer {layer} was never reached.")
+
+
+@contextmanager
+def prepended(anatomy: Anatomy, prepending: Prepending | None) -> Iterator[None]:
+    """Token prepending (arXiv 2412.11556): entering blocks 2 to 8, the placeholder's state is the last token's."""
+    if prepending is None:
+        yield
+        return
+
+    def overwrite(module, args, kwargs):
+        # A copy: the state that left the block below is still that layer's.
+        states = (args[0] if args else kwargs["hidden_states"]).clone()
+        rows = torch.arange(len(states), device=states.device)
+        states[rows, prepending.placeholder] = states[rows, prepending.last]
+        return ((states, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": states})
+
+    blocks = [anatomy.blocks[i] for i in _PREPENDING if i < len(anatomy.blocks)]
+    hooks = [block.register_forward_pre_hook(overwrite, with_kwargs=True) for block in blocks]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def logits(anatomy: Anatomy, states: Tensor, layer: int) -> Tensor:

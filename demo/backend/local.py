@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections import OrderedDict
@@ -13,16 +14,17 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from demo.backend.batching import out_of_memory, plan_batches, run_with_retreat
-from demo.backend.cache import EmbeddingCache
+from demo.backend.cache import EmbeddingCache, Entry
 from demo.backend.checkpoint import Checkpoint, count_parameters, load_checkpoint
 from demo.backend.device import choose_device, memory_budget
-from demo.backend.forward import hidden_states, logits
-from demo.backend.pooling import pool
+from demo.backend.forward import Prepending, every_layer, hidden_states, logits
+from demo.backend.pooling import KEPT, from_kept, pool, pool_kept
 from demo.backend.protocol import OnProgress
-from demo.backend.tokenization import TokenizedText, tokenize
+from demo.backend.tokenization import TokenizedText, remove_token, spell, tokenize
 from demo.backend.weights import locate_weights, unavailable_reason
 from demo.catalog import CATALOG, CatalogEntry
 from demo.datamodels import (
+    LAST_LAYER,
     Device,
     Embedded,
     ModelInfo,
@@ -33,10 +35,12 @@ from demo.datamodels import (
     Reading,
 )
 from demo.errors import ModelDoesNotFit, NotFinite, OutOfMemory, ReadingRefused
+from demo.results import Inspected
 from demo.settings import Settings
 
 _CPU_TOKENS = 512  # measured on two cores: larger batches are slower for short texts
 _GPU_TOKENS = 16_384
+_HEAD_ROWS = 256  # states that go through the LM head together
 
 logger = logging.getLogger("demo")
 
@@ -75,34 +79,168 @@ class LocalEngine:
 
     def embed(self, texts: Sequence[PromptedText], reading: Reading) -> Embedded:
         checkpoint = self._checkpoint(reading.model)
-        if reading.pooling is Pooling.LAST_TOKEN_LOGITS and checkpoint.anatomy.head is None:
+        if reading.pooling is Pooling.LAST_TOKEN_LOGITS:
+            self._require_head(checkpoint)
+        texts = self._own_span(texts, checkpoint)
+        how = (checkpoint.key, reading.pooling, reading.layer, reading.normalize)
+        distinct = list(dict.fromkeys(texts))
+        found = {text: entry for text in distinct if (entry := self.cache.get((how, text))) is not None}
+        made = {
+            text: self._read(profile, checkpoint, reading)
+            for text in distinct
+            if text not in found and (profile := self.cache.get((checkpoint.key, text))) is not None
+        }
+        missing = [text for text in distinct if text not in found and text not in made]
+        # Every layer and pooling of a text comes out of the pass that it needs anyway; for a set too large to be kept
+        # the pass ends at the reading's layer.
+        all_layers = self._can_keep(len(missing), checkpoint)
+        for text, entry in self._compute(missing, checkpoint, None if all_layers else reading) if missing else ():
+            if all_layers:
+                self.cache.put((checkpoint.key, text), entry)
+                entry = self._read(entry, checkpoint, reading)
+            made[text] = entry
+        if reading.pooling is Pooling.LAST_TOKEN_LOGITS:
+            made = self._apply_head(made, checkpoint, reading)
+        for text, entry in made.items():
+            found[text] = entry
+            if entry.numbers.base is None:  # else it is part of a profile, which is kept already
+                self.cache.put((how, text), entry)
+        return Embedded(
+            vectors=np.stack([found[text].numbers for text in texts]),
+            cut=tuple(i for i, text in enumerate(texts) if found[text].cut),
+            token_limit=checkpoint.info.max_tokens,
+        )
+
+    def survey(self, texts: Sequence[PromptedText], reading: Reading, poolings: Sequence[Pooling]) -> np.ndarray:
+        checkpoint = self._checkpoint(reading.model)
+        texts = self._own_span(texts, checkpoint)
+        places: dict[PromptedText, list[int]] = {}
+        for i, text in enumerate(texts):
+            places.setdefault(text, []).append(i)
+        depth = checkpoint.info.n_layers + 1
+        out = np.empty((len(poolings), depth, len(texts), checkpoint.info.dim), dtype=np.float32)
+        known = {text: self.cache.get((checkpoint.key, text)) for text in places}
+        missing = [text for text, profile in known.items() if profile is None]
+        keep = self._can_keep(len(missing), checkpoint)
+        found = [(text, profile) for text, profile in known.items() if profile is not None]
+        for text, profile in itertools.chain(found, self._compute(missing, checkpoint, None) if missing else ()):
+            if keep:
+                self.cache.put((checkpoint.key, text), profile)
+            count = np.full(depth, profile.count)
+            for row, pooling in enumerate(poolings):
+                vectors = from_kept(pooling, profile.numbers, count)
+                out[row][:, places[text]] = self._scaled(vectors, reading)[:, None]
+        return out
+
+    def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
+        checkpoint = self._checkpoint(model)
+        self._require_head(checkpoint)
+        out = []
+        with self._device_lock, torch.inference_mode():
+            for start in range(0, len(states), _HEAD_ROWS):
+                rows = torch.from_numpy(np.ascontiguousarray(states[start : start + _HEAD_ROWS], dtype=np.float32))
+                values = logits(checkpoint.anatomy, rows.to(self.placement.device), layer)
+                out.append(values.float().cpu().numpy())
+        return np.concatenate(out)
+
+    def inspect(self, texts: Sequence[PromptedText], reading: Reading) -> list[Inspected]:
+        checkpoint = self._checkpoint(reading.model)
+        embedded = self.embed(texts, reading)
+        tokenized = tokenize(
+            self._own_span(texts, checkpoint), checkpoint.tokenizer, checkpoint.info.max_tokens, checkpoint.info.name
+        )
+        return [
+            Inspected(
+                text=text.text,
+                prompted=tokens.rendered,
+                tokens=spell(tokens, checkpoint.tokenizer),
+                token_ids=tokens.input_ids,
+                pooled=tokens.pooled,
+                inside=tokens.inside,
+                states=self._states([tokens], checkpoint, reading.layer)[0],
+                vector=vector,
+                cut=tokens.cut,
+            )
+            for text, tokens, vector in zip(texts, tokenized, embedded.vectors, strict=True)
+        ]
+
+    def leave_one_out(self, text: PromptedText, reading: Reading) -> tuple[np.ndarray, tuple[int, ...]]:
+        checkpoint = self._checkpoint(reading.model)
+        info = checkpoint.info
+        [whole] = tokenize(self._own_span([text], checkpoint), checkpoint.tokenizer, info.max_tokens, info.name)
+        without = {position: remove_token(whole, position) for position in range(*whole.inside)}
+        without = {position: rest for position, rest in without.items() if rest is not None}
+        if not without:
+            return np.empty((0, info.dim), dtype=np.float32), ()
+        rests = list(without.values())
+        entries = dict(self._run_batches(rests, checkpoint, reading))
+        vectors = np.stack([entries[i].numbers for i in range(len(rests))])
+        if reading.pooling is Pooling.LAST_TOKEN_LOGITS:
+            vectors = self._scaled(self.logits_of(info.model, vectors, reading.layer), reading)
+        return vectors, tuple(without)
+
+    def read_tokens(
+        self, model: str, vectors: np.ndarray, pooling: Pooling, layer: int, count: int
+    ) -> list[tuple[tuple[str, float], ...]]:
+        tokenizer = self._checkpoint(model).tokenizer
+        values = vectors if pooling is Pooling.LAST_TOKEN_LOGITS else self.logits_of(model, vectors, layer)
+        chances = torch.softmax(torch.from_numpy(np.asarray(values, dtype=np.float32)), dim=-1)
+        best = chances.topk(min(count, chances.shape[-1]), dim=-1)
+        return [
+            tuple((tokenizer.decode([int(token)]), float(chance)) for token, chance in zip(*row, strict=True))
+            for row in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
+
+    def _own_span(self, texts: Sequence[PromptedText], checkpoint: Checkpoint) -> list[PromptedText]:
+        """The texts, pooled as the checkpoint itself pools them."""
+        return [replace(text, pool_text_only=True) if checkpoint.pool_text_only else text for text in texts]
+
+    def _require_head(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.anatomy.head is None:
             raise ReadingRefused(
                 field="pooling",
                 model=checkpoint.info.name,
                 reason="its checkpoint has no LM head, so it has no logits.",
                 instead=Pooling.LAST_TOKEN.value,
             )
-        if checkpoint.pool_text_only:
-            texts = [replace(text, pool_text_only=True) for text in texts]
-        how = (checkpoint.key, reading.pooling, reading.layer, reading.normalize)
-        keys = {text: (how, text) for text in texts}
-        found = {text: self.cache.get(key) for text, key in keys.items()}
-        missing = [text for text, entry in found.items() if entry is None]
-        if missing:
-            for text, vector, cut in self._compute(missing, checkpoint, reading):
-                # The flag travels with the vector: a cached text was cut just the same.
-                found[text] = np.append(vector, np.float32(cut))
-                self.cache.put(keys[text], found[text])
-        return Embedded(
-            vectors=np.stack([found[text][:-1] for text in texts]),
-            cut=tuple(i for i, text in enumerate(texts) if found[text][-1]),
-            token_limit=checkpoint.info.max_tokens,
-        )
 
-    def _compute(self, texts: list[PromptedText], checkpoint: Checkpoint, reading: Reading):
-        """Yield (text, float32 (dim,), whether it was cut) of distinct texts."""
+    def _can_keep(self, count: int, checkpoint: Checkpoint) -> bool:
+        """Whether the cache has room for every layer and pooling of so many texts."""
+        profile = (checkpoint.info.n_layers + 1) * len(KEPT) * checkpoint.info.dim * 4
+        return count * profile <= self.cache.max_bytes // 2
+
+    def _read(self, profile: Entry, checkpoint: Checkpoint, reading: Reading) -> Entry:
+        """One reading out of a text's profile; for logits, the state that the LM head will read."""
+        layer = checkpoint.info.n_layers if reading.layer == LAST_LAYER else reading.layer
+        vector = from_kept(reading.pooling, profile.numbers[layer], np.asarray(profile.count))
+        if reading.pooling is not Pooling.LAST_TOKEN_LOGITS:
+            vector = self._scaled(vector, reading)
+        return Entry(vector, profile.cut)
+
+    def _apply_head(self, made: dict[PromptedText, Entry], checkpoint: Checkpoint, reading: Reading):
+        """The same entries with logits in the place of states."""
+        if not made:
+            return made
+        states = np.stack([entry.numbers for entry in made.values()])
+        values = self._scaled(self.logits_of(checkpoint.info.model, states, reading.layer), reading)
+        return {text: Entry(row.copy(), entry.cut) for (text, entry), row in zip(made.items(), values, strict=True)}
+
+    @staticmethod
+    def _scaled(vectors: np.ndarray, reading: Reading) -> np.ndarray:
+        """L2-normalized where the checkpoint does so itself."""
+        if not reading.normalize:
+            return vectors
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+    def _compute(self, texts: list[PromptedText], checkpoint: Checkpoint, reading: Reading | None):
+        """Yield (text, Entry) of distinct texts: under one reading, or under all of them where it is None."""
+        tokenized = tokenize(texts, checkpoint.tokenizer, checkpoint.info.max_tokens, checkpoint.info.name)
+        for i, entry in self._run_batches(tokenized, checkpoint, reading):
+            yield texts[i], entry
+
+    def _run_batches(self, tokenized: list[TokenizedText], checkpoint: Checkpoint, reading: Reading | None):
+        """Yield (index, Entry); under last_token_logits the entry is the state that the LM head reads."""
         info = checkpoint.info
-        tokenized = tokenize(texts, checkpoint.tokenizer, info.max_tokens, info.name)
         for batch in plan_batches([len(text) for text in tokenized], self._token_budget):
             try:
                 vectors = run_with_retreat(
@@ -115,13 +253,36 @@ class LocalEngine:
             for i, vector in zip(batch, vectors, strict=True):
                 if not np.isfinite(vector).all():
                     raise NotFinite(model=info.name, precision=info.precision, device=info.device)
-                if reading.normalize:
-                    vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
-                yield texts[i], vector, tokenized[i].cut
+                if reading is not None and reading.pooling is not Pooling.LAST_TOKEN_LOGITS:
+                    vector = self._scaled(vector, reading)
+                start, end = tokenized[i].pooled
+                yield i, Entry(np.array(vector), tokenized[i].cut, end - start)  # a copy: not the whole batch is kept
 
     @torch.inference_mode()
-    def _forward(self, texts: list[TokenizedText], checkpoint: Checkpoint, reading: Reading) -> list[np.ndarray]:
-        """One forward pass: float32 (dim,) a text."""
+    def _forward(self, texts: list[TokenizedText], checkpoint: Checkpoint, reading: Reading | None) -> list[np.ndarray]:
+        """One forward pass: float32 (dim,) a text, or (n_layers + 1, poolings, dim) where the reading is None."""
+        input_ids, attention, pooled, prepending = self._stack(texts, checkpoint)
+        with self._device_lock:
+            self.forward_passes += 1
+            if reading is None:
+                layers = every_layer(
+                    checkpoint.anatomy, input_ids, attention, lambda states: pool_kept(states, pooled), prepending
+                )
+                return list(torch.stack(layers, dim=1).cpu().numpy())
+            states = hidden_states(checkpoint.anatomy, input_ids, attention, reading.layer, prepending)
+            return list(pool(reading.pooling, states, pooled).cpu().numpy())
+
+    @torch.inference_mode()
+    def _states(self, texts: list[TokenizedText], checkpoint: Checkpoint, layer: int) -> list[np.ndarray]:
+        """The states of each text's tokens at one layer, float32 (n_tokens, dim)."""
+        input_ids, attention, _, prepending = self._stack(texts, checkpoint)
+        with self._device_lock:
+            self.forward_passes += 1
+            states = hidden_states(checkpoint.anatomy, input_ids, attention, layer, prepending).float().cpu().numpy()
+        return [rows[: len(text)] for rows, text in zip(states, texts, strict=True)]
+
+    def _stack(self, texts: list[TokenizedText], checkpoint: Checkpoint):
+        """(input_ids, attention mask or None where nothing is padded, pooled mask, placeholders), on the device."""
         width = max(len(text) for text in texts)
         input_ids = torch.full((len(texts), width), checkpoint.pad_id)
         attention = torch.zeros((len(texts), width), dtype=torch.long)
@@ -131,16 +292,12 @@ class LocalEngine:
             attention[row, : len(text)] = 1
             pooled[row, slice(*text.pooled)] = 1
         device = self.placement.device
-        padded = not bool(attention.all())
-        with self._device_lock:
-            self.forward_passes += 1
-            states = hidden_states(
-                checkpoint.anatomy, input_ids.to(device), attention.to(device) if padded else None, reading.layer
-            )
-            vectors = pool(reading.pooling, states, pooled.to(device))
-            if reading.pooling is Pooling.LAST_TOKEN_LOGITS:
-                vectors = logits(checkpoint.anatomy, vectors, reading.layer)
-            return list(vectors.float().cpu().numpy())
+        prepending = None
+        if texts[0].placeholder is not None:
+            placeholders = torch.tensor([text.placeholder for text in texts], device=device)
+            prepending = Prepending(placeholders, torch.tensor([len(text) - 1 for text in texts], device=device))
+        mask = None if bool(attention.all()) else attention.to(device)
+        return input_ids.to(device), mask, pooled.to(device), prepending
 
     def _find(self, model: str) -> Checkpoint | None:
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,6 +74,23 @@ def pool(pooling: Pooling, hidden_states: Tensor, mask: Tensor) -> Tensor:
     if not bool(mask.bool().any(dim=1).all()):
         raise ValueError("a text has no pooled token")
     return POOLINGS[pooling](hidden_states, mask)
+
+
+# Several poolings of one pass. The logits come from the last token's state, and mean_sqrt_len from the mean.
+KEPT = (Pooling.LAST_TOKEN, Pooling.MEAN, Pooling.WEIGHTED_MEAN, Pooling.MAX, Pooling.FIRST_TOKEN)
+
+
+def pool_kept(hidden_states: Tensor, mask: Tensor) -> Tensor:
+    """(batch, poolings, dim) float32: every pooling of KEPT, in its order."""
+    return torch.stack([POOLINGS[pooling](hidden_states, mask) for pooling in KEPT], dim=1)
+
+
+def from_kept(pooling: Pooling, kept: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """One pooling out of (…, poolings, dim), (…, dim): what `pool` gives. count: (…), the pooled tokens."""
+    if pooling is Pooling.MEAN_SQRT_LEN:
+        return kept[..., KEPT.index(Pooling.MEAN), :] * np.sqrt(count)[..., None].astype(np.float32)
+    source = Pooling.LAST_TOKEN if pooling is Pooling.LAST_TOKEN_LOGITS else pooling
+    return kept[..., KEPT.index(source), :]
 
 
 def _pick(hidden_states: Tensor, positions: Tensor) -> Tensor:

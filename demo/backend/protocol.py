@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from demo.datamodels import Device, Embedded, ModelInfo, ModelStatus, Progress, PromptedText, Reading
+import numpy as np
+
+from demo.datamodels import Device, Embedded, ModelInfo, ModelStatus, Pooling, Progress, PromptedText, Reading
+from demo.results import Inspected
 
 OnProgress = Callable[[Progress], None]
 
@@ -29,4 +32,37 @@ class Engine(Protocol):
         """Embeddings, float32 (n_texts, dim), in the order of the texts; loads the model if it must.
 
         A text's vector never depends on its batch mates. Raises ModelError, ReadingRefused, OutOfMemory, NotFinite.
+        """
+
+    def survey(self, texts: Sequence[PromptedText], reading: Reading, poolings: Sequence[Pooling]) -> np.ndarray:
+        """The embeddings of every layer and of several poolings from one forward pass a text.
+
+        float32 (n_poolings, n_layers + 1, n_texts, dim), without logits; the reading's own layer, pooling and
+        post-processing do not matter. Equal to `embed` layer by layer. Raises what `embed` raises.
+        """
+
+    def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
+        """What the LM head says of states of one layer (the logit lens below the last one).
+
+        states: (n, dim). float32 (n, vocabulary). Runs no block of the model. Raises ReadingRefused without a head.
+        """
+
+    def inspect(self, texts: Sequence[PromptedText], reading: Reading) -> list[Inspected]:
+        """What the model receives of each text and makes of it, token by token, at the reading's layer.
+
+        `vector` is the text's embedding under the reading, as `embed` gives it.
+        """
+
+    def leave_one_out(self, text: PromptedText, reading: Reading) -> tuple[np.ndarray, tuple[int, ...]]:
+        """The text's embedding without each of its own tokens in turn: float32 (n, dim), and the tokens' positions.
+
+        A token is removed after tokenization, so that the others stay what they are; what the prompt adds is kept.
+        """
+
+    def read_tokens(
+        self, model: str, vectors: np.ndarray, pooling: Pooling, layer: int, count: int
+    ) -> list[tuple[tuple[str, float], ...]]:
+        """The likeliest tokens that the LM head reads from each embedding: (token, probability), likeliest first.
+
+        Embeddings under last_token_logits are logits themselves. Raises ReadingRefused where there is no head.
         """

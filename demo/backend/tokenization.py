@@ -19,10 +19,14 @@ _MOST_CUTS = 8
 
 @dataclass(frozen=True)
 class TokenizedText:
-    """One text as token ids. pooled: (start, end) of the pooled tokens."""
+    """One text as token ids. pooled and inside: (start, end) of the pooled tokens, and of the text's own."""
 
     input_ids: tuple[int, ...]
     pooled: tuple[int, int]
+    inside: tuple[int, int]
+    rendered: str = ""  # the string that was tokenized
+    offsets: tuple[tuple[int, int], ...] = ()  # of each token in it; (0, 0) for tokens that stand for no characters
+    placeholder: int | None = None  # position of token prepending's placeholder
     cut: bool = False
 
     def __len__(self) -> int:
@@ -43,7 +47,7 @@ def tokenize(
         rows = [i for i, text in enumerate(texts) if text.chat is chat]
         encoded = _encode([rendered[i] for i in rows], tokenizer, chat)
         for i, ids, offsets in zip(rows, encoded["input_ids"], encoded["offset_mapping"], strict=True):
-            room = max_tokens - texts[i].eos
+            room = max_tokens - texts[i].eos - texts[i].placeholder
             if len(ids) <= room:
                 out[i] = _tokenized(texts[i], rendered[i], ids, offsets, tokenizer, model)
             else:
@@ -79,21 +83,30 @@ def _encode(rendered, tokenizer: PreTrainedTokenizerBase, chat: bool):
 def _tokenized(
     text: PromptedText, rendered: str, ids, offsets, tokenizer: PreTrainedTokenizerBase, model: str, cut: bool = False
 ) -> TokenizedText:
-    ids = list(ids)
-    first, last = 0, len(ids)
-    if text.pool_text_only:
-        start, end = _text_span(text, rendered)
-        inside = [i for i, (left, right) in enumerate(offsets) if left < end and right > start and right > left]
-        if inside:
-            first, last = inside[0], inside[-1] + 1
-    if text.eos:
+    ids, offsets = list(ids), [tuple(offset) for offset in offsets]
+    start, end = _text_span(text, rendered)
+    own = [i for i, (left, right) in enumerate(offsets) if left < end and right > start and right > left]
+    inside = (own[0], own[-1] + 1) if own else (0, len(ids))
+    first, last = inside if text.pool_text_only else (0, len(ids))
+    if text.eos or text.placeholder:
         if tokenizer.eos_token_id is None:
-            raise ReadingRefused(field="eos", model=model, reason="its tokenizer has no EOS token.")
+            field = "eos" if text.eos else "prompt"
+            raise ReadingRefused(field=field, model=model, reason="its tokenizer has no EOS token.")
+    if text.eos:
         # Some tokenizers append it by themselves: never twice.
         if ids[-1:] != [tokenizer.eos_token_id]:
             ids.append(tokenizer.eos_token_id)
+            offsets.append((0, 0))
         last = len(ids)
-    return TokenizedText(tuple(ids), (first, last), cut)
+    placeholder = None
+    if text.placeholder:
+        # Before the mark that opens the text. Any token will do, since its state is overwritten: EOS every model has.
+        placeholder = next((i for i, (_, right) in enumerate(offsets) if right >= start and right > 0), inside[0])
+        ids.insert(placeholder, tokenizer.eos_token_id)
+        offsets.insert(placeholder, (0, 0))
+        inside = (inside[0] + 1, inside[1] + 1)
+        first, last = (first + 1 if text.pool_text_only else first), last + 1
+    return TokenizedText(tuple(ids), (first, last), inside, rendered, tuple(offsets), placeholder, cut)
 
 
 def _text_span(text: PromptedText, rendered: str) -> tuple[int, int]:
@@ -131,4 +144,36 @@ def _cut(
         model=model,
         reason=f"what this prompt writes around a text leaves no room for it in {room:,} tokens.",
         instead="plain",
+    )
+
+
+def spell(text: TokenizedText, tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """Each token as it stands in the text; what stands for no characters (BOS, EOS) by its name."""
+    return tuple(
+        text.rendered[start:end] if end > start else str(tokenizer.convert_ids_to_tokens(token))
+        for token, (start, end) in zip(text.input_ids, text.offsets, strict=True)
+    )
+
+
+def remove_token(text: TokenizedText, position: int) -> TokenizedText | None:
+    """The text without one of its own tokens, in every copy of it (echo); None where nothing to pool would be left."""
+    start, end = text.inside
+    own = text.input_ids[start:end]
+    copies = [i for i in range(start + 1) if text.input_ids[i : i + len(own)] == own]
+    gone = {copy + position - start for copy in copies}
+
+    def moved(index: int) -> int:
+        return index - sum(1 for place in gone if place < index)
+
+    pooled, inside = ((moved(left), moved(right)) for left, right in (text.pooled, text.inside))
+    if pooled[0] == pooled[1]:
+        return None
+    kept = [i for i in range(len(text)) if i not in gone]
+    return replace(
+        text,
+        input_ids=tuple(text.input_ids[i] for i in kept),
+        offsets=tuple(text.offsets[i] for i in kept),
+        pooled=pooled,
+        inside=inside,
+        placeholder=None if text.placeholder is None else moved(text.placeholder),
     )

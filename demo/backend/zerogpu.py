@@ -47,7 +47,7 @@ class ZeroGpuEngine(LocalEngine):
             raise ModelNotAllowed(model=model, accepted=", ".join(self._kept))
         return super()._checkpoint(model, on_progress)
 
-    def _compute(self, texts: list[PromptedText], checkpoint: Checkpoint, reading: Reading):
+    def _compute(self, texts: list[PromptedText], checkpoint: Checkpoint, reading: Reading | None):
         outcome = _compute_on_gpu(texts, checkpoint.info.model, reading)
         if isinstance(outcome, DemoError):
             raise outcome
@@ -59,8 +59,8 @@ class ZeroGpuEngine(LocalEngine):
 
 
 @spaces.GPU(duration=_SECONDS_PER_CALL)
-def _compute_on_gpu(texts: list[PromptedText], model: str, reading: Reading):
-    """[(text, float32 vector, cut)], or the DemoError: ZeroGPU wraps whatever is raised into an error of its own."""
+def _compute_on_gpu(texts: list[PromptedText], model: str, reading: Reading | None):
+    """[(text, Entry)], or the DemoError: ZeroGPU wraps whatever is raised into an error of its own."""
     try:
         return list(LocalEngine._compute(_engine, texts, _engine._checkpoint(model), reading))
     except DemoError as error:

@@ -20,14 +20,20 @@ import gradio as gr
 from demo.errors import DemoError
 
 DEFAULT_LANGUAGE = "en"
-LOCALES: dict[str, dict[str, str]] = {
-    path.stem: json.loads(path.read_text(encoding="utf-8"))
-    for path in sorted(Path(__file__).parent.glob("locales/*.json"))
-}
-_PHRASES: dict[str, dict[str, str]] = {
-    path.stem: json.loads(path.read_text(encoding="utf-8"))
-    for path in sorted(Path(__file__).parent.glob("phrases/*.json"))
-}
+
+
+def _load(folder: str) -> dict[str, dict[str, str]]:
+    """`locales/en.json` and the parts in `locales/en/`, by language."""
+    here = Path(__file__).parent / folder
+    files = {path.stem: [path, *sorted((here / path.stem).glob("*.json"))] for path in sorted(here.glob("*.json"))}
+    return {
+        language: {key: text for path in paths for key, text in json.loads(path.read_text(encoding="utf-8")).items()}
+        for language, paths in files.items()
+    }
+
+
+LOCALES = _load("locales")
+_PHRASES = _load("phrases")
 _LABEL = "label."
 _BLANK = re.compile(r"\\{(\w+)\\}")
 _SENTENCES = re.compile(r"(?<=[.!?]) +")

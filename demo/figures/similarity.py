@@ -1,4 +1,4 @@
-"""Figures: results become Plotly figures. Holds no person's text: axes say Q1 and A1, the page adds the rest."""
+"""The similarity heatmap. Holds no person's text: axes say Q1 and A1, the page adds the rest."""
 
 from __future__ import annotations
 

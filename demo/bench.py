@@ -1,0 +1,239 @@
+"""Bench: models, readings and vectors, which every study of the lab stands on.
+
+texts → prompts → backend → postprocess: from two lists of texts and what was asked for to vectors ready to compare.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from demo.backend import create_engine
+from demo.backend.protocol import Engine
+from demo.catalog import CATALOG
+from demo.datamodels import (
+    Device,
+    Embedded,
+    ModelInfo,
+    ModelStatus,
+    Pairing,
+    Postprocess,
+    PromptedText,
+    Reading,
+    Reference,
+    Role,
+)
+from demo.errors import ModelLoading, ModelNotAllowed, ModelNotFound
+from demo.loading import BackgroundLoad
+from demo.postprocess import Transform, fewest_texts, fit_postprocess
+from demo.prompts import render_prompt
+from demo.readings import parse_choice, resolve_reading
+from demo.settings import Settings
+from demo.texts import Limits, parse_pairing, parse_texts
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Two lists of texts under one reading, before and after post-processing."""
+
+    pairing: Pairing
+    info: ModelInfo
+    reading: Reading
+    asked: Embedded  # of the questions, as the engine gives them
+    answered: Embedded
+    fit: Transform  # the fitted post-processing
+    notices: tuple[str, ...]
+
+    @property
+    def questions(self) -> np.ndarray:
+        """float32 (n_questions, dim), post-processed."""
+        return self.fit(self.asked.vectors)
+
+    @property
+    def answers(self) -> np.ndarray:
+        """float32 (n_answers, dim), post-processed."""
+        return self.fit(self.answered.vectors)
+
+
+class Bench:
+    """Makes models ready, settles readings, and turns texts into vectors."""
+
+    def __init__(self, settings: Settings | None = None, engine: Engine | None = None, **options):
+        if options:
+            unknown = set(options) - set(Settings.model_fields)
+            if unknown:
+                # Settings leave aside what they do not know; a misspelt name must not look as if it worked.
+                raise TypeError(f"Lab has no setting {', '.join(sorted(unknown))}.")
+            settings = (settings or Settings()).model_copy(update=Settings(**options).model_dump(include=set(options)))
+        self.settings = settings or Settings()
+        self.engine = engine or create_engine(self.settings)
+        self.limits = Limits(self.settings.max_texts, self.settings.max_characters, self.settings.max_cells)
+        self._loading: dict[str, BackgroundLoad] = {}
+        self._lock = threading.Lock()
+
+    def device(self) -> Device:
+        """What computes, in which precision, and why."""
+        return self.engine.device()
+
+    def models(self) -> list[ModelStatus]:
+        """The catalogue, each with whether it can be chosen here, and why not."""
+        return self.engine.models()
+
+    def embed(
+        self,
+        texts: str | Iterable[str],
+        model: str | None = None,
+        prompt: str | None = None,
+        pooling: str | None = None,
+        layer: int | None = None,
+        role: str | None = None,
+        **options,
+    ) -> np.ndarray:
+        """Embeddings of texts, float32 (n_texts, dim). What is not said is the model's default reading.
+
+        options: eos, postprocess, reference, task, template, as in Reading.
+        role ("question" or "answer") matters only to prompts that differ between the two; answers by default.
+        """
+        texts = parse_texts([texts] if isinstance(texts, str) else texts, "texts", self.limits)
+        reading = self.reading(model, prompt, pooling, layer, **options)
+        role = parse_choice(Role, role or Role.ANSWER.value, "role")
+        vectors = self.vectors(texts, reading, role).vectors
+        return self.fit(reading, vectors)(vectors)
+
+    def reading(self, model=None, prompt=None, pooling=None, layer=None, wait: bool = True, **options) -> Reading:
+        """A reading with nothing left open, checked against the model. Raises UnknownChoice or ReadingRefused."""
+        info = self.open(model, wait=wait)
+        return resolve_reading(info, self.limits, prompt, pooling, layer, **options)
+
+    def open(self, model: str | None = None, wait: bool = True) -> ModelInfo:
+        """Make a model ready. wait=False: start loading behind the scenes and raise ModelLoading until it is ready."""
+        model = self._check(model)
+        info = self.engine.loaded(model)
+        if info is not None:
+            # A finished load that stayed here would pass for a loaded model once the engine has let the model go.
+            self._forget_finished(model)
+            return info
+        if wait:
+            return self.engine.load(model)
+        with self._lock:
+            load = self._loading.get(model) or BackgroundLoad(self.engine, model)
+            known = model in self._loading
+            if known and load.done.is_set():
+                del self._loading[model]
+                return load.result()
+            self._loading[model] = load
+        # A load that has just begun is always told of, however fast it ends: what it comes to is told once, next time.
+        progress = load.progress
+        raise ModelLoading(model=_name(model), stage=progress.stage, fraction=progress.fraction)
+
+    def measure(self, questions, answers, matches=None, model=None, wait: bool = True, **reading) -> Measured:
+        """Both lists of texts as vectors under a reading. reading: prompt, pooling, layer and the options of Reading."""
+        pairing = parse_pairing(questions, answers, matches, self.limits)
+        info = self.open(model, wait=wait)
+        settled = resolve_reading(info, self.limits, **reading)
+        asked = self.vectors(pairing.questions, settled, Role.QUESTION)
+        answered = self.vectors(pairing.answers, settled, Role.ANSWER)
+        reference = self._reference(settled, asked.vectors, answered.vectors)
+        return Measured(
+            pairing=pairing,
+            info=info,
+            reading=settled,
+            asked=asked,
+            answered=answered,
+            fit=fit_postprocess(reference, settled.postprocess),
+            notices=info.notices
+            + _cut_notices(asked, "questions")
+            + _cut_notices(answered, "answers")
+            + _fit_notices(settled, reference),
+        )
+
+    def prompted(self, texts: Sequence[str], reading: Reading, role: Role) -> list[PromptedText]:
+        """The texts as the model shall receive them."""
+        info = self.open(reading.model)
+        return [render_prompt(text, reading, role, info) for text in texts]
+
+    def vectors(self, texts: Sequence[str], reading: Reading, role: Role) -> Embedded:
+        """The engine's embeddings, before post-processing."""
+        # What is done after the model is none of the engine's business, nor of its cache.
+        bare = replace(reading, postprocess=Postprocess.NONE, reference=Reference.TEXTS)
+        return self.engine.embed(self.prompted(texts, reading, role), bare)
+
+    def fit(self, reading: Reading, *sides: np.ndarray) -> Transform:
+        """The reading's post-processing, fitted on its reference set; sides: the vectors of the texts at hand."""
+        return fit_postprocess(self._reference(reading, *sides), reading.postprocess)
+
+    def _reference(self, reading: Reading, *sides: np.ndarray) -> np.ndarray:
+        """Each distinct vector of the reference set once, (n, dim)."""
+        if reading.postprocess is Postprocess.NONE:
+            return sides[0]
+        if reading.reference is Reference.CORPUS:
+            from demo.bundled import load_reference
+
+            # In both roles: prompts may differ by them, and equal ones run once.
+            sides = tuple(self.vectors(load_reference(), reading, role).vectors for role in Role)
+        return distinct(*sides)
+
+    def provenance(self, info: ModelInfo) -> dict[str, str]:
+        """What stands beside every figure."""
+        return {
+            "model": info.name,
+            "revision": info.revision,
+            "source": info.source,
+            "weights_precision": info.weights_precision,
+            "precision": info.precision,
+            "device": info.device,
+            "versions": _versions(),
+        }
+
+    def _forget_finished(self, model: str) -> None:
+        with self._lock:
+            load = self._loading.get(model)
+            if load is not None and load.done.is_set():
+                del self._loading[model]
+
+    def _check(self, model: str | None) -> str:
+        """The model's id, if this host offers it; the Hub id of a listed model is that model."""
+        if model is not None and not isinstance(model, str):
+            raise ModelNotFound(model=str(model)[:200])
+        model = (model or "").strip() or self.settings.model.strip()
+        model = next((entry.id for entry in CATALOG.values() if entry.hub_id == model), model)
+        if self.settings.public and model not in CATALOG:
+            raise ModelNotAllowed(model=model[:200], accepted=", ".join(CATALOG))
+        return model
+
+
+def distinct(*sides: np.ndarray) -> np.ndarray:
+    """Each vector once: a text that stands twice must not count twice. Not np.unique, which is slow on wide rows."""
+    return np.stack(list({vector.tobytes(): vector for side in sides for vector in side}.values()))
+
+
+def _cut_notices(embedded: Embedded, box: str) -> tuple[str, ...]:
+    if not embedded.cut:
+        return ()
+    numbers = ", ".join(str(i + 1) for i in embedded.cut[:10]) + ("…" if len(embedded.cut) > 10 else "")
+    return (f"Longer than {embedded.token_limit:,} tokens and cut there: {box} {numbers}.",)
+
+
+def _fit_notices(reading: Reading, reference: np.ndarray) -> tuple[str, ...]:
+    count, dim = reference.shape
+    fewest = fewest_texts(reading.postprocess, dim)
+    if reading.postprocess is Postprocess.NONE or count >= fewest:
+        return ()
+    few = f"{reading.postprocess.value} was fitted on {count} distinct texts"
+    return (f"{few}; below {fewest:,} it says more about these texts than about the model.",)
+
+
+def _name(model: str) -> str:
+    return CATALOG[model].name if model in CATALOG else model
+
+
+def _versions() -> str:
+    packages = ("torch", "transformers")
+    return ", ".join(
+        [f"Python {platform.python_version()}", *(f"{p} {importlib.metadata.version(p)}" for p in packages)]
+    )

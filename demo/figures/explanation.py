@@ -1,0 +1,84 @@
+"""The token × token heatmap: how alike the states of two texts' tokens are. Every token is escaped: it is people's text."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+import plotly.graph_objects as go
+
+from demo.figures.similarity import COLORSCALE, two_digits
+from demo.results import Explanation
+
+MOST_TOKENS = 60  # of each text; more would be stripes without names
+_MOST_CELLS_WITH_TEXT = 200
+_LONGEST_LABEL = 14
+_MARKS = str.maketrans({"\n": "↵", "\r": "↵", "\t": "⇥"})
+
+
+def plot_token_similarity(explanation: Explanation) -> go.Figure:
+    """Question tokens down, answer tokens across, the cosine of their states in the cells.
+
+    Colours run from the smallest to the largest value, as in the lab's heatmap. Tokens may occur twice, so the axes
+    count positions and only their labels name tokens.
+    """
+    values = np.asarray(explanation.token_similarity, dtype=np.float32)[:MOST_TOKENS, :MOST_TOKENS]
+    rows, columns = values.shape
+    sides = (
+        inspected.tokens[slice(*inspected.inside)][:count]
+        for inspected, count in ((explanation.question, rows), (explanation.answer, columns))
+    )
+    down, across = ([_label(token) for token in tokens] for tokens in sides)
+    with_text = values.size <= _MOST_CELLS_WITH_TEXT
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=list(range(columns)),
+            y=list(range(rows)),
+            zmin=low,
+            zmax=high if high - low > 1e-4 else low + 0.01,
+            colorscale=COLORSCALE,
+            text=[[two_digits(value) for value in row] for row in values] if with_text else None,
+            texttemplate="%{text}" if with_text else None,
+            hovertemplate="%{y} × %{x}: %{z:.2f}<extra></extra>",  # the axes' labels, which are escaped
+            xgap=1,
+            ygap=1,
+            colorbar={
+                "title": {"text": "cosine", "side": "right"},
+                "thickness": 10,
+                "outlinewidth": 0,
+                "tickformat": ".2f",
+            },
+        )
+    )
+    figure.update_layout(
+        template="none",
+        title={"text": "Cosine similarity of the tokens' states"},
+        uirevision=f"{rows}x{columns}",
+        xaxis={"title": {"text": "Answer tokens"}, "side": "top", "tickangle": -60, **_axis(across)},
+        yaxis={"title": {"text": "Question tokens"}, "autorange": "reversed", **_axis(down)},
+    )
+    return figure
+
+
+def _label(token: str) -> str:
+    """A token on an axis: its leading space marked, never read as HTML by Plotly."""
+    shown = token.translate(_MARKS)
+    core = shown.strip(" ")
+    start = shown[: len(shown) - len(shown.lstrip(" "))] if core else shown
+    shown = "␣" * len(start) + core
+    if len(shown) > _LONGEST_LABEL:
+        shown = shown[: _LONGEST_LABEL - 1] + "…"
+    return escape(shown, quote=False)
+
+
+def _axis(labels: list[str]) -> dict:
+    return {
+        "tickvals": list(range(len(labels))),
+        "ticktext": labels,
+        "showgrid": False,
+        "zeroline": False,
+        "ticks": "",
+        "constrain": "domain",
+    }
