@@ -15,6 +15,7 @@ import numpy as np
 
 from demo.backend import create_engine
 from demo.backend.protocol import Engine
+from demo.bundled import load_reference
 from demo.catalog import CATALOG
 from demo.datamodels import (
     Device,
@@ -132,7 +133,7 @@ class Bench:
         raise ModelLoading(model=_name(model), stage=progress.stage, fraction=progress.fraction)
 
     def measure(self, questions, answers, matches=None, model=None, wait: bool = True, **reading) -> Measured:
-        """Both lists of texts as vectors under a reading. reading: prompt, pooling, layer and the options of Reading."""
+        """Both lists of texts as vectors. reading: prompt, pooling, layer and the other choices of Reading."""
         pairing = parse_pairing(questions, answers, matches, self.limits)
         info = self.open(model, wait=wait)
         settled = resolve_reading(info, self.limits, **reading)
@@ -172,8 +173,6 @@ class Bench:
         if reading.postprocess is Postprocess.NONE:
             return sides[0]
         if reading.reference is Reference.CORPUS:
-            from demo.bundled import load_reference
-
             # In both roles: prompts may differ by them, and equal ones run once.
             sides = tuple(self.vectors(load_reference(), reading, role).vectors for role in Role)
         return distinct(*sides)

@@ -1,4 +1,4 @@
-"""Jobs: work that takes minutes runs in a thread of its own, tells how far it is, and can be stopped. Knows no model."""
+"""Jobs: work that takes minutes has a thread of its own, tells how far it is, and can be stopped. Knows no model."""
 
 from __future__ import annotations
 

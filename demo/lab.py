@@ -82,7 +82,7 @@ class Lab(Bench):
             shares.append(told)
         says = ((), ())
         if measured.info.has_lm_head:
-            states = [inspected.vector for inspected in (question, answer)]
+            states = np.stack([inspected.vector for inspected in (question, answer)])
             says = self.engine.read_tokens(settled.model, states, settled.pooling, settled.layer, _MOST_SAID)
         return Explanation(
             question=question,

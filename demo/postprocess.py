@@ -73,8 +73,15 @@ def _fit_whitening(spread: np.ndarray) -> Transform:
 
 def _principal_directions(spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Singular values, largest first, and the directions, (k, dim), of centred vectors."""
-    _, singular, directions = np.linalg.svd(spread, full_matrices=False)
-    return singular, directions
+    if 4 * len(spread) > spread.shape[1]:
+        _, singular, directions = np.linalg.svd(spread, full_matrices=False)
+        return singular, directions
+    # Few texts, many dimensions (logits are as wide as the vocabulary): the same from the small matrix of products.
+    squares, sides = np.linalg.eigh(spread @ spread.T)
+    order = np.argsort(-squares)
+    singular = np.sqrt(np.maximum(squares[order], 0.0))
+    known = singular > _TINY * max(singular[0], 1e-12)
+    return singular[known], (sides[:, order].T @ spread)[known] / singular[known, None]
 
 
 _FITS: dict[Postprocess, Callable[[np.ndarray], Transform]] = {

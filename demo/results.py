@@ -1,4 +1,4 @@
-"""What the lab's studies answer: frozen values that cross rooms. Imports the standard library, NumPy and datamodels only."""
+"""What the lab's studies answer: frozen values that cross rooms. Knows the standard library, NumPy and datamodels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The token × token heatmap: how alike the states of two texts' tokens are. Every token is escaped: it is people's text."""
+"""The token × token heatmap: how alike the states of two texts' tokens are. Every token is escaped: people's text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from demo.results import Explanation
 MOST_TOKENS = 60  # of each text; more would be stripes without names
 _MOST_CELLS_WITH_TEXT = 200
 _LONGEST_LABEL = 14
-_MARKS = str.maketrans({"\n": "↵", "\r": "↵", "\t": "⇥"})
+_MARKS = str.maketrans({" ": "␣", "\n": "↵", "\r": "↵", "\t": "⇥"})
 
 
 def plot_token_similarity(explanation: Explanation) -> go.Figure:
@@ -56,18 +56,16 @@ def plot_token_similarity(explanation: Explanation) -> go.Figure:
         template="none",
         title={"text": "Cosine similarity of the tokens' states"},
         uirevision=f"{rows}x{columns}",
-        xaxis={"title": {"text": "Answer tokens"}, "side": "top", "tickangle": -60, **_axis(across)},
-        yaxis={"title": {"text": "Question tokens"}, "autorange": "reversed", **_axis(down)},
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        xaxis={"title": {"text": "Answer tokens", "standoff": 8}, "side": "top", "tickangle": -60, **_axis(across)},
+        yaxis={"title": {"text": "Question tokens", "standoff": 8}, "autorange": "reversed", **_axis(down)},
     )
     return figure
 
 
 def _label(token: str) -> str:
-    """A token on an axis: its leading space marked, never read as HTML by Plotly."""
-    shown = token.translate(_MARKS)
-    core = shown.strip(" ")
-    start = shown[: len(shown) - len(shown.lstrip(" "))] if core else shown
-    shown = "␣" * len(start) + core
+    """A token on an axis: white space is only marked where it is all there is; never read as HTML by Plotly."""
+    shown = token.strip() or token.translate(_MARKS) or "∅"
     if len(shown) > _LONGEST_LABEL:
         shown = shown[: _LONGEST_LABEL - 1] + "…"
     return escape(shown, quote=False)

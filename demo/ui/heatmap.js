@@ -1,20 +1,24 @@
 // The live heatmap. Draws what Python answered, keeps the same plot node and its zoom, and asks again while a model
-// loads. Knows nothing of models or readings. People's texts are only ever set as textContent, or escaped for Plotly.
+// loads. Marks a chosen cell and asks (`cell`) for its explanation, which stands below. Knows nothing of models or
+// readings. People's texts are only ever set as textContent, or escaped for Plotly.
 //
 // props.value: {seq, state: ready|loading|stale|empty|error, note, progress, words,
 //               figure?, values?, questions?, answers?, matches?}; without a figure the last drawn one stays.
 
 const $ = (name) => element.querySelector(".hm-" + name);
 const root = element.querySelector(".hm");
-const [frame, stage, plot, cursor, tip, live] = ["frame", "stage", "plot", "cursor", "tip", "live"].map($);
+const [frame, stage, plot, cursor, ring, tip, live] = "frame stage plot cursor ring tip live".split(" ").map($);
 const POLL_MS = 400;
+const FOLLOW_MS = 250;
 const LARGEST_CELL = 168;
 const SMALLEST_CELL_WITH_TEXT = 26;
 const coarse = window.matchMedia("(pointer: coarse)");
+const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 let shown = null; // the last payload that carried a figure
 let words = {};
 let geometry = null; // {cell, left, top}: what the last drawing came to, in pixels
 let cell = null; // the keyboard's cell, {row, column}
+let explained = null; // the cell that is explained below; root.dataset.explained names it
 let timer = 0;
 
 function onAnswer() {
@@ -23,8 +27,11 @@ function onAnswer() {
   words = answer.words || words;
   clearTimeout(timer);
   if (answer.figure) {
+    const news = explained && saidOf(answer) !== saidOf(shown);
     shown = answer;
     draw();
+    if (news) follow();
+    document.dispatchEvent(new CustomEvent("lab:answered")); // the other views follow
   }
   root.dataset.state = answer.state;
   root.dataset.seq = answer.seq;
@@ -92,6 +99,8 @@ function draw() {
   fitText();
   drawLegend(trace);
   drawTable();
+  if (explained && (explained.row >= rows || explained.column >= columns)) closeExplanation();
+  else placeRing();
   if (cell && (cell.row >= rows || cell.column >= columns)) leaveCell();
   else if (cell) showCell(cell, false);
   else tip.hidden = true;
@@ -181,6 +190,7 @@ function drawLegend(trace) {
   const stops = plot._fullData[0].colorscale.map(([at, paint]) => `${paint} ${at * 100}%`);
   $("ramp").style.background = `linear-gradient(to right, ${stops.join(",")})`;
   $("outlined").textContent = shown.matches.length ? words.outlined : "";
+  $("ringed").textContent = words.ring;
   $("reset").textContent = words.reset;
 }
 
@@ -245,6 +255,7 @@ function showTip(row, column) {
   const verdict = make("p", `${words.cosine} ${number}` + (belongs(row, column) ? ` · ${words.matching}` : ""));
   verdict.className = "hm-tip-value";
   tip.replaceChildren(verdict, line(`Q${row + 1}`, shown.questions[row]), line(`A${column + 1}`, shown.answers[column]));
+  if (root.dataset.explained === `${row},${column}`) tip.append(make("p", words.explained));
   tip.hidden = false;
   const at = position(row, column);
   const half = Math.abs(position(row, column + 1).x - at.x) / 2;
@@ -259,17 +270,24 @@ function showTip(row, column) {
   tip.style.top = (above + origin.top > 0 ? above : y + half + 8) + "px";
 }
 
-function showCell(next, say = true) {
-  cell = next;
-  const at = position(cell.row, cell.column);
+// A frame over a cell; none where the cell is zoomed out of the picture.
+function place(node, { row, column }) {
+  const { xaxis, yaxis } = plot._fullLayout;
+  const at = position(row, column);
   const width = Math.abs(position(0, 1).x - position(0, 0).x);
-  cursor.hidden = false;
-  Object.assign(cursor.style, {
+  const inside = (value, axis) => value > axis._offset && value < axis._offset + axis._length;
+  node.hidden = !inside(at.x, xaxis) || !inside(at.y, yaxis);
+  Object.assign(node.style, {
     left: at.x - width / 2 + (plot.offsetLeft || 0) + "px",
     top: at.y - width / 2 + "px",
     width: width + "px",
     height: width + "px",
   });
+}
+
+function showCell(next, say = true) {
+  cell = next;
+  place(cursor, cell);
   showTip(cell.row, cell.column);
   if (!say) return;
   const value = shown.values[cell.row][cell.column];
@@ -288,6 +306,10 @@ function leaveCell() {
 const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 function onKey(event) {
   if (event.key === "Escape") return leaveCell();
+  if (cell && (event.key === "Enter" || event.key === " ")) {
+    event.preventDefault();
+    return explain(cell);
+  }
   const step = STEPS[event.key];
   if (!step || !shown) return;
   event.preventDefault();
@@ -304,17 +326,61 @@ function listen() {
   plot.on("plotly_unhover", () => cell || (tip.hidden = true));
   plot.on("plotly_click", (event) => {
     leaveCell();
-    showTip(...at(event));
+    explain({ row: event.points[0].y, column: event.points[0].x });
   });
   plot.on("plotly_relayout", () => {
     leaveCell();
     fitText();
+    placeRing();
   });
 }
+
+// ---- the explained cell: it stays marked until the panel is closed or the cell is gone -------------------------
+
+function explain(next) {
+  const opens = !explained;
+  explained = next;
+  root.dataset.explained = `${next.row},${next.column}`;
+  placeRing();
+  showTip(next.row, next.column);
+  live.textContent = `Q${next.row + 1} × A${next.column + 1}. ${words.explained}.`;
+  clearTimeout(following);
+  trigger("cell", next);
+  const panel = document.querySelector("#explain");
+  if (!opens || coarse.matches || !panel) return; // a tap is also how a finger reads the tip: nothing moves under it
+  panel.scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
+}
+
+function closeExplanation() {
+  if (!explained) return;
+  explained = null;
+  delete root.dataset.explained;
+  clearTimeout(following);
+  placeRing();
+  trigger("cell", { row: null, column: null });
+}
+
+function placeRing() {
+  if (explained && plot._fullLayout) place(ring, explained);
+  else ring.hidden = true;
+}
+
+// Another answer under an open panel: it asks anew, once the texts have come to rest.
+let following = 0;
+function follow() {
+  clearTimeout(following);
+  following = setTimeout(() => explained && trigger("cell", explained), FOLLOW_MS);
+}
+
+const saidOf = ({ questions, answers, values }) => JSON.stringify([questions, answers, values]);
 
 plot.addEventListener("keydown", onKey);
 plot.addEventListener("blur", leaveCell);
 plot.addEventListener("pointerdown", leaveCell);
+document.addEventListener("lab:close", () => {
+  closeExplanation();
+  plot.focus({ preventScroll: true });
+});
 $("reset").addEventListener("click", () => {
   const rows = shown.questions.length;
   const columns = shown.answers.length;

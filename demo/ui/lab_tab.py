@@ -1,11 +1,12 @@
 """The lab's widgets, and where they stand. Builds only: no event, no lab, no text of a person.
 
-Wide: texts and reading in a column on the left, the heatmap beside them. Small: style.css turns the same widgets
-into a page with the heatmap on top, texts folded above it and the reading as a sheet below.
+Wide: texts and reading in a column on the left, the views beside them, the heatmap first. Small: style.css turns the
+same widgets into a page with the view on top, texts folded above it and the reading as a sheet below.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import gradio as gr
@@ -14,6 +15,7 @@ from demo.datamodels import DEFAULT_TASK, TEXT, ModelStatus, Pooling, Postproces
 from demo.figures import SCALES
 from demo.settings import Settings
 from demo.ui.examples import ExampleSet
+from demo.ui.explain import ExplainWidgets, create_explain
 from demo.ui.heatmap import create_heatmap
 from demo.ui.i18n import label
 
@@ -53,6 +55,8 @@ class Widgets:
     texts_head: gr.HTML
     reading_head: gr.HTML
     link: gr.Textbox  # never shown: what the address says, when the page opens
+    view_heatmap: gr.Tab
+    explain: ExplainWidgets
     notes: dict[str, gr.HTML] = field(default_factory=dict)
 
     @property
@@ -72,8 +76,16 @@ class Widgets:
         return {name: getattr(self, name) for name in (*LINKED, "matches_fold", "examples", "compute")}
 
 
-def create_lab_tab(settings: Settings, first: ModelStatus | None, article: ExampleSet) -> Widgets:
-    """Everything on the page. first: what is known of the model that the page opens with."""
+def create_lab_tab(
+    settings: Settings,
+    first: ModelStatus | None,
+    article: ExampleSet,
+    create_views: Callable[[], None] = lambda: None,
+) -> Widgets:
+    """Everything on the page. first: what is known of the model that the page opens with.
+
+    create_views builds the tabs that stand behind the heatmap's.
+    """
     notes: dict[str, gr.HTML] = {}
     status = gr.HTML(elem_id="status", apply_default_css=False)
     with gr.Row(elem_id="bench"):
@@ -81,20 +93,23 @@ def create_lab_tab(settings: Settings, first: ModelStatus | None, article: Examp
             texts_head = gr.HTML(apply_default_css=False)
             with gr.Column(elem_classes="fold-body"):
                 widgets = _create_texts(notes, article)
-        with gr.Column(elem_id="hero"):
-            heatmap = create_heatmap()
-            with gr.Row(elem_id="scale-row"):
-                scale = gr.Radio(
-                    [(label(f"scale_{name}"), name) for name in SCALES],
-                    value="fit",
-                    label=label("scale"),
-                    elem_id="scale",
-                    elem_classes="segments",
-                )
-                notes["scale"] = _create_note("scale")
-            verdict = gr.HTML(elem_id="verdict", apply_default_css=False)
-            metrics = gr.HTML(elem_id="metrics", apply_default_css=False)
-            notices = gr.HTML(elem_id="notices", apply_default_css=False)
+        with gr.Column(elem_id="hero"), gr.Tabs(elem_id="views", overflow_behavior="wrap"):
+            with gr.Tab(label("view_heatmap"), id="heatmap", elem_id="view-heatmap", render_children=True) as tab:
+                heatmap = create_heatmap()
+                with gr.Row(elem_id="scale-row", elem_classes="choices-row"):
+                    scale = gr.Radio(
+                        [(label(f"scale_{name}"), name) for name in SCALES],
+                        value="fit",
+                        label=label("scale"),
+                        elem_id="scale",
+                        elem_classes="segments",
+                    )
+                    notes["scale"] = _create_note("scale")
+                verdict = gr.HTML(elem_id="verdict", apply_default_css=False)
+                metrics = gr.HTML(elem_id="metrics", apply_default_css=False)
+                notices = gr.HTML(elem_id="notices", apply_default_css=False)
+                explain = create_explain()
+            create_views()
         with gr.Column(elem_id="reading", elem_classes="fold"):
             reading_head = gr.HTML(apply_default_css=False)
             with gr.Column(elem_classes="fold-body"):
@@ -110,6 +125,8 @@ def create_lab_tab(settings: Settings, first: ModelStatus | None, article: Examp
         texts_head=texts_head,
         reading_head=reading_head,
         link=gr.Textbox(visible=False),
+        view_heatmap=tab,
+        explain=explain,
         notes=notes,
     )
 

@@ -50,10 +50,16 @@
     if (hero.dataset.state === "ready") hero.dataset.state = "changed";
   };
 
-  // The address keeps what stands in the boxes, behind the "#" that is never sent: it outlives a reload, and is a link.
+  // The address keeps what stands in the boxes and which view is open, behind the "#" that is never sent: it outlives
+  // a reload, and is a link.
   const LONGEST_LINK = 8192;
   let linkRead = false;
   let untouched = null; // what stood in the boxes when the page opened: needs no link
+  const opened = new URLSearchParams(location.hash.slice(1));
+  let view = opened.get("tab") || ""; // "" for the heatmap, which needs no link
+  opened.delete("tab");
+  let typed = opened.toString(); // what stands in them now, where that is something else
+  let viewOpened = false;
   let keeping = 0;
   window.readLink = () => {
     const link = linkRead ? "" : location.hash.slice(1);
@@ -65,9 +71,26 @@
     if (untouched === null) untouched = link;
     clearTimeout(keeping);
     keeping = setTimeout(() => {
-      const kept = link !== untouched && link.length <= LONGEST_LINK ? "#" + link : "";
-      if (kept !== location.hash) history.replaceState(history.state, "", location.pathname + location.search + kept);
+      typed = link !== untouched && link.length <= LONGEST_LINK ? link : "";
+      writeLink();
     }, 300);
+  };
+  function writeLink() {
+    const kept = [typed, view && new URLSearchParams({ tab: view }).toString()].filter(Boolean).join("&");
+    const hash = kept && "#" + kept;
+    if (hash !== location.hash) history.replaceState(history.state, "", location.pathname + location.search + hash);
+  }
+  window.keepView = (name) => {
+    if (!viewOpened) return;
+    document.querySelector(`#view-${name}-button`).scrollIntoView({ block: "nearest", inline: "nearest" });
+    view = name === "heatmap" ? "" : name;
+    writeLink();
+  };
+  window.openView = () => {
+    viewOpened = true;
+    const button = [...document.querySelectorAll("#views [role=tab]")].find((tab) => tab.id === `view-${view}-button`);
+    if (button) button.click();
+    else view = "";
   };
   window.addEventListener("hashchange", () => location.reload()); // another link in the same tab
 

@@ -1,0 +1,166 @@
+"""Export: a reading as a folder that `SentenceTransformer(folder)` loads, with the same vectors.
+
+The weights are those in memory, in the precision in which they compute. Must not know prompts: what the folder writes
+before a query and before a document is handed over in words.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from demo.backend.checkpoint import Checkpoint
+from demo.backend.fetching import os_words
+from demo.catalog import CATALOG
+from demo.datamodels import LAST_LAYER, Pooling, Prompt, Reading
+from demo.errors import BadInput, ReadingRefused
+
+_FLAGS = {  # the form that every release of sentence-transformers reads
+    Pooling.FIRST_TOKEN: "pooling_mode_cls_token",
+    Pooling.MAX: "pooling_mode_max_tokens",
+    Pooling.MEAN: "pooling_mode_mean_tokens",
+    Pooling.MEAN_SQRT_LEN: "pooling_mode_mean_sqrt_len_tokens",
+    Pooling.WEIGHTED_MEAN: "pooling_mode_weightedmean_tokens",
+    Pooling.LAST_TOKEN: "pooling_mode_lasttoken",
+}
+_CARD = """\
+---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+---
+
+# {name}, {label}
+
+Written by the lab "Are GPTs good embedding models?".
+
+- Model: {name}, revision {revision}, from {source}
+- Licence of the weights: {licence}
+- Weights: {weights} at the source, {precision} here
+- Reading: {label}
+- Texts longer than {max_tokens} tokens are cut.
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("this folder")
+model.encode_query(["a question"]), model.encode_document(["an answer"])
+```
+
+The vectors are the lab's, within the rounding of {precision}. {needs}
+"""
+
+
+def export_sentence_transformer(
+    checkpoint: Checkpoint, reading: Reading, prompts: Mapping[str, str], out: Path
+) -> None:
+    """Write the folder `out`: all of it, or nothing.
+
+    prompts: what stands before a "query" and before a "document". Raises BadInput where the folder holds something
+    already or cannot be written, ReadingRefused for what such a folder cannot hold.
+    """
+    _refuse_unsayable(checkpoint, reading)
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise BadInput(field="out", problem=f"{out} is there already. A new or an empty folder is accepted.")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        try:
+            _write(checkpoint, reading, prompts, made)
+            made.chmod(0o755)  # mkdtemp's are for their maker alone
+            made.replace(out)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    except OSError as error:
+        raise BadInput(field="out", problem=f"{out} cannot be written: {os_words(error)}.") from error
+
+
+def _refuse_unsayable(checkpoint: Checkpoint, reading: Reading) -> None:
+    info = checkpoint.info
+    if reading.pooling not in _FLAGS:
+        field, reason = "pooling", "sentence-transformers pools hidden states, not the logits of an LM head."
+    elif reading.layer not in (LAST_LAYER, info.n_layers):
+        field, reason = "layer", "sentence-transformers reads the last layer only."
+    elif checkpoint.pool_text_only:
+        field, reason = "prompt", "sentence-transformers cannot pool the text without its prompt."
+    elif _padding(checkpoint.tokenizer) is None:
+        field, reason = "model", "its tokenizer has no token to pad with."
+    else:
+        return
+    raise ReadingRefused(field=field, model=info.name, reason=reason)
+
+
+def _write(checkpoint: Checkpoint, reading: Reading, prompts: Mapping[str, str], folder: Path) -> None:
+    info, chat = checkpoint.info, reading.prompt is Prompt.CHAT
+    checkpoint.anatomy.backbone.save_pretrained(folder)
+    _tokenizer(checkpoint.tokenizer, chat).save_pretrained(folder)
+    kinds = ["Transformer", "Pooling"] + (["Normalize"] if reading.normalize else [])
+    paths = ["", "1_Pooling", "2_Normalize"]
+    transformer = {"max_seq_length": info.max_tokens, "do_lower_case": False}
+    if chat:
+        # Texts are read as messages; "flat" is a message whose content is the text itself.
+        forward = {"method": "forward", "method_output_name": "last_hidden_state"}
+        transformer["modality_config"] = {"text": forward, "message": {**forward, "format": "flat"}}
+        transformer["module_output_name"] = "token_embeddings"
+    files = {
+        "modules.json": [
+            {"idx": i, "name": str(i), "path": paths[i], "type": f"sentence_transformers.models.{kind}"}
+            for i, kind in enumerate(kinds)
+        ],
+        "sentence_bert_config.json": transformer,
+        "1_Pooling/config.json": {
+            "word_embedding_dimension": info.dim,
+            **{flag: pooling is reading.pooling for pooling, flag in _FLAGS.items()},
+            "include_prompt": True,
+        },
+        "config_sentence_transformers.json": {
+            "prompts": dict(prompts),
+            # What `encode` writes before a text when it is not told which kind of text it is.
+            "default_prompt_name": "document" if prompts.get("document") else None,
+            "similarity_fn_name": "cosine",
+        },
+    }
+    if reading.normalize:
+        files["2_Normalize/config.json"] = {}
+    for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
+    (folder / "README.md").write_text(_card(checkpoint, reading), encoding="utf-8")
+
+
+def _tokenizer(tokenizer: PreTrainedTokenizerBase, chat: bool) -> PreTrainedTokenizerBase:
+    """The same tokenizer, padding as the lab does it, without a chat template that would be applied unasked."""
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.padding_side = "right"
+    tokenizer.pad_token = _padding(tokenizer)
+    if not chat:
+        tokenizer.chat_template = None
+    return tokenizer
+
+
+def _padding(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    """Any special token will do: what is padded is masked."""
+    return tokenizer.pad_token or tokenizer.eos_token or tokenizer.unk_token or tokenizer.bos_token
+
+
+def _card(checkpoint: Checkpoint, reading: Reading) -> str:
+    info = checkpoint.info
+    return (
+        _CARD.format(
+            name=info.name,
+            label=reading.label(),
+            revision=info.revision,
+            source=info.source,
+            licence=CATALOG[info.model].licence if info.model in CATALOG else "as its publisher states it",
+            weights=info.weights_precision,
+            precision=info.precision,
+            max_tokens=info.max_tokens,
+            needs="Needs sentence-transformers 6." if reading.prompt is Prompt.CHAT else "",
+        ).rstrip()
+        + "\n"
+    )

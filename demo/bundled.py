@@ -1,0 +1,61 @@
+"""Bundled texts: the benchmark's labelled sets and the reference corpus, read from the project's data.
+
+Knows no model, no reading and no widget: what is measured on the sets is for others, and so is what the corpus fits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from demo.results import LabelledSet
+
+_FOLDER = Path(__file__).resolve().parents[1] / "examples"
+_LANGUAGES = ("en", "ko")
+
+
+@lru_cache(maxsize=1)
+def load_benchmark() -> dict[str, LabelledSet]:
+    """All sets by id: "astronomy-en", … in the subjects' order, then "all-en" and "all-ko".
+
+    The candidates of a question are all answers and distractors of its subject and language, in the "all" sets too.
+    """
+    subjects = sorted(map(_read, (_FOLDER / "benchmark").glob("*.json")), key=lambda subject: subject["order"])
+    single = [
+        _labelled(f"{subject['id']}-{language}", [subject["sets"][language]])
+        for subject in subjects
+        for language in _LANGUAGES
+    ]
+    whole = [
+        _labelled(f"all-{language}", [subject["sets"][language] for subject in subjects]) for language in _LANGUAGES
+    ]
+    return {labelled.name: labelled for labelled in (*single, *whole)}
+
+
+@lru_cache(maxsize=1)
+def load_reference() -> tuple[str, ...]:
+    """Varied texts on which centring, z-scoring or whitening can be fitted: English, then Korean."""
+    corpus = _read(_FOLDER / "reference.json")
+    return tuple(text for language in _LANGUAGES for text in corpus[language])
+
+
+def _read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _labelled(name: str, groups: Sequence[dict]) -> LabelledSet:
+    """Each question of a group against every answer and distractor of its own group; its own answer is right."""
+    questions: list[str] = []
+    answers: list[str] = []
+    pairs: list[tuple[int, int]] = []
+    labels: list[float] = []
+    for group in groups:
+        candidates = [answer for _, answer in group["pairs"]] + [text for _, text in group["distractors"]]
+        for own, (question, _) in enumerate(group["pairs"]):
+            pairs += [(len(questions), len(answers) + place) for place in range(len(candidates))]
+            labels += [float(place == own) for place in range(len(candidates))]
+            questions.append(question)
+        answers += candidates
+    return LabelledSet(name, tuple(questions), tuple(answers), tuple(pairs), tuple(labels))

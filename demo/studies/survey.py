@@ -1,0 +1,74 @@
+"""The survey: one prompt's vectors of a whole set, every layer and pooling of them, from one forward pass a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from demo.bench import Bench, distinct
+from demo.bundled import load_reference
+from demo.datamodels import Pooling, Postprocess, Reading, Reference, Role
+from demo.postprocess import fit_postprocess
+from demo.results import LabelledSet
+
+_TEXTS_AT_ONCE = 64  # between two reports of how far it is
+_EPS = 1e-6  # the least norm, as in similarity.py
+
+
+class Survey:
+    """The vectors of a LabelledSet under one model and prompt.
+
+    reading: its prompt, EOS and reference set count; pooling, layer and post-processing are asked for afterwards.
+    on_done: how much of the passes is done, 0…1; it may raise to stop them.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        labelled: LabelledSet,
+        reading: Reading,
+        poolings: Sequence[Pooling],
+        on_done: Callable[[float], None] = lambda done: None,
+    ):
+        self.bench, self.labelled, self.model = bench, labelled, reading.model
+        kept = (Pooling.LAST_TOKEN if pooling is Pooling.LAST_TOKEN_LOGITS else pooling for pooling in poolings)
+        self._pooled = list(dict.fromkeys(kept))
+        sides = [(labelled.questions, Role.QUESTION), (labelled.answers, Role.ANSWER)]
+        if reading.reference is Reference.CORPUS:
+            sides += [(load_reference(), role) for role in Role]
+        prompted = [bench.prompted(texts, reading, role) for texts, role in sides]
+        # Like lengths together: they share their passes.
+        texts = sorted({text for side in prompted for text in side}, key=lambda text: (len(text.text), text.text))
+        rows = {text: row for row, text in enumerate(texts)}
+        self._sides = [np.array([rows[text] for text in side]) for side in prompted]
+        self._pairs = np.asarray(labelled.pairs, dtype=np.intp).T
+        self._dense = 4 * len(labelled.pairs) > len(labelled.questions) * len(labelled.answers)
+        self.n_texts = len(texts)
+        parts = []
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            on_done(start / len(texts))
+            parts.append(bench.engine.survey(texts[start : start + _TEXTS_AT_ONCE], reading, self._pooled))
+        self._vectors = np.concatenate(parts, axis=2)  # float32 (poolings, layers, n_texts, dim)
+
+    def vectors(self, pooling: Pooling, layer: int) -> np.ndarray:
+        """Every distinct text's vector, float32 (n_texts, dim)."""
+        if pooling is Pooling.LAST_TOKEN_LOGITS:
+            states = self._vectors[self._pooled.index(Pooling.LAST_TOKEN), layer]
+            return self.bench.engine.logits_of(self.model, states, layer)
+        return self._vectors[self._pooled.index(pooling), layer]
+
+    def cosines(self, pooling: Pooling, layer: int, methods: Sequence[Postprocess]) -> np.ndarray:
+        """Cosine of each pair of the set after each post-processing, float64 (n_methods, n_pairs)."""
+        vectors = self.vectors(pooling, layer)
+        # As in the bench: the corpus where one was asked for, else the texts of both sides.
+        reference = distinct(*(vectors[rows] for rows in (self._sides[2:] or self._sides)))
+        return np.stack([self._pair_cosines(fit_postprocess(reference, method)(vectors)) for method in methods])
+
+    def _pair_cosines(self, vectors: np.ndarray) -> np.ndarray:
+        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _EPS)
+        asked, answered = unit[self._sides[0]], unit[self._sides[1]]
+        rows, columns = self._pairs
+        if self._dense:
+            return (asked @ answered.T)[rows, columns].astype(np.float64)
+        return np.einsum("ij,ij->i", asked[rows], answered[columns], dtype=np.float64)

@@ -1,0 +1,254 @@
+"""The sweep: every layer × pooling × prompt × post-processing of one model over the same texts, and the best of them.
+
+One forward pass a text and prompt; everything else is arithmetic on what it left behind. Logits are read at the last
+layer only: below it they are a lens to look through, and nobody's embedding. The winner is chosen on half
+of the questions and scored on the other half, where there are enough of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from demo.bench import Bench
+from demo.bundled import load_reference
+from demo.datamodels import (
+    LAST_LAYER,
+    ModelInfo,
+    Pooling,
+    Postprocess,
+    Progress,
+    Prompt,
+    Reading,
+    Reference,
+    Role,
+)
+from demo.errors import BadInput, ReadingRefused
+from demo.evaluation import compare_leads, pair_cosines, quick_figures, score, split, subset
+from demo.postprocess import fewest_texts
+from demo.readings import parse_choice, resolve_reading
+from demo.results import LabelledSet, Lead, Scores, Sweep
+from demo.studies.survey import Survey
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Axes:
+    """What is swept."""
+
+    prompts: tuple[Prompt, ...]
+    poolings: tuple[Pooling, ...]
+    methods: tuple[Postprocess, ...]
+    layers: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return len(self.prompts), len(self.poolings), len(self.methods), len(self.layers)
+
+
+def run_sweep(
+    bench: Bench,
+    labelled: LabelledSet,
+    model: str | None = None,
+    prompts: Sequence[str] | None = None,
+    eos: bool = False,
+    reference: str | None = None,
+    on_progress: OnProgress | None = None,
+    **words,
+) -> Sweep:
+    """Score every reading of a model over a set. prompts: which of them; all but `custom` where nothing is said.
+
+    words: task and template, as in Reading. on_progress may raise to stop the sweep. Raises DemoError.
+    """
+    started = time.perf_counter()
+    report = on_progress or (lambda progress: None)
+    info = bench.open(model)
+    base = resolve_reading(info, bench.limits, prompt=Prompt.PLAIN.value, eos=eos, **_given(words, "task", "template"))
+    base = replace(base, reference=parse_choice(Reference, reference or Reference.TEXTS.value, "reference"))
+    axes, notices = _plan(info, labelled, base, prompts)
+    choosing, scoring = split(labelled)
+    figures: dict[str, np.ndarray] = {}
+    for index, prompt in enumerate(axes.prompts):
+        share = (index / len(axes.prompts), 1 / len(axes.prompts))
+        reading = _with_prompt(info, bench, base, prompt, words)
+        for spot, block in _figures(bench, labelled, reading, axes, choosing, partial(_step, report, prompt, *share)):
+            for name, values in block.items():
+                figures.setdefault(name, np.full(axes.shape, np.nan, dtype=np.float32))[(index, *spot)] = values
+    criterion = "spearman" if labelled.graded else "auc"
+    if np.isnan(figures[criterion]).all():
+        raise BadInput(field="matches", problem="There is no wrong pair to compare with, so no reading can be scored.")
+    best, runner_up = _winners(figures, criterion, axes, base)
+    default = info.default_reading
+    pairs = scoring if len(scoring) else choosing
+    report(Progress("scoring", 1.0))
+    scores, leads = _score(bench, labelled, pairs, best, runner_up, default)
+    return Sweep(
+        model=info.model,
+        prompts=axes.prompts,
+        poolings=axes.poolings,
+        postprocess=axes.methods,
+        layers=axes.layers,
+        eos=base.eos,
+        figures=figures,
+        criterion=criterion,
+        best=best,
+        runner_up=runner_up,
+        default=default,
+        scores=scores,
+        lead=leads[0],
+        lead_over_default=leads[1],
+        held_out=_count_units(labelled, scoring),
+        chosen_on=_count_units(labelled, choosing),
+        n_readings=int(np.isfinite(figures[criterion]).sum()),
+        seconds=time.perf_counter() - started,
+        provenance=bench.provenance(info),
+        notices=notices + _doubts(len(scoring), leads[0], labelled),
+    )
+
+
+def _plan(
+    info: ModelInfo, labelled: LabelledSet, base: Reading, prompts: Sequence[str] | None
+) -> tuple[_Axes, tuple[str, ...]]:
+    """What can be swept with this model and so many texts, and what is left out."""
+    wished = [parse_choice(Prompt, prompt, "prompt") for prompt in prompts] if prompts else list(Prompt)
+    possible = [
+        prompt
+        for prompt in wished
+        if (prompt is not Prompt.CHAT or info.has_chat_template)
+        and (prompt is not Prompt.OWN or info.query_prompt is not None or info.document_prompt is not None)
+        and (prompt is not Prompt.CUSTOM or prompts)
+    ]
+    if not possible:
+        raise ReadingRefused(field="prompt", model=info.name, reason="it can be read with none of these prompts.")
+    poolings = tuple(pooling for pooling in Pooling if pooling is not Pooling.LAST_TOKEN_LOGITS or info.has_lm_head)
+    if base.reference is Reference.CORPUS:
+        n_texts = len(load_reference())
+    else:
+        n_texts = len(set(labelled.questions) | set(labelled.answers))
+    methods = tuple(method for method in Postprocess if fewest_texts(method, info.dim) <= n_texts)
+    left_out = [method.value for method in Postprocess if method not in methods]
+    notices = ()
+    if left_out:
+        notices = (f"Left out, because {n_texts:,} texts are too few to fit them on: {', '.join(left_out)}.",)
+    return _Axes(tuple(dict.fromkeys(possible)), poolings, methods, tuple(range(info.n_layers + 1))), notices
+
+
+def _figures(
+    bench: Bench,
+    labelled: LabelledSet,
+    reading: Reading,
+    axes: _Axes,
+    pairs: np.ndarray,
+    on_done: Callable[[float], None],
+) -> Iterator[tuple[tuple[int, slice, int], dict[str, np.ndarray]]]:
+    """((pooling, every method, layer), figure → (n_methods,)) of one prompt, over the pairs that choose."""
+    survey = Survey(bench, labelled, reading, axes.poolings, lambda done: on_done(0.7 * done))
+    spots = [
+        (i, j)
+        for i, pooling in enumerate(axes.poolings)
+        for j, layer in enumerate(axes.layers)
+        if pooling is not Pooling.LAST_TOKEN_LOGITS or layer == axes.layers[-1]
+    ]
+    for n, (i, j) in enumerate(spots):
+        on_done(0.7 + 0.3 * n / len(spots))
+        cosines = survey.cosines(axes.poolings[i], axes.layers[j], axes.methods)
+        yield (i, slice(None), j), quick_figures(cosines, labelled, pairs)
+
+
+def _winners(
+    figures: dict[str, np.ndarray], criterion: str, axes: _Axes, base: Reading
+) -> tuple[Reading, Reading | None]:
+    """The best reading, and the best one that differs from it by more than the layer.
+
+    Among equals (a few pairs leave many) the one that is good at other layers too wins, then the larger margin.
+    """
+    values = np.where(np.isnan(figures[criterion]), -np.inf, figures[criterion].astype(np.float64))
+    ranking = np.round(values, 6)
+    # Small enough to decide among equals only: with n cells, AUC moves in steps of more than 1 / n².
+    ranking = ranking + 1e-7 * _mean_over_layers(figures[criterion])
+    if "margin" in figures:
+        ranking = ranking + 1e-8 * np.nan_to_num(figures["margin"])
+    first = np.unravel_index(int(np.argmax(ranking)), axes.shape)
+    others = ranking.copy()
+    others[first[0], first[1], first[2]] = -np.inf
+    second = np.unravel_index(int(np.argmax(others)), axes.shape)
+    runner_up = _reading(axes, second, base) if np.isfinite(others[second]) else None
+    return _reading(axes, first, base), runner_up
+
+
+def _mean_over_layers(values: np.ndarray) -> np.ndarray:
+    """Of what was scored, 0 where nothing was; float64 with one layer left, so that it spreads over all."""
+    scored = np.isfinite(values)
+    total = np.where(scored, values, 0.0).sum(axis=3, keepdims=True, dtype=np.float64)
+    return total / np.maximum(scored.sum(axis=3, keepdims=True), 1)
+
+
+def _reading(axes: _Axes, spot: tuple[int, ...], base: Reading) -> Reading:
+    prompt, pooling, method, layer = spot
+    last = axes.layers[layer] == axes.layers[-1]
+    return replace(
+        base,
+        prompt=axes.prompts[prompt],
+        pooling=axes.poolings[pooling],
+        postprocess=axes.methods[method],
+        layer=LAST_LAYER if last else axes.layers[layer],
+        reference=base.reference if axes.methods[method] is not Postprocess.NONE else Reference.TEXTS,
+    )
+
+
+def measure_reading(bench: Bench, labelled: LabelledSet, reading: Reading) -> np.ndarray:
+    """Cosine of each pair of a set under one reading, float64 (n_pairs,)."""
+    asked = bench.vectors(labelled.questions, reading, Role.QUESTION).vectors
+    answered = bench.vectors(labelled.answers, reading, Role.ANSWER).vectors
+    fit = bench.fit(reading, asked, answered)
+    return pair_cosines(fit(asked), fit(answered), labelled)
+
+
+def _score(
+    bench: Bench, labelled: LabelledSet, pairs: np.ndarray, best: Reading, runner_up: Reading | None, default: Reading
+) -> tuple[dict[Reading, Scores], tuple[Lead | None, Lead | None]]:
+    part = subset(labelled, pairs)
+    readings = [reading for reading in (best, runner_up, default) if reading is not None]
+    cosines = {reading: measure_reading(bench, labelled, reading)[pairs] for reading in dict.fromkeys(readings)}
+    scores = {reading: score(values, part) for reading, values in cosines.items()}
+    leads = [
+        compare_leads(cosines[other], cosines[best], part) if other is not None and other != best else None
+        for other in (runner_up, default)
+    ]
+    return scores, (leads[0], leads[1])
+
+
+def _doubts(n_scoring: int, lead: Lead | None, labelled: LabelledSet) -> tuple[str, ...]:
+    """What keeps the winner from being the best reading for other texts too."""
+    notices = []
+    if n_scoring == 0:
+        notices.append("The winner was picked on the very texts that score it: with so few, some reading always wins.")
+    if lead is not None and not lead.certain:
+        notices.append("The winner's lead over the runner-up is within noise: other texts may turn it round.")
+    return tuple(notices)
+
+
+def _count_units(labelled: LabelledSet, pairs: np.ndarray) -> int:
+    """Questions behind the pairs; for grades, the pairs themselves."""
+    return len(pairs) if labelled.graded else len({labelled.pairs[pair][0] for pair in pairs})
+
+
+def _with_prompt(info: ModelInfo, bench: Bench, base: Reading, prompt: Prompt, words: dict) -> Reading:
+    settled = resolve_reading(info, bench.limits, prompt=prompt.value, **_given(words, "task", "template"))
+    return replace(base, prompt=prompt, task=settled.task, template=settled.template)
+
+
+def _given(words: dict, *names: str) -> dict:
+    unknown = set(words) - set(names)
+    if unknown:
+        raise TypeError(f"A sweep has no choice {', '.join(sorted(unknown))}.")
+    return {name: words[name] for name in names if words.get(name)}
+
+
+def _step(report: OnProgress, prompt: Prompt, start: float, width: float, done: float) -> None:
+    report(Progress(prompt.value, start + width * done))

@@ -1,0 +1,163 @@
+"""A cell explained, as a person meets it: click, keyboard, close, edits under the open panel. Over the fake engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from demo.backend.fake import FakeEngine
+from tests.browser.test_page import ANSWERS, PLOT, QUESTIONS, choose, settle, wait_text
+
+pytestmark = pytest.mark.browser
+PANEL, RING = "#explain", "#heatmap .hm-ring"
+PHONE = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}
+
+
+def pixel(page, row: int, column: int) -> dict:
+    """Where the middle of a cell is within the plot."""
+    script = """([plot, row, column]) => {
+        const { xaxis, yaxis } = document.querySelector(plot)._fullLayout;
+        return { x: xaxis._offset + xaxis.c2p(column), y: yaxis._offset + yaxis.c2p(row) };
+    }"""
+    return page.evaluate(script, [PLOT, row, column])
+
+
+def explain(page, row: int, column: int) -> None:
+    """Click a cell, and wait for its explanation."""
+    page.click(PLOT, position=pixel(page, row, column))
+    wait_explained(page, row, column)
+
+
+def wait_explained(page, row: int, column: int, text: str = "") -> None:
+    script = """([row, column, text]) => {
+        const [head, body] = ["head", "body"].map((name) => document.querySelector(`#explain-${name}`));
+        const numbers = head.querySelector("h2")?.textContent.match(/\\d+/g) || [];
+        return numbers[0] == row && numbers[1] == column && body.querySelector("section")
+            && head.textContent.includes(text);
+    }"""
+    page.wait_for_function(script, arg=[row + 1, column + 1, text])
+
+
+def ring_is_on(page, row: int, column: int) -> bool:
+    ring, plot, at = page.locator(RING).bounding_box(), page.locator(PLOT).bounding_box(), pixel(page, row, column)
+    middle = ring["x"] + ring["width"] / 2 - plot["x"], ring["y"] + ring["height"] / 2 - plot["y"]
+    return middle == pytest.approx((at["x"], at["y"]), abs=3)
+
+
+def test_a_click_explains_the_cell_and_close_ends_it(open_page):
+    page = open_page()
+    assert not page.is_visible(PANEL)
+    explain(page, 0, 1)
+    head = page.inner_text("#explain-head")
+    assert "Where is the headquarter of OpenAI?" in head
+    assert "A graphics processing unit" in head
+    assert page.locator(f"{PANEL} section").count() == 4
+    assert "Leave-one-out" in page.inner_text(".ex-shares")
+    assert page.locator(".ex-says li").count() == 20
+    page.wait_for_selector("#explain-tokens .js-plotly-plot")
+    assert ring_is_on(page, 0, 1)
+    page.click(".ex-close")
+    page.wait_for_selector(PANEL, state="hidden")
+    assert not page.is_visible(RING)
+    assert page.evaluate("() => document.activeElement.classList.contains('hm-plot')")
+    explain(page, 1, 1)
+    assert ring_is_on(page, 1, 1)
+
+
+@pytest.mark.parametrize("key", ["Enter", "Space"])
+def test_the_keyboard_explains_its_cell(open_page, key):
+    page = open_page()
+    assert "Enter" in page.get_attribute("#heatmap .hm-plot", "aria-label")
+    page.focus("#heatmap .hm-plot")
+    page.keyboard.press(key)  # no cell yet: nothing to explain
+    for step in ("ArrowDown", "ArrowRight"):
+        page.keyboard.press(step)
+    page.keyboard.press(key)
+    wait_explained(page, 0, 1)
+    assert page.inner_text("#heatmap .hm-live") == "Q1 × A2. Explained below the figures."
+
+
+def test_the_shares_add_up_on_the_page(open_page):
+    page = open_page("#pooling=mean&prompt=plain")
+    explain(page, 0, 0)
+    assert "Exact" in page.inner_text(".ex-shares")
+    said = page.locator(".ex-shares .ex-strip").first.locator("small").all_inner_texts()
+    cosine = float(page.inner_text("#explain-head h2 b"))
+    assert sum(float(number.replace("−", "-")) for number in said) == pytest.approx(cosine, abs=0.01)
+    page.locator(".ex-shares summary").first.click()
+    assert page.locator(".ex-shares table").first.locator("tr").count() == len(said) + 1
+
+
+def test_the_panel_follows_the_texts_and_the_reading(open_page):
+    page = open_page()
+    explain(page, 1, 0)
+    page.fill(QUESTIONS, "Where is OpenAI?\nIs this new?")
+    wait_explained(page, 1, 0, "Is this new?")
+    assert ring_is_on(page, 1, 0)
+    choose(page, "pooling", "weighted_mean")
+    page.wait_for_function("() => document.querySelector('.ex-shares')?.textContent.includes('under weighted_mean')")
+    choose(page, "model", "all-MiniLM")
+    page.wait_for_function("() => document.querySelector('.ex-says')?.textContent.includes('no LM head')")
+    settle(page)
+
+
+def test_a_cell_that_is_gone_closes_the_panel(open_page):
+    page = open_page()
+    explain(page, 1, 1)
+    page.fill(ANSWERS, "Only one answer is left.")
+    page.wait_for_selector(PANEL, state="hidden")
+    assert not page.is_visible(RING)
+    settle(page)
+
+
+def test_the_ring_goes_along_with_a_zoom(open_page):
+    page = open_page()
+    explain(page, 1, 1)
+    zoom = "(plot) => Plotly.relayout(plot, {'xaxis.range': [-.5, .5], 'yaxis.range': [.5, -.5]})"
+    page.evaluate(zoom, page.query_selector(PLOT))
+    page.wait_for_selector(RING, state="hidden")
+    page.click(".hm-reset")
+    page.wait_for_selector(RING)
+    assert ring_is_on(page, 1, 1)
+
+
+def test_tokens_are_text(open_page):
+    page = open_page()
+    nasty = "<img src=x onerror='window.hacked=1'> <b>x</b> ${window.hacked=1} {{value}} &amp;"
+    page.fill(QUESTIONS, nasty)
+    wait_text(page, nasty)
+    explain(page, 0, 0)
+    page.wait_for_selector("#explain-tokens .js-plotly-plot")
+    assert nasty in page.inner_text("#explain-head")
+    assert page.evaluate("() => window.hacked") is None
+    assert page.locator("#explain img, #explain-body b").count() == 0
+
+
+def test_a_failure_is_said_in_words(serve, open_page):
+    class Forgetful(FakeEngine):
+        def inspect(self, texts, reading):
+            raise RuntimeError("nobody expected this of " + texts[0].text)
+
+    page = open_page(serve(Forgetful()))
+    page.click(PLOT, position=pixel(page, 0, 0))
+    page.wait_for_selector('#explain-tokens .view[data-state="error"]')
+    assert "went wrong on our side" in page.inner_text(PANEL)
+    assert "nobody expected" not in page.inner_text(PANEL)
+
+
+def test_in_korean(open_page):
+    page = open_page("?lang=ko#pooling=mean")
+    explain(page, 0, 0)
+    assert "정확한 나눗셈" in page.inner_text(PANEL)
+    assert "닫기" in page.inner_text(".ex-close")
+
+
+@pytest.mark.parametrize("width", [360, 390])
+def test_on_a_phone_a_tap_shows_the_tip_and_explains(open_page, width):
+    page = open_page("#pooling=mean", **{**PHONE, "width": width})
+    at = pixel(page, 0, 1)
+    box = page.locator(PLOT).bounding_box()
+    page.touchscreen.tap(box["x"] + at["x"], box["y"] + at["y"])
+    wait_explained(page, 0, 1)
+    assert "Explained below" in page.inner_text(".hm-tip")
+    page.wait_for_selector("#explain-tokens .js-plotly-plot")
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")

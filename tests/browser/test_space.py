@@ -1,0 +1,119 @@
+"""The Space tab: points that follow the texts, and cost nothing while nobody looks."""
+
+from __future__ import annotations
+
+import pytest
+
+from demo.backend.fake import FakeEngine
+from tests.browser.test_page import ANSWERS, QUESTIONS, STATE, choose, settle, wait_text
+from tests.browser.test_tabs import HEATMAP, READY, SPACE, open_space
+
+pytestmark = pytest.mark.browser
+CLOUD = "#space [data-figure^=space-2d] .js-plotly-plot"
+POINTS = "(plot) => document.querySelector(plot).data.filter((t) => t.mode !== 'lines').map((t) => [...t.text])"
+TICKS = "() => Number(document.querySelector('#space .view')?.dataset.seq ?? 0)"
+
+
+def wait_points(page, questions: int, answers: int) -> None:
+    script = f"([plot, counts]) => ({POINTS})(plot).map((labels) => labels.length).join() === counts"
+    page.wait_for_function(script, arg=[CLOUD, f"{questions},{answers}"])
+
+
+def test_every_text_is_a_point_and_the_points_follow_an_edit(open_page):
+    page = open_page()
+    open_space(page)
+    assert page.evaluate(POINTS, CLOUD) == [["Q1", "Q2"], ["A1", "A2"]]
+    node = page.query_selector(CLOUD)
+    page.fill(QUESTIONS, "One?\nTwo?\n<img src=x onerror='window.hacked=1'>")
+    wait_points(page, 3, 2)
+    assert page.evaluate("([node, name]) => node === document.querySelector(name)", [node, CLOUD])
+    assert "Mean cosine of 8 pairs" in page.inner_text("#space-facts")
+    assert "1909.00512" in page.inner_text("#space-facts")
+    assert "of the variance" in page.text_content(f"{CLOUD} .xtitle")
+    page.click("#space .view-table summary >> nth=0")
+    assert page.locator("#space .view-table >> nth=0").locator("tr").count() == 6
+    assert "<img src=x" in page.inner_text("#space .view-table >> nth=0")
+    assert page.evaluate("() => window.hacked") is None
+    assert page.locator("#space img").count() == 0
+
+
+def test_a_point_says_its_text(open_page):
+    page = open_page()
+    page.fill(QUESTIONS, "<b>Where</b> & when?\nWhat is GPU?")
+    wait_text(page, "Q1 <b>Where</b>")
+    open_space(page)
+    page.hover(f"{CLOUD} .scatterlayer .trace:nth-child(2) .point >> nth=0", force=True)
+    page.wait_for_selector("#space .hoverlayer .hovertext")
+    assert "<b>Where</b> & when?" in page.text_content("#space .hoverlayer")
+
+
+def test_what_nobody_looks_at_costs_nothing(serve, open_page):
+    engine = FakeEngine()
+    page = open_page(serve(engine))
+    asked = []
+    page.on("request", lambda request: asked.append(request.post_data or "") if "join" in request.url else None)
+    open_space(page)
+    page.wait_for_timeout(600)
+    count, before = len(asked), page.evaluate(TICKS)
+    page.wait_for_timeout(900)  # looked at, and nothing new: it does not ask either
+    assert len(asked) == count
+    page.click(HEATMAP)
+    page.fill(QUESTIONS, "Hidden edit?")
+    wait_text(page, "Q1 Hidden edit?")
+    page.wait_for_timeout(500)
+    assert page.evaluate(TICKS) == before
+    page.click(SPACE)
+    page.wait_for_function(f"(before) => ({TICKS})() > before", arg=before)
+    wait_points(page, 1, 2)
+
+
+def test_three_dimensions_and_the_theme(open_page):
+    page = open_page(color_scheme="dark")
+    open_space(page)
+    page.click("#space-dimensions label:has-text('3-D')")
+    page.wait_for_selector("#space [data-figure=space-3d]")
+    page.wait_for_function("() => document.querySelectorAll('#space figure').length === 2")
+    label = page.get_attribute("#space [data-figure=space-3d] .view-plot", "aria-label")
+    assert label.startswith("2 questions and 2 answers as points on the first 3 principal axes")
+    ink = "() => document.querySelector('#space [data-figure=space-variance] .xtick text').style.fill"
+    dark = page.evaluate(ink)
+    page.emulate_media(color_scheme="light")
+    page.evaluate("() => document.body.classList.remove('dark')")
+    page.wait_for_function(f"(dark) => ({ink})() !== dark", arg=dark)
+
+
+def test_what_cannot_be_shown_says_why_and_leaves_the_last_picture(open_page):
+    page = open_page()
+    open_space(page)
+    page.fill(ANSWERS, "")
+    page.wait_for_selector('#space .view[data-state="idle"]')
+    assert "at least one question" in page.inner_text("#space .view-note")
+    page.wait_for_function("() => getComputedStyle(document.querySelector('#space .view-figures')).opacity < 0.5")
+    assert page.locator(CLOUD).count() == 1
+    page.fill(ANSWERS, "A chip.")
+    wait_points(page, 2, 1)
+    page.click("#matches-fold > button")
+    page.fill("#matches input, #matches textarea", "9-9")
+    page.wait_for_selector('#space .view[data-state="error"]')
+    assert "“9-9”" in page.inner_text("#space .view-note")
+    page.fill("#matches input, #matches textarea", "")
+    page.wait_for_selector(READY)
+
+
+def test_it_waits_with_the_heatmap_while_a_model_loads(serve, open_page):
+    engine = FakeEngine()
+    page = open_page(serve(engine))
+    open_space(page)
+    engine.load_seconds = 1.5
+    choose(page, "model", "all-MiniLM")
+    page.wait_for_selector('#space .view[data-state="loading"]')
+    assert "is being loaded" in page.inner_text("#space .view-note")
+    page.wait_for_selector(READY)
+    page.wait_for_selector(STATE.format("ready"), state="attached")
+    engine.load_seconds = 0.5
+    choose(page, "model", "GPT-2")
+    page.wait_for_selector("#model-note [role=alert]")
+    page.wait_for_selector(READY)
+    assert page.inner_text("#space .view-note") == ""
+    page.click(HEATMAP)
+    settle(page)

@@ -1,0 +1,80 @@
+"""The views behind their tabs: what is open, what follows, what a link says, in a real browser over the fake engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.test_page import PLOT, QUESTIONS, settle, wait_text
+
+pytestmark = pytest.mark.browser
+SPACE, HEATMAP = "#view-space-button", "#view-heatmap-button"
+READY = '#space .view[data-state="ready"]'
+SEQ = "() => Number(document.querySelector('#heatmap .hm').dataset.seq)"
+PHONE = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}
+
+
+def open_space(page) -> None:
+    page.click(SPACE)
+    page.wait_for_selector(READY)
+
+
+def test_the_heatmap_is_open_first_and_stays_live_behind_another_view(open_page):
+    page = open_page()
+    assert page.get_attribute(HEATMAP, "aria-selected") == "true"
+    open_space(page)
+    assert not page.is_visible("#heatmap")
+    before = page.evaluate(SEQ)
+    page.fill(QUESTIONS, "Does it follow?")
+    page.wait_for_function(f"(before) => ({SEQ})() > before", arg=before)
+    page.click(HEATMAP)
+    wait_text(page, "Q1 Does it follow?")
+    page.wait_for_function("(plot) => document.querySelector(plot).data[0].text.length === 1", arg=PLOT)
+    assert page.query_selector(PLOT).bounding_box()["width"] > 300
+
+
+def test_a_link_opens_its_view_and_keeps_what_was_typed(open_page):
+    page = open_page("#tab=space&questions=Only+one%3F", drawn=False)
+    page.wait_for_selector(READY)
+    assert page.get_attribute(SPACE, "aria-selected") == "true"
+    page.wait_for_function("() => location.hash.includes('tab=space') && location.hash.includes('Only+one')")
+    page.reload()
+    page.wait_for_selector(READY)
+    assert page.input_value(QUESTIONS) == "Only one?"
+    page.click(HEATMAP)
+    page.wait_for_function("() => !location.hash.includes('tab=') && location.hash.includes('Only+one')")
+    settle(page)
+
+
+def test_a_link_to_no_view_opens_the_heatmap(open_page):
+    page = open_page("#tab=%3Cb%3E")
+    assert page.get_attribute(HEATMAP, "aria-selected") == "true"
+    page.wait_for_function("() => !location.hash")
+
+
+def test_the_keyboard_opens_a_view(open_page):
+    page = open_page()
+    page.focus(HEATMAP)
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.id") == "view-space-button"
+    page.keyboard.press("Enter")
+    page.wait_for_selector(READY)
+
+
+@pytest.mark.parametrize("how", [{"locale": "ko-KR"}, {"address": "?lang=ko"}])
+def test_in_korean(open_page, how):
+    page = open_page(**how)
+    page.wait_for_function(f"() => document.querySelector('{SPACE}').textContent === '공간'")
+    assert page.inner_text(HEATMAP) == "히트맵"
+    open_space(page)
+    assert "2차원" in page.inner_text("#space-dimensions")
+    assert page.inner_text("#space figcaption >> nth=0") == "임베딩 공간에 놓인 질문과 답"
+    assert "서로 아무 상관 없는 두 글" in page.inner_text("#space-facts")
+
+
+def test_on_a_phone_the_tabs_stand_over_the_view_and_nothing_scrolls_sideways(open_page):
+    page = open_page(**{**PHONE, "width": 360})
+    strip, heatmap = (page.query_selector(name).bounding_box() for name in ("#views [role=tablist]", PLOT))
+    assert strip["y"] + strip["height"] <= heatmap["y"]
+    open_space(page)
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert page.query_selector("#space .js-plotly-plot").bounding_box()["width"] <= 332
