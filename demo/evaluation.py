@@ -147,6 +147,30 @@ def subset(labelled: LabelledSet, pair_indices: np.ndarray) -> LabelledSet:
     return LabelledSet(labelled.name, labelled.questions, labelled.answers, pairs, labels, labelled.graded)
 
 
+def sample(labelled: LabelledSet, n_pairs: int, seed: int = 0) -> LabelledSet:
+    """About n_pairs of a set, drawn at random: whole questions with all their candidates; grades: single pairs.
+
+    Only the texts that are still needed stay. The whole set where it is not larger.
+    """
+    if n_pairs >= len(labelled.pairs):
+        return labelled
+    units = _units(labelled)
+    drawn = np.random.default_rng(seed).permutation(np.unique(units))
+    sizes = np.cumsum([np.count_nonzero(units == unit) for unit in drawn])
+    kept = np.flatnonzero(np.isin(units, drawn[: max(1, int(np.searchsorted(sizes, n_pairs, side="right")))]))
+    rows, columns = _pair_indices(subset(labelled, kept))
+    questions, row = np.unique(rows, return_inverse=True)
+    answers, column = np.unique(columns, return_inverse=True)
+    return LabelledSet(
+        labelled.name,
+        tuple(labelled.questions[i] for i in questions),
+        tuple(labelled.answers[i] for i in answers),
+        tuple(zip(row.tolist(), column.tolist(), strict=True)),
+        tuple(labelled.labels[i] for i in kept),
+        labelled.graded,
+    )
+
+
 def labelled_from_pairing(pairing: Pairing, name: str = "texts") -> LabelledSet:
     """Every cell of the heatmap as a pair, row by row, 1 for a match. Equal lines stay apart, as in the heatmap."""
     mask = pairing.mask()

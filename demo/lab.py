@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from demo.bench import Bench, Measured
 from demo.datamodels import Comparison, Reading, Role
 from demo.errors import UnknownChoice
+from demo.evaluation import labelled_from_pairing
 from demo.explanation import (
     LEAVE_ONE_OUT,
     decompose,
@@ -17,8 +18,12 @@ from demo.explanation import (
     method_of,
     token_similarity,
 )
-from demo.results import Explanation, Inspected
+from demo.projection import anisotropy, project, rogue_dimensions, unrelated, variance_shares
+from demo.results import BenchmarkRow, Explanation, Inspected, LabelledSet, Space, Sweep
 from demo.similarity import cos_sim, score_pairs
+from demo.studies.benchmark import Wanted, run_benchmark
+from demo.studies.sweep import run_sweep
+from demo.texts import parse_pairing
 
 _MOST_LEFT_OUT = 64  # tokens of a text: each costs a forward pass
 _MOST_SAID = 10  # tokens that the LM head reads from an embedding
@@ -98,6 +103,54 @@ class Lab(Bench):
             provenance=self.provenance(measured.info),
             notices=tuple(dict.fromkeys(notices)),
         )
+
+    def space(
+        self, questions, answers, method: str = "pca", model=None, matches=None, wait: bool = True, **reading
+    ) -> Space:
+        """All texts as points, and how far their cloud is from round. method: "pca"; "umap" where it is installed."""
+        measured = self.measure(questions, answers, matches, model, wait, **reading)
+        pairing, asked, answered = measured.pairing, measured.questions, measured.answers
+        vectors = np.concatenate([asked, answered])
+        points, explained = project(asked, answered, method)
+        pairs = unrelated(pairing.questions, pairing.answers, pairing.matches)
+        mean, count = anisotropy(vectors, pairs)
+        return Space(
+            questions=pairing.questions,
+            answers=pairing.answers,
+            matches=pairing.matches,
+            method=method,
+            points=points,
+            explained=explained,
+            mean_cosine=mean,
+            n_unrelated=count,
+            variance_shares=variance_shares(vectors),
+            rogue=rogue_dimensions(vectors, pairs),
+            reading=measured.reading,
+            provenance=self.provenance(measured.info),
+            notices=measured.notices,
+        )
+
+    def sweep(
+        self,
+        questions: str | Iterable[str] | None = None,
+        answers: str | Iterable[str] | None = None,
+        matches=None,
+        labelled: LabelledSet | None = None,
+        **wanted,
+    ) -> Sweep:
+        """Every layer × pooling × prompt × post-processing over two lists of texts, or over a labelled set.
+
+        wanted: model, prompts, eos, reference, on_progress, task, template, as in `run_sweep`.
+        """
+        if labelled is None:
+            labelled = labelled_from_pairing(parse_pairing(questions, answers, matches, self.limits))
+        return run_sweep(self, labelled, **wanted)
+
+    def benchmark(
+        self, sets: Iterable[LabelledSet], wanted: Iterable[Wanted], on_progress=None
+    ) -> Iterator[BenchmarkRow]:
+        """How well readings of several models agree with labelled sets, and how fast they are: a row as it is known."""
+        return run_benchmark(self, list(sets), list(wanted), on_progress)
 
     def _inspect(self, text: str, reading: Reading, role: Role) -> Inspected:
         return self.engine.inspect(self.prompted([text], reading, role), reading)[0]

@@ -72,16 +72,17 @@ def _fit_whitening(spread: np.ndarray) -> Transform:
 
 
 def _principal_directions(spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Singular values, largest first, and the directions, (k, dim), of centred vectors."""
-    if 4 * len(spread) > spread.shape[1]:
-        _, singular, directions = np.linalg.svd(spread, full_matrices=False)
-        return singular, directions
-    # Few texts, many dimensions (logits are as wide as the vocabulary): the same from the small matrix of products.
-    squares, sides = np.linalg.eigh(spread @ spread.T)
+    """Singular values, largest first, and the directions, (k, dim), of centred vectors; no direction of mere rounding.
+
+    From the products of rows or of columns, whichever are fewer: logits are as wide as the vocabulary, and a set may
+    hold thousands of texts.
+    """
+    wide = len(spread) < spread.shape[1]
+    squares, sides = np.linalg.eigh(spread @ spread.T if wide else spread.T @ spread)
     order = np.argsort(-squares)
-    singular = np.sqrt(np.maximum(squares[order], 0.0))
+    singular, sides = np.sqrt(np.maximum(squares[order], 0.0)), sides[:, order].T
     known = singular > _TINY * max(singular[0], 1e-12)
-    return singular[known], (sides[:, order].T @ spread)[known] / singular[known, None]
+    return singular[known], (sides @ spread)[known] / singular[known, None] if wide else sides[known]
 
 
 _FITS: dict[Postprocess, Callable[[np.ndarray], Transform]] = {

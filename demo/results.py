@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from demo.datamodels import Metrics, Pooling, Postprocess, Prompt, Reading
+from demo.datamodels import LAST_LAYER, Pooling, Postprocess, Prompt, Reading, Reference
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ class Sweep:
     poolings: tuple[Pooling, ...]
     postprocess: tuple[Postprocess, ...]
     layers: tuple[int, ...]  # 0 … n, as Reading counts them, the last one as n
-    eos: bool
+    base: Reading  # what all readings share: model, EOS, reference set
+    words: dict[Prompt, tuple[str, str]]  # task and template of the prompts that have them
     figures: dict[str, np.ndarray]  # "auc" and "margin"; "spearman" for graded sets
     criterion: str  # the figure that chose: "auc" or "spearman"
     best: Reading
@@ -108,6 +109,27 @@ class Sweep:
     seconds: float
     provenance: dict[str, str]
     notices: tuple[str, ...] = ()
+
+    def reading_at(self, prompt: int, pooling: int, method: int, layer: int) -> Reading:
+        """The reading behind one number of the figures."""
+        done = self.postprocess[method]
+        return replace(
+            self.base,
+            prompt=self.prompts[prompt],
+            pooling=self.poolings[pooling],
+            postprocess=done,
+            layer=LAST_LAYER if layer == len(self.layers) - 1 else self.layers[layer],
+            reference=self.base.reference if done is not Postprocess.NONE else Reference.TEXTS,
+            task=self.words.get(self.prompts[prompt], ("", ""))[0],
+            template=self.words.get(self.prompts[prompt], ("", ""))[1],
+        )
+
+    def ranked(self) -> list[tuple[Reading, float]]:
+        """Every reading that was scored with its figure, best first."""
+        values = self.figures[self.criterion]
+        spots = np.argwhere(np.isfinite(values))
+        order = np.argsort([-values[tuple(spot)] for spot in spots], kind="stable")
+        return [(self.reading_at(*spots[i]), float(values[tuple(spots[i])])) for i in order]
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +194,6 @@ class BenchmarkRow:
     scores: Scores
     texts_per_second: float | None  # distinct texts embedded a second; None where all came from the cache
     provenance: dict[str, str]
-    metrics: Metrics | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -184,9 +184,10 @@ class _Plan:
 
 def _obstacle(plan: _Plan, encode: bool, folder: bool = False) -> tuple[str, str] | None:
     """(field, reason) for what no script can do; encode: nor sentence-transformers; folder: nor a folder of its."""
-    fitted = plan.reading.postprocess is not Postprocess.NONE
+    chat, fitted = plan.frame.chat, plan.reading.postprocess is not Postprocess.NONE
     rules = [
         (plan.logits and not plan.info.has_lm_head, "pooling", "its checkpoint has no LM head, so it has no logits."),
+        (chat and not plan.info.has_chat_template, "prompt", "its tokenizer has no chat template."),
         (plan.source.endswith(".gguf"), "model", "a GGUF file is converted by the lab; a script needs safetensors."),
     ]
     if encode:
@@ -258,12 +259,11 @@ def _embed_function(plan: _Plan) -> str:
     states = f"model(inputs, output_hidden_states=True).hidden_states[{reading.layer}][0]"
     states = "model(inputs).last_hidden_state[0]" if plan.last_layer else states
     states = "model(inputs).logits[0]" if plan.logits else states
-    norm = " / max(np.linalg.norm(vector), 1e-12)" * reading.normalize
     message = 'tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False)'
     return _lines(
         "\n\n@torch.inference_mode()",
         f"def embed(text{', template' * plan.differ}):",
-        f'    """The embedding of one text, float32 ({dim},)."""',
+        f'    """The embedding of one text, ({dim},)."""',
         plan.tidies and "    text = as_sentence(text)",
         frame.chat and f"    prompted = {message}",
         plan.worded and f'    prompted = {template}.replace("{TEXT}", text)',
@@ -280,8 +280,8 @@ def _embed_function(plan: _Plan) -> str:
         "    inputs = torch.tensor([ids], device=model.device)",
         f"    states = {states}{span}.float().cpu().numpy()",
         frame.placeholder and "    for hook in hooks:\n        hook.remove()",
-        f"    vector = {_POOLED[reading.pooling][0]}",
-        f"    return vector{norm}",
+        f"    {'vector =' if reading.normalize else 'return'} {_POOLED[reading.pooling][0]}",
+        reading.normalize and "    return vector / max(np.linalg.norm(vector), 1e-12)",
     )
 
 

@@ -42,16 +42,32 @@ ARROWS = {
         *("backend", "bundled", "catalog", "datamodels", "errors", "loading", "postprocess", "prompts"),
         *("readings", "settings", "texts"),
     },
+    "studies": {
+        *("studies", "bench", "bundled", "catalog", "datamodels", "errors", "evaluation", "jobs", "postprocess"),
+        *("prompts", "readings", "results"),
+    },
     "lab": {
-        *("bench", "bundled", "catalog", "datamodels", "errors", "evaluation", "explanation", "jobs", "postprocess"),
-        *("projection", "prompts", "results", "similarity", "snippet", "sweep", "tables"),
+        *("bench", "catalog", "datamodels", "errors", "evaluation", "explanation", "projection", "results"),
+        *("similarity", "snippet", "studies", "texts"),
     },
     "__init__": {"datamodels", "errors", "lab", "settings"},
-    "__main__": {"bundled", "datamodels", "errors", "lab", "results", "settings", "tables", "terminal", "texts"},
-    "terminal": {"datamodels", "errors", "results"},
+    "cli": {
+        "cli",
+        "bundled",
+        "datamodels",
+        "errors",
+        "evaluation",
+        "lab",
+        "results",
+        "settings",
+        "studies",
+        "tables",
+        "texts",
+    },
+    "__main__": {"cli"},
     "ui": {
         *("ui", "bundled", "catalog", "datamodels", "errors", "figures", "jobs", "lab", "projection", "results"),
-        *("settings", "snippet", "tables"),
+        *("settings", "snippet", "studies", "tables"),
     },
 }
 
@@ -94,7 +110,7 @@ def test_models_are_touched_in_the_backend_only(file):
 def test_the_page_is_built_in_ui_only(file):
     if room(file) != "ui":
         assert not packages(file) & {"gradio", "gradio_client"}
-    if room(file) != "__main__":
+    if room(file) != "cli":
         assert not packages(file) & {"typer", "rich"}
 
 

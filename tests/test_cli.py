@@ -100,6 +100,7 @@ def test_json_is_the_whole_answer_and_nothing_else():
         "normalize": False,
         "eos": False,
         "postprocess": "none",
+        "reference": "texts",
         "task": "",
         "template": "",
     }

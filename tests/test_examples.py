@@ -75,7 +75,7 @@ def test_a_set_is_in_the_readmes_table(file):
 
 
 def test_the_article_set_the_command_line_and_the_script_have_the_same_texts():
-    from demo.__main__ import ARTICLE_ANSWERS, ARTICLE_QUESTIONS
+    from demo.cli.compare import ARTICLE_ANSWERS, ARTICLE_QUESTIONS
 
     article = load(EXAMPLES / "sets" / "article.json")
     assert article["questions"] == list(ARTICLE_QUESTIONS) == ["Where is the headquarter of OpenAI?", "What is GPU?"]

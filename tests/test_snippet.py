@@ -144,6 +144,19 @@ def test_a_checkpoint_of_sentence_transformers(lab, tmp_path, tiny_tokenizer):
         assert_same(lab, folder, library, prompt="plain", pooling="max")
 
 
+@pytest.mark.parametrize("prompt", ["plain", "chat", "own", "token_prepending", "custom"])
+def test_a_checkpoint_that_pools_the_text_without_its_prompt(lab, tmp_path, tiny_tokenizer, prompt):
+    folder = save_tiny(tmp_path / "st", "llama", tiny_tokenizer)
+    make_sentence_transformer(folder, "mean", prompts={"query": "Find this: "})
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode": "mean", "include_prompt": false}')
+    info = lab.open(str(folder))
+    object.__setattr__(info, "pool_text_only", True)
+    for eos in (False, True):
+        assert_same(lab, folder, prompt=prompt, eos=eos, template="a {text}: {text} b")
+    with pytest.raises(ReadingRefused, match="sentence-transformers cannot"):
+        script(lab, folder, SENTENCE_TRANSFORMERS, prompt=prompt)
+
+
 def test_a_text_that_is_too_long_is_cut_as_the_lab_cuts_it(lab, tiny):
     long = ["word " * 1500 + "word", "another"]
     for library in LIBRARIES:
@@ -202,6 +215,11 @@ def test_a_model_without_a_head_has_no_logits():
         render_snippet(Reading("tiny"), replace(INFO, has_lm_head=False), TRANSFORMERS, "folder")
 
 
+def test_a_tokenizer_without_a_chat_template_has_no_chat():
+    with pytest.raises(ReadingRefused, match="no chat template"):
+        render_snippet(Reading("tiny"), replace(INFO, has_chat_template=False), TRANSFORMERS, "folder")
+
+
 def test_another_library_is_refused():
     with pytest.raises(UnknownChoice):
         render_snippet(Reading("tiny"), INFO, "keras", "folder")
@@ -235,7 +253,8 @@ def test_no_words_get_out_of_their_quotes(bad):
         reading = Reading(bad, prompt, Pooling.MEAN, task=bad, template=bad + "{text}")
         for source in (bad, f"{bad}@{'f' * 40}"):
             code = render_snippet(reading, info, library, source)
-            names = {node.targets[0].id: node.value for node in ast.parse(code).body if isinstance(node, ast.Assign)}
+            body = [node for node in ast.parse(code).body if isinstance(node, ast.Assign)]
+            names = {ast.unparse(node.targets[0]): node.value for node in body}
             assert ast.literal_eval(names["SOURCE"]) == bad
             if "TEMPLATE" in names:
                 assert ast.literal_eval(names["TEMPLATE"]) == bad + "{text}"

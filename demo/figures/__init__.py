@@ -1,5 +1,8 @@
 """Figures: results become Plotly figures. Holds no person's text that is not escaped: axes say Q1 and A1."""
 
+from demo.figures.compare import WORDS as COMPARE_WORDS
+from demo.figures.compare import difference as reading_difference
+from demo.figures.compare import plot_difference, plot_reading, shared_range
 from demo.figures.explanation import MOST_TOKENS, plot_token_similarity
 from demo.figures.similarity import COLORSCALE, SCALES, plot_similarity, two_digits
 from demo.figures.space import WORDS as SPACE_WORDS
@@ -7,14 +10,19 @@ from demo.figures.space import percent, plot_space_2d, plot_space_3d, plot_varia
 
 __all__ = [
     "COLORSCALE",
+    "COMPARE_WORDS",
     "MOST_TOKENS",
     "SCALES",
     "SPACE_WORDS",
     "percent",
+    "plot_difference",
+    "plot_reading",
     "plot_similarity",
     "plot_space_2d",
     "plot_space_3d",
     "plot_token_similarity",
     "plot_variance",
+    "reading_difference",
+    "shared_range",
     "two_digits",
 ]

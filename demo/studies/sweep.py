@@ -17,7 +17,6 @@ import numpy as np
 from demo.bench import Bench
 from demo.bundled import load_reference
 from demo.datamodels import (
-    LAST_LAYER,
     ModelInfo,
     Pooling,
     Postprocess,
@@ -31,7 +30,7 @@ from demo.errors import BadInput, ReadingRefused
 from demo.evaluation import compare_leads, pair_cosines, quick_figures, score, split, subset
 from demo.postprocess import fewest_texts
 from demo.readings import parse_choice, resolve_reading
-from demo.results import LabelledSet, Lead, Scores, Sweep
+from demo.results import LabelledSet, Lead, Sweep
 from demo.studies.survey import Survey
 
 OnProgress = Callable[[Progress], None]
@@ -73,42 +72,45 @@ def run_sweep(
     axes, notices = _plan(info, labelled, base, prompts)
     choosing, scoring = split(labelled)
     figures: dict[str, np.ndarray] = {}
+    spoken: dict[Prompt, tuple[str, str]] = {}
     for index, prompt in enumerate(axes.prompts):
         share = (index / len(axes.prompts), 1 / len(axes.prompts))
         reading = _with_prompt(info, bench, base, prompt, words)
+        if reading.task or reading.template:
+            spoken[prompt] = (reading.task, reading.template)
         for spot, block in _figures(bench, labelled, reading, axes, choosing, partial(_step, report, prompt, *share)):
             for name, values in block.items():
                 figures.setdefault(name, np.full(axes.shape, np.nan, dtype=np.float32))[(index, *spot)] = values
     criterion = "spearman" if labelled.graded else "auc"
     if np.isnan(figures[criterion]).all():
         raise BadInput(field="matches", problem="There is no wrong pair to compare with, so no reading can be scored.")
-    best, runner_up = _winners(figures, criterion, axes, base)
-    default = info.default_reading
-    pairs = scoring if len(scoring) else choosing
-    report(Progress("scoring", 1.0))
-    scores, leads = _score(bench, labelled, pairs, best, runner_up, default)
-    return Sweep(
+    found = Sweep(
         model=info.model,
         prompts=axes.prompts,
         poolings=axes.poolings,
         postprocess=axes.methods,
         layers=axes.layers,
-        eos=base.eos,
+        base=base,
+        words=spoken,
         figures=figures,
         criterion=criterion,
-        best=best,
-        runner_up=runner_up,
-        default=default,
-        scores=scores,
-        lead=leads[0],
-        lead_over_default=leads[1],
+        best=base,
+        runner_up=None,
+        default=info.default_reading,
+        scores={},
+        lead=None,
+        lead_over_default=None,
         held_out=_count_units(labelled, scoring),
         chosen_on=_count_units(labelled, choosing),
         n_readings=int(np.isfinite(figures[criterion]).sum()),
-        seconds=time.perf_counter() - started,
+        seconds=0.0,
         provenance=bench.provenance(info),
-        notices=notices + _doubts(len(scoring), leads[0], labelled),
+        notices=notices,
     )
+    report(Progress("scoring", 1.0))
+    found = _scored(bench, labelled, found, scoring if len(scoring) else choosing)
+    doubts = _doubts(found)
+    return replace(found, notices=notices + doubts, seconds=time.perf_counter() - started)
 
 
 def _plan(
@@ -160,10 +162,8 @@ def _figures(
         yield (i, slice(None), j), quick_figures(cosines, labelled, pairs)
 
 
-def _winners(
-    figures: dict[str, np.ndarray], criterion: str, axes: _Axes, base: Reading
-) -> tuple[Reading, Reading | None]:
-    """The best reading, and the best one that differs from it by more than the layer.
+def _winners(figures: dict[str, np.ndarray], criterion: str) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """Where the best reading stands, and the best one that differs from it by more than the layer.
 
     Among equals (a few pairs leave many) the one that is good at other layers too wins, then the larger margin.
     """
@@ -173,12 +173,11 @@ def _winners(
     ranking = ranking + 1e-7 * _mean_over_layers(figures[criterion])
     if "margin" in figures:
         ranking = ranking + 1e-8 * np.nan_to_num(figures["margin"])
-    first = np.unravel_index(int(np.argmax(ranking)), axes.shape)
+    first = np.unravel_index(int(np.argmax(ranking)), ranking.shape)
     others = ranking.copy()
     others[first[0], first[1], first[2]] = -np.inf
-    second = np.unravel_index(int(np.argmax(others)), axes.shape)
-    runner_up = _reading(axes, second, base) if np.isfinite(others[second]) else None
-    return _reading(axes, first, base), runner_up
+    second = np.unravel_index(int(np.argmax(others)), ranking.shape)
+    return first, second if np.isfinite(others[second]) else None
 
 
 def _mean_over_layers(values: np.ndarray) -> np.ndarray:
@@ -186,19 +185,6 @@ def _mean_over_layers(values: np.ndarray) -> np.ndarray:
     scored = np.isfinite(values)
     total = np.where(scored, values, 0.0).sum(axis=3, keepdims=True, dtype=np.float64)
     return total / np.maximum(scored.sum(axis=3, keepdims=True), 1)
-
-
-def _reading(axes: _Axes, spot: tuple[int, ...], base: Reading) -> Reading:
-    prompt, pooling, method, layer = spot
-    last = axes.layers[layer] == axes.layers[-1]
-    return replace(
-        base,
-        prompt=axes.prompts[prompt],
-        pooling=axes.poolings[pooling],
-        postprocess=axes.methods[method],
-        layer=LAST_LAYER if last else axes.layers[layer],
-        reference=base.reference if axes.methods[method] is not Postprocess.NONE else Reference.TEXTS,
-    )
 
 
 def measure_reading(bench: Bench, labelled: LabelledSet, reading: Reading) -> np.ndarray:
@@ -209,26 +195,29 @@ def measure_reading(bench: Bench, labelled: LabelledSet, reading: Reading) -> np
     return pair_cosines(fit(asked), fit(answered), labelled)
 
 
-def _score(
-    bench: Bench, labelled: LabelledSet, pairs: np.ndarray, best: Reading, runner_up: Reading | None, default: Reading
-) -> tuple[dict[Reading, Scores], tuple[Lead | None, Lead | None]]:
+def _scored(bench: Bench, labelled: LabelledSet, found: Sweep, pairs: np.ndarray) -> Sweep:
+    """The sweep with its winners, and their scores and leads over the pairs that score."""
     part = subset(labelled, pairs)
-    readings = [reading for reading in (best, runner_up, default) if reading is not None]
-    cosines = {reading: measure_reading(bench, labelled, reading)[pairs] for reading in dict.fromkeys(readings)}
+    first, second = _winners(found.figures, found.criterion)
+    best, default = found.reading_at(*first), found.default
+    runner_up = found.reading_at(*second) if second is not None else None
+    readings = dict.fromkeys(reading for reading in (best, runner_up, default) if reading is not None)
+    cosines = {reading: measure_reading(bench, labelled, reading)[pairs] for reading in readings}
+
+    def lead(other: Reading | None) -> Lead | None:
+        return compare_leads(cosines[other], cosines[best], part) if other not in (None, best) else None
+
     scores = {reading: score(values, part) for reading, values in cosines.items()}
-    leads = [
-        compare_leads(cosines[other], cosines[best], part) if other is not None and other != best else None
-        for other in (runner_up, default)
-    ]
-    return scores, (leads[0], leads[1])
+    leads = {"lead": lead(runner_up), "lead_over_default": lead(default)}
+    return replace(found, best=best, runner_up=runner_up, scores=scores, **leads)
 
 
-def _doubts(n_scoring: int, lead: Lead | None, labelled: LabelledSet) -> tuple[str, ...]:
+def _doubts(found: Sweep) -> tuple[str, ...]:
     """What keeps the winner from being the best reading for other texts too."""
     notices = []
-    if n_scoring == 0:
+    if not found.held_out:
         notices.append("The winner was picked on the very texts that score it: with so few, some reading always wins.")
-    if lead is not None and not lead.certain:
+    if found.lead is not None and not found.lead.certain:
         notices.append("The winner's lead over the runner-up is within noise: other texts may turn it round.")
     return tuple(notices)
 

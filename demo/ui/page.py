@@ -13,6 +13,8 @@ import gradio as gr
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.ui.api import create_api
+from demo.ui.compare_handlers import wire_compare
+from demo.ui.compare_tab import create_compare_tab
 from demo.ui.examples import load_examples
 from demo.ui.explain_handlers import wire_explain
 from demo.ui.handlers import Handlers, Session
@@ -39,7 +41,10 @@ class View:
     wire: Callable[..., None]  # (page, lab, its widgets, the lab's widgets, session): its events
 
 
-VIEWS = (View("space", create_space_tab, wire_space),)  # in the order of the tabs
+VIEWS = (  # in the order of the tabs
+    View("compare", create_compare_tab, wire_compare),
+    View("space", create_space_tab, wire_space),
+)
 
 
 def create_page(lab: Lab) -> gr.Blocks:

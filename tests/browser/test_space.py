@@ -31,6 +31,7 @@ def test_every_text_is_a_point_and_the_points_follow_an_edit(open_page):
     assert "1909.00512" in page.inner_text("#space-facts")
     assert "of the variance" in page.text_content(f"{CLOUD} .xtitle")
     page.click("#space .view-table summary >> nth=0")
+    page.wait_for_selector("#space .view-table tr")
     assert page.locator("#space .view-table >> nth=0").locator("tr").count() == 6
     assert "<img src=x" in page.inner_text("#space .view-table >> nth=0")
     assert page.evaluate("() => window.hacked") is None

@@ -1,0 +1,154 @@
+"""`python -m demo benchmark`: readings of several models on labelled sets, with intervals and speed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from demo.bundled import load_benchmark
+from demo.cli.app import app
+from demo.cli.options import (
+    DeviceOption,
+    DtypeOption,
+    EosOption,
+    JsonOption,
+    ReferenceOption,
+    TaskOption,
+    TemplateOption,
+    choices,
+    make_lab,
+)
+from demo.cli.printing import interval, note, print_json, print_line, print_table, showing_progress
+from demo.datamodels import Pooling, Postprocess, Prompt, Reference
+from demo.errors import UnknownChoice
+from demo.evaluation import sample
+from demo.results import BenchmarkRow, LabelledSet
+from demo.studies.benchmark import Wanted
+from demo.tables import TableLimits, load_labelled
+
+_FIGURES = {"spearman": "Spearman", "auc": "AUC", "top1": "top-1", "mrr": "MRR", "ndcg10": "nDCG@10"}
+_ORIGIN = ("model", "revision", "weights_precision", "precision", "device", "versions")
+_LIMITS = TableLimits(bytes=64 * 2**20, pairs=200_000, cells=2_000_000)  # nobody else waits for this machine
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "python -m demo benchmark\n\n"
+    "python -m demo benchmark stsb-dev.tsv --prompt all --pooling last_token --pooling mean --postprocess zscore "
+    "--layer last --layer best\n\n"
+    "python -m demo benchmark pairs.csv --model all-minilm-l6-v2 --model smollm2-135m-instruct --json > figures.json"
+)
+def benchmark(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE…", help="CSV or TSV: question, answer[, label or score]. None: the lab's own sets."
+        ),
+    ] = None,
+    bundled: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME", help="One of the lab's own sets, such as all-en.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="A model as in `python -m demo models`; repeat it for more.")
+    ] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help=f"{choices(Prompt)}, or all; repeat it for more.")
+    ] = None,
+    pooling: Annotated[
+        list[Pooling] | None, typer.Option(metavar="NAME", help=f"{choices(Pooling)}; repeat it for more.")
+    ] = None,
+    postprocess: Annotated[
+        list[Postprocess] | None, typer.Option(metavar="NAME", help=f"{choices(Postprocess)}; repeat it for more.")
+    ] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N", help="last, best (picked on the set itself: it flatters) or a number; repeatable."),
+    ] = None,
+    pairs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="About so many pairs of each set, drawn with a fixed seed: for a quick look."
+        ),
+    ] = None,
+    eos: EosOption = False,
+    reference: ReferenceOption = Reference.TEXTS,
+    task: TaskOption = None,
+    template: TemplateOption = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure readings on labelled sets. What is not said is each model's own reading."""
+    sets = [sample(labelled, pairs) if pairs else labelled for labelled in _gather_sets(files or [], bundled or [])]
+    lab = make_lab(device, dtype)
+    wanted = [
+        Wanted(
+            model=name,
+            prompts=tuple(prompt or ()),
+            poolings=tuple(choice.value for choice in pooling or ()),
+            postprocess=tuple(choice.value for choice in postprocess or ()),
+            layers=tuple(layer or ("last",)),
+            eos=eos,
+            reference=reference.value,
+            task=task or "",
+            template=template or "",
+        )
+        for name in model or [lab.settings.model]
+    ]
+    with showing_progress() as on_progress:
+        rows = []
+        for row in lab.benchmark(sets, wanted, on_progress):
+            rows.append(row)
+            note(_line(row))  # as it is known: a long run that is cut short has not been for nothing
+    if as_json:
+        print_json([row.to_dict() for row in rows])
+        return
+    for labelled in sets:
+        _print_set(labelled, [row for row in rows if row.set_name == labelled.name])
+
+
+def _gather_sets(files: list[Path], names: list[str]) -> list[LabelledSet]:
+    own = load_benchmark()
+    for name in names:
+        if name not in own:
+            raise UnknownChoice(field="set", value=name[:80], kind="set", accepted=", ".join(own))
+    if not files and not names:
+        names = ["all-en", "all-ko"]
+    return [load_labelled(file, _LIMITS) for file in files] + [own[name] for name in names]
+
+
+def _line(row: BenchmarkRow) -> str:
+    figures = [f"{_FIGURES[name]} {interval(getattr(row.scores, name))}" for name in _told(row)]
+    return " · ".join([row.set_name, row.label, *figures])
+
+
+def _told(row: BenchmarkRow) -> list[str]:
+    return [name for name in _FIGURES if getattr(row.scores, name) is not None]
+
+
+def _print_set(labelled: LabelledSet, rows: list[BenchmarkRow]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in _told(row)))
+    size = f"{len(labelled.pairs):,} pairs" + ("" if labelled.graded else f", {rows[0].scores.n_questions:,} questions")
+    print_line()
+    print_line((labelled.name, "bold"), f"  {size}; in brackets 95 % by bootstrap")
+    table = [
+        (
+            row.label,
+            *(interval(getattr(row.scores, name)) for name in names),
+            f"{row.texts_per_second:.0f}" if row.texts_per_second else "–",
+        )
+        for row in rows
+    ]
+    columns = {"reading": "left", **{_FIGURES[name]: "right" for name in names}, "texts/s": "right"}
+    print_table(columns, table)
+    origins = dict.fromkeys(
+        " · ".join(
+            row.provenance[key] for key in ("model", "revision", "weights_precision", "precision", "device", "versions")
+        )
+        for row in rows
+        if row.provenance
+    )
+    for origin in origins:
+        print_line((origin, "dim"))

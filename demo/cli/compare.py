@@ -1,0 +1,154 @@
+"""`python -m demo compare`: every question with every answer."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from demo.cli.app import app
+from demo.cli.options import (
+    DeviceOption,
+    DtypeOption,
+    EosOption,
+    JsonOption,
+    LayerOption,
+    ModelOption,
+    PoolingOption,
+    PostprocessOption,
+    PromptOption,
+    ReferenceOption,
+    TaskOption,
+    TemplateOption,
+    gather,
+    make_lab,
+)
+from demo.cli.printing import decimal, harmless_cell, note, print_json, print_line, print_plain, wait_for_model
+from demo.datamodels import Comparison, Reference
+
+ARTICLE_QUESTIONS = ("Where is the headquarter of OpenAI?", "What is GPU?")
+ARTICLE_ANSWERS = (
+    "OpenAI is based at San Francisco.",
+    "A graphics processing unit (GPU) is an electronic circuit that can perform mathematical calculations quickly",
+)
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "python -m demo compare\n\n"
+    'python -m demo compare --question "What is GPU?" --answer "A processor." --answer "A city." --pooling mean\n\n'
+    "python -m demo compare --prompt prompteol --pooling last_token --postprocess zscore\n\n"
+    "python -m demo compare --questions-file q.txt --answers-file a.txt --model all-minilm-l6-v2 --csv > matrix.csv"
+)
+def compare(
+    question: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A question; repeat it for more.")] = None,
+    answer: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="An answer; repeat it for more.")] = None,
+    questions_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A UTF-8 file with one question a line.")
+    ] = None,
+    answers_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A UTF-8 file with one answer a line.")
+    ] = None,
+    model: ModelOption = None,
+    prompt: PromptOption = None,
+    pooling: PoolingOption = None,
+    layer: LayerOption = None,
+    eos: EosOption = False,
+    postprocess: PostprocessOption = None,
+    reference: ReferenceOption = Reference.TEXTS,
+    task: TaskOption = None,
+    template: TemplateOption = None,
+    matches: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PAIRS",
+            help='Which answer belongs to which question, like "1-2, 2-1"; without it, 1-1, 2-2 and so on.',
+        ),
+    ] = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    as_json: JsonOption = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print the matrix as CSV: questions down, answers across.")
+    ] = False,
+) -> None:
+    """Compare every question with every answer. Without any texts, those of the article."""
+    if as_json and as_csv:
+        raise typer.BadParameter("choose one of the two", param_hint="--json, --csv")
+    questions, answers = gather(question, questions_file), gather(answer, answers_file)
+    if questions is None and answers is None:
+        questions, answers = list(ARTICLE_QUESTIONS), list(ARTICLE_ANSWERS)
+    lab = make_lab(device, dtype)
+    comparison = wait_for_model(
+        lambda: lab.compare(
+            questions or [],
+            answers or [],
+            model=model,
+            prompt=prompt,
+            pooling=pooling,
+            layer=layer,
+            eos=eos,
+            postprocess=postprocess,
+            reference=reference,
+            task=task,
+            template=template,
+            matches=matches,
+            wait=False,
+        )
+    )
+    if as_json:
+        print_json(comparison.to_dict())
+    elif as_csv:
+        print_plain(render_csv(comparison))
+        for notice in comparison.notices:
+            note(notice)
+    else:
+        print_comparison(comparison)
+
+
+def render_csv(comparison: Comparison) -> str:
+    """The matrix with a header row. A text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["", *map(harmless_cell, comparison.answers)])
+    for question, row in zip(comparison.questions, comparison.similarity, strict=True):
+        writer.writerow([harmless_cell(question), *(f"{value:.6f}" for value in row)])
+    return out.getvalue()
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """The article's two lines a pair, the metrics, and where the numbers come from."""
+    matches = comparison.pairing.matches
+    for i, question in enumerate(comparison.questions):
+        for j, answer in enumerate(comparison.answers):
+            value = f"{comparison.similarity[i, j]:.4f}"
+            matching = (i, j) in matches
+            print_line(("question: ", "dim"), question, (" and ans: ", "dim"), answer)
+            print_line(
+                ("result: ", "dim"), (value, "bold green" if matching else ""), (" ← matching pair" * matching, "green")
+            )
+    numbers = comparison.metrics
+    found = "–" if numbers.found_first is None else f"{numbers.found_first} of {numbers.n_matched}"
+    shown = {
+        "matching pairs": decimal(numbers.matching_mean),
+        "other pairs": decimal(numbers.other_mean),
+        "margin": decimal(numbers.margin),
+        "found first": found,
+        "AUC": decimal(numbers.auc),
+    }
+    print_line()
+    print_line(*[part for name, value in shown.items() for part in ((f"{name} ", "dim"), (f"{value}   ", "bold"))])
+    origin = comparison.provenance
+    print_line(
+        (
+            f"{comparison.reading.label()} · revision {origin['revision']} · weights from {origin['source']}, "
+            f"{origin['weights_precision']} · computed in {origin['precision']} on {origin['device']} · "
+            f"{origin['versions']}",
+            "dim",
+        )
+    )
+    for notice in comparison.notices:
+        print_line((notice, "yellow"))

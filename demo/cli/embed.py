@@ -1,0 +1,82 @@
+"""`python -m demo embed`: texts become vectors, on the screen or in a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from demo.cli.app import app
+from demo.cli.options import (
+    DeviceOption,
+    DtypeOption,
+    EosOption,
+    LayerOption,
+    ModelOption,
+    PoolingOption,
+    PostprocessOption,
+    PromptOption,
+    ReferenceOption,
+    TaskOption,
+    TemplateOption,
+    gather,
+    make_lab,
+)
+from demo.cli.printing import note, print_json, wait_for_model
+from demo.datamodels import Reference, Role
+from demo.errors import BadInput
+from demo.texts import parse_texts
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    'python -m demo embed --text "What is GPU?" --pooling mean\n\n'
+    "python -m demo embed --texts-file texts.txt --model all-minilm-l6-v2 --out vectors.npz"
+)
+def embed(
+    text: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A text; repeat it for more.")] = None,
+    texts_file: Annotated[Path | None, typer.Option(metavar="FILE", help="A UTF-8 file with one text a line.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write here, not to the screen; the name ends in .npz or .json.")
+    ] = None,
+    model: ModelOption = None,
+    prompt: PromptOption = None,
+    pooling: PoolingOption = None,
+    layer: LayerOption = None,
+    eos: EosOption = False,
+    postprocess: PostprocessOption = None,
+    reference: ReferenceOption = Reference.TEXTS,
+    task: TaskOption = None,
+    template: TemplateOption = None,
+    role: Annotated[
+        Role, typer.Option(help="Whose prompt is used, where a model has one for questions and one for answers.")
+    ] = Role.ANSWER,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+) -> None:
+    """Turn texts into vectors: JSON on the screen, or a file with texts, embeddings and reading."""
+    if out is not None and out.suffix not in (".npz", ".json"):
+        raise BadInput(problem=f"“{out}” has no known ending. Accepted: names that end in .npz or .json.")
+    lab = make_lab(device, dtype)
+    texts = parse_texts(gather(text, texts_file) or [], "texts", lab.limits)
+    chosen = {"model": model, "prompt": prompt, "pooling": pooling, "layer": layer}
+    chosen |= {"eos": eos, "postprocess": postprocess, "reference": reference, "task": task, "template": template}
+    reading = wait_for_model(lambda: lab.reading(**chosen, wait=False))
+    vectors = lab.embed(texts, **chosen, role=role)
+    result = {"embeddings": vectors.tolist(), "reading": reading.to_dict(), "texts": list(texts)}
+    if out is None:
+        print_json(result)
+        return
+    try:
+        if out.suffix == ".npz":
+            np.savez_compressed(
+                out, embeddings=vectors, texts=np.array(texts), reading=json.dumps(reading.to_dict(), indent=1)
+            )
+        else:
+            out.write_text(json.dumps(result, ensure_ascii=False), encoding="utf-8")
+    except OSError as error:
+        raise BadInput(problem=f"{out} cannot be written: {error.strerror}.") from error
+    note(f"{len(vectors):,} × {vectors.shape[1]:,} → {out}")

@@ -1,0 +1,38 @@
+"""`python -m demo models`: what one can choose, and whether this machine can run it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from demo.cli.app import app
+from demo.cli.options import DeviceOption, DtypeOption, JsonOption, make_lab
+from demo.cli.printing import print_json, short_count
+
+
+@app.command()
+def models(device: DeviceOption = None, dtype: DtypeOption = None, as_json: JsonOption = False) -> None:
+    """List the models one can choose, and whether this machine can run them."""
+    statuses = make_lab(device, dtype).models()
+    if as_json:
+        print_json([asdict(status) for status in statuses])
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, options in {
+        "model": {"no_wrap": True},
+        "kind": {"no_wrap": True},
+        "parameters": {"justify": "right", "no_wrap": True},
+        "licence": {},
+        "state": {},
+    }.items():
+        table.add_column(name, **options)
+    for status in statuses:
+        state = f"{status.state}: {status.reason}" if status.reason else status.state
+        cells = (status.model, status.kind.value, short_count(status.parameters), status.licence, state)
+        table.add_row(*map(Text, cells), style="dim" if status.state == "unavailable" else None)
+    # In a pipe or a log nobody needs the reasons folded into a narrow column.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -1,0 +1,106 @@
+"""What a command prints: lines, tables, JSON, progress. People's text is never markup."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from demo.datamodels import Progress as Step
+from demo.errors import ModelLoading
+from demo.results import Interval
+
+_FORMULA_STARTS = ("=", "+", "-", "@")
+_POLL_SECONDS = 0.05
+Answer = TypeVar("Answer")
+
+
+def wait_for_model(ask: Callable[[], Answer]) -> Answer:
+    """Ask until the model is there. On a terminal, stderr shows how far it is."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("", total=None, visible=False)
+        while True:
+            try:
+                return ask()
+            except ModelLoading as loading:
+                stage, fraction = loading.values["stage"], loading.values["fraction"]
+                progress.update(
+                    task,
+                    description=f"{loading.values['model']}: {stage}",
+                    total=None if fraction is None else 1.0,
+                    completed=fraction or 0.0,
+                    visible=True,
+                )
+            time.sleep(_POLL_SECONDS)
+
+
+@contextmanager
+def showing_progress() -> Iterator[Callable[[Step], None]]:
+    """On a terminal, stderr shows how far a long computation is; elsewhere nothing is printed."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("", total=1.0)
+        yield lambda step: progress.update(task, description=step.stage, completed=step.fraction or 0.0)
+
+
+def print_table(columns: dict[str, str], rows: Iterable[Sequence[str]]) -> None:
+    """A table: name → "left" or "right". In a pipe or a log nobody needs it folded into a narrow terminal."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, side in columns.items():
+        table.add_column(name, justify=side, no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console(width=None if sys.stdout.isatty() else 240).print(table)
+
+
+def print_line(*parts: str | tuple[str, str]) -> None:
+    """A line as it is: people's text is never markup, and no line is broken at the terminal's width."""
+    Console(highlight=False).print(Text.assemble(*parts), soft_wrap=True)
+
+
+def print_json(value) -> None:
+    # Where the stream cannot carry every letter (a Windows pipe), JSON has its own way to write them.
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+    print_plain(json.dumps(value, ensure_ascii=not unicode, allow_nan=False) + "\n")
+
+
+def print_plain(text: str) -> None:
+    sys.stdout.write(text)
+
+
+def note(message: str, style: str = "dim") -> None:
+    """One line on stderr."""
+    Console(stderr=True, highlight=False).print(Text(" ".join(message.split()), style=style), soft_wrap=True)
+
+
+def decimal(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def short_count(number: int) -> str:
+    """135 M, 7.2 B."""
+    return f"{number / 1e9:.1f} B" if number >= 1e9 else f"{number / 1e6:.0f} M"
+
+
+def harmless_cell(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def interval(figure: Interval | None, signed: bool = False) -> str:
+    """`.738 [.710, .764]`."""
+    if figure is None:
+        return "–"
+    low, value, high = (
+        f"{number:+.3f}" if signed else f"{number:.3f}" for number in (figure.low, figure.value, figure.high)
+    )
+    return f"{value} [{low}, {high}]"

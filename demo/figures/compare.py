@@ -1,0 +1,135 @@
+"""Figures of readings side by side: a heatmap each, and the difference of two. Axes say Q1 and A1, no person's text.
+
+`words` says what is written on a figure, so that a page can bring its own language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from demo.datamodels import Comparison
+from demo.figures.similarity import plot_similarity, two_digits
+
+WORDS = {
+    "questions": "Questions",
+    "answers": "Answers",
+    "cosine": "cosine",
+    "difference": "difference of the cosines",
+    "deviations": "difference in standard deviations",
+}
+# ColorBrewer's PuOr: orange below zero, purple above; told apart by every kind of colour vision (colorbrewer2.org).
+_DIVERGING = ("#b35806", "#f1a340", "#fee0b6", "#f7f7f7", "#d8daeb", "#998ec3", "#542788")
+_MOST_WITH_TEXT = 10  # questions, or answers: beyond, values do not fit into the cells of a small heatmap
+_MOST_OUTLINES = 2500  # cells
+_SQUARE = 2.5  # up to this ratio of the sides the cells are square
+
+
+def shared_range(comparisons: Sequence[Comparison]) -> tuple[float, float]:
+    """The lowest and the highest cosine of all, for one colour scale."""
+    low = min(float(comparison.similarity.min()) for comparison in comparisons)
+    high = max(float(comparison.similarity.max()) for comparison in comparisons)
+    return (low, high) if high - low >= 1e-4 else (low - 0.01, high + 0.01)
+
+
+def plot_reading(
+    comparison: Comparison, colours: tuple[float, float] | None = None, words: Mapping[str, str] = WORDS
+) -> go.Figure:
+    """A small heatmap of one reading. colours: the cosines at both ends of the scale; None: its own lowest and highest."""
+    figure = plot_similarity(comparison, "fit")
+    if colours:
+        figure.update_traces(zmin=colours[0], zmax=colours[1])
+    return _finish(figure, comparison, words, words["cosine"])
+
+
+def plot_difference(
+    first: Comparison, second: Comparison, own: bool = False, words: Mapping[str, str] = WORDS
+) -> go.Figure:
+    """first − second, cell by cell, from orange over white at 0 to purple.
+
+    own: not the cosines themselves, but how many of its own standard deviations each lies above its reading's mean.
+    """
+    values = difference(first, second, own)
+    end = max(float(np.abs(values).max()), 0.01)
+    figure = plot_similarity(first, "fit")
+    figure.update_traces(
+        z=values,
+        zmin=-end,
+        zmax=end,
+        colorscale=[[i / (len(_DIVERGING) - 1), colour] for i, colour in enumerate(_DIVERGING)],
+        text=[[two_digits(value, signed=True) for value in row] for row in values],
+    )
+    return _finish(figure, first, words, words["deviations" if own else "difference"])
+
+
+def difference(first: Comparison, second: Comparison, own: bool = False) -> np.ndarray:
+    """first − second, float32 (n_questions, n_answers). own: each standardised over its own cells first."""
+    a, b = (np.asarray(comparison.similarity, dtype=np.float64) for comparison in (first, second))
+    return ((_standardised(a) - _standardised(b)) if own else a - b).astype(np.float32)
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    deviation = values.std()
+    return (values - values.mean()) / deviation if deviation > 1e-6 else np.zeros_like(values)
+
+
+def _finish(figure: go.Figure, comparison: Comparison, words: Mapping[str, str], scale: str) -> go.Figure:
+    rows, columns = comparison.similarity.shape
+    if max(rows, columns) > _MOST_WITH_TEXT:
+        figure.update_traces(texttemplate=None)
+    figure.update_traces(
+        x=[f"A{i + 1}" for i in range(columns)],
+        y=[f"Q{i + 1}" for i in range(rows)],
+        hoverinfo=None,
+        hovertemplate="%{y} · %{x}: %{z:.2f}<extra></extra>",
+        colorbar={
+            "orientation": "h",
+            "y": -0.03,
+            "yanchor": "top",
+            "thickness": 9,
+            "outlinewidth": 0,
+            "nticks": 5,
+            "title": {"text": scale, "side": "bottom"},
+        },
+        textfont={"size": 15 if max(rows, columns) <= 4 else 12 if max(rows, columns) <= 7 else 10},
+    )
+    tidy = {"showgrid": False, "zeroline": False, "ticks": "", "constrain": "domain"}
+    square = max(rows, columns) <= _SQUARE * min(rows, columns)
+    figure.update_layout(
+        shapes=_outlines(comparison),
+        xaxis={**tidy, "title": {"text": words["answers"]}, "side": "top", "tickvals": None, "ticktext": None},
+        yaxis={
+            **tidy,
+            "title": {"text": words["questions"]},
+            "autorange": "reversed",
+            "tickvals": None,
+            "ticktext": None,
+            **({"scaleanchor": "x"} if square else {}),
+        },
+        margin={"l": 44, "r": 8, "t": 44, "b": 12},
+    )
+    return figure
+
+
+def _outlines(comparison: Comparison) -> list[dict]:
+    """A light line on a dark one round each matching cell: seen on every colour."""
+    if comparison.similarity.size > _MOST_OUTLINES:
+        return []
+    few = max(comparison.similarity.shape) <= _MOST_WITH_TEXT
+    inset = 0.03 if few else 0.06
+    lines = ((4.5, "#101316"), (2, "#ffffff")) if few else ((2, "#101316"), (1, "#ffffff"))
+    return [
+        {
+            "type": "rect",
+            "x0": column - 0.5 + inset,
+            "x1": column + 0.5 - inset,
+            "y0": row - 0.5 + inset,
+            "y1": row + 0.5 - inset,
+            "fillcolor": "rgba(0,0,0,0)",
+            "line": {"width": width, "color": colour},
+        }
+        for row, column in sorted(comparison.pairing.matches)
+        for width, colour in lines
+    ]

@@ -1,0 +1,141 @@
+"""The benchmark: how well readings of several models agree with labelled sets, and how fast they are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from demo.bench import Bench
+from demo.datamodels import LAST_LAYER, ModelInfo, Pooling, Progress, Prompt, Reading, Reference
+from demo.errors import BadInput, UnknownChoice
+from demo.evaluation import quick_figures, score, word_overlap
+from demo.readings import resolve_reading
+from demo.results import BenchmarkRow, LabelledSet
+from demo.studies.survey import Survey
+
+OnProgress = Callable[[Progress], None]
+FLOOR = "word overlap (no model)"
+BEST_LAYER = "best"
+LAST = "last"
+_MOST_BYTES = 8 * 2**30  # of vectors held at once
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which readings of one model are measured: every combination of what is named; its own where nothing is."""
+
+    model: str
+    prompts: tuple[str, ...] = ()
+    poolings: tuple[str, ...] = ()
+    postprocess: tuple[str, ...] = ()
+    layers: tuple[str, ...] = (LAST,)  # "last", "best" (chosen on the set itself) or numbers
+    eos: bool = False
+    reference: str = Reference.TEXTS.value
+    task: str = ""
+    template: str = ""
+
+
+def run_benchmark(
+    bench: Bench, sets: Sequence[LabelledSet], wanted: Sequence[Wanted], on_progress: OnProgress | None = None
+) -> Iterator[BenchmarkRow]:
+    """One row a set and reading, as soon as it is known; the floor that needs no model first. Raises DemoError."""
+    report = on_progress or (lambda progress: None)
+    for labelled in sets:
+        yield BenchmarkRow(labelled.name, None, FLOOR, score(word_overlap(labelled), labelled), None, {})
+        for wish in wanted:
+            info = bench.open(wish.model)
+            for readings in _by_prompt(bench, info, wish):
+                stage = f"{labelled.name}: {info.name}, {readings[0].prompt.value}"
+                yield from _rows(bench, labelled, info, readings, wish.layers, stage, report)
+
+
+def _by_prompt(bench: Bench, info: ModelInfo, wish: Wanted) -> Iterator[list[Reading]]:
+    """The readings that share a forward pass, layers left open; what this model cannot do is left out of `all`."""
+    default = info.default_reading
+    prompts = wish.prompts or (default.prompt.value,)
+    if "all" in prompts:
+        prompts = tuple(prompt.value for prompt in _possible_prompts(info))
+    poolings = wish.poolings or (default.pooling.value,)
+    methods = wish.postprocess or (default.postprocess.value,)
+    for prompt in dict.fromkeys(prompts):
+        words = {"task": wish.task or None, "template": wish.template or None}
+        yield [
+            resolve_reading(info, bench.limits, prompt, pooling, None, wish.eos, method, wish.reference, **words)
+            for pooling in dict.fromkeys(poolings)
+            for method in dict.fromkeys(methods)
+        ]
+
+
+def _possible_prompts(info: ModelInfo) -> list[Prompt]:
+    """Every prompt that this model can be given, but a template of one's own."""
+    own = info.query_prompt is not None or info.document_prompt is not None
+    impossible = {Prompt.CUSTOM, None if info.has_chat_template else Prompt.CHAT, None if own else Prompt.OWN}
+    return [prompt for prompt in Prompt if prompt not in impossible]
+
+
+def _rows(
+    bench: Bench,
+    labelled: LabelledSet,
+    info: ModelInfo,
+    readings: list[Reading],
+    layers: Sequence[str],
+    stage: str,
+    report: OnProgress,
+) -> Iterator[BenchmarkRow]:
+    _check_size(labelled, info, readings)
+    started = time.perf_counter()
+    poolings = list(dict.fromkeys(reading.pooling for reading in readings))
+    survey = Survey(bench, labelled, readings[0], poolings, lambda done: report(Progress(stage, done)))
+    speed = survey.n_texts / max(time.perf_counter() - started, 1e-9)
+    criterion = "spearman" if labelled.graded else "auc"
+    for reading in readings:
+        cosines: dict[int, np.ndarray] = {}
+
+        def at(layer: int, reading=reading, cosines=cosines) -> np.ndarray:
+            if layer not in cosines:
+                cosines[layer] = survey.cosines(reading.pooling, layer, [reading.postprocess])[0]
+            return cosines[layer]
+
+        for wished in layers:
+            layer = _layer(wished, info)
+            if layer is None:
+                depths = range(info.n_layers + 1)
+                if reading.pooling is Pooling.LAST_TOKEN_LOGITS:  # below the last layer logits are a lens, no embedding
+                    depths = range(info.n_layers, info.n_layers + 1)
+                figures = quick_figures(np.stack([at(depth) for depth in depths]), labelled)[criterion]
+                layer = depths[int(np.nanargmax(figures))] if np.isfinite(figures).any() else info.n_layers
+            settled = replace(reading, layer=LAST_LAYER if layer == info.n_layers else layer)
+            label = settled.label() + (" (best)" if wished == BEST_LAYER else "")
+            yield BenchmarkRow(labelled.name, settled, label, score(at(layer), labelled), speed, bench.provenance(info))
+
+
+def _layer(wished: str, info: ModelInfo) -> int | None:
+    """0 … n, or None for the best one. Raises UnknownChoice."""
+    if wished == BEST_LAYER:
+        return None
+    if wished == LAST:
+        return info.n_layers
+    try:
+        layer = int(wished)
+    except ValueError as error:
+        accepted = f"last, best, or 0 to {info.n_layers}"
+        raise UnknownChoice(field="layer", value=wished[:80], kind="layer", accepted=accepted) from error
+    layer += info.n_layers + 1 if layer < 0 else 0
+    if not 0 <= layer <= info.n_layers:
+        accepted = f"last, best, or 0 to {info.n_layers}"
+        raise UnknownChoice(field="layer", value=wished[:80], kind="layer", accepted=accepted)
+    return layer
+
+
+def _check_size(labelled: LabelledSet, info: ModelInfo, readings: list[Reading]) -> None:
+    texts = len(labelled.questions) + len(labelled.answers)
+    poolings = len({reading.pooling for reading in readings})
+    need = texts * poolings * (info.n_layers + 1) * info.dim * 4
+    if need > _MOST_BYTES:
+        raise BadInput(
+            problem=f"{texts:,} texts under {poolings} poolings need {need / 2**30:.1f} GiB for their vectors; "
+            f"{_MOST_BYTES / 2**30:.0f} GiB is the limit. Take fewer poolings at once, or a smaller set."
+        )
