@@ -66,7 +66,7 @@ def _fit_all_but_the_top(spread: np.ndarray) -> Transform:
 
 def _fit_whitening(spread: np.ndarray) -> Transform:
     singular, directions = _principal_directions(spread)
-    kept = singular > np.sqrt(_TINY) * max(singular[0], 1e-12)
+    kept = singular > np.sqrt(_TINY) * max(singular.max(initial=0.0), 1e-12)
     deviation = singular[kept] / np.sqrt(len(spread))
     return lambda centred: centred @ directions[kept].T / deviation
 

@@ -22,7 +22,7 @@ WORDS = {
 }
 # ColorBrewer's PuOr: orange below zero, purple above; told apart by every kind of colour vision (colorbrewer2.org).
 _DIVERGING = ("#b35806", "#f1a340", "#fee0b6", "#f7f7f7", "#d8daeb", "#998ec3", "#542788")
-_MOST_WITH_TEXT = 10  # questions, or answers: beyond, values do not fit into the cells of a small heatmap
+_MOST_WITH_TEXT = 8  # questions, or answers: beyond, values do not fit into the cells of a small heatmap
 _MOST_OUTLINES = 2500  # cells
 _SQUARE = 2.5  # up to this ratio of the sides the cells are square
 
@@ -93,7 +93,7 @@ def _finish(figure: go.Figure, comparison: Comparison, words: Mapping[str, str],
             "nticks": 5,
             "title": {"text": scale, "side": "bottom"},
         },
-        textfont={"size": 15 if max(rows, columns) <= 4 else 12 if max(rows, columns) <= 7 else 10},
+        textfont={"size": 15 if max(rows, columns) <= 3 else 12 if max(rows, columns) <= 6 else 10},
     )
     tidy = {"showgrid": False, "zeroline": False, "ticks": "", "constrain": "domain"}
     square = max(rows, columns) <= _SQUARE * min(rows, columns)

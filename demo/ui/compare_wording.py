@@ -16,7 +16,7 @@ from demo.ui.i18n import translate, translate_phrase
 from demo.ui.view import figure_payload
 
 _FEW = 8  # questions: below, a bootstrap over them is rough
-_HEIGHT = 440  # pixels of the largest picture
+_HEIGHT = 345  # pixels of a picture
 _LONGEST = 80  # characters of a template
 
 
@@ -39,9 +39,7 @@ def render_slot(language: str, letter: str, words: str = "", alert: str = "", no
     name = f"<b>{letter}</b>"
     if alert:
         return f'<p class="alert" role="alert">{name} {escape(alert)}</p>'
-    told = "".join(
-        f'<p class="compare-notice">{escape(translate_phrase(language, notice))}</p>' for notice in notices
-    )
+    told = "".join(f'<p class="compare-notice">{escape(translate_phrase(language, notice))}</p>' for notice in notices)
     current = f"<small>{escape(translate(language, 'compare.current'))}</small>" if letter == "A" else ""
     return f"<p>{name} {current}<span>{escape(words)}</span></p>{told}"
 
@@ -85,7 +83,11 @@ def render_table(language: str, shown: Mapping[str, Comparison]) -> str:
         ("other", {letter: _number(each.other_mean) for letter, each in metrics.items()}, None),
         ("margin", {letter: _number(each.margin, signed=True) for letter, each in metrics.items()}, None),
         ("found", found, {letter: each.found_first for letter, each in metrics.items()}),
-        ("auc", {letter: _number(each.auc) for letter, each in metrics.items()}, {k: m.auc for k, m in metrics.items()}),
+        (
+            "auc",
+            {letter: _number(each.auc) for letter, each in metrics.items()},
+            {k: m.auc for k, m in metrics.items()},
+        ),
     )
     best_word = escape(translate(language, "compare.best"))
     body = ""
@@ -147,7 +149,7 @@ def _difference(
 
 
 def _payload(name: str, figure: Any, title: str, alt: str, table: dict[str, list]) -> dict[str, Any]:
-    return figure_payload(name, figure, title, alt, height=_HEIGHT, square=True, table=table)
+    return figure_payload(name, figure, title, alt, height=_HEIGHT, table=table)
 
 
 def _table(language: str, comparison: Comparison, values: Any, signed: bool = False) -> dict[str, list]:
@@ -179,11 +181,7 @@ def _said(lead: Lead | None) -> dict[str, str]:
     if lead is None:
         return {}
     interval = lead.difference
-    return {name: _difference_in_words(getattr(interval, name)) for name in ("value", "low", "high")}
-
-
-def _difference_in_words(value: float) -> str:
-    return two_digits(value, signed=True)
+    return {name: two_digits(getattr(interval, name), signed=True) for name in ("value", "low", "high")}
 
 
 def _best(ranked: Mapping[str, float | None] | None) -> set[str]:
