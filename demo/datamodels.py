@@ -216,6 +216,7 @@ class ModelInfo:
     memory_bytes: int
     query_prompt: str | None = None  # the checkpoint's own prompt for questions; None where it names none
     document_prompt: str | None = None
+    pool_text_only: bool = False  # the checkpoint leaves its prompts out of the pooled span
     notices: tuple[str, ...] = ()
 
 

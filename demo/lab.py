@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from demo.bench import Bench, Measured
+from demo.catalog import CATALOG
 from demo.datamodels import Comparison, Reading, Role
 from demo.errors import UnknownChoice
 from demo.evaluation import labelled_from_pairing
@@ -19,8 +21,10 @@ from demo.explanation import (
     token_similarity,
 )
 from demo.projection import anisotropy, project, rogue_dimensions, unrelated, variance_shares
+from demo.readings import resolve_reading
 from demo.results import BenchmarkRow, Explanation, Inspected, LabelledSet, Space, Sweep
 from demo.similarity import cos_sim, score_pairs
+from demo.snippet import TRANSFORMERS, export_prompts, name_source, render_snippet
 from demo.studies.benchmark import Wanted, run_benchmark
 from demo.studies.sweep import run_sweep
 from demo.texts import parse_pairing
@@ -151,6 +155,21 @@ class Lab(Bench):
     ) -> Iterator[BenchmarkRow]:
         """How well readings of several models agree with labelled sets, and how fast they are: a row as it is known."""
         return run_benchmark(self, list(sets), list(wanted), on_progress)
+
+    def code(self, model=None, library: str = TRANSFORMERS, wait: bool = True, **reading) -> str:
+        """A short script that reproduces a reading's vectors. library: "transformers" or "sentence-transformers"."""
+        info = self.open(model, wait=wait)
+        settled = resolve_reading(info, self.limits, **reading)
+        entry = CATALOG.get(info.model)
+        source = name_source(info, entry.hub_id, entry.revision) if entry else name_source(info)
+        return render_snippet(settled, info, library, source)
+
+    def export(self, out: str | Path, model=None, **reading) -> Reading:
+        """Write a reading as a folder that `SentenceTransformer(folder)` loads; returns the reading."""
+        info = self.open(model)
+        settled = resolve_reading(info, self.limits, **reading)
+        self.engine.export(settled, export_prompts(settled, info), Path(out))
+        return settled
 
     def _inspect(self, text: str, reading: Reading, role: Role) -> Inspected:
         return self.engine.inspect(self.prompted([text], reading, role), reading)[0]

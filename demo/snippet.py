@@ -126,7 +126,7 @@ class _Plan:
     def frames(self) -> dict[Role, PromptedText]:
         """What is written around the text "text" on either side."""
         frames = {role: render_prompt("text", self.reading, role, self.info) for role in Role}
-        if getattr(self.info, "pool_text_only", False):
+        if self.info.pool_text_only:
             frames = {role: replace(frame, pool_text_only=True) for role, frame in frames.items()}
         return frames
 

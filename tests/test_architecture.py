@@ -48,7 +48,7 @@ ARROWS = {
     },
     "lab": {
         *("bench", "catalog", "datamodels", "errors", "evaluation", "explanation", "projection", "results"),
-        *("similarity", "snippet", "studies", "texts"),
+        *("readings", "similarity", "snippet", "studies", "texts"),
     },
     "__init__": {"datamodels", "errors", "lab", "settings"},
     "cli": {

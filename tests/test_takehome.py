@@ -20,7 +20,8 @@ from demo.settings import Settings
 from demo.snippet import LIBRARIES, SENTENCE_TRANSFORMERS, TRANSFORMERS, can_export, render_snippet
 from demo.ui.handlers import Asked, Session
 from demo.ui.i18n import LOCALES, translate_phrase
-from demo.ui.takehome import create_takehome, wire_takehome, write_script
+from demo.ui.takehome import create_takehome
+from demo.ui.takehome_handlers import wire_takehome, write_script
 from tests.test_snippet import INFO
 
 MODEL = "smollm2-135m-instruct"

@@ -34,7 +34,10 @@ class Checkpoint:
     anatomy: Anatomy
     info: ModelInfo
     pad_id: int
-    pool_text_only: bool
+
+    @property
+    def pool_text_only(self) -> bool:
+        return self.info.pool_text_only
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -90,10 +93,11 @@ def load_checkpoint(model: str, weights: Weights, placement: Placement, max_toke
         memory_bytes=sum(t.numel() * t.element_size() for t in (*network.parameters(), *network.buffers())),
         query_prompt=own.query_prompt if own else None,
         document_prompt=own.document_prompt if own else None,
+        pool_text_only=bool(own and own.pool_text_only),
         notices=notices,
     )
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    return Checkpoint(tokenizer, anatomy, info, pad_id, bool(own and own.pool_text_only))
+    return Checkpoint(tokenizer, anatomy, info, pad_id)
 
 
 def _load_config(folder: Path, name: str):

@@ -10,8 +10,9 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -129,6 +130,9 @@ class FakeEngine:
         counts = _count_trigrams(text.rendered())
         without = [(counts.sum(axis=0) - counts[position]) @ _turn(reading) for position in positions]
         return np.array(without, dtype=np.float32).reshape(len(positions), DIM), positions
+
+    def export(self, reading: Reading, prompts: Mapping[str, str], out: Path) -> None:
+        raise ReadingRefused(field="model", model=self.load(reading.model).name, reason="it has no weights to write.")
 
     def read_tokens(
         self, model: str, vectors: np.ndarray, pooling: Pooling, layer: int, count: int

@@ -40,7 +40,9 @@ def find_anatomy(model: nn.Module, has_lm_head: bool) -> Anatomy:
     stacks = [m for m in backbone.modules() if isinstance(m, nn.ModuleList) and len(m) == depth]
     if not stacks:
         raise UnsupportedModel(model=type(model).__name__, reason="its architecture has no single stack of blocks.")
-    norm = next((getattr(backbone, name) for name in _FINAL_NORMS if hasattr(backbone, name)), None)
+    # OPT and its like keep blocks and norm one level down.
+    holder = next((m for m in backbone.modules() if any(child is stacks[0] for child in m.children())), backbone)
+    norm = next((getattr(m, name) for m in (holder, backbone) for name in _FINAL_NORMS if hasattr(m, name)), None)
     divide = getattr(config, "logits_scaling", None)
     return Anatomy(
         backbone=backbone,
@@ -98,7 +100,7 @@ def every_layer(
     reduce: Callable[[Tensor], Tensor],
     prepending: Prepending | None = None,
 ) -> list[Tensor]:
-    """What `reduce` makes of each layer's states, layer 0 … n, from one pass. Only the reduced states stay in memory."""
+    """What `reduce` makes of each layer's states, layer 0 … n, from one pass. Only what it makes stays in memory."""
     depth = len(anatomy.blocks)
     reduced: dict[int, Tensor] = {}
 

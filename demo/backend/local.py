@@ -6,8 +6,9 @@ import itertools
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from demo.backend.batching import out_of_memory, plan_batches, run_with_retreat
 from demo.backend.cache import EmbeddingCache, Entry
 from demo.backend.checkpoint import Checkpoint, count_parameters, load_checkpoint
 from demo.backend.device import choose_device, memory_budget
+from demo.backend.export import export_sentence_transformer
 from demo.backend.forward import Prepending, every_layer, hidden_states, logits
 from demo.backend.pooling import KEPT, from_kept, pool, pool_kept
 from demo.backend.protocol import OnProgress
@@ -190,6 +192,9 @@ class LocalEngine:
             tuple((tokenizer.decode([int(token)]), float(chance)) for token, chance in zip(*row, strict=True))
             for row in zip(best.indices.tolist(), best.values.tolist(), strict=True)
         ]
+
+    def export(self, reading: Reading, prompts: Mapping[str, str], out: Path) -> None:
+        export_sentence_transformer(self._checkpoint(reading.model), reading, prompts, out)
 
     def _own_span(self, texts: Sequence[PromptedText], checkpoint: Checkpoint) -> list[PromptedText]:
         """The texts, pooled as the checkpoint itself pools them."""

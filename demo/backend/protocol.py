@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -57,6 +58,12 @@ class Engine(Protocol):
         """The text's embedding without each of its own tokens in turn: float32 (n, dim), and the tokens' positions.
 
         A token is removed after tokenization, so that the others stay what they are; what the prompt adds is kept.
+        """
+
+    def export(self, reading: Reading, prompts: Mapping[str, str], out: Path) -> None:
+        """Write a folder that `SentenceTransformer(folder)` loads. prompts: what stands before a query and a document.
+
+        Raises BadInput where the folder holds something already, ReadingRefused for what such a folder cannot say.
         """
 
     def read_tokens(

@@ -88,10 +88,9 @@ def _tokenized(
     own = [i for i, (left, right) in enumerate(offsets) if left < end and right > start and right > left]
     inside = (own[0], own[-1] + 1) if own else (0, len(ids))
     first, last = inside if text.pool_text_only else (0, len(ids))
-    if text.eos or text.placeholder:
-        if tokenizer.eos_token_id is None:
-            field = "eos" if text.eos else "prompt"
-            raise ReadingRefused(field=field, model=model, reason="its tokenizer has no EOS token.")
+    if (text.eos or text.placeholder) and tokenizer.eos_token_id is None:
+        field = "eos" if text.eos else "prompt"
+        raise ReadingRefused(field=field, model=model, reason="its tokenizer has no EOS token.")
     if text.eos:
         # Some tokenizers append it by themselves: never twice.
         if ids[-1:] != [tokenizer.eos_token_id]:

@@ -7,6 +7,8 @@ from demo.figures.explanation import MOST_TOKENS, plot_token_similarity
 from demo.figures.similarity import COLORSCALE, SCALES, plot_similarity, two_digits
 from demo.figures.space import WORDS as SPACE_WORDS
 from demo.figures.space import percent, plot_space_2d, plot_space_3d, plot_variance
+from demo.figures.sweep import WORDS as SWEEP_WORDS
+from demo.figures.sweep import layers_title, name_reading, picture_of, plot_layers, plot_sweep
 
 __all__ = [
     "COLORSCALE",
@@ -14,12 +16,18 @@ __all__ = [
     "MOST_TOKENS",
     "SCALES",
     "SPACE_WORDS",
+    "SWEEP_WORDS",
+    "layers_title",
+    "name_reading",
     "percent",
+    "picture_of",
     "plot_difference",
+    "plot_layers",
     "plot_reading",
     "plot_similarity",
     "plot_space_2d",
     "plot_space_3d",
+    "plot_sweep",
     "plot_token_similarity",
     "plot_variance",
     "reading_difference",

@@ -37,7 +37,7 @@ def shared_range(comparisons: Sequence[Comparison]) -> tuple[float, float]:
 def plot_reading(
     comparison: Comparison, colours: tuple[float, float] | None = None, words: Mapping[str, str] = WORDS
 ) -> go.Figure:
-    """A small heatmap of one reading. colours: the cosines at both ends of the scale; None: its own lowest and highest."""
+    """A small heatmap of one reading. colours: the cosines at both ends of the scale; None: its own."""
     figure = plot_similarity(comparison, "fit")
     if colours:
         figure.update_traces(zmin=colours[0], zmax=colours[1])
@@ -91,14 +91,13 @@ def _finish(figure: go.Figure, comparison: Comparison, words: Mapping[str, str],
             "thickness": 9,
             "outlinewidth": 0,
             "nticks": 5,
-            "title": {"text": scale, "side": "bottom"},
+            "title": {"text": scale, "side": "bottom", "font": {"size": 12}},
         },
         textfont={"size": 15 if max(rows, columns) <= 3 else 12 if max(rows, columns) <= 6 else 10},
     )
     tidy = {"showgrid": False, "zeroline": False, "ticks": "", "constrain": "domain"}
     square = max(rows, columns) <= _SQUARE * min(rows, columns)
     figure.update_layout(
-        shapes=_outlines(comparison),
         xaxis={**tidy, "title": {"text": words["answers"]}, "side": "top", "tickvals": None, "ticktext": None},
         yaxis={
             **tidy,
@@ -110,6 +109,7 @@ def _finish(figure: go.Figure, comparison: Comparison, words: Mapping[str, str],
         },
         margin={"l": 44, "r": 8, "t": 44, "b": 12},
     )
+    figure.layout.shapes = _outlines(comparison)  # update_layout would only write over the first ones
     return figure
 
 

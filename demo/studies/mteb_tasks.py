@@ -222,7 +222,8 @@ def _evaluate(mteb: Any, encoder: MtebEncoder, task: Any, splits: Sequence[str] 
             problem=f"The task {name} could not be run. mteb's answer: {type(error).__name__}, {_first_line(error)}."
         ) from error
     finally:
-        task.unload_data()
+        if task.data_loaded:  # mteb lets go of it only where all went well
+            task.unload_data()
     return results.task_results[0]
 
 

@@ -31,6 +31,7 @@ def create_api(lab: Lab) -> None:
         matches: Any = None,
         eos: Any = None,
         postprocess: Any = None,
+        reference: Any = None,
         task: Any = None,
         template: Any = None,
     ) -> dict:
@@ -39,7 +40,7 @@ def create_api(lab: Lab) -> None:
             lambda: lab.compare(
                 _texts(questions, "questions"),
                 _texts(answers, "answers"),
-                **_reading(model, prompt, pooling, layer, eos, postprocess, task, template),
+                **_reading(model, prompt, pooling, layer, eos, postprocess, reference, task, template),
                 matches=_matches(matches),
             ).to_dict()
         )
@@ -53,13 +54,14 @@ def create_api(lab: Lab) -> None:
         role: Any = None,
         eos: Any = None,
         postprocess: Any = None,
+        reference: Any = None,
         task: Any = None,
         template: Any = None,
     ) -> dict:
         """Embeddings of texts under a reading. role ("question" or "answer") matters to prompts that differ by it."""
 
         def answer() -> dict:
-            chosen = _reading(model, prompt, pooling, layer, eos, postprocess, task, template)
+            chosen = _reading(model, prompt, pooling, layer, eos, postprocess, reference, task, template)
             vectors = lab.embed(_lines(_texts(texts, "texts")), **chosen, role=_word(role, "role"))
             return {"embeddings": vectors.tolist(), "reading": lab.reading(**chosen).to_dict()}
 
@@ -99,7 +101,7 @@ def _matches(value: Any) -> Any:
     raise BadInput(field="matches", problem='The matches are not pairs. Accepted: "1-2, 2-1" or [[1, 2], [2, 1]].')
 
 
-def _reading(model, prompt, pooling, layer, eos, postprocess, task, template) -> dict[str, Any]:
+def _reading(model, prompt, pooling, layer, eos, postprocess, reference, task, template) -> dict[str, Any]:
     if isinstance(layer, bool | list | dict):
         raise UnknownChoice(field="layer", value=str(layer)[:80], kind="layer", accepted="a whole number")
     return {
@@ -109,6 +111,7 @@ def _reading(model, prompt, pooling, layer, eos, postprocess, task, template) ->
         "layer": layer,
         "eos": eos,
         "postprocess": _word(postprocess, "postprocess"),
+        "reference": _word(reference, "reference"),
         "task": _word(task, "task"),
         "template": _word(template, "template"),
     }

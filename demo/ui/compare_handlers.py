@@ -1,7 +1,7 @@
 """The Compare tab's handlers: each slot's reading becomes a question to the lab; answers become figures and sentences.
 
-Asked by the view's `tick` after every new heatmap, while somebody looks. Never waits for a model: a slot whose model is
-on its way says so, and what is wrong with one reading stands at its slot, while the others stay drawn. Computes nothing.
+Asked by the view's `tick` after every new heatmap, while somebody looks. Computes nothing, and never waits for a model:
+a slot whose model is on its way says so, and what is wrong with one reading stands at its slot beside the others.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from demo.datamodels import LAST_LAYER, Comparison, Postprocess, Prompt
+from demo.datamodels import LAST_LAYER, Comparison, Postprocess, Prompt, Reference
 from demo.figures import COMPARE_WORDS, plot_difference, plot_reading, reading_difference, shared_range, two_digits
 from demo.results import Lead
 from demo.ui.i18n import translate, translate_phrase
@@ -30,8 +30,11 @@ def describe(language: str, comparison: Comparison) -> str:
     if reading.prompt is Prompt.CUSTOM:
         short = reading.template if len(reading.template) <= _LONGEST else reading.template[: _LONGEST - 1] + "…"
         prompt += f" “{short}”"
-    done = [] if reading.postprocess is Postprocess.NONE else [reading.postprocess.value]
-    return " · ".join([comparison.provenance["model"], prompt, reading.pooling.value, layer, *done])
+    parts = [comparison.provenance["model"], prompt, reading.pooling.value, layer]
+    if reading.postprocess is not Postprocess.NONE:
+        on_corpus = translate(language, "compare.on_corpus") if reading.reference is Reference.CORPUS else ""
+        parts.append(reading.postprocess.value + on_corpus)
+    return " · ".join(parts)
 
 
 def render_slot(language: str, letter: str, words: str = "", alert: str = "", notices: tuple[str, ...] = ()) -> str:

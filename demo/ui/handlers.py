@@ -14,7 +14,7 @@ from typing import Any
 
 import gradio as gr
 
-from demo.datamodels import Comparison, ModelInfo, ModelStatus, Postprocess, Prompt
+from demo.datamodels import Comparison, ModelInfo, ModelStatus, Postprocess, Prompt, Reference
 from demo.errors import DemoError, ModelError, ModelLoading, NoTexts, ReadingRefused, UnknownChoice
 from demo.figures import SCALES
 from demo.lab import Lab
@@ -65,6 +65,7 @@ class Asked:
     pooling: str
     layer: int
     postprocess: str
+    reference: str
     scale: str
 
     @property
@@ -172,6 +173,7 @@ class Handlers:
             "pooling": reading.pooling.value,
             "layer": layer,
             "postprocess": reading.postprocess.value,
+            "reference": reading.reference.value,
         }
         if session.linked.get("model") == wished:  # a link's reading, not the default one
             chosen |= {name: session.linked[name] for name in chosen if name in session.linked}
@@ -219,8 +221,8 @@ class Handlers:
         comparison: Comparison | None = answer.get("comparison")
         page: dict[str, Any] = {**answer.get("linked", {}), "heatmap": answer["heatmap"]}
         page |= {name: answer[name] for name in READING if name in answer}
-        for name, prompt in WORDED.items():
-            visible = asked.prompt == prompt.value
+        fields = {name: asked.prompt == prompt.value for name, prompt in WORDED.items()}
+        for name, visible in (fields | {"reference": asked.signed}).items():
             if session.shown.get(f"box {name}") != visible:
                 session.shown[f"box {name}"] = visible
                 page[name] = gr.update(**{**page.get(name, {}), "visible": visible})
@@ -249,7 +251,8 @@ class Handlers:
             if name != "examples":
                 pieces[f"note {name}"] = render_note(hints.get(name, ""), message, offer)
         prompt = asked.prompt + (" + EOS" if asked.eos else "")
-        done = (asked.postprocess,) if asked.signed else ()
+        corpus = f" ({translate_word(language, 'reference', asked.reference)})" * (asked.reference == Reference.CORPUS)
+        done = (asked.postprocess + corpus,) if asked.signed else ()
         summary = " · ".join((self._name(session.model), prompt, asked.pooling, *done))
         pieces["reading_head"] = render_fold_head(translate(language, "heading.reading"), summary)
         for name, piece in pieces.items():
@@ -283,6 +286,9 @@ class Handlers:
             page[name]["placeholder"] = translate(language, f"label.{name}_placeholder")
         page["template"]["placeholder"] = translate(language, "label.template_placeholder")
         page["matches"]["info"] = translate(language, "label.matches_info")
+        page["reference"]["choices"] = [
+            (translate(language, f"label.reference_{choice.value}"), choice.value) for choice in Reference
+        ]
         page["scale"]["choices"] = [(translate(language, f"label.scale_{scale}"), scale) for scale in SCALES]
 
     def _hints(self, language: str, session: Session, asked: Asked) -> dict[str, str]:
@@ -291,6 +297,7 @@ class Handlers:
             "prompt": translate(language, f"prompt.{asked.prompt}.hint"),
             "pooling": translate(language, f"pooling.{asked.pooling}.hint"),
             "postprocess": translate(language, f"postprocess.{asked.postprocess}.hint"),
+            "reference": translate(language, f"reference.{asked.reference}.hint") if asked.signed else "",
             "scale": translate(language, f"scale.{asked.scale}{signed}.hint"),
             "eos": translate(language, "eos.hint") if asked.eos else "",
         }

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 
 import gradio as gr
 
-from demo.datamodels import DEFAULT_TASK, TEXT, ModelStatus, Pooling, Postprocess, Prompt
+from demo.datamodels import DEFAULT_TASK, TEXT, ModelStatus, Pooling, Postprocess, Prompt, Reference
 from demo.figures import SCALES
 from demo.settings import Settings
 from demo.ui.examples import ExampleSet
 from demo.ui.explain import ExplainWidgets, create_explain
 from demo.ui.heatmap import create_heatmap
 from demo.ui.i18n import label
+from demo.ui.takehome import TakeHomeWidgets, create_takehome
 
-READING = ("model", "prompt", "task", "template", "eos", "pooling", "layer", "postprocess")  # as the pipeline goes
+# As the pipeline goes.
+READING = ("model", "prompt", "task", "template", "eos", "pooling", "layer", "postprocess", "reference")
 LINKED = ("questions", "answers", "matches", *READING, "scale")  # a comparison's choices
 NOTED = (*LINKED, "examples")
 WORDED = {"task": Prompt.E5_INSTRUCT, "template": Prompt.CUSTOM}  # boxes that only one prompt needs
@@ -45,6 +47,7 @@ class Widgets:
     pooling: gr.Dropdown
     layer: gr.Slider
     postprocess: gr.Dropdown
+    reference: gr.Radio
     scale: gr.Radio
     compute: gr.Button
     heatmap: gr.HTML
@@ -57,6 +60,7 @@ class Widgets:
     link: gr.Textbox  # never shown: what the address says, when the page opens
     view_heatmap: gr.Tab
     explain: ExplainWidgets
+    takehome: TakeHomeWidgets
     notes: dict[str, gr.HTML] = field(default_factory=dict)
 
     @property
@@ -109,6 +113,7 @@ def create_lab_tab(
                 metrics = gr.HTML(elem_id="metrics", apply_default_css=False)
                 notices = gr.HTML(elem_id="notices", apply_default_css=False)
                 explain = create_explain()
+                takehome = create_takehome()
             create_views()
         with gr.Column(elem_id="reading", elem_classes="fold"):
             reading_head = gr.HTML(apply_default_css=False)
@@ -127,6 +132,7 @@ def create_lab_tab(
         link=gr.Textbox(visible=False),
         view_heatmap=tab,
         explain=explain,
+        takehome=takehome,
         notes=notes,
     )
 
@@ -222,6 +228,15 @@ def _create_reading(
         filterable=False,
     )
     notes["postprocess"] = _create_note("postprocess")
+    widgets["reference"] = gr.Radio(
+        [(label(f"reference_{choice.value}"), choice.value) for choice in Reference],
+        value=Reference.TEXTS.value,
+        label=label("reference"),
+        elem_id="reference",
+        elem_classes="segments",
+        visible=bool(default and default.postprocess is not Postprocess.NONE),
+    )
+    notes["reference"] = _create_note("reference")
     widgets["compute"] = gr.Button(label("compute"), variant="primary", visible=not settings.live, elem_id="compute")
     return widgets
 

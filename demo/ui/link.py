@@ -9,17 +9,18 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qs
 
-from demo.datamodels import Pooling, Postprocess, Prompt
+from demo.datamodels import Pooling, Postprocess, Prompt, Reference
 from demo.figures import SCALES
 
 _LONGEST = 16_384  # characters; page.js keeps half of it
 _TEXTS = ("questions", "answers", "matches", "task", "template")
-_READING = ("model", "prompt", "eos", "pooling", "layer", "postprocess")
+_READING = ("model", "prompt", "eos", "pooling", "layer", "postprocess", "reference")
 _FLAGS = {"true": True, "false": False}
 _ACCEPTED = {
     "prompt": {prompt.value for prompt in Prompt},
     "pooling": {pooling.value for pooling in Pooling},
     "postprocess": {method.value for method in Postprocess},
+    "reference": {choice.value for choice in Reference},
     "scale": set(SCALES),
 }
 

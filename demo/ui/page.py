@@ -23,6 +23,9 @@ from demo.ui.i18n import LOCALES, choose_language, label, page_i18n, translate
 from demo.ui.lab_tab import LINKED, create_lab_tab
 from demo.ui.space_handlers import wire_space
 from demo.ui.space_tab import create_space_tab
+from demo.ui.sweep_handlers import wire_sweep
+from demo.ui.sweep_tab import create_sweep_tab
+from demo.ui.takehome_handlers import wire_takehome
 from demo.ui.theme import create_theme
 
 _HERE = Path(__file__).parent
@@ -42,6 +45,7 @@ class View:
 
 
 VIEWS = (  # in the order of the tabs
+    View("sweep", create_sweep_tab, wire_sweep),
     View("compare", create_compare_tab, wire_compare),
     View("space", create_space_tab, wire_space),
 )
@@ -66,9 +70,10 @@ def create_page(lab: Lab) -> gr.Blocks:
         handlers = Handlers(lab, widgets, session)
         _wire(page, handlers, settings.live)
         wire_explain(page, lab, widgets.explain, widgets, session)
+        wire_takehome(page, lab, widgets.takehome, widgets, session)
         for view in VIEWS:
             view.wire(page, lab, created[view.name], widgets, session)
-        _wire_tabs(page, {"heatmap": widgets.view_heatmap, **tabs}, created)
+        _wire_tabs(page, {"heatmap": widgets.view_heatmap, **tabs}, {"takehome": widgets.takehome, **created})
         create_api(lab)
     page.queue(default_concurrency_limit=_AT_ONCE, max_size=_WAITING, api_open=False)
     return page

@@ -1,0 +1,252 @@
+"""The sweep's figures: where in the model meaning lives. Holds no person's text, only names of readings and numbers.
+
+`words` says what is written on a figure, so that a page can bring its own language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from demo.datamodels import LAST_LAYER, Pooling, Postprocess, Reading
+from demo.figures.similarity import COLORSCALE, two_digits
+from demo.results import Sweep
+
+WORDS = {
+    "map_title": "{figure} by layer, prompt and pooling",
+    "layers_title": "{figure} by layer: prompt {prompt}, post-processing {method}",
+    "columns": "Prompt, and pooling within it",
+    "layer": "Layer",
+    "last_layer": "last layer",
+    "numbered_layer": "layer {layer}",
+    "best": "Best",
+    "chance": "chance",
+    "auc": "AUC",
+    "margin": "Margin",
+    "spearman": "Spearman",
+}
+Spot = tuple[int, int, int, int]  # prompt, pooling, post-processing, layer: a place in the sweep's figures
+# What is no better than chance is as dark as chance. The margin has no end: its largest value is the brightest.
+_RANGES = {"auc": (0.5, 1.0), "spearman": (0.0, 1.0), "margin": (0.0, None)}
+_CHANCE = {"auc": 0.5, "spearman": 0.0, "margin": 0.0}
+_MOST_LARGE_LABELS = 30  # columns
+_MANY_PROMPTS = 3
+# Okabe and Ito's colours, told apart by every kind of colour vision; dashes and markers differ as well.
+_STYLES = {
+    Pooling.LAST_TOKEN_LOGITS: ("#8c949d", "solid", "x"),
+    Pooling.LAST_TOKEN: ("#0072B2", "solid", "circle"),
+    Pooling.MEAN: ("#E69F00", "dash", "square"),
+    Pooling.WEIGHTED_MEAN: ("#D55E00", "dot", "diamond"),
+    Pooling.MAX: ("#009E73", "dashdot", "triangle-up"),
+    Pooling.MEAN_SQRT_LEN: ("#CC79A7", "longdash", "cross"),
+    Pooling.FIRST_TOKEN: ("#56B4E9", "longdashdot", "star"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class SweepPicture:
+    """One number a layer, prompt and pooling: of one post-processing, or of the best of them."""
+
+    values: np.ndarray  # float32 (n_prompts, n_poolings, n_layers), NaN where a reading was left out
+    methods: np.ndarray  # int, the same shape: which post-processing the value is of
+    best: Spot
+    worst: Spot
+
+
+def picture_of(sweep: Sweep, figure: str, method: Postprocess | None = None) -> SweepPicture:
+    """What is drawn of a sweep. figure: a name in its figures; method: None for the best of all in each cell."""
+    figures = sweep.figures[figure]
+    if method is None:
+        methods = np.argmax(np.where(np.isnan(figures), -np.inf, figures), axis=2)
+    else:
+        methods = np.full(figures[:, :, 0].shape, sweep.postprocess.index(method))
+    values = np.take_along_axis(figures, methods[:, :, None], axis=2)[:, :, 0]
+    best, worst = (_spot(find(values), methods) for find in (np.nanargmax, np.nanargmin))
+    chosen = find_spot(sweep, sweep.best)
+    if figure == sweep.criterion and method in (None, sweep.best.postprocess):
+        best = chosen  # of equals, the one that the sweep chose
+        methods[chosen[0], chosen[1], chosen[3]] = chosen[2]
+    return SweepPicture(values, methods, best, worst)
+
+
+def find_spot(sweep: Sweep, reading: Reading) -> Spot:
+    """Where a reading stands in the sweep's figures."""
+    layer = len(sweep.layers) - 1 if reading.layer == LAST_LAYER else sweep.layers.index(reading.layer)
+    places = sweep.prompts, sweep.poolings, sweep.postprocess
+    names = reading.prompt, reading.pooling, reading.postprocess
+    return *(place.index(name) for place, name in zip(places, names, strict=True)), layer
+
+
+def name_reading(reading: Reading, words: Mapping[str, str] = WORDS) -> str:
+    """`echo · mean · layer 12 · zscore`: a reading within its sweep, where the model goes without saying."""
+    layer = words["last_layer"] if reading.layer == LAST_LAYER else words["numbered_layer"].format(layer=reading.layer)
+    parts = [reading.prompt.value + (" + EOS" if reading.eos else ""), reading.pooling.value, layer]
+    if reading.postprocess is not Postprocess.NONE:
+        parts.append(reading.postprocess.value)
+    return " · ".join(parts)
+
+
+def plot_sweep(
+    sweep: Sweep, figure: str, method: Postprocess | None = None, words: Mapping[str, str] = WORDS
+) -> go.Figure:
+    """The heatmap: layers upwards, poolings across in a group for each prompt, the best cell marked with a star.
+
+    A point's customdata is its Spot.
+    """
+    picture = picture_of(sweep, figure, method)
+    n_prompts, n_poolings, n_layers = picture.values.shape
+    columns = [(i, j) for i in range(n_prompts) for j in range(n_poolings)]
+    x = {(i, j): i * (n_poolings + 1) + j for i, j in columns}  # an empty column between two groups
+    width = n_prompts * (n_poolings + 1) - 1
+    z = np.full((n_layers, width), np.nan, dtype=np.float32)
+    spots: list[list[Spot | None]] = [[None] * width for _ in range(n_layers)]
+    names = [[""] * width for _ in range(n_layers)]
+    for i, j in columns:
+        for layer, value in enumerate(picture.values[i, j]):
+            if np.isfinite(value):
+                spot = (i, j, int(picture.methods[i, j, layer]), layer)
+                z[layer, x[i, j]] = value
+                spots[layer][x[i, j]] = spot
+                names[layer][x[i, j]] = name_reading(sweep.reading_at(*spot), words)
+    low, high = _RANGES[figure]
+    if high is None:
+        high = max(float(np.nanmax(z)), low + 0.01)
+    best = picture.best
+    figure_name = words[figure]
+    drawn = go.Figure(
+        [
+            go.Heatmap(
+                z=z,
+                x=list(range(width)),
+                y=list(range(n_layers)),
+                zmin=low,
+                zmax=high,
+                colorscale=COLORSCALE,
+                customdata=spots,
+                text=names,
+                hovertemplate=f"%{{text}}<br>{figure_name} %{{z:.3f}}<extra></extra>",
+                hoverongaps=False,
+                colorbar={
+                    "title": {"text": figure_name, "side": "right"},
+                    "thickness": 10,
+                    "outlinewidth": 0,
+                    "tickformat": ".2f",
+                },
+            ),
+            go.Scatter(
+                x=[x[best[:2]]],
+                y=[best[3]],
+                xaxis="x2",
+                name=words["best"],
+                mode="markers",
+                marker={"symbol": "star", "size": 13, "color": "#ffffff", "line": {"color": "#101316", "width": 1.5}},
+                hoverinfo="skip",
+                showlegend=False,
+            ),
+        ]
+    )
+    axis = {"range": [-0.5, width - 0.5], "showgrid": False, "zeroline": False, "ticks": ""}
+    large = len(columns) <= _MOST_LARGE_LABELS
+    drawn.update_layout(
+        template="none",
+        title={"text": words["map_title"].format(figure=figure_name)},
+        uirevision=f"{figure} {n_prompts}x{n_poolings}x{n_layers}",
+        margin={"t": 8, "b": 8},
+        xaxis={
+            **axis,
+            "title": {"text": words["columns"], "standoff": 10},
+            "tickvals": list(x.values()),
+            "ticktext": [sweep.poolings[j].value for _, j in columns],
+            "tickangle": -90,
+            "tickfont": {"size": 11 if large else 9},
+        },
+        xaxis2={
+            **axis,
+            "overlaying": "x",
+            "matches": "x",
+            "side": "top",
+            "tickvals": [i * (n_poolings + 1) + (n_poolings - 1) / 2 for i in range(n_prompts)],
+            "ticktext": [prompt.value for prompt in sweep.prompts],
+            "tickangle": 0 if n_prompts <= _MANY_PROMPTS else -40,
+        },
+        yaxis={
+            "title": {"text": words["layer"]},
+            "range": [-0.5, n_layers - 0.5],
+            "tickvals": _layer_ticks(n_layers),
+            "showgrid": False,
+            "zeroline": False,
+            "ticks": "",
+        },
+    )
+    return drawn
+
+
+def plot_layers(
+    sweep: Sweep, figure: str, method: Postprocess | None = None, words: Mapping[str, str] = WORDS
+) -> go.Figure:
+    """The figure by layer under the best cell's prompt and post-processing, a line a pooling. customdata: the Spot."""
+    prompt, _, done, _ = picture_of(sweep, figure, method).best
+    traces = []
+    for j, pooling in enumerate(sweep.poolings):
+        values = sweep.figures[figure][prompt, j, done]
+        layers = [layer for layer, value in enumerate(values) if np.isfinite(value)]
+        color, dash, symbol = _STYLES[pooling]
+        traces.append(
+            go.Scatter(
+                x=layers,
+                y=values[layers],
+                name=pooling.value,
+                mode="lines+markers" if len(layers) > 1 else "markers",
+                line={"color": color, "dash": dash, "width": 2},
+                marker={"symbol": symbol, "size": 6 if len(layers) > 1 else 10, "color": color},
+                customdata=[(prompt, j, done, layer) for layer in layers],
+                hovertemplate=f"{pooling.value}<br>{words['layer']} %{{x}}: %{{y:.3f}}<extra></extra>",
+            )
+        )
+    drawn = go.Figure(traces)
+    drawn.update_layout(
+        template="none",
+        title={"text": layers_title(sweep, figure, method, words)},
+        uirevision=f"{figure} {len(sweep.layers)}",
+        margin={"t": 8},
+        xaxis={
+            "title": {"text": words["layer"]},
+            "range": [-0.5, len(sweep.layers) - 0.5],
+            "tickvals": _layer_ticks(len(sweep.layers)),
+            "zeroline": False,
+        },
+        yaxis={"title": {"text": words[figure]}, "tickformat": ".2f", "zeroline": False},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        hovermode="closest",
+    )
+    chance = _CHANCE[figure]
+    drawn.add_hline(
+        chance,
+        line={"color": "#8c949d", "width": 1, "dash": "dot"},
+        annotation={"text": f"{words['chance']} {two_digits(chance)}", "font": {"size": 11}},
+        annotation_position="bottom right",
+    )
+    return drawn
+
+
+def layers_title(
+    sweep: Sweep, figure: str, method: Postprocess | None = None, words: Mapping[str, str] = WORDS
+) -> str:
+    """What `plot_layers` draws, in words."""
+    prompt, _, done, _ = picture_of(sweep, figure, method).best
+    names = {"prompt": sweep.prompts[prompt].value, "method": sweep.postprocess[done].value}
+    return words["layers_title"].format(figure=words[figure], **names)
+
+
+def _spot(index: np.intp, methods: np.ndarray) -> Spot:
+    prompt, pooling, layer = (int(place) for place in np.unravel_index(int(index), methods.shape))
+    return prompt, pooling, int(methods[prompt, pooling, layer]), layer
+
+
+def _layer_ticks(count: int) -> list[int]:
+    """The token embeddings, the last layer, and round numbers between."""
+    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 1000) if count / step <= 9)
+    return [*range(0, max(count - step // 2 - 1, 1), step), count - 1] if count > 1 else [0]

@@ -1,0 +1,134 @@
+"""The Compare tab: readings side by side that follow the texts, in a real browser over the fake engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from demo.backend.fake import FakeEngine
+from tests.browser.test_page import ANSWERS, QUESTIONS, choose
+from tests.browser.test_tabs import PHONE
+
+pytestmark = pytest.mark.browser
+COMPARE = "#view-compare-button"
+READY = '#compare .view[data-state="ready"]'
+PLOT = "#compare [data-figure=compare-{}] .js-plotly-plot"
+SHAPES = """(count) => [...document.querySelectorAll('#compare .js-plotly-plot')].every(
+    (plot) => plot.data[0].z.length === count || plot.data[0].y.length === count)"""
+SIDEWAYS = "() => document.documentElement.scrollWidth <= innerWidth"
+
+
+def open_compare(page) -> None:
+    page.click(COMPARE)
+    page.wait_for_selector(READY)
+    page.wait_for_selector(PLOT.format("b"))
+
+
+def wait_note(page, letter: str, text: str) -> None:
+    script = "([name, text]) => document.querySelector(name).textContent.includes(text)"
+    page.wait_for_function(script, arg=[f"#compare-note-{letter}", text])
+
+
+def test_two_readings_their_difference_and_a_verdict_and_all_follow_the_texts(open_page):
+    page = open_page()
+    open_compare(page)
+    assert page.locator("#compare .js-plotly-plot").count() == 3
+    caption = page.inner_text("#compare [data-figure=compare-a] figcaption")
+    assert caption == "A SmolLM2-135M-Instruct · chat · last_token_logits · last layer"
+    assert "all-MiniLM-L6-v2" in page.inner_text("#compare-note-b")
+    assert page.input_value("#compare-reading-b input") == "the model's own"
+    verdict = page.inner_text("#compare-verdict")
+    assert "B and A cannot be told apart" in verdict or "B separates your pairs" in verdict
+    assert "Only 2 of your questions" in verdict
+    assert "ROC AUC" in page.inner_text("#compare-figures")
+    node = page.query_selector(PLOT.format("b"))
+    page.fill(QUESTIONS, "One?\nTwo?\n<img src=x onerror='window.hacked=1'>")
+    page.wait_for_function(SHAPES, arg=3)
+    assert page.evaluate("([node, name]) => node === document.querySelector(name)", [node, PLOT.format("b")])
+    page.click("#compare .view-table summary >> nth=0")
+    assert "<img src=x" in page.inner_text("#compare .view-table >> nth=0")
+    assert page.locator("#compare img").count() == 0
+    assert page.evaluate("() => window.hacked") is None
+
+
+def test_a_third_reading_is_chosen_kept_and_removed(open_page):
+    page = open_page()
+    open_compare(page)
+    assert not page.is_visible("#compare-remove-b")
+    page.click("#compare-add")
+    page.wait_for_selector(PLOT.format("c"))
+    wait_note(page, "c", "prompteol · last_token")
+    choose(page, "compare-reading-c", "plain, mean")
+    wait_note(page, "c", "plain · mean")
+    choose(page, "compare-pair", "C − B")
+    page.wait_for_selector("#compare [data-figure=compare-difference] figcaption:has-text('C − B')")
+    page.click("#compare-keep")
+    page.wait_for_selector(PLOT.format("d"))
+    assert "D is the same reading as A." in page.inner_text("#compare-verdict")
+    assert not page.is_visible("#compare-add")
+    choose(page, "pooling", "weighted_mean")
+    wait_note(page, "a", "weighted_mean")
+    assert "last_token_logits" in page.inner_text("#compare-note-d")
+    page.click("#compare-remove-b")
+    page.wait_for_selector(PLOT.format("b"), state="detached")
+    assert page.locator("#compare .js-plotly-plot").count() == 4
+    assert page.inner_text("#compare-figures thead").split()[0::2] == ["A", "C", "D"]
+
+
+def test_the_colours_are_shared_or_each_their_own(open_page):
+    page = open_page()
+    open_compare(page)
+    ends = f"() => ['a', 'b'].map((name) => document.querySelector(`{PLOT.format('${name}')}`).data[0].zmax)"
+    shared = page.evaluate(ends)
+    assert shared[0] == shared[1]
+    page.click("#compare-scale label:has-text('each its own')")
+    page.wait_for_function(f"() => {{ const [a, b] = ({ends})(); return a !== b; }}")
+    page.wait_for_function(
+        "() => document.querySelector('#compare-scale-note').textContent.includes('standard deviations')"
+    )
+
+
+def test_one_reading_that_cannot_be_had_leaves_the_others(serve, open_page):
+    engine = FakeEngine()
+    page = open_page(serve(engine))
+    open_compare(page)
+    choose(page, "compare-model-b", "Mistral-7B")
+    page.wait_for_selector("#compare-note-b [role=alert]")
+    assert "16.2 GiB" in page.inner_text("#compare-note-b")
+    page.wait_for_selector(PLOT.format("b"), state="detached")
+    assert page.locator("#compare .js-plotly-plot").count() == 1
+    assert page.query_selector(READY)
+    engine.load_seconds = 1.0
+    choose(page, "compare-model-b", "Gemma 3 270M")
+    page.wait_for_selector('#compare .view[data-state="running"]')
+    assert "Gemma 3 270M is being loaded" in page.inner_text("#compare .view-note")
+    assert page.locator(PLOT.format("a")).count() == 1
+    page.wait_for_selector(PLOT.format("b"))
+    page.wait_for_selector(READY)
+    page.fill(ANSWERS, "")
+    page.wait_for_selector('#compare .view[data-state="idle"]')
+    page.fill(ANSWERS, "A chip.")
+    page.wait_for_selector(READY)
+
+
+@pytest.mark.parametrize("how", [{"locale": "ko-KR"}, {"address": "?lang=ko"}])
+def test_in_korean(open_page, how):
+    page = open_page(**how)
+    open_compare(page)
+    page.wait_for_function("() => document.querySelector('#compare-add').textContent === '읽는 법 더하기'")
+    assert page.input_value("#compare-reading-b input") == "모델의 기본값"
+    assert "B의 모델" in page.inner_text("#compare-b")
+    assert "모두 한 눈금" in page.inner_text("#compare-scale")
+    assert "질문이 2개뿐" in page.inner_text("#compare-verdict")
+    assert page.text_content(f"{PLOT.format('a')} .ytitle") == "질문"
+
+
+@pytest.mark.parametrize("width", [390, 360])
+def test_on_a_phone_the_pictures_stand_under_each_other_and_nothing_scrolls_sideways(open_page, width):
+    page = open_page(**{**PHONE, "width": width})
+    open_compare(page)
+    page.tap("#compare-add")
+    page.wait_for_selector(PLOT.format("c"))
+    boxes = [page.query_selector(PLOT.format(name)).bounding_box() for name in "abc"]
+    assert boxes[0]["y"] + boxes[0]["height"] <= boxes[1]["y"]
+    assert all(300 <= box["width"] <= width for box in boxes)
+    assert page.evaluate(SIDEWAYS)
