@@ -22,7 +22,7 @@ def load_benchmark() -> dict[str, LabelledSet]:
 
     The candidates of a question are all answers and distractors of its subject and language, in the "all" sets too.
     """
-    subjects = sorted(map(_read, (_FOLDER / "benchmark").glob("*.json")), key=lambda subject: subject["order"])
+    subjects = _subjects()
     single = [
         _labelled(f"{subject['id']}-{language}", [subject["sets"][language]])
         for subject in subjects
@@ -35,10 +35,20 @@ def load_benchmark() -> dict[str, LabelledSet]:
 
 
 @lru_cache(maxsize=1)
+def load_titles() -> dict[str, dict[str, str]]:
+    """The subjects' titles by subject and language, in the subjects' order."""
+    return {subject["id"]: subject["title"] for subject in _subjects()}
+
+
+@lru_cache(maxsize=1)
 def load_reference() -> tuple[str, ...]:
     """Varied texts on which centring, z-scoring or whitening can be fitted: English, then Korean."""
     corpus = _read(_FOLDER / "reference.json")
     return tuple(text for language in _LANGUAGES for text in corpus[language])
+
+
+def _subjects() -> list[dict]:
+    return sorted(map(_read, (_FOLDER / "benchmark").glob("*.json")), key=lambda subject: subject["order"])
 
 
 def _read(path: Path) -> dict:

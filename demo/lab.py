@@ -25,7 +25,8 @@ from demo.readings import resolve_reading
 from demo.results import BenchmarkRow, Explanation, Inspected, LabelledSet, Space, Sweep
 from demo.similarity import cos_sim, score_pairs
 from demo.snippet import TRANSFORMERS, export_prompts, name_source, render_snippet
-from demo.studies.benchmark import Wanted, run_benchmark
+from demo.studies.benchmark import Wanted, list_readings, run_benchmark
+from demo.studies.mteb_tasks import MtebRow, run_mteb
 from demo.studies.sweep import run_sweep
 from demo.texts import parse_pairing
 
@@ -155,6 +156,12 @@ class Lab(Bench):
     ) -> Iterator[BenchmarkRow]:
         """How well readings of several models agree with labelled sets, and how fast they are: a row as it is known."""
         return run_benchmark(self, list(sets), list(wanted), on_progress)
+
+    def mteb(self, tasks: Iterable[str], wanted: Iterable[Wanted], on_progress=None) -> Iterator[MtebRow]:
+        """The same readings on tasks of the mteb package, by their names; it is an optional extra, and asks the Hub."""
+        tasks = list(tasks)
+        for reading in list_readings(self, wanted) if tasks else ():
+            yield from run_mteb(self, reading, tasks, on_progress=on_progress)
 
     def code(self, model=None, library: str = TRANSFORMERS, wait: bool = True, **reading) -> str:
         """A short script that reproduces a reading's vectors. library: "transformers" or "sentence-transformers"."""

@@ -118,6 +118,20 @@ SLOW = {
     ),
     "echo": lambda text: (f"Rewrite the sentence: {text}, rewritten sentence: {text}", "second copy"),
     "custom": lambda text: (f"<<{text}>>", "last"),
+    "prompteol_example": lambda text: (
+        'This sentence : "A man is smoking." means in one word:"Smoking".'
+        f'This sentence : "{text}" means in one word:"',
+        "last",
+    ),
+    "knowledge": lambda text: (
+        "The essence of a sentence is often captured by its main subjects and actions, while descriptive terms provide "
+        "additional but less central details. With this in mind , "
+        f'this sentence : "{text}" means in one word:"',
+        "last",
+    ),
+    "plain": lambda text: (text, "last"),
+    "e5_instruct": lambda text: (text, "last"),  # answers are plain
+    "chat": lambda text: (f"<|im_start|>user\n{text}<|im_end|>\n", "last"),
 }
 
 

@@ -26,6 +26,7 @@ from demo.errors import UnknownChoice
 from demo.evaluation import sample
 from demo.results import BenchmarkRow, LabelledSet
 from demo.studies.benchmark import Wanted
+from demo.studies.mteb_tasks import MtebRow
 from demo.tables import TableLimits, load_labelled
 
 _FIGURES = {"spearman": "Spearman", "auc": "AUC", "top1": "top-1", "mrr": "MRR", "ndcg10": "nDCG@10"}
@@ -49,6 +50,10 @@ def benchmark(
     ] = None,
     bundled: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME", help="One of the lab's own sets, such as all-en.")
+    ] = None,
+    mteb: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TASK", help="A task of the mteb package by name; needs pip install mteb, and the Hub."),
     ] = None,
     model: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="A model as in `python -m demo models`; repeat it for more.")
@@ -81,7 +86,8 @@ def benchmark(
     as_json: JsonOption = False,
 ) -> None:
     """Measure readings on labelled sets. What is not said is each model's own reading."""
-    sets = [sample(labelled, pairs) if pairs else labelled for labelled in _gather_sets(files or [], bundled or [])]
+    own = [] if mteb and not files and not bundled else _gather_sets(files or [], bundled or [])
+    sets = [sample(labelled, pairs) if pairs else labelled for labelled in own]
     lab = make_lab(device, dtype)
     wanted = [
         Wanted(
@@ -102,11 +108,17 @@ def benchmark(
         for row in lab.benchmark(sets, wanted, on_progress):
             rows.append(row)
             note(_line(row))  # as it is known: a long run that is cut short has not been for nothing
+        scored = []
+        for row in lab.mteb(mteb or [], wanted, on_progress):
+            scored.append(row)
+            note(_mteb_line(row))
     if as_json:
-        print_json([row.to_dict() for row in rows])
+        print_json([row.to_dict() for row in (*rows, *scored)])
         return
     for labelled in sets:
         _print_set(labelled, [row for row in rows if row.set_name == labelled.name])
+    for row in scored:
+        print_line(_mteb_line(row))
 
 
 def _gather_sets(files: list[Path], names: list[str]) -> list[LabelledSet]:
@@ -122,6 +134,10 @@ def _gather_sets(files: list[Path], names: list[str]) -> list[LabelledSet]:
 def _line(row: BenchmarkRow) -> str:
     figures = [f"{_FIGURES[name]} {interval(getattr(row.scores, name))}" for name in _told(row)]
     return " · ".join([row.set_name, row.label, *figures])
+
+
+def _mteb_line(row: MtebRow) -> str:
+    return f"{row.task} · {row.reading.label()} · {row.metric} {row.main_score:.4f} · {row.seconds:.0f} s"
 
 
 def _told(row: BenchmarkRow) -> list[str]:

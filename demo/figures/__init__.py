@@ -1,5 +1,7 @@
 """Figures: results become Plotly figures. Holds no person's text that is not escaped: axes say Q1 and A1."""
 
+from demo.figures.benchmark import WORDS as BENCHMARK_WORDS
+from demo.figures.benchmark import plot_benchmark
 from demo.figures.compare import WORDS as COMPARE_WORDS
 from demo.figures.compare import difference as reading_difference
 from demo.figures.compare import plot_difference, plot_reading, shared_range
@@ -7,12 +9,14 @@ from demo.figures.explanation import MOST_TOKENS, plot_token_similarity
 from demo.figures.similarity import COLORSCALE, SCALES, plot_similarity, two_digits
 from demo.figures.space import WORDS as SPACE_WORDS
 from demo.figures.space import percent, plot_space_2d, plot_space_3d, plot_variance
+from demo.figures.sweep import MOST_NAMED, layers_title, name_reading, picture_of, plot_layers, plot_sweep
 from demo.figures.sweep import WORDS as SWEEP_WORDS
-from demo.figures.sweep import layers_title, name_reading, picture_of, plot_layers, plot_sweep
 
 __all__ = [
+    "BENCHMARK_WORDS",
     "COLORSCALE",
     "COMPARE_WORDS",
+    "MOST_NAMED",
     "MOST_TOKENS",
     "SCALES",
     "SPACE_WORDS",
@@ -21,6 +25,7 @@ __all__ = [
     "name_reading",
     "percent",
     "picture_of",
+    "plot_benchmark",
     "plot_difference",
     "plot_layers",
     "plot_reading",

@@ -24,7 +24,9 @@ WORDS = {
 _DIVERGING = ("#b35806", "#f1a340", "#fee0b6", "#f7f7f7", "#d8daeb", "#998ec3", "#542788")
 _MOST_WITH_TEXT = 8  # questions, or answers: beyond, values do not fit into the cells of a small heatmap
 _MOST_OUTLINES = 2500  # cells
-_SQUARE = 2.5  # up to this ratio of the sides the cells are square
+_MOST_TICKS = 9
+_MOST_GAPS = 24
+_SQUARE = 1.6  # up to this ratio of the sides the cells are square
 
 
 def shared_range(comparisons: Sequence[Comparison]) -> tuple[float, float]:
@@ -79,9 +81,12 @@ def _finish(figure: go.Figure, comparison: Comparison, words: Mapping[str, str],
     rows, columns = comparison.similarity.shape
     if max(rows, columns) > _MOST_WITH_TEXT:
         figure.update_traces(texttemplate=None)
+    names = {"x": [f"A{i + 1}" for i in range(columns)], "y": [f"Q{i + 1}" for i in range(rows)]}
+    gap = 1 if max(rows, columns) <= _MOST_GAPS else 0
     figure.update_traces(
-        x=[f"A{i + 1}" for i in range(columns)],
-        y=[f"Q{i + 1}" for i in range(rows)],
+        **names,
+        xgap=gap,
+        ygap=gap,
         hoverinfo=None,
         hovertemplate="%{y} · %{x}: %{z:.2f}<extra></extra>",
         colorbar={
@@ -95,19 +100,23 @@ def _finish(figure: go.Figure, comparison: Comparison, words: Mapping[str, str],
         },
         textfont={"size": 15 if max(rows, columns) <= 3 else 12 if max(rows, columns) <= 6 else 10},
     )
-    tidy = {"showgrid": False, "zeroline": False, "ticks": "", "constrain": "domain"}
+    # No automargin: with square cells it would take a little more at every redraw.
+    tidy = {"showgrid": False, "zeroline": False, "ticks": "", "constrain": "domain", "automargin": False}
+    ticks = {
+        axis: {"tickvals": labels[:: -(-len(labels) // _MOST_TICKS)], "ticktext": None}
+        for axis, labels in names.items()
+    }
     square = max(rows, columns) <= _SQUARE * min(rows, columns)
     figure.update_layout(
-        xaxis={**tidy, "title": {"text": words["answers"]}, "side": "top", "tickvals": None, "ticktext": None},
+        xaxis={**tidy, **ticks["x"], "title": {"text": words["answers"]}, "side": "top", "tickangle": 0},
         yaxis={
             **tidy,
+            **ticks["y"],
             "title": {"text": words["questions"]},
             "autorange": "reversed",
-            "tickvals": None,
-            "ticktext": None,
             **({"scaleanchor": "x"} if square else {}),
         },
-        margin={"l": 44, "r": 8, "t": 44, "b": 12},
+        margin={"l": 46 if rows < 100 else 56, "r": 8, "t": 44, "b": 12},
     )
     figure.layout.shapes = _outlines(comparison)  # update_layout would only write over the first ones
     return figure

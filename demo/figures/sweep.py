@@ -29,11 +29,10 @@ WORDS = {
     "spearman": "Spearman",
 }
 Spot = tuple[int, int, int, int]  # prompt, pooling, post-processing, layer: a place in the sweep's figures
-# What is no better than chance is as dark as chance. The margin has no end: its largest value is the brightest.
-_RANGES = {"auc": (0.5, 1.0), "spearman": (0.0, 1.0), "margin": (0.0, None)}
-_CHANCE = {"auc": 0.5, "spearman": 0.0, "margin": 0.0}
-_MOST_LARGE_LABELS = 30  # columns
-_MANY_PROMPTS = 3
+_CHANCE = {"auc": 0.5, "spearman": 0.0, "margin": 0.0}  # what is no better is as dark
+_STEP = 0.05  # the brightest colour is the best value, rounded up to this
+MOST_NAMED = 30  # columns that are named on the axis; more are numbered within their group
+_MOST_LEVEL = 2  # prompts whose names stand level
 # Okabe and Ito's colours, told apart by every kind of colour vision; dashes and markers differ as well.
 _STYLES = {
     Pooling.LAST_TOKEN_LOGITS: ("#8c949d", "solid", "x"),
@@ -94,7 +93,7 @@ def plot_sweep(
 ) -> go.Figure:
     """The heatmap: layers upwards, poolings across in a group for each prompt, the best cell marked with a star.
 
-    A point's customdata is its Spot.
+    Colours run from chance to the best value. A point's customdata is its Spot.
     """
     picture = picture_of(sweep, figure, method)
     n_prompts, n_poolings, n_layers = picture.values.shape
@@ -111,9 +110,8 @@ def plot_sweep(
                 z[layer, x[i, j]] = value
                 spots[layer][x[i, j]] = spot
                 names[layer][x[i, j]] = name_reading(sweep.reading_at(*spot), words)
-    low, high = _RANGES[figure]
-    if high is None:
-        high = max(float(np.nanmax(z)), low + 0.01)
+    low = _CHANCE[figure]
+    high = max(np.ceil(float(np.nanmax(z)) / _STEP - 1e-6) * _STEP, low + _STEP)
     best = picture.best
     figure_name = words[figure]
     drawn = go.Figure(
@@ -149,7 +147,7 @@ def plot_sweep(
         ]
     )
     axis = {"range": [-0.5, width - 0.5], "showgrid": False, "zeroline": False, "ticks": ""}
-    large = len(columns) <= _MOST_LARGE_LABELS
+    named = len(columns) <= MOST_NAMED
     drawn.update_layout(
         template="none",
         title={"text": words["map_title"].format(figure=figure_name)},
@@ -159,9 +157,9 @@ def plot_sweep(
             **axis,
             "title": {"text": words["columns"], "standoff": 10},
             "tickvals": list(x.values()),
-            "ticktext": [sweep.poolings[j].value for _, j in columns],
-            "tickangle": -90,
-            "tickfont": {"size": 11 if large else 9},
+            "ticktext": [sweep.poolings[j].value if named else str(j + 1) for _, j in columns],
+            "tickangle": -90 if named else 0,
+            "tickfont": {"size": 10 if named else 8},
         },
         xaxis2={
             **axis,
@@ -170,7 +168,8 @@ def plot_sweep(
             "side": "top",
             "tickvals": [i * (n_poolings + 1) + (n_poolings - 1) / 2 for i in range(n_prompts)],
             "ticktext": [prompt.value for prompt in sweep.prompts],
-            "tickangle": 0 if n_prompts <= _MANY_PROMPTS else -40,
+            "tickangle": 0 if n_prompts <= _MOST_LEVEL else -40,
+            "ticklabeloverflow": "allow",
         },
         yaxis={
             "title": {"text": words["layer"]},
@@ -232,9 +231,7 @@ def plot_layers(
     return drawn
 
 
-def layers_title(
-    sweep: Sweep, figure: str, method: Postprocess | None = None, words: Mapping[str, str] = WORDS
-) -> str:
+def layers_title(sweep: Sweep, figure: str, method: Postprocess | None = None, words: Mapping[str, str] = WORDS) -> str:
     """What `plot_layers` draws, in words."""
     prompt, _, done, _ = picture_of(sweep, figure, method).best
     names = {"prompt": sweep.prompts[prompt].value, "method": sweep.postprocess[done].value}

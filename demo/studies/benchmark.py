@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -50,6 +50,19 @@ def run_benchmark(
             for readings in _by_prompt(bench, info, wish):
                 stage = f"{labelled.name}: {info.name}, {readings[0].prompt.value}"
                 yield from _rows(bench, labelled, info, readings, wish.layers, stage, report)
+
+
+def list_readings(bench: Bench, wanted: Iterable[Wanted]) -> Iterator[Reading]:
+    """Every single reading that is wanted, its layer settled. Raises UnknownChoice where a layer depends on a set."""
+    for wish in wanted:
+        info = bench.open(wish.model)
+        for readings in _by_prompt(bench, info, wish):
+            for reading in readings:
+                for wished in wish.layers:
+                    layer = _layer(wished, info)
+                    if layer is None:
+                        raise UnknownChoice(field="layer", value=wished, kind="layer", accepted="last, or a number")
+                    yield replace(reading, layer=LAST_LAYER if layer == info.n_layers else layer)
 
 
 def _by_prompt(bench: Bench, info: ModelInfo, wish: Wanted) -> Iterator[list[Reading]]:

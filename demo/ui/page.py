@@ -13,6 +13,8 @@ import gradio as gr
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.ui.api import create_api
+from demo.ui.benchmark_handlers import wire_benchmark
+from demo.ui.benchmark_tab import create_benchmark_tab
 from demo.ui.compare_handlers import wire_compare
 from demo.ui.compare_tab import create_compare_tab
 from demo.ui.examples import load_examples
@@ -48,6 +50,7 @@ VIEWS = (  # in the order of the tabs
     View("sweep", create_sweep_tab, wire_sweep),
     View("compare", create_compare_tab, wire_compare),
     View("space", create_space_tab, wire_space),
+    View("benchmark", create_benchmark_tab, wire_benchmark),
 )
 
 

@@ -28,6 +28,7 @@ from demo.ui.sweep_tab import BEST_METHOD, FIGURES, METHODS, SweepWidgets
 from demo.ui.sweep_wording import (
     estimate,
     reading_choices,
+    render_hint,
     render_picked,
     render_scores,
     render_sweep_verdict,
@@ -259,7 +260,8 @@ class SweepHandlers:
         methods = [BEST_METHOD, *(method.value for method in found.postprocess)]
         answer[widgets.verdict] = render_sweep_verdict(language, found)
         answer[widgets.scores] = render_scores(language, found)
-        answer[widgets.picked] = render_picked(language, found, None, found.criterion)
+        answer[widgets.hint] = render_hint(language, found)
+        answer[widgets.picked] = ""
         answer[widgets.figure] = gr.update(visible=found.criterion in FIGURES, value=FIGURES[0])
         answer[widgets.method] = gr.update(
             visible=len(found.postprocess) > 1,
@@ -333,8 +335,9 @@ def wire_sweep(page: gr.Blocks, lab: Lab, widgets: SweepWidgets, lab_widgets: Wi
     live = {**quiet, "trigger_mode": "always_last", "concurrency_limit": 8}
     asked = [*lab_widgets.choices, *widgets.choices]
     shown = [
-        *(widgets.view, widgets.verdict, widgets.scores, widgets.picked, widgets.figure, widgets.method),
-        *(widgets.use_best, widgets.use_picked, widgets.prompts, widgets.estimate, widgets.run, widgets.stop),
+        *(widgets.view, widgets.verdict, widgets.scores, widgets.hint, widgets.picked, widgets.figure),
+        *(widgets.method, widgets.use_best, widgets.use_picked, widgets.prompts, widgets.estimate),
+        *(widgets.run, widgets.stop),
     ]
     events = [widgets.view.tick, widgets.figure.input, widgets.method.input, widgets.prompts.input]
     gr.on(events, handlers.on_tick, inputs=asked, outputs=shown, **live)

@@ -34,12 +34,13 @@ class SweepWidgets:
     estimate: gr.HTML
     verdict: gr.HTML
     use_best: gr.Button
-    scores: gr.HTML
     figure: gr.Radio
     method: gr.Radio
+    hint: gr.HTML
     picked: gr.HTML
     use_picked: gr.Button
     view: gr.HTML
+    scores: gr.HTML
 
     @property
     def choices(self) -> list[gr.components.Component]:
@@ -55,7 +56,8 @@ class SweepWidgets:
 
 def create_sweep_tab(settings: Settings) -> SweepWidgets:
     """The widgets, inside the tab that is being built."""
-    source = _create_choice("source", SOURCES)
+    with gr.Row(elem_classes="choices-row"):
+        source = _create_choice("source", SOURCES)
     with gr.Row(elem_id="sweep-file", elem_classes="choices-row"):
         upload = gr.UploadButton(
             label("sweep_upload"), elem_id="sweep-upload", size="sm", file_types=FILE_TYPES, min_width=0
@@ -83,15 +85,17 @@ def create_sweep_tab(settings: Settings) -> SweepWidgets:
         use_best = gr.Button(
             label("sweep_use"), variant="primary", size="sm", elem_id="sweep-use-best", min_width=0, interactive=False
         )
-        scores = gr.HTML(elem_id="sweep-scores", apply_default_css=False)
         with gr.Row(elem_id="sweep-choices", elem_classes="choices-row"):
             figure = _create_choice("figure", FIGURES)
             method = _create_choice("method", METHODS)
+        hint = gr.HTML(elem_id="sweep-hint", apply_default_css=False)
         with gr.Row(elem_id="sweep-pick", elem_classes="choices-row"):
             picked = gr.HTML(elem_id="sweep-picked", apply_default_css=False)
             use_picked = gr.Button(
                 label("sweep_use"), size="sm", elem_id="sweep-use-picked", visible=False, min_width=0
             )
+    view = create_view("sweep", follow=True)
+    scores = gr.HTML(elem_id="sweep-scores", apply_default_css=False)
     return SweepWidgets(
         source=source,
         upload=upload,
@@ -105,12 +109,13 @@ def create_sweep_tab(settings: Settings) -> SweepWidgets:
         estimate=estimate,
         verdict=verdict,
         use_best=use_best,
-        scores=scores,
         figure=figure,
         method=method,
+        hint=hint,
         picked=picked,
         use_picked=use_picked,
-        view=create_view("sweep", follow=True),
+        view=view,
+        scores=scores,
     )
 
 

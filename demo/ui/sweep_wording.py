@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from demo.datamodels import LAST_LAYER, ModelInfo, Pooling, Postprocess, Progress, Prompt, Reading
-from demo.figures import SWEEP_WORDS, layers_title, name_reading, picture_of, plot_layers, plot_sweep, two_digits
+from demo.figures import (
+    MOST_NAMED,
+    SWEEP_WORDS,
+    layers_title,
+    name_reading,
+    picture_of,
+    plot_layers,
+    plot_sweep,
+    two_digits,
+)
 from demo.results import Interval, LabelledSet, Sweep
 from demo.ui.i18n import translate, translate_phrase
 from demo.ui.sweep_tab import BEST_METHOD
@@ -109,16 +118,21 @@ def render_scores(language: str, sweep: Sweep) -> str:
     return f"<table><caption>{caption}</caption><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def render_picked(language: str, sweep: Sweep, reading: Reading | None, figure: str, value: float = np.nan) -> str:
-    """The reading of the cell that was clicked; before that, what a click does and what the columns are."""
-    words = figure_words(language)
-    if reading is not None:
-        return f"<p><b>{escape(name_reading(reading, words))}</b> {escape(words[figure])} {two_digits(value)}</p>"
+def render_hint(language: str, sweep: Sweep) -> str:
+    """What a click does, and which column is what where they are too many to be named."""
     hint = [translate(language, "sweep.pick")]
+    if len(sweep.prompts) * len(sweep.poolings) > MOST_NAMED:
+        names = ", ".join(f"{place}\u00a0{pooling.value}" for place, pooling in enumerate(sweep.poolings, 1))
+        hint.append(translate(language, "sweep.order", poolings=names))
     if Pooling.LAST_TOKEN_LOGITS in sweep.poolings:
         hint.append(translate(language, "sweep.logits"))
-    order = translate(language, "sweep.order", poolings=", ".join(pooling.value for pooling in sweep.poolings))
-    return f'<p class="hint">{escape(" ".join(hint))} <span class="sweep-order">{escape(order)}</span></p>'
+    return f'<p class="hint">{escape(" ".join(hint))}</p>'
+
+
+def render_picked(language: str, sweep: Sweep, reading: Reading, figure: str, value: float) -> str:
+    """The reading of the cell that was clicked."""
+    words = figure_words(language)
+    return f"<p><b>{escape(name_reading(reading, words))}</b> {escape(words[figure])} {two_digits(value)}</p>"
 
 
 def sweep_figures(language: str, sweep: Sweep, figure: str, method: str) -> list[dict[str, Any]]:
@@ -133,11 +147,11 @@ def sweep_figures(language: str, sweep: Sweep, figure: str, method: str) -> list
     ends["figure"] = words[figure]
     return [
         figure_payload(
-            "sweep-map",
+            "sweep-map" if len(sweep.prompts) * len(sweep.poolings) <= MOST_NAMED else "sweep-map-wide",
             plot_sweep(sweep, figure, done, words),
             words["map_title"].format(figure=words[figure]),
             translate(language, "sweep.alt.map", count=f"{int(np.isfinite(picture.values).sum()):,}", **ends),
-            height=520,
+            height=480,
             table=_best_readings(language, sweep, words),
         ),
         figure_payload(
@@ -174,7 +188,9 @@ def _range(score: Interval, signed: bool = False) -> str:
 
 def _best_readings(language: str, sweep: Sweep, words: dict[str, str]) -> dict[str, list]:
     ranked = sorted(sweep.ranked(), key=lambda row: (-row[1], row[0] != sweep.best))[:_LISTED]
-    rows = [[str(rank), name_reading(reading, words), f"{value:.4f}"] for rank, (reading, value) in enumerate(ranked, 1)]
+    rows = [
+        [str(rank), name_reading(reading, words), f"{value:.4f}"] for rank, (reading, value) in enumerate(ranked, 1)
+    ]
     return {"head": ["", translate(language, "sweep.reading"), words[sweep.criterion]], "rows": rows}
 
 
