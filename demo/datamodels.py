@@ -68,6 +68,8 @@ class Postprocess(str, Enum):
     zscore: the mean is subtracted, each dimension divided by its deviation (arXiv 2109.04404).
     all_but_the_top: centred, then the first dim/100 principal directions removed, at least one (arXiv 1702.01417).
     whitening: centred and rotated so that every direction has the same variance (arXiv 2103.15316).
+    soft_whitening: z-scored, then whitened with 1, the variance of a z-scored dimension, added to each direction's
+        own: weak directions, mostly noise, are not blown up to full strength (shrinkage, Ledoit & Wolf 2004).
     """
 
     NONE = "none"
@@ -75,6 +77,7 @@ class Postprocess(str, Enum):
     ZSCORE = "zscore"
     ALL_BUT_THE_TOP = "all_but_the_top"
     WHITENING = "whitening"
+    SOFT_WHITENING = "soft_whitening"
 
 
 class Reference(str, Enum):

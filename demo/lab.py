@@ -152,10 +152,10 @@ class Lab(Bench):
         return run_sweep(self, labelled, **wanted)
 
     def benchmark(
-        self, sets: Iterable[LabelledSet], wanted: Iterable[Wanted], on_progress=None
+        self, sets: Iterable[LabelledSet], wanted: Iterable[Wanted] = (), on_progress=None, mixtures=()
     ) -> Iterator[BenchmarkRow]:
-        """How well readings of several models agree with labelled sets, and how fast they are: a row as it is known."""
-        return run_benchmark(self, list(sets), list(wanted), on_progress)
+        """How well readings and mixtures of them agree with labelled sets, and how fast they are: a row as it is known."""
+        return run_benchmark(self, list(sets), list(wanted), on_progress, list(mixtures))
 
     def mteb(self, tasks: Iterable[str], wanted: Iterable[Wanted], on_progress=None) -> Iterator[MtebRow]:
         """The same readings on tasks of the mteb package, by their names; it is an optional extra, and asks the Hub."""

@@ -17,6 +17,7 @@ _FEWEST_TEXTS = {
     Postprocess.CENTER: 8,
     Postprocess.ZSCORE: 16,
     Postprocess.ALL_BUT_THE_TOP: 32,
+    Postprocess.SOFT_WHITENING: 32,
 }
 _TINY = 1e-6  # of the largest deviation or variance: what is smaller is noise
 Transform = Callable[[np.ndarray], np.ndarray]
@@ -33,7 +34,8 @@ def fewest_texts(method: Postprocess, dim: int) -> int:
 def fit_postprocess(reference: np.ndarray, method: Postprocess) -> Transform:
     """The method fitted on a reference set, (n, dim): a function of vectors, (m, dim) → float32 (m, dim).
 
-    Sources: center, zscore arXiv 2109.04404; all_but_the_top arXiv 1702.01417; whitening arXiv 2103.15316.
+    Sources: center, zscore arXiv 2109.04404; all_but_the_top arXiv 1702.01417; whitening arXiv 2103.15316;
+    soft_whitening is zscore, then whitening with shrunk variances (doi 10.1016/S0047-259X(03)00096-4).
     """
     if method is Postprocess.NONE:
         return lambda vectors: np.asarray(vectors, dtype=np.float32)
@@ -71,6 +73,13 @@ def _fit_whitening(spread: np.ndarray) -> Transform:
     return lambda centred: centred @ directions[kept].T / deviation
 
 
+def _fit_soft_whitening(spread: np.ndarray) -> Transform:
+    zscore = _fit_zscore(spread)
+    singular, directions = _principal_directions(zscore(spread))
+    deviation = np.sqrt(singular**2 / len(spread) + 1.0)
+    return lambda centred: zscore(centred) @ directions.T / deviation
+
+
 def _principal_directions(spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Singular values, largest first, and the directions, (k, dim), of centred vectors; no direction of mere rounding.
 
@@ -90,4 +99,5 @@ _FITS: dict[Postprocess, Callable[[np.ndarray], Transform]] = {
     Postprocess.ZSCORE: _fit_zscore,
     Postprocess.ALL_BUT_THE_TOP: _fit_all_but_the_top,
     Postprocess.WHITENING: _fit_whitening,
+    Postprocess.SOFT_WHITENING: _fit_soft_whitening,
 }

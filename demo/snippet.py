@@ -50,6 +50,11 @@ _POSTPROCESSED = {
     _, singular, directions = np.linalg.svd(reference - mean, full_matrices=False)
     kept = singular > 1e-3 * max(singular[0], 1e-12)
     return (vectors - mean) @ directions[kept].T / (singular[kept] / np.sqrt(len(reference)))""",
+    Postprocess.SOFT_WHITENING: """\
+    deviation = reference.std(axis=0)
+    deviation[deviation <= 1e-6 * max(deviation.max(), 1e-12)] = np.inf
+    _, singular, directions = np.linalg.svd((reference - mean) / deviation, full_matrices=False)
+    return (vectors - mean) / deviation @ directions.T / np.sqrt(singular**2 / len(reference) + 1)""",
 }
 _AS_SENTENCE = '''
 

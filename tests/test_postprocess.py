@@ -30,6 +30,15 @@ def test_by_hand():
     np.testing.assert_allclose(sorted(np.abs(whitened[0])), [2, 3], atol=1e-5)
 
 
+def test_soft_whitening_by_hand():
+    """SQUARE z-scored has variance 1 along both axes: each is divided by √(1 + 1). Twice the same axis: by √(2 + 1)."""
+    found = postprocess([[4.0, 50.0]], SQUARE, Postprocess.SOFT_WHITENING)
+    np.testing.assert_allclose(sorted(np.abs(found[0])), [2 / 2**0.5, 3 / 2**0.5], atol=1e-5)
+    twice = np.array([[-1.0, -1.0], [1.0, 1.0]])
+    found = postprocess([[3.0, 3.0]], twice, Postprocess.SOFT_WHITENING)
+    np.testing.assert_allclose(np.abs(found), [[3 * 2**0.5 / 3**0.5]], atol=1e-5)
+
+
 def test_zscore_and_whitening_equal_scikit_learn():
     rng = np.random.default_rng(0)
     reference, new = rng.normal(size=(50, 6)) * [1, 2, 3, 4, 5, 6] + 7, rng.normal(size=(4, 6))

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -181,7 +182,11 @@ def _info(entry: CatalogEntry) -> ModelInfo:
 
 def _turn(reading: Reading) -> np.ndarray:
     """(DIM, DIM): what the reading does to every text's counts."""
-    label = replace(reading, postprocess=Postprocess.NONE).label()
+    return _turn_of(replace(reading, postprocess=Postprocess.NONE).label())
+
+
+@lru_cache(maxsize=4096)
+def _turn_of(label: str) -> np.ndarray:
     return np.eye(DIM) + np.random.default_rng(_seed(label)).normal(size=(DIM, DIM)) * 0.15 / np.sqrt(DIM)
 
 
@@ -190,6 +195,7 @@ def _split(text: str) -> list[str]:
     return re.findall(r"\s*\S+", text) or [text]
 
 
+@lru_cache(maxsize=4096)
 def _count_trigrams(text: str) -> np.ndarray:
     """float64 (n_tokens, DIM): how often each of DIM hashed character trigrams begins in each token; never all zero."""
     padded = f"  {text.lower()}  "

@@ -26,6 +26,7 @@ from demo.errors import UnknownChoice
 from demo.evaluation import sample
 from demo.results import BenchmarkRow, LabelledSet
 from demo.studies.benchmark import Wanted
+from demo.studies.mixture import load_mixture
 from demo.studies.mteb_tasks import MtebRow
 from demo.tables import TableLimits, load_labelled
 
@@ -50,6 +51,10 @@ def benchmark(
     ] = None,
     bundled: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME", help="One of the lab's own sets, such as all-en.")
+    ] = None,
+    mixture: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Several readings taken together, as in examples/mixtures; repeatable."),
     ] = None,
     mteb: Annotated[
         list[str] | None,
@@ -101,11 +106,12 @@ def benchmark(
             task=task or "",
             template=template or "",
         )
-        for name in model or [lab.settings.model]
+        for name in model or ([] if mixture else [lab.settings.model])
     ]
+    mixtures = [load_mixture(file) for file in mixture or []]
     with showing_progress() as on_progress:
         rows = []
-        for row in lab.benchmark(sets, wanted, on_progress):
+        for row in lab.benchmark(sets, wanted, on_progress, mixtures):
             rows.append(row)
             note(_line(row))  # as it is known: a long run that is cut short has not been for nothing
         scored = []

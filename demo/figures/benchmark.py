@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
 
-from demo.results import BenchmarkRow
+from demo.results import BenchmarkRow, Interval
 
 WORDS = {
-    "title": "{figure} against speed",
+    "title": "{figure} against speed; the numbers are places in the table",
     "speed": "Texts per second (logarithmic)",
     "per_second": "texts per second",
     "floor": "word overlap, no model",
@@ -35,8 +37,8 @@ _STYLES = (
     ("#8c949d", "x"),
 )
 _FLOOR_COLOR = "#8c949d"
-_APART = 0.022  # of the axis: between readings that share their passes, and so their speed
-_ROOM = 0.3  # of the axis on either side, for the labels
+_APART = 0.03  # of the axis: between readings that share their passes, and so their speed
+_ROOM = 0.15  # of the axis, on either side
 _LEAST_WIDTH = 0.35  # decades
 
 
@@ -45,31 +47,33 @@ def plot_benchmark(
 ) -> go.Figure:
     """A marker a reading: figure upwards with its 95 % interval, speed to the right; word overlap as a dotted line.
 
-    names: a short label for each row. Rows without a speed are left out. Readings of one model at one speed shared
-    their passes; they stand side by side, lest their intervals cover each other.
+    rows: in the order of the leaderboard, whose places the markers carry; names: of the readings, for the hover. Rows
+    without a speed are left out. Readings of one model at one speed shared their passes; they stand side by side, lest
+    their intervals cover each other.
     """
-    floor = next((getattr(row.scores, figure) for row in rows if row.reading is None), None)
-    drawn = [(row, name) for row, name in zip(rows, names, strict=True) if row.reading and row.texts_per_second]
-    speeds = np.log10([row.texts_per_second for row, _ in drawn]) if drawn else np.zeros(1)
-    width = max(float(np.ptp(speeds)), _LEAST_WIDTH)
-    middle = float(speeds.min() + speeds.max()) / 2
-    groups: dict[tuple[str, float], list[tuple[BenchmarkRow, str]]] = defaultdict(list)
-    for row, name in drawn:
-        groups[row.provenance["model"], row.texts_per_second].append((row, name))
-    models: dict[str, list] = defaultdict(list)
+    places = np.cumsum([row.reading is not None for row in rows])
+    points = [
+        _Point(row, name, int(place), getattr(row.scores, figure))
+        for row, name, place in zip(rows, names, places, strict=True)
+        if row.reading and row.texts_per_second
+    ]
+    speeds = [np.log10(point.row.texts_per_second) for point in points] or [0.0]
+    width = max(max(speeds) - min(speeds), _LEAST_WIDTH)
+    groups: dict[tuple[str, float], list[_Point]] = defaultdict(list)
+    for point in points:
+        groups[point.row.provenance["model"], point.row.texts_per_second].append(point)
+    models: dict[str, list[tuple[_Point, float]]] = defaultdict(list)
     for (model, _), members in groups.items():
-        members.sort(key=lambda member: getattr(member[0].scores, figure).value)
-        for place, (row, name) in enumerate(members):
+        members.sort(key=lambda point: point.told.value)
+        for place, point in enumerate(members):
             beside = (place - (len(members) - 1) / 2) * _APART * width
-            # Alone: towards the middle. Else outwards, where no neighbour stands.
-            right = np.log10(row.texts_per_second) <= middle if len(members) == 1 else 2 * place >= len(members)
-            models[model].append((row, name, 10**beside, "middle right" if right else "middle left"))
-    figure_name = words[figure]
+            models[model].append((point, point.row.texts_per_second * 10**beside))
+    styles = zip(sorted(models), itertools.cycle(_STYLES), strict=False)  # a model keeps its own, however they rank
     plot = go.Figure(
-        [_trace(model, points, figure, style, words) for (model, points), style in zip(models.items(), _styles())]
+        [trace for model, style in styles for trace in _traces(model, models[model], style, figure, words)]
     )
-    told = [getattr(row.scores, figure) for row, _ in drawn]
-    lows, highs = [each.low for each in told], [each.high for each in told]
+    lows, highs = [point.told.low for point in points], [point.told.high for point in points]
+    floor = next((getattr(row.scores, figure) for row in rows if row.reading is None), None)
     if floor:
         lows, highs = [*lows, floor.value], [*highs, floor.value]
         plot.add_hline(
@@ -78,19 +82,23 @@ def plot_benchmark(
             annotation={"text": escape(words["floor"]), "font": {"size": 11}},
             annotation_position="bottom left",
         )
+    ends = min(speeds) - _ROOM * width, min(speeds) + (1 + _ROOM) * width
+    ticks = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 2, 5)]
+    ticks = [tick for tick in ticks if ends[0] <= np.log10(tick) <= ends[1]]
     plot.update_layout(
         template="none",
-        title={"text": words["title"].format(figure=figure_name)},
+        title={"text": words["title"].format(figure=words[figure])},
         xaxis={
             "type": "log",
             "title": {"text": words["speed"]},
-            "range": [middle - width * (0.5 + _ROOM), middle + width * (0.5 + _ROOM)],
-            "dtick": "D2" if width < 1.5 else 1,
+            "range": list(ends),
+            "tickvals": ticks,
+            "ticktext": [f"{tick:,g}" for tick in ticks],
             "zeroline": False,
         },
         yaxis={
-            "title": {"text": figure_name},
-            "range": [min(lows, default=0) - 0.04, max(highs, default=1) + 0.03],
+            "title": {"text": words[figure]},
+            "range": [min(lows, default=0) - 0.04, max(highs, default=1) + 0.06],
             "tickformat": ".2f",
             "zeroline": False,
         },
@@ -102,37 +110,56 @@ def plot_benchmark(
     return plot
 
 
-def _styles():
-    while True:
-        yield from _STYLES
+@dataclass(frozen=True)
+class _Point:
+    row: BenchmarkRow
+    name: str
+    place: int
+    told: Interval
 
 
-def _trace(model: str, points: list, figure: str, style: tuple[str, str], words: Mapping[str, str]) -> go.Scatter:
+def _traces(
+    model: str,
+    placed: Sequence[tuple[_Point, float]],
+    style: tuple[str, str],
+    figure: str,
+    words: Mapping[str, str],
+) -> tuple[go.Scatter, go.Scatter]:
+    """A model's markers with their intervals, and the places above them. placed: points and where they stand."""
     color, symbol = style
-    told = [getattr(row.scores, figure) for row, *_ in points]
-    return go.Scatter(
-        x=[row.texts_per_second * beside for row, _, beside, _ in points],
-        y=[each.value for each in told],
+    points, x = [point for point, _ in placed], [speed for _, speed in placed]
+    markers = go.Scatter(
+        x=x,
+        y=[point.told.value for point in points],
         error_y={
             "type": "data",
             "symmetric": False,
-            "array": [each.high - each.value for each in told],
-            "arrayminus": [each.value - each.low for each in told],
+            "array": [point.told.high - point.told.value for point in points],
+            "arrayminus": [point.told.value - point.told.low for point in points],
             "thickness": 1,
             "width": 3,
             "color": color,
         },
         name=escape(model),
-        mode="markers+text",
-        text=[f"\u2002{escape(name)}\u2002" for _, name, *_ in points],
-        textposition=[side for *_, side in points],
-        textfont={"size": 11},
+        mode="markers",
         cliponaxis=False,
         marker={"color": color, "symbol": symbol, "size": 10, "line": {"width": 0}},
         hovertext=[
-            f"<b>{escape(name)}</b>, {escape(model)}<br>{words[figure]} {each.value:.3f} "
-            f"[{each.low:.3f}, {each.high:.3f}]<br>{row.texts_per_second:.3g} {words['per_second']}"
-            for (row, name, *_), each in zip(points, told, strict=True)
+            f"<b>{point.place}. {escape(point.name)}</b><br>{escape(model)}<br>{words[figure]} {point.told.value:.3f} "
+            f"[{point.told.low:.3f}, {point.told.high:.3f}]<br>{point.row.texts_per_second:.3g} {words['per_second']}"
+            for point in points
         ],
         hoverinfo="text",
     )
+    places = go.Scatter(
+        x=x,
+        y=[point.told.high for point in points],
+        mode="text",
+        text=[f"<b>{point.place}</b>" for point in points],
+        textposition="top center",
+        textfont={"size": 12},
+        cliponaxis=False,
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    return markers, places

@@ -18,7 +18,7 @@ from demo.results import Sweep
 WORDS = {
     "map_title": "{figure} by layer, prompt and pooling",
     "layers_title": "{figure} by layer: prompt {prompt}, post-processing {method}",
-    "columns": "Prompt, and pooling within it",
+    "columns": "Pooling, in a group for each prompt",
     "layer": "Layer",
     "last_layer": "last layer",
     "numbered_layer": "layer {layer}",
@@ -31,7 +31,7 @@ WORDS = {
 Spot = tuple[int, int, int, int]  # prompt, pooling, post-processing, layer: a place in the sweep's figures
 _CHANCE = {"auc": 0.5, "spearman": 0.0, "margin": 0.0}  # what is no better is as dark
 _STEP = 0.05  # the brightest colour is the best value, rounded up to this
-MOST_NAMED = 30  # columns that are named on the axis; more are numbered within their group
+MOST_NAMED = 14  # columns that are named on the axis, on a phone too; more are numbered within their group
 _MOST_LEVEL = 2  # prompts whose names stand level
 # Okabe and Ito's colours, told apart by every kind of colour vision; dashes and markers differ as well.
 _STYLES = {
@@ -218,7 +218,7 @@ def plot_layers(
             "zeroline": False,
         },
         yaxis={"title": {"text": words[figure]}, "tickformat": ".2f", "zeroline": False},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
         hovermode="closest",
     )
     chance = _CHANCE[figure]

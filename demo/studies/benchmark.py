@@ -14,6 +14,7 @@ from demo.errors import BadInput, UnknownChoice
 from demo.evaluation import quick_figures, score, word_overlap
 from demo.readings import resolve_reading
 from demo.results import BenchmarkRow, LabelledSet
+from demo.studies.mixture import Mixture, run_mixture
 from demo.studies.survey import Survey
 
 OnProgress = Callable[[Progress], None]
@@ -39,7 +40,11 @@ class Wanted:
 
 
 def run_benchmark(
-    bench: Bench, sets: Sequence[LabelledSet], wanted: Sequence[Wanted], on_progress: OnProgress | None = None
+    bench: Bench,
+    sets: Sequence[LabelledSet],
+    wanted: Sequence[Wanted],
+    on_progress: OnProgress | None = None,
+    mixtures: Sequence[Mixture] = (),
 ) -> Iterator[BenchmarkRow]:
     """One row a set and reading, as soon as it is known; the floor that needs no model first. Raises DemoError."""
     report = on_progress or (lambda progress: None)
@@ -50,6 +55,8 @@ def run_benchmark(
             for readings in _by_prompt(bench, info, wish):
                 stage = f"{labelled.name}: {info.name}, {readings[0].prompt.value}"
                 yield from _rows(bench, labelled, info, readings, wish.layers, stage, report)
+        for mixture in mixtures:
+            yield run_mixture(bench, labelled, mixture, report)
 
 
 def list_readings(bench: Bench, wanted: Iterable[Wanted]) -> Iterator[Reading]:

@@ -100,9 +100,9 @@ class BenchmarkHandlers:
         shown = (language, set_name, sort, tuple(standings))
         figures = None
         if shown != run.shown:
-            run.shown = shown
             figures = benchmark_figures(language, standings, sort)
             answer[self.widgets.board] = render_board(language, standings, sort, set_name)
+            run.shown = shown
         refused = self.known.refused(models, readings)
         answer[self.widgets.note] = render_problems(language, run.problems, refused)
         if working:
@@ -110,11 +110,11 @@ class BenchmarkHandlers:
             note = running_note(language, run)
             return show_view(language, next_seq(), "running", note, progress.fraction, figures, poll=True)
         if not standings:
-            return show_view(
-                language, next_seq(), "idle", ended or translate(language, "benchmark.idle"), None, figures
-            )
+            note = ended or translate(language, "benchmark.idle")
+            return show_view(language, next_seq(), "idle", note, figures=figures)
         waiting = translate(language, "benchmark.missing", count=missing) if missing else ""
-        return show_view(language, next_seq(), "ready", " ".join(filter(None, (ended, waiting))), None, figures)
+        note = " ".join(filter(None, (ended, waiting)))
+        return show_view(language, next_seq(), "ready", note, figures=figures)
 
     def _end(self, language: str, run: Run) -> str:
         """What is to be said of a job that has ended, once."""

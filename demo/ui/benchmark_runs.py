@@ -1,6 +1,6 @@
 """Which readings of which models the benchmark measures, and what is known of them already. Knows no widget.
 
-What was measured once in this process is not measured again: the sets are the lab's own, so the figures are everybody's.
+What was measured once in this process is not measured again: the sets are the lab's own, and so are the figures.
 """
 
 from __future__ import annotations

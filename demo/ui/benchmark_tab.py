@@ -70,6 +70,7 @@ def create_benchmark_tab(settings: Settings) -> BenchmarkWidgets:
         [(label(f"benchmark_readings_{name}"), name) for name in READINGS],
         value=list(QUICK),
         label=label("benchmark_readings"),
+        info=label("benchmark_readings_info"),
         elem_id="benchmark-readings",
         elem_classes="benchmark-ticks",
         interactive=True,

@@ -45,7 +45,7 @@ def set_title(language: str, name: str) -> str:
         language,
         "benchmark.set",
         title=title,
-        language=translate(language, f"benchmark.language.{spoken}"),
+        spoken=translate(language, f"benchmark.language.{spoken}"),
         count=len(load_benchmark()[name].questions),
     )
 
@@ -113,8 +113,8 @@ def render_board(language: str, standings: Sequence[Standing], sort: str, set_na
     title = escape(set_title(language, set_name))
     download = quote("\ufeff" + write_csv(order))
     return (
-        f'<table role="table"><caption>{title}</caption><thead role="rowgroup"><tr role="row">{head}{heads}</tr></thead>'
-        f'<tbody role="rowgroup">{rows}</tbody></table>'
+        f'<table role="table"><caption>{title}</caption>'
+        f'<thead role="rowgroup"><tr role="row">{head}{heads}</tr></thead><tbody role="rowgroup">{rows}</tbody></table>'
         f'<p class="hint">{_say(language, "board.hint")} {_say(language, "speed.hint")} '
         f'<a download="benchmark-{escape(set_name)}.csv" href="data:text/csv;charset=utf-8,{download}">'
         f"{_say(language, 'download')}</a></p>"
@@ -128,8 +128,8 @@ def benchmark_figures(language: str, standings: Sequence[Standing], sort: str) -
     if not shown:
         return []
     words = {name: translate(language, f"benchmark.figure.{name}") for name in BENCHMARK_WORDS}
-    names = [_short(language, standing) for standing in standings]
-    rows = [standing.row for standing in standings]
+    order = ranked(standings, sort)
+    rows, names = [each.row for each in order], [_names(language, each) for each in order]
     best, fastest = shown[0], max(shown, key=lambda each: each.row.texts_per_second)
     alt = translate(
         language,
@@ -143,10 +143,7 @@ def benchmark_figures(language: str, standings: Sequence[Standing], sort: str) -
     )
     table = {
         "head": [translate(language, "benchmark.reading"), words[figure], words["per_second"]],
-        "rows": [
-            [_full(language, each), _plain(getattr(each.row.scores, figure)), _speed(each.row)]
-            for each in ranked(standings, figure)
-        ],
+        "rows": [[_full(language, each), _plain(getattr(each.row.scores, figure)), _speed(each.row)] for each in order],
     }
     title = words["title"].format(figure=words[figure])
     plot = plot_benchmark(rows, names, figure, words)
@@ -201,11 +198,11 @@ def _render_name(language: str, standing: Standing) -> str:
     if row.reading is None:
         return f"<b>{_say(language, 'floor')}</b><small>{_say(language, 'floor.hint')}</small>"
     facts = "".join(
-        f"<dt>{_say(language, f'origin.{name}')}</dt><dd>{escape(translate_phrase(language, row.provenance[name]))}</dd>"
-        for name in _ORIGIN
+        f"<dt>{_say(language, f'origin.{name}')}</dt><dd>{escape(translate_phrase(language, origin))}</dd>"
+        for name, origin in ((name, row.provenance[name]) for name in _ORIGIN)
     )
     return (
-        f"<b>{escape(_model(row))}</b> {escape(_names(language, standing))}"
+        f"<b>{escape(_names(language, standing))}</b> <span>{escape(_model(row))}</span>"
         f"<details><summary>{escape(_settings(row.reading))}</summary><dl>{facts}</dl></details>"
     )
 
@@ -249,12 +246,6 @@ def _names(language: str, standing: Standing) -> str:
     """`PromptEOL, last token`; what is the model's own reading as well says so behind."""
     names = [name for name in standing.names if name != OWN] + [name for name in standing.names if name == OWN]
     return " · ".join(_name(language, name) for name in names)
-
-
-def _short(language: str, standing: Standing) -> str:
-    """A label for the plot."""
-    name = next((name for name in standing.names if name != OWN), OWN)
-    return translate(language, f"benchmark.short.{name}") if standing.names else ""
 
 
 def _full(language: str, standing: Standing) -> str:

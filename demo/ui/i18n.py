@@ -101,11 +101,12 @@ def translate_phrase(language: str, text: str) -> str:
 
 
 def _compile(phrases: dict[str, str]) -> list[tuple[re.Pattern[str], str]]:
-    """The phrases with blanks, as patterns, in their order: what is more special stands first."""
+    """The phrases with blanks, as patterns: the one with the most words of its own comes first."""
+    with_blanks = [phrase for phrase in phrases if "{" in phrase]
+    with_blanks.sort(key=lambda phrase: -len(re.sub(r"\{\w+\}", "", phrase)))
     return [
-        (re.compile(_BLANK.sub(r"(?P<\1>.+?)", re.escape(phrase)), re.DOTALL), translation)
-        for phrase, translation in phrases.items()
-        if "{" in phrase
+        (re.compile(_BLANK.sub(r"(?P<\1>.+?)", re.escape(phrase)), re.DOTALL), phrases[phrase])
+        for phrase in with_blanks
     ]
 
 

@@ -6,9 +6,7 @@ Computes nothing. A sweep has a thread of its own, so that nobody's heatmap wait
 from __future__ import annotations
 
 import logging
-import threading
 import traceback
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,14 @@ import gradio as gr
 
 from demo.datamodels import ModelInfo, Postprocess, Prompt, Reading
 from demo.errors import DemoError, Stopped
-from demo.jobs import Desk, Job
+from demo.jobs import Desk
 from demo.lab import Lab
 from demo.results import LabelledSet, Sweep
 from demo.tables import TableLimits, load_labelled
+from demo.ui.desk import Pages, PageWork
 from demo.ui.handlers import Asked
 from demo.ui.i18n import choose_language, translate, translate_error
-from demo.ui.lab_tab import Widgets
+from demo.ui.lab_tab import READING, Widgets
 from demo.ui.sweep_tab import BEST_METHOD, FIGURES, METHODS, SweepWidgets
 from demo.ui.sweep_wording import (
     estimate,
@@ -40,11 +39,10 @@ from demo.ui.view import answer_view, next_seq, show_view
 from demo.ui.wording import render_note
 
 _AT_ONCE = 2  # sweeps, all people taken together
-_MOST_PAGES = 100  # whose sweeps and files are remembered
 _MOST_PAIRS = 2_000
 _MOST_TEXTS = 400  # distinct ones of a file: each runs through the model once a prompt
 _MOST_BYTES = 2**20
-_READ = ("prompt", "task", "template", "eos", "pooling", "layer", "postprocess")
+_READ = tuple(name for name in READING if name != "model")
 _log = logging.getLogger(__name__)
 
 
@@ -61,48 +59,17 @@ class _Wanted:
 
 
 @dataclass(eq=False)
-class _Page:
-    """What the server remembers of one open page."""
+class _Page(PageWork):
+    """What the server remembers of one open page; its job is a sweep."""
 
     labelled: LabelledSet | None = None  # of the file that was uploaded
-    job: Job[Sweep] | None = None
-    stopping: bool = False
     over: tuple = ()  # what the job under way is asked over
+    failed: DemoError | None = None  # what it raised; told until something else is asked
     found: Sweep | None = None
     found_over: tuple = ()  # what `found` was asked over
     drawn: tuple = ()  # (figure, method) of the pictures that were sent
     picked: Reading | None = None
     offered: tuple[str, ...] = ()  # the prompts to choose from
-
-
-class _Pages:
-    """Every open page's memory by its session; the one that was quiet longest makes room."""
-
-    def __init__(self):
-        self._pages: OrderedDict[str, _Page] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def of(self, request: gr.Request) -> _Page:
-        with self._lock:
-            page = self._pages.setdefault(request.session_hash or "", _Page())
-            self._pages.move_to_end(request.session_hash or "")
-            if len(self._pages) > _MOST_PAGES:
-                _, quiet = self._pages.popitem(last=False)
-                _stop(quiet)
-            return page
-
-    def leave(self, request: gr.Request) -> None:
-        """The page is gone: its sweep need not go on."""
-        with self._lock:
-            page = self._pages.get(request.session_hash or "")
-        if page is not None:
-            _stop(page)
-
-
-def _stop(page: _Page) -> None:
-    if page.job is not None:
-        page.stopping = True
-        page.job.stop()
 
 
 class SweepHandlers:
@@ -113,7 +80,7 @@ class SweepHandlers:
         self.widgets = widgets
         self.lab_widgets = lab_widgets
         self.desk = desk
-        self.pages = _Pages()
+        self.pages = Pages(_Page)
         self._limits = TableLimits(_MOST_PAIRS, lab.limits.characters, _MOST_BYTES, lab.limits.cells)
 
     def on_tick(self, request: gr.Request, *values: Any) -> dict:
@@ -145,7 +112,7 @@ class SweepHandlers:
     def on_stop(self, request: gr.Request) -> dict:
         """Ask the sweep to end; the next tick tells that it has."""
         language, page = choose_language(request), self.pages.of(request)
-        _stop(page)
+        page.stop()
         if page.job is None:
             return {self.widgets.view: gr.skip(), **self._buttons(running=False)}
         return {self.widgets.view: self._progress(language, page)}
@@ -155,7 +122,7 @@ class SweepHandlers:
         language, page = choose_language(request), self.pages.of(request)
         if not path:
             return render_note(translate(language, "sweep.formats"))
-        page.labelled = None
+        page.labelled = page.failed = None
         try:
             labelled = load_labelled(path, self._limits)
         except DemoError as error:
@@ -196,6 +163,10 @@ class SweepHandlers:
         page = self.pages.of(request)
         return self._use(page, page.picked, model)
 
+    def on_leave(self, request: gr.Request) -> None:
+        """The page is gone: its sweep need not go on. What was found stays, for a phone that only slept."""
+        self.pages.of(request).stop()
+
     def _read(self, values: tuple) -> tuple[Asked, _Wanted]:
         count = len(self.lab_widgets.choices)
         source, prompts, eos, reference, figure, method = values[count:]
@@ -227,7 +198,7 @@ class SweepHandlers:
             )
 
         page.job = self.desk.start(run, "sweep")
-        page.stopping = False
+        page.stopping, page.failed = False, None
         page.over = _over(asked, labelled)
         return True
 
@@ -235,7 +206,7 @@ class SweepHandlers:
         """The view's payload. What belongs to a new result goes into `answer`. Raises what the sweep raised."""
         note, job = "", page.job
         if job is not None:
-            if not job.done.is_set():
+            if page.working:
                 return self._progress(language, page)
             page.job = None
             try:
@@ -244,6 +215,10 @@ class SweepHandlers:
                 wanted = self._show_found(language, page, wanted, answer)
             except Stopped:
                 note = translate(language, "sweep.stopped")
+            except DemoError as error:
+                page.failed = error
+        if page.failed and page.over == _over(asked, page.labelled if wanted.source == "file" else None):
+            raise page.failed.with_traceback(None)
         found = page.found
         if found is None:
             return show_view(language, next_seq(), "idle", note or translate(language, "sweep.idle"))
@@ -350,7 +325,7 @@ def wire_sweep(page: gr.Blocks, lab: Lab, widgets: SweepWidgets, lab_widgets: Wi
     read = [getattr(lab_widgets, name) for name in _READ]
     widgets.use_best.click(handlers.on_use_best, lab_widgets.model, read, **quiet)
     widgets.use_picked.click(handlers.on_use_picked, lab_widgets.model, read, **quiet)
-    page.unload(handlers.pages.leave)
+    page.unload(handlers.on_leave)
 
 
 def _over(asked: Asked, labelled: LabelledSet | None) -> tuple:

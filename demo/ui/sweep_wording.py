@@ -51,7 +51,7 @@ def estimate(language: str, info: ModelInfo | None, prompts: list[str]) -> str:
     spots = at_every_layer * (info.n_layers + 1) + len(poolings) - at_every_layer
     return translate(
         language,
-        "sweep.estimate",
+        "sweep.estimate.logits" if info.has_lm_head else "sweep.estimate",
         count=f"{len(prompts) * spots * len(Postprocess):,}",
         prompts=len(prompts),
         poolings=len(poolings),
@@ -174,6 +174,8 @@ def reading_choices(sweep: Sweep, reading: Reading) -> dict[str, Any]:
         "layer": sweep.layers[-1] if reading.layer == LAST_LAYER else reading.layer,
         "postprocess": reading.postprocess.value,
     }
+    if reading.postprocess is not Postprocess.NONE:
+        chosen["reference"] = reading.reference.value
     return chosen | {name: getattr(reading, name) for name in ("task", "template") if getattr(reading, name)}
 
 

@@ -1,0 +1,93 @@
+"""The Benchmark tab: rows and a plot as they come, Stop, another order, Korean, a phone. Over the fake engine."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pytest
+
+from demo.backend import fake
+from tests.browser.test_tabs import PHONE
+
+pytestmark = pytest.mark.browser
+STATE = '#benchmark .view[data-state="{}"]'
+ROWS = "#benchmark-board tbody tr"
+PLOT = "#benchmark .js-plotly-plot"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_fake():
+    """The fake counts a text's trigrams once, not once a layer and pooling."""
+    slow = fake._count_trigrams
+    fake._count_trigrams = lru_cache(maxsize=None)(slow)
+    yield
+    fake._count_trigrams = slow
+
+
+def open_benchmark(page, subject: str = "Astronomy, Korean") -> None:
+    page.click("#view-benchmark-button")
+    page.wait_for_selector(STATE.format("idle"))
+    page.click("#benchmark-set input")
+    page.click(f"[role=option]:has-text('{subject}')")
+
+
+def run(page) -> None:
+    page.click("#benchmark-run")
+    page.wait_for_selector(STATE.format("ready"), timeout=60_000)
+    page.wait_for_selector(PLOT)
+
+
+def first_row(page) -> str:
+    return page.inner_text(f"{ROWS}:not(.benchmark-floor) >> nth=0")
+
+
+def test_rows_and_the_plot_appear_and_another_order_is_a_click(serve, open_page):
+    page = open_page(serve(fake.FakeEngine()))
+    assert not page.is_visible("#benchmark-sort")
+    open_benchmark(page)
+    assert "e5-mistral-7b-instruct (needs 16.2 GiB" in page.inner_text("#benchmark-models-note")
+    run(page)
+    assert page.locator(ROWS).count() == 6
+    assert "Word overlap, no model" in page.inner_text(".benchmark-floor")
+    assert page.evaluate("(plot) => document.querySelector(plot).data.length", PLOT) == 4
+    page.click("#benchmark-sort label:has-text('Texts/s')")
+    page.wait_for_selector("#benchmark-board th[aria-sort]:has-text('Texts/s')")
+    speeds = [
+        float(cell.split()[0].replace(",", "")) for cell in page.locator(".benchmark-speed").all_inner_texts()[:-1]
+    ]
+    assert speeds == sorted(speeds, reverse=True)
+    assert page.locator(ROWS).last.get_attribute("class") == "benchmark-floor", "it has no speed"
+    page.click(f"{ROWS} summary >> nth=0")
+    assert "the fake engine" in first_row(page)
+    with page.expect_download() as download:
+        page.click("#benchmark-board a")
+    assert download.value.suggested_filename == "benchmark-astronomy-ko.csv"
+    page.uncheck("#benchmark-models input >> nth=1")
+    page.wait_for_function("(rows) => document.querySelectorAll(rows).length === 5", arg=ROWS)
+
+
+def test_stop_keeps_what_was_reached(serve, open_page):
+    engine = fake.FakeEngine(seconds_per_text=0.002)
+    page = open_page(serve(engine))
+    open_benchmark(page)
+    page.click("#benchmark-run")
+    page.wait_for_selector(STATE.format("running"))
+    assert page.is_disabled("#benchmark-run")
+    page.wait_for_selector(ROWS, timeout=30_000)
+    page.click("#benchmark-stop")
+    page.wait_for_selector(STATE.format("ready"), timeout=30_000)
+    assert page.inner_text("#benchmark .view-note").startswith("Stopped.")
+    assert 2 <= page.locator(ROWS).count() < 6
+    page.wait_for_selector("#benchmark-stop", state="hidden")
+
+
+def test_in_korean_on_a_phone_rows_are_cards_and_nothing_scrolls_sideways(serve, open_page):
+    page = open_page(serve(fake.FakeEngine()), locale="ko-KR", **PHONE)
+    open_benchmark(page, "천문, 한국어")
+    page.uncheck("#benchmark-models input >> nth=0")
+    run(page)
+    assert "낱말 겹침" in page.inner_text(".benchmark-floor")
+    assert "모델의 기본값" in first_row(page)
+    assert page.inner_text("#benchmark-run") == "재기"
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate("(row) => getComputedStyle(document.querySelector(row)).display", ROWS) == "grid"
