@@ -154,7 +154,7 @@ class Lab(Bench):
     def benchmark(
         self, sets: Iterable[LabelledSet], wanted: Iterable[Wanted] = (), on_progress=None, mixtures=()
     ) -> Iterator[BenchmarkRow]:
-        """How well readings and mixtures of them agree with labelled sets, and how fast they are: a row as it is known."""
+        """How well readings and mixtures agree with labelled sets, and how fast they are: each row as it is known."""
         return run_benchmark(self, list(sets), list(wanted), on_progress, list(mixtures))
 
     def mteb(self, tasks: Iterable[str], wanted: Iterable[Wanted], on_progress=None) -> Iterator[MtebRow]:

@@ -76,8 +76,14 @@ def _fit_whitening(spread: np.ndarray) -> Transform:
 def _fit_soft_whitening(spread: np.ndarray) -> Transform:
     zscore = _fit_zscore(spread)
     singular, directions = _principal_directions(zscore(spread))
-    deviation = np.sqrt(singular**2 / len(spread) + 1.0)
-    return lambda centred: zscore(centred) @ directions.T / deviation
+    toned_down = 1.0 - 1.0 / np.sqrt(singular**2 / len(spread) + 1.0)
+
+    def finish(centred: np.ndarray) -> np.ndarray:
+        scored = zscore(centred)
+        # Turned back to the model's own dimensions: what the reference set does not span is left as it is.
+        return scored - (scored @ directions.T * toned_down) @ directions
+
+    return finish
 
 
 def _principal_directions(spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -54,7 +54,8 @@ _POSTPROCESSED = {
     deviation = reference.std(axis=0)
     deviation[deviation <= 1e-6 * max(deviation.max(), 1e-12)] = np.inf
     _, singular, directions = np.linalg.svd((reference - mean) / deviation, full_matrices=False)
-    return (vectors - mean) / deviation @ directions.T / np.sqrt(singular**2 / len(reference) + 1)""",
+    scored, toned_down = (vectors - mean) / deviation, 1 - 1 / np.sqrt(singular**2 / len(reference) + 1)
+    return scored - (scored @ directions.T * toned_down) @ directions""",
 }
 _AS_SENTENCE = '''
 

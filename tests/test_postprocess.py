@@ -36,7 +36,16 @@ def test_soft_whitening_by_hand():
     np.testing.assert_allclose(sorted(np.abs(found[0])), [2 / 2**0.5, 3 / 2**0.5], atol=1e-5)
     twice = np.array([[-1.0, -1.0], [1.0, 1.0]])
     found = postprocess([[3.0, 3.0]], twice, Postprocess.SOFT_WHITENING)
-    np.testing.assert_allclose(np.abs(found), [[3 * 2**0.5 / 3**0.5]], atol=1e-5)
+    np.testing.assert_allclose(found, [[3 / 3**0.5, 3 / 3**0.5]], atol=1e-5)
+
+
+def test_soft_whitening_is_the_inverse_root_of_the_covariance_plus_one():
+    rng = np.random.default_rng(3)
+    reference, new = rng.normal(size=(60, 6)) @ rng.normal(size=(6, 6)) + 5, rng.normal(size=(4, 6))
+    scaler = StandardScaler().fit(reference)
+    variance, directions = np.linalg.eigh(np.cov(scaler.transform(reference).T, bias=True) + np.eye(6))
+    expected = scaler.transform(new) @ directions @ np.diag(variance**-0.5) @ directions.T
+    np.testing.assert_allclose(postprocess(new, reference, Postprocess.SOFT_WHITENING), expected, atol=1e-5)
 
 
 def test_zscore_and_whitening_equal_scikit_learn():

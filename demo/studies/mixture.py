@@ -24,6 +24,9 @@ from demo.studies.sweep import measure_reading
 
 _CHOICES = {"prompt", "pooling", "layer", "eos", "postprocess", "reference", "task", "template"}
 _MOST_PARTS = 8
+_ACCEPTED = (
+    f"Accepted: a model, and 1 to {_MOST_PARTS} parts, each with a weight and any of {', '.join(sorted(_CHOICES))}."
+)
 
 
 @dataclass(frozen=True)
@@ -45,16 +48,15 @@ def load_mixture(path: str | Path) -> Mixture:
         said = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UnreadableFile(path=path.name, reason=getattr(error, "strerror", None) or "it is not JSON") from error
-    accepted = f"a model, and 1 to {_MOST_PARTS} parts, each with a weight and any of {', '.join(sorted(_CHOICES))}"
     parts = said.get("parts") if isinstance(said, dict) else None
     if not isinstance(parts, list) or not 1 <= len(parts) <= _MOST_PARTS:
-        raise BadInput(problem=f"{path.name} is not a mixture. Accepted: {accepted}.")
+        raise BadInput(problem=f"{path.name} is not a mixture of readings. {_ACCEPTED}")
     chosen = []
     for part in parts:
         weight = part.get("weight", 1.0) if isinstance(part, dict) else None
         wrong = not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 < weight < 1e6
         if wrong or set(part) - _CHOICES - {"weight"}:
-            raise BadInput(problem=f"{path.name} is not a mixture. Accepted: {accepted}.")
+            raise BadInput(problem=f"{path.name} is not a mixture of readings. {_ACCEPTED}")
         chosen.append((float(weight), {name: value for name, value in part.items() if name != "weight"}))
     return Mixture(path.stem, str(said.get("model") or ""), tuple(chosen))
 

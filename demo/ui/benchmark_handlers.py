@@ -14,7 +14,7 @@ from demo.errors import Busy, Stopped
 from demo.jobs import Desk
 from demo.lab import Lab
 from demo.ui.benchmark_runs import Known, Run
-from demo.ui.benchmark_tab import BenchmarkWidgets
+from demo.ui.benchmark_tab import FIRST_SET, SORTS, BenchmarkWidgets
 from demo.ui.benchmark_wording import (
     benchmark_figures,
     render_board,
@@ -47,7 +47,7 @@ class BenchmarkHandlers:
         ready = {status.model: status.name for status in statuses if status.state != "unavailable"}
         if self.lab.settings.model not in {status.model for status in statuses}:
             ready[self.lab.settings.model] = self.lab.settings.model
-        set_name, models, readings, sort = values
+        set_name, models, readings, sort = _read(values)
         ticked = [model for model in models if model in ready]
         return {
             self.widgets.set: gr.update(choices=set_choices(language)),
@@ -66,7 +66,7 @@ class BenchmarkHandlers:
     def on_run(self, request: gr.Request, *values: Any) -> dict:
         """Measure what is chosen and not known yet, unless this page or another one is at it."""
         language, run = choose_language(request), self.pages.of(request)
-        set_name, models, readings, _ = values
+        set_name, models, readings, _ = _read(values)
         missing = self.known.missing(set_name, models, readings)
         said = ""
         if not models or not readings:
@@ -92,7 +92,7 @@ class BenchmarkHandlers:
 
     def _tell(self, language: str, run: Run, values: tuple, answer: dict) -> dict:
         """The view's payload. A leaderboard that has changed goes into `answer`."""
-        set_name, models, readings, sort = values
+        set_name, models, readings, sort = _read(values)
         working = run.working  # before the rows: what ends meanwhile is told of by the next tick
         ended = "" if working else self._end(language, run)
         standings = self.known.standings(set_name, models, readings)
@@ -133,6 +133,12 @@ class BenchmarkHandlers:
             self.widgets.run: gr.update(interactive=not running),
             self.widgets.stop: gr.update(visible=running),
         }
+
+
+def _read(values: tuple) -> tuple[str, list[str], list[str], str]:
+    """Set, models, readings and order; nothing chosen in a box that must have a choice is its first one."""
+    set_name, models, readings, sort = values
+    return set_name or FIRST_SET, list(models or ()), list(readings or ()), sort or SORTS[0]
 
 
 def wire_benchmark(
