@@ -36,6 +36,10 @@ class EmbeddingCache:
         with self._lock:
             return self._entries.get(key)
 
+    def __contains__(self, key: Hashable) -> bool:
+        with self._lock:
+            return key in self._entries
+
     def put(self, key: Hashable, entry: Entry) -> None:
         """Keep an entry, its numbers read-only from now on; one larger than the whole budget is not kept."""
         entry.numbers.flags.writeable = False

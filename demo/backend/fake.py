@@ -114,6 +114,9 @@ class FakeEngine:
         self.embedded_texts = counted + len(set(texts))
         return out
 
+    def count_kept(self, texts: Sequence[PromptedText], model: str) -> int:
+        return 0
+
     def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
         info = self.load(model)
         if not info.has_lm_head:

@@ -134,6 +134,10 @@ class LocalEngine:
                 out[row][:, places[text]] = self._scaled(vectors, reading)[:, None]
         return out
 
+    def count_kept(self, texts: Sequence[PromptedText], model: str) -> int:
+        checkpoint = self._checkpoint(model)
+        return sum((checkpoint.key, text) in self.cache for text in self._own_span(texts, checkpoint))
+
     def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
         checkpoint = self._checkpoint(model)
         self._require_head(checkpoint)

@@ -42,6 +42,9 @@ class Engine(Protocol):
         post-processing do not matter. Equal to `embed` layer by layer. Raises what `embed` raises.
         """
 
+    def count_kept(self, texts: Sequence[PromptedText], model: str) -> int:
+        """How many of the texts a survey would not have to run again."""
+
     def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
         """What the LM head says of states of one layer (the logit lens below the last one).
 

@@ -26,7 +26,6 @@ _MOST_WITH_TEXT = 8  # questions, or answers: beyond, values do not fit into the
 _MOST_OUTLINES = 2500  # cells
 _MOST_TICKS = 9
 _MOST_GAPS = 24
-_SQUARE = 1.6  # up to this ratio of the sides the cells are square
 
 
 def shared_range(comparisons: Sequence[Comparison]) -> tuple[float, float]:
@@ -91,7 +90,7 @@ def _finish(figure: go.Figure, comparison: Comparison, words: Mapping[str, str],
         hovertemplate="%{y} · %{x}: %{z:.2f}<extra></extra>",
         colorbar={
             "orientation": "h",
-            "y": -0.03,
+            "y": -0.09,
             "yanchor": "top",
             "thickness": 9,
             "outlinewidth": 0,
@@ -100,13 +99,11 @@ def _finish(figure: go.Figure, comparison: Comparison, words: Mapping[str, str],
         },
         textfont={"size": 15 if max(rows, columns) <= 3 else 12 if max(rows, columns) <= 6 else 10},
     )
-    # No automargin: with square cells it would take a little more at every redraw.
-    tidy = {"showgrid": False, "zeroline": False, "ticks": "", "constrain": "domain", "automargin": False}
+    tidy = {"showgrid": False, "zeroline": False, "ticks": "", "automargin": False}
     ticks = {
         axis: {"tickvals": labels[:: -(-len(labels) // _MOST_TICKS)], "ticktext": None}
         for axis, labels in names.items()
     }
-    square = max(rows, columns) <= _SQUARE * min(rows, columns)
     figure.update_layout(
         xaxis={**tidy, **ticks["x"], "title": {"text": words["answers"]}, "side": "top", "tickangle": 0},
         yaxis={
@@ -114,9 +111,8 @@ def _finish(figure: go.Figure, comparison: Comparison, words: Mapping[str, str],
             **ticks["y"],
             "title": {"text": words["questions"]},
             "autorange": "reversed",
-            **({"scaleanchor": "x"} if square else {}),
         },
-        margin={"l": 46 if rows < 100 else 56, "r": 8, "t": 44, "b": 12},
+        margin={"l": 46 if rows < 100 else 56, "r": 8, "t": 44, "b": 74},
     )
     figure.layout.shapes = _outlines(comparison)  # update_layout would only write over the first ones
     return figure

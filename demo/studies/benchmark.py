@@ -109,7 +109,8 @@ def _rows(
     started = time.perf_counter()
     poolings = list(dict.fromkeys(reading.pooling for reading in readings))
     survey = Survey(bench, labelled, readings[0], poolings, lambda done: report(Progress(stage, done)))
-    speed = survey.n_texts / max(time.perf_counter() - started, 1e-9)
+    seconds = max(time.perf_counter() - started, 1e-9)
+    speed = survey.n_texts / seconds if survey.n_new == survey.n_texts else None  # what is kept already costs nothing
     criterion = "spearman" if labelled.graded else "auc"
     for reading in readings:
         cosines: dict[int, np.ndarray] = {}

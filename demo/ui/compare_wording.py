@@ -152,7 +152,7 @@ def _difference(
 
 
 def _payload(name: str, figure: Any, title: str, alt: str, table: dict[str, list]) -> dict[str, Any]:
-    return figure_payload(name, figure, title, alt, height=_HEIGHT, table=table)
+    return figure_payload(name, figure, title, alt, height=_HEIGHT, square=True, table=table)
 
 
 def _table(language: str, comparison: Comparison, values: Any, signed: bool = False) -> dict[str, list]:

@@ -148,12 +148,13 @@ function draw(one) {
     return;
   }
   layout.title = { text: "" }; // it stands above, as text
+  layout.margin = { l: 48, r: 12, t: 12, b: 44, ...layout.margin };
+  const { l, r, t, b } = layout.margin;
   layout.width = said.square ? Math.min(one.width, said.height) : one.width;
-  layout.height = said.square ? layout.width : said.height;
+  layout.height = said.square ? layout.width - l - r + t + b : said.height;
   stage.style.minHeight = layout.height + "px";
   layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
   layout.font = { size: 12, ...layout.font, family: getComputedStyle(root).fontFamily, color: colour("--view-ink") };
-  layout.margin = { l: 48, r: 12, t: 12, b: 44, ...layout.margin };
   layout.hoverlabel = { ...layout.hoverlabel, ...paper(), align: "left" };
   layout.legend = { bgcolor: "rgba(0,0,0,0)", ...layout.legend };
   layout.uirevision = layout.uirevision ?? said.id;
