@@ -77,7 +77,8 @@ def figure_payload(
     """One figure of a payload. figure: a Plotly Figure or its dict, where people's texts are escaped already.
 
     title and alt (what a screen reader says of the picture) are plain text. height: pixels; square: the space
-    between the margins is as high as wide, and the whole no wider than `height`. table: {"head": [...], "rows": [[...], ...]}, plain text, for "Show as table".
+    between the margins is as high as wide, and the whole no wider than `height`. table: {"head": [...], "rows":
+    [[...], ...]}, plain text, for "Show as table".
     """
     drawn = figure if isinstance(figure, dict) else figure.to_dict()
     layout = {name: value for name, value in drawn.get("layout", {}).items() if name != "template"}
