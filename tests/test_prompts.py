@@ -119,8 +119,7 @@ SLOW = {
     "echo": lambda text: (f"Rewrite the sentence: {text}, rewritten sentence: {text}", "second copy"),
     "custom": lambda text: (f"<<{text}>>", "last"),
     "prompteol_example": lambda text: (
-        'This sentence : "A man is smoking." means in one word:"Smoking".'
-        f'This sentence : "{text}" means in one word:"',
+        f'This sentence : "A man is smoking." means in one word:"Smoking".This sentence : "{text}" means in one word:"',
         "last",
     ),
     "knowledge": lambda text: (

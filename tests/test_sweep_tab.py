@@ -138,10 +138,11 @@ def test_before_anything_it_says_what_to_press_and_how_many_readings_that_is(tab
     assert "Press Sweep" in answer[tab.widgets.view]["note"]
     assert not {"custom", "chat", "own"} & set(answer[tab.widgets.prompts]["choices"])
     count = len(answer[tab.widgets.prompts]["value"])
-    assert f"{count * 6 * 7 * 5:,} readings" in answer[tab.widgets.estimate]  # poolings × layers × post-processings
+    readings = count * 6 * 7 * len(Postprocess)  # prompts × poolings × layers × post-processings
+    assert f"{readings:,} readings" in answer[tab.widgets.estimate]
     again = tab.on_tick(ask(), *values(prompts=["plain"]))
     assert tab.widgets.prompts not in again
-    assert "Up to 210 readings" in again[tab.widgets.estimate]
+    assert "Up to 252 readings" in again[tab.widgets.estimate]
     custom = tab.on_tick(ask(), *values(prompt="custom", template="{text}"))
     assert "custom" in custom[tab.widgets.prompts]["choices"]
 
