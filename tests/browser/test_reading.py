@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from demo.backend.fake import FakeEngine
+from demo.datamodels import Prompt
 from demo.lab import Lab
 from demo.settings import Settings
 from tests.browser.test_page import QUESTIONS, STATE, choose, settle, values, wait_text, wait_values
@@ -47,7 +48,7 @@ def test_prompteol_and_the_last_token_change_the_heatmap(open_page):
 def test_own_prompts_are_offered_only_where_a_model_has_some(open_page):
     page = open_page()
     offered = options(page, "prompt")
-    assert len(offered) == 9
+    assert len(offered) == len(Prompt) - 1
     assert "own" not in offered
     page = open_page("#prompt=own")
     assert page.input_value("#prompt input") == "chat"
