@@ -8,7 +8,7 @@ const root = element.querySelector(".view");
 const [note, bar, frame] = ["note", "bar", "figures"].map((name) => root.querySelector(".view-" + name));
 const POLL_MS = 400;
 const SETTLE_MS = 60;
-const PATIENCE_MS = 10000; // after this an unanswered question is taken for lost
+const PATIENCE_MS = 5000; // after this an unanswered question is taken for lost
 const coarse = window.matchMedia("(pointer: coarse)");
 const follows = "live" in root.dataset;
 const hero = document.querySelector("#hero"); // carries the heatmap's state
