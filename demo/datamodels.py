@@ -222,6 +222,17 @@ class ModelInfo:
     pool_text_only: bool = False  # the checkpoint leaves its prompts out of the pooled span
     notices: tuple[str, ...] = ()
 
+    @property
+    def names_prompts(self) -> bool:
+        """Whether the checkpoint names prompts of its own."""
+        return self.query_prompt is not None or self.document_prompt is not None
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """Every prompt that this model can be given."""
+        impossible = {None if self.has_chat_template else Prompt.CHAT, None if self.names_prompts else Prompt.OWN}
+        return tuple(prompt for prompt in Prompt if prompt not in impossible)
+
 
 @dataclass(frozen=True)
 class Device:

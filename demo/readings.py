@@ -85,7 +85,7 @@ def _refuse_impossible(info: ModelInfo, reading: Reading) -> None:
             reason="its tokenizer has no chat template. Choose plain instead.",
             instead=Prompt.PLAIN.value,
         )
-    if reading.prompt is Prompt.OWN and info.query_prompt is None and info.document_prompt is None:
+    if reading.prompt is Prompt.OWN and not info.names_prompts:
         raise ReadingRefused(
             field="prompt",
             model=info.name,

@@ -17,6 +17,7 @@ from demo.evaluation import (
     labelled_from_pairing,
     pair_cosines,
     quick_figures,
+    sample,
     score,
     split,
     subset,
@@ -311,3 +312,24 @@ def test_a_pairing_becomes_its_cells_and_has_the_heatmaps_auc():
     quick = quick_figures(similarity.reshape(1, -1), labelled)
     assert score(similarity.ravel(), labelled).auc.value == metrics.auc
     assert (quick["auc"][0], quick["margin"][0]) == (pytest.approx(metrics.auc), pytest.approx(metrics.margin))
+
+
+def test_a_sample_keeps_whole_questions_and_only_their_texts():
+    pairs = tuple((q, a) for q in range(6) for a in range(4))
+    labelled = LabelledSet("x", tuple("abcdef"), tuple("wxyz"), pairs, tuple(float(q % 4 == a) for q, a in pairs))
+    drawn = sample(labelled, 9)
+    assert len(drawn.questions) == 2
+    assert len(drawn.pairs) == 8, "two questions with their four candidates"
+    known = {
+        (labelled.questions[q], labelled.answers[a]): label
+        for (q, a), label in zip(pairs, labelled.labels, strict=True)
+    }
+    for (question, answer), label in zip(drawn.pairs, drawn.labels, strict=True):
+        assert known[drawn.questions[question], drawn.answers[answer]] == label
+    assert sample(labelled, 9) == drawn
+    assert sample(labelled, 24) is labelled
+    grades = LabelledSet(
+        "x", tuple("abcdef"), tuple("uvwxyz"), tuple((i, i) for i in range(6)), tuple(map(float, range(6))), True
+    )
+    three = sample(grades, 3)
+    assert len(three.pairs) == len(three.questions) == len(three.answers) == 3

@@ -5,6 +5,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from demo.backend.forward import find_anatomy
 from demo.backend.local import LocalEngine
 from demo.backend.pooling import KEPT
 from demo.backend.tokenization import remove_token, tokenize
@@ -66,18 +67,37 @@ def test_only_an_edited_text_runs(engine, tiny):
     assert engine.forward_passes == passes + 1
 
 
-def test_a_set_too_large_to_be_kept_runs_no_deeper_than_its_layer(settings, tiny, monkeypatch):
+def test_a_set_too_large_to_be_kept_runs_no_deeper_than_its_layer(settings, tiny):
     engine = LocalEngine(settings.model_copy(update={"cache_mb": 0}))
     blocks = engine._checkpoint(str(tiny("llama"))).anatomy.blocks
-    monkeypatch.setattr(type(blocks[3]), "forward", lambda *_, **__: pytest.fail("block 4 ran"), raising=False)
-    with pytest.raises(pytest.fail.Exception):
-        engine.embed(PROMPTED[:1], reading(tiny("llama")))
-    monkeypatch.undo()
     seen = []
     hook = blocks[3].register_forward_pre_hook(lambda *_: seen.append(1))
     engine.embed(PROMPTED, reading(tiny("llama"), layer=2))
-    hook.remove()
     assert seen == []
+    engine.embed(PROMPTED, reading(tiny("llama")))
+    assert seen
+    hook.remove()
+
+
+def test_it_tells_how_many_texts_need_no_pass(settings, engine, tiny):
+    engine.embed(PROMPTED[:2], reading(tiny("llama")))
+    assert engine.count_kept(PROMPTED, str(tiny("llama"))) == 2
+    assert uncached(settings).count_kept(PROMPTED, str(tiny("llama"))) == 0
+
+
+def test_a_final_norm_that_stands_one_level_down_is_found():
+    """OPT keeps its blocks and norm in `decoder`; without the norm its logit lens would be another model's."""
+    config = AutoConfig.for_model(
+        "opt",
+        vocab_size=50,
+        hidden_size=16,
+        ffn_dim=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        word_embed_proj_dim=16,
+    )
+    model = AutoModelForCausalLM.from_config(config)
+    assert find_anatomy(model, has_lm_head=True).final_norm is model.model.decoder.final_layer_norm
 
 
 def test_kept_poolings_are_those_that_cannot_be_had_from_others():

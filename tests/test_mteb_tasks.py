@@ -207,9 +207,12 @@ def test_stopping_stops(lab, own_tasks):
 
 def test_without_mteb_it_says_what_to_install(lab, monkeypatch):
     monkeypatch.setitem(sys.modules, "mteb", None)
-    said = 'The package mteb is not installed. Run: pip install "mteb>=2,<3".'
+    said = 'The package mteb is not installed. Run: pip install "mteb>=2.26,<2.27".'
     assert refusal(run_mteb(lab, lab.reading(GPT), ["STSBenchmark"])) == said
-    assert translate_phrase("ko", said) == 'mteb 패키지가 설치되어 있지 않아요. 실행할 명령: pip install "mteb>=2,<3".'
+    assert (
+        translate_phrase("ko", said)
+        == 'mteb 패키지가 설치되어 있지 않아요. 실행할 명령: pip install "mteb>=2.26,<2.27".'
+    )
 
 
 def test_another_version_is_told_of(lab, monkeypatch):

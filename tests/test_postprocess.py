@@ -58,6 +58,22 @@ def test_zscore_and_whitening_equal_scikit_learn():
     np.testing.assert_allclose(cos_sim(ours, ours), cos_sim(theirs, theirs), atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(12, 90), (90, 12)])
+def test_directions_from_small_products_equal_the_singular_value_decomposition(shape):
+    """Few texts in many dimensions, and many in few: the short way gives what NumPy's svd of the whole gives."""
+    reference = np.random.default_rng(4).normal(size=shape) * np.linspace(1, 3, shape[1])
+    centred = reference - reference.mean(axis=0)
+    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    kept = singular > 1e-3 * singular[0]
+    white = centred @ directions[kept].T / (singular[kept] / np.sqrt(len(reference)))
+    ours = postprocess(reference, reference, Postprocess.WHITENING)
+    np.testing.assert_allclose(cos_sim(ours, ours), cos_sim(white, white), atol=1e-5)
+    top = directions[: max(1, round(shape[1] / 100))]
+    np.testing.assert_allclose(
+        postprocess(reference, reference, Postprocess.ALL_BUT_THE_TOP), centred - centred @ top.T @ top, atol=1e-5
+    )
+
+
 def test_all_but_the_top_takes_a_hundredth_of_the_directions():
     rng = np.random.default_rng(1)
     reference = rng.normal(size=(400, 300))

@@ -1,15 +1,20 @@
 """The sweep: each of its numbers is what the lab says of that reading, and its winner is doubted where it must be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from demo.backend.fake import FakeEngine
 from demo.datamodels import LAST_LAYER, Pooling, Postprocess, Progress, Prompt, Reference
 from demo.errors import BadInput, ReadingRefused, Stopped, UnknownChoice
+from demo.evaluation import labelled_from_pairing
 from demo.lab import Lab
 from demo.results import LabelledSet
 from demo.settings import Settings
-from demo.studies.sweep import run_sweep
+from demo.studies.survey import Survey
+from demo.studies.sweep import _winners, measure_reading, run_sweep
+from demo.texts import parse_pairing
 from tests.conftest import TEXTS
 
 QUESTIONS = [f"What does word{i} number{i * 7} mean?" for i in range(20)]
@@ -53,6 +58,33 @@ def _options(reading):
         "postprocess": reading.postprocess.value,
         "eos": reading.eos,
     }
+
+
+@pytest.mark.parametrize("graded", [False, True])
+def test_a_survey_gives_the_cosines_of_one_reading_at_a_time(settings, engine, tiny, graded):
+    """All cells by one product, and a few pairs one by one: what `measure_reading` says of each reading."""
+    lab = Lab(settings, engine)
+    labelled = labelled_from_pairing(parse_pairing(TEXTS[1:7], TEXTS[1:7][::-1]))
+    if graded:
+        labelled = replace(labelled, pairs=((0, 1), (4, 2)), labels=(1.0, 3.0), graded=True)
+    reading = lab.reading(str(tiny("llama")), "echo", "mean", 2)
+    poolings = (Pooling.LAST_TOKEN_LOGITS, Pooling.MEAN, Pooling.LAST_TOKEN)
+    survey = Survey(lab, labelled, reading, poolings)
+    for pooling in poolings:
+        found = survey.cosines(pooling, 2, list(Postprocess))
+        for cosines, method in zip(found, Postprocess, strict=True):
+            expected = measure_reading(lab, labelled, replace(reading, pooling=pooling, postprocess=method))
+            np.testing.assert_allclose(cosines, expected, atol=2e-5)
+
+
+def test_among_equals_the_one_that_is_good_at_other_layers_wins_then_the_margin():
+    auc, margin = np.full((2, 1, 2, 3), 0.5), np.zeros((2, 1, 2, 3))
+    auc[0, 0, 0] = [1.0, 0.5, np.nan]
+    auc[1, 0, 1] = [0.5, 1.0, 1.0]
+    margin[1, 0, 1] = [0.0, 0.1, 0.2]
+    assert _winners({"auc": auc, "margin": margin}, "auc") == ((1, 0, 1, 2), (0, 0, 0, 0))
+    auc[1, 0, 0], auc[0, 0, 1] = np.nan, np.nan
+    assert _winners({"auc": auc[:1, :, :1]}, "auc") == ((0, 0, 0, 0), None)
 
 
 def test_the_winner_is_scored_on_questions_that_did_not_choose_it(lab):
@@ -130,8 +162,8 @@ def test_what_cannot_be_swept_is_said(lab):
 
 def test_task_and_template_reach_the_reading(lab):
     found = lab.sweep("a\nb", "a thing\nb thing", prompts=["custom", "e5_instruct"], template="{text}!", task="Find it")
-    assert found.reading_at(0, 1, 0, 1).template == "{text}!"
-    assert found.reading_at(1, 1, 0, 1).task == "Find it"
+    assert found.reading_at(found.prompts.index(Prompt.CUSTOM), 1, 0, 1).template == "{text}!"
+    assert found.reading_at(found.prompts.index(Prompt.E5_INSTRUCT), 1, 0, 1).task == "Find it"
 
 
 def test_one_pass_a_text_and_prompt(settings, engine, tiny):

@@ -77,7 +77,7 @@ def _by_prompt(bench: Bench, info: ModelInfo, wish: Wanted) -> Iterator[list[Rea
     default = info.default_reading
     prompts = wish.prompts or (default.prompt.value,)
     if "all" in prompts:
-        prompts = tuple(prompt.value for prompt in _possible_prompts(info))
+        prompts = tuple(prompt.value for prompt in info.prompts if prompt is not Prompt.CUSTOM)
     poolings = wish.poolings or (default.pooling.value,)
     methods = wish.postprocess or (default.postprocess.value,)
     for prompt in dict.fromkeys(prompts):
@@ -87,13 +87,6 @@ def _by_prompt(bench: Bench, info: ModelInfo, wish: Wanted) -> Iterator[list[Rea
             for pooling in dict.fromkeys(poolings)
             for method in dict.fromkeys(methods)
         ]
-
-
-def _possible_prompts(info: ModelInfo) -> list[Prompt]:
-    """Every prompt that this model can be given, but a template of one's own."""
-    own = info.query_prompt is not None or info.document_prompt is not None
-    impossible = {Prompt.CUSTOM, None if info.has_chat_template else Prompt.CHAT, None if own else Prompt.OWN}
-    return [prompt for prompt in Prompt if prompt not in impossible]
 
 
 def _rows(

@@ -167,10 +167,10 @@ def _import_mteb(bench: Bench) -> Any:
         import mteb
         import mteb.similarity_functions
     except ImportError as error:
-        raise BadInput(problem='The package mteb is not installed. Run: pip install "mteb>=2,<3".') from error
+        raise BadInput(problem='The package mteb is not installed. Run: pip install "mteb>=2.26,<2.27".') from error
     if mteb.__version__.split(".")[0] != "2":
         raise BadInput(
-            problem=f'Version 2 of mteb is needed, {mteb.__version__} is installed. Run: pip install "mteb>=2,<3".'
+            problem=f'Version 2 of mteb is needed, {mteb.__version__} is installed. Run: pip install "mteb>=2.26,<2.27".'
         )
     return mteb
 
@@ -215,7 +215,7 @@ def _evaluate(mteb: Any, encoder: MtebEncoder, task: Any, splits: Sequence[str] 
             problem=f"The data set of {name} is not on this disk and could not be fetched from the Hugging Face Hub. "
             f"The Hub's answer: {_first_line(error)}."
         ) from error
-    except Exception as error:
+    except Exception as error:  # tasks are code of hundreds of authors: whatever they raise becomes a sentence
         if isinstance(error, KeyError) and error.args[0] in (splits or ()):
             raise BadInput(problem=f"The data set of {name} has no split {error.args[0]}.") from error
         raise BadInput(

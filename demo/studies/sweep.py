@@ -117,14 +117,8 @@ def _plan(
     info: ModelInfo, labelled: LabelledSet, base: Reading, prompts: Sequence[str] | None
 ) -> tuple[_Axes, tuple[str, ...]]:
     """What can be swept with this model and so many texts, and what is left out."""
-    wished = [parse_choice(Prompt, prompt, "prompt") for prompt in prompts] if prompts else list(Prompt)
-    possible = [
-        prompt
-        for prompt in wished
-        if (prompt is not Prompt.CHAT or info.has_chat_template)
-        and (prompt is not Prompt.OWN or info.query_prompt is not None or info.document_prompt is not None)
-        and (prompt is not Prompt.CUSTOM or prompts)
-    ]
+    wished = {parse_choice(Prompt, prompt, "prompt") for prompt in prompts or ()} or set(Prompt) - {Prompt.CUSTOM}
+    possible = tuple(prompt for prompt in info.prompts if prompt in wished)
     if not possible:
         raise ReadingRefused(field="prompt", model=info.name, reason="it can be read with none of these prompts.")
     poolings = tuple(pooling for pooling in Pooling if pooling is not Pooling.LAST_TOKEN_LOGITS or info.has_lm_head)
@@ -137,7 +131,7 @@ def _plan(
     notices = ()
     if left_out:
         notices = (f"Left out, because {n_texts:,} texts are too few to fit them on: {', '.join(left_out)}.",)
-    return _Axes(tuple(dict.fromkeys(possible)), poolings, methods, tuple(range(info.n_layers + 1))), notices
+    return _Axes(possible, poolings, methods, tuple(range(info.n_layers + 1))), notices
 
 
 def _figures(
@@ -167,24 +161,16 @@ def _winners(figures: dict[str, np.ndarray], criterion: str) -> tuple[tuple[int,
 
     Among equals (a few pairs leave many) the one that is good at other layers too wins, then the larger margin.
     """
-    values = np.where(np.isnan(figures[criterion]), -np.inf, figures[criterion].astype(np.float64))
-    ranking = np.round(values, 6)
-    # Small enough to decide among equals only: with n cells, AUC moves in steps of more than 1 / n².
-    ranking = ranking + 1e-7 * _mean_over_layers(figures[criterion])
-    if "margin" in figures:
-        ranking = ranking + 1e-8 * np.nan_to_num(figures["margin"])
-    first = np.unravel_index(int(np.argmax(ranking)), ranking.shape)
-    others = ranking.copy()
-    others[first[0], first[1], first[2]] = -np.inf
-    second = np.unravel_index(int(np.argmax(others)), ranking.shape)
-    return first, second if np.isfinite(others[second]) else None
-
-
-def _mean_over_layers(values: np.ndarray) -> np.ndarray:
-    """Of what was scored, 0 where nothing was; float64 with one layer left, so that it spreads over all."""
+    values = figures[criterion].astype(np.float64)
     scored = np.isfinite(values)
-    total = np.where(scored, values, 0.0).sum(axis=3, keepdims=True, dtype=np.float64)
-    return total / np.maximum(scored.sum(axis=3, keepdims=True), 1)
+    over_layers = np.where(scored, values, 0.0).sum(axis=3) / np.maximum(scored.sum(axis=3), 1)
+    margins = figures.get("margin", values)
+    spots = np.argwhere(scored)[::-1]  # reversed, since of complete equals the last one stands on top below
+    at = tuple(spots.T)
+    order = np.lexsort((margins[at], over_layers[at[:3]], np.round(values[at], 6)))[::-1]  # the last key counts most
+    first = tuple(spots[order[0]])
+    others = (tuple(spots[i]) for i in order)
+    return first, next((spot for spot in others if spot[:3] != first[:3]), None)
 
 
 def measure_reading(bench: Bench, labelled: LabelledSet, reading: Reading) -> np.ndarray:

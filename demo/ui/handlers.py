@@ -342,7 +342,7 @@ class _Unavailable(ModelError):
 def _prompts(known: ModelInfo | ModelStatus) -> list[str]:
     """The prompts to choose from: `own` only where the checkpoint names some."""
     if isinstance(known, ModelInfo):
-        own = known.query_prompt is not None or known.document_prompt is not None
+        own = known.names_prompts
     else:
         own = known.default_reading is not None and known.default_reading.prompt is Prompt.OWN
     return [prompt.value for prompt in Prompt if own or prompt is not Prompt.OWN]

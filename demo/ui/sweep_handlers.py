@@ -335,11 +335,9 @@ def _over(asked: Asked, labelled: LabelledSet | None) -> tuple:
 
 def _possible(info: ModelInfo | None, prompt: str) -> tuple[str, ...]:
     """The prompts to sweep; of a model that is not there yet, those that every model can be given."""
-    chat = info is not None and info.has_chat_template
-    own = info is not None and (info.query_prompt is not None or info.document_prompt is not None)
-    impossible = {None if prompt == Prompt.CUSTOM.value else Prompt.CUSTOM}
-    impossible |= {None if chat else Prompt.CHAT, None if own else Prompt.OWN}
-    return tuple(choice.value for choice in Prompt if choice not in impossible)
+    possible = info.prompts if info else set(Prompt) - {Prompt.CHAT, Prompt.OWN}
+    unasked = set() if prompt == Prompt.CUSTOM.value else {Prompt.CUSTOM}
+    return tuple(choice.value for choice in Prompt if choice in possible and choice not in unasked)
 
 
 def _is_spot(found: Sweep, spot: Any) -> bool:
