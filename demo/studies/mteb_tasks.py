@@ -170,7 +170,8 @@ def _import_mteb(bench: Bench) -> Any:
         raise BadInput(problem='The package mteb is not installed. Run: pip install "mteb>=2.26,<2.27".') from error
     if mteb.__version__.split(".")[0] != "2":
         raise BadInput(
-            problem=f'Version 2 of mteb is needed, {mteb.__version__} is installed. Run: pip install "mteb>=2.26,<2.27".'
+            problem=f"Version 2 of mteb is needed, {mteb.__version__} is installed. "
+            'Run: pip install "mteb>=2.26,<2.27".'
         )
     return mteb
 

@@ -23,7 +23,7 @@ from demo.ui.desk import Pages, PageWork
 from demo.ui.handlers import Asked
 from demo.ui.i18n import choose_language, translate, translate_error
 from demo.ui.lab_tab import READING, Widgets
-from demo.ui.sweep_tab import BEST_METHOD, FIGURES, METHODS, SweepWidgets
+from demo.ui.sweep_tab import BEST_METHOD, FIGURES, FOR_EVERY_MODEL, METHODS, SweepWidgets
 from demo.ui.sweep_wording import (
     estimate,
     reading_choices,
@@ -69,7 +69,7 @@ class _Page(PageWork):
     found_over: tuple = ()  # what `found` was asked over
     drawn: tuple = ()  # (figure, method) of the pictures that were sent
     picked: Reading | None = None
-    offered: tuple[str, ...] = ()  # the prompts to choose from
+    offered: tuple[str, ...] = tuple(FOR_EVERY_MODEL)  # the prompts to choose from
 
 
 class SweepHandlers:

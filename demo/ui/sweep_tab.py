@@ -17,7 +17,7 @@ BEST_METHOD = "best"
 METHODS = (BEST_METHOD, *(method.value for method in Postprocess))
 FILE_TYPES = [".csv", ".tsv", ".txt"]
 # Until the model is known; Gradio refuses a tick that is not among the choices.
-_FOR_EVERY_MODEL = [p.value for p in Prompt if p not in (Prompt.CHAT, Prompt.OWN, Prompt.CUSTOM)]
+FOR_EVERY_MODEL = [p.value for p in Prompt if p not in (Prompt.CHAT, Prompt.OWN, Prompt.CUSTOM)]
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def create_sweep_tab(settings: Settings) -> SweepWidgets:
         upload_note = gr.HTML(elem_id="sweep-upload-note", elem_classes="note", apply_default_css=False)
     with gr.Accordion(label("sweep_fold"), open=False, elem_id="sweep-fold") as fold:
         prompts = gr.CheckboxGroup(
-            _FOR_EVERY_MODEL,
-            value=_FOR_EVERY_MODEL,
+            FOR_EVERY_MODEL,
+            value=FOR_EVERY_MODEL,
             label=label("sweep_prompts"),
             elem_id="sweep-prompts",
             interactive=True,

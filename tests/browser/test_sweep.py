@@ -41,8 +41,9 @@ def open_sweep(page, prompts: int = 1) -> None:
     page.wait_for_selector("#sweep-estimate p")
     page.click("#sweep-fold > button")
     ticks = page.locator("#sweep-prompts input:checked")
-    for _ in range(ticks.count() - prompts):
+    while ticks.count() > prompts:
         ticks.last.click()
+    page.wait_for_function(f"() => document.querySelector('#sweep-estimate').textContent.includes('prompts {prompts} ')")
     page.click("#sweep-fold > button")
 
 
@@ -56,7 +57,6 @@ def test_one_click_sweeps_and_one_more_applies_the_best(small, open_page):
     page = open_page(small)
     assert not page.is_visible("#sweep-found")
     open_sweep(page, prompts=2)
-    page.wait_for_function("() => document.querySelector('#sweep-estimate').textContent.includes('prompts 2')")
     run(page)
     assert "Best of " in page.inner_text("#sweep-verdict")
     assert "Runner-up" in page.inner_text("#sweep-scores")
