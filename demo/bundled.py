@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from demo.results import LabelledSet
+from demo.training import Pair, TrainingSet
 
 _FOLDER = Path(__file__).resolve().parents[1] / "examples"
 _LANGUAGES = ("en", "ko")
@@ -45,6 +46,18 @@ def load_reference() -> tuple[str, ...]:
     """Varied texts on which centring, z-scoring or whitening can be fitted: English, then Korean."""
     corpus = _read(_FOLDER / "reference.json")
     return tuple(text for language in _LANGUAGES for text in corpus[language])
+
+
+@lru_cache(maxsize=1)
+def load_training() -> dict[str, TrainingSet]:
+    """The lab's own pairs to train on, by name: question, answer, and an answer that looks right and is wrong."""
+    return {
+        path.stem: TrainingSet(
+            path.stem,
+            tuple(Pair(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines() if line),
+        )
+        for path in sorted((_FOLDER / "training").glob("*.jsonl"))
+    }
 
 
 def _subjects() -> list[dict]:

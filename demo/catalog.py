@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from demo.datamodels import Kind, ModelStatus, Pooling, Prompt, Reading
+from demo.datamodels import LAST_LAYER, Kind, ModelStatus, Pooling, Postprocess, Prompt, Reading, Reference
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,23 @@ class CatalogEntry:
     package: PackageSource | None = None
     hub_precision: str = "bfloat16"
     query_prompt: str = ""  # name of the checkpoint's own prompt for questions, where "query" is not it
+    base: str = ""  # the entry whose weights this one's adapter is put onto
+    adapter: str = ""  # the adapter's folder beside this file
+    layer: int = LAST_LAYER  # default reading
+    postprocess: Postprocess = Postprocess.NONE
+    reference: Reference = Reference.TEXTS
 
     @property
     def default_reading(self) -> Reading:
-        return Reading(self.id, self.prompt, self.pooling, normalize=self.normalize)
+        return Reading(
+            self.id,
+            self.prompt,
+            self.pooling,
+            self.layer,
+            normalize=self.normalize,
+            postprocess=self.postprocess,
+            reference=self.reference,
+        )
 
     def status(self, state: str, reason: str = "") -> ModelStatus:
         """The entry with whether it can be chosen here, as an engine finds it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
@@ -142,6 +143,12 @@ class Reading:
 
     def to_dict(self) -> dict[str, Any]:
         return {k: v.value if isinstance(v, Enum) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Reading:
+        """What `to_dict` wrote. Raises KeyError, TypeError or ValueError where it is something else."""
+        enums = {"prompt": Prompt, "pooling": Pooling, "postprocess": Postprocess, "reference": Reference}
+        return cls(**{name: enums[name](value) if name in enums else value for name, value in told.items()})
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,9 @@ from demo.snippet import TRANSFORMERS, export_prompts, name_source, render_snipp
 from demo.studies.benchmark import Wanted, list_readings, run_benchmark
 from demo.studies.mteb_tasks import MtebRow, run_mteb
 from demo.studies.sweep import run_sweep
+from demo.studies.training import LiveTraining
 from demo.texts import parse_pairing
+from demo.training import Recipe, TrainingSet
 
 _MOST_LEFT_OUT = 64  # tokens of a text: each costs a forward pass
 _MOST_SAID = 10  # tokens that the LM head reads from an embedding
@@ -162,6 +165,26 @@ class Lab(Bench):
         tasks = list(tasks)
         for reading in list_readings(self, wanted) if tasks else ():
             yield from run_mteb(self, reading, tasks, on_progress=on_progress)
+
+    def train(
+        self,
+        sets: Sequence[TrainingSet],
+        questions=None,
+        answers=None,
+        matches=None,
+        model: str | None = None,
+        wait: bool = True,
+        how: Mapping[str, Any] | None = None,
+        **reading,
+    ) -> LiveTraining:
+        """Train a model with contrastive loss, to be watched step by step: iterate its `events()`.
+
+        questions, answers: texts to watch meanwhile, if any. how: fields of Recipe (method, steps, batch_size …).
+        """
+        info = self.open(model, wait=wait)
+        settled = resolve_reading(info, self.limits, **reading)
+        watched = parse_pairing(questions, answers, matches, self.limits) if questions is not None else None
+        return LiveTraining(self, Recipe(settled, **(how or {})), sets, watched)
 
     def code(self, model=None, library: str = TRANSFORMERS, wait: bool = True, **reading) -> str:
         """A short script that reproduces a reading's vectors. library: "transformers" or "sentence-transformers"."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from demo.datamodels import PromptedText, Reading
+
+TRAINED = "trained:"  # before the name of a model that was trained on this machine
 
 
 class Method(str, Enum):
@@ -92,14 +94,3 @@ class Snapshot:
 
     questions: np.ndarray
     answers: np.ndarray
-
-
-@dataclass(frozen=True)
-class AdapterInfo:
-    """What a finished adapter says of itself, beside its weights."""
-
-    recipe: Recipe
-    steps: int  # done
-    trainable: int  # numbers that were learned
-    data: tuple[tuple[str, int], ...] = ()  # source, pairs
-    scores: dict[str, float] = field(default_factory=dict)

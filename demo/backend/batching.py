@@ -1,13 +1,46 @@
-"""Batching: who shares a forward pass, and the retreat when memory runs out. Knows no model."""
+"""Batching: who shares a forward pass, as tensors, and the retreat when memory runs out. Knows no model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
+from torch import Tensor
+
+from demo.backend.forward import Prepending
+from demo.backend.tokenization import TokenizedText
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Texts that run together, padded on the right: (n, tokens) each."""
+
+    input_ids: Tensor
+    attention: Tensor | None  # 1 where a token is real; None where nothing is padded
+    pooled: Tensor  # 1 where a token is pooled
+    prepending: Prepending | None  # token prepending only
+
+
+def stack(texts: Sequence[TokenizedText], pad_id: int, device: torch.device) -> Batch:
+    """Tokenized texts as one batch on the device."""
+    width = max(len(text) for text in texts)
+    input_ids = torch.full((len(texts), width), pad_id)
+    attention = torch.zeros((len(texts), width), dtype=torch.long)
+    pooled = torch.zeros((len(texts), width), dtype=torch.long)
+    for row, text in enumerate(texts):
+        input_ids[row, : len(text)] = torch.tensor(text.input_ids)
+        attention[row, : len(text)] = 1
+        pooled[row, slice(*text.pooled)] = 1
+    prepending = None
+    if texts[0].placeholder is not None:
+        placeholders = torch.tensor([text.placeholder for text in texts], device=device)
+        prepending = Prepending(placeholders, torch.tensor([len(text) - 1 for text in texts], device=device))
+    mask = None if bool(attention.all()) else attention.to(device)
+    return Batch(input_ids.to(device), mask, pooled.to(device), prepending)
 
 
 def plan_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:

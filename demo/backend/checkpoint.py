@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
+from demo.backend.adapters import add_projection, is_projection, merge_lora, read_info
 from demo.backend.device import Placement
 from demo.backend.folders import read_header, weight_files
 from demo.backend.forward import Anatomy, find_anatomy, hidden_states, logits
@@ -31,6 +33,7 @@ class Checkpoint:
     """A model ready to be read. It stays unchanged once made, so that threads may share it."""
 
     tokenizer: PreTrainedTokenizerBase
+    network: torch.nn.Module  # whole, as transformers made it
     anatomy: Anatomy
     info: ModelInfo
     pad_id: int
@@ -58,20 +61,21 @@ def load_checkpoint(model: str, weights: Weights, placement: Placement, max_toke
     Raises UnsupportedModel or UnsafeWeights.
     """
     entry = CATALOG.get(model)
-    name = entry.name if entry else model
+    told = read_info(weights.adapter) if weights.adapter and not entry else {}
+    name = entry.name if entry else _name_trained(model, told) if weights.adapter else model
     folder = weights.folder
     config = _load_config(folder, name)
     tokenizer = _load_tokenizer(folder, name)
     own = read_own_reading(folder, entry.query_prompt if entry else "")
     network, has_lm_head = _load_model(folder, config, placement, name)
-    anatomy = find_anatomy(network, has_lm_head)
+    network, anatomy = _with_adapter(network, has_lm_head, weights.adapter, name)
     notices = weights.notices + (own.notices if own else ())
     if has_lm_head and not _head_agrees(network, anatomy):
         notices += ("The model does more after its LM head than the lab knows, so its logits are not offered.",)
         has_lm_head = False
         anatomy = find_anatomy(network, has_lm_head)
     text_config = config.get_text_config()
-    kind = entry.kind if entry else _kind(config, own)
+    kind = entry.kind if entry else Kind.TUNED_GPT if weights.adapter else _kind(config, own)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     info = ModelInfo(
         model=model,
@@ -83,7 +87,8 @@ def load_checkpoint(model: str, weights: Weights, placement: Placement, max_toke
         max_tokens=min(max_tokens, _longest(tokenizer, text_config, own)),
         has_lm_head=has_lm_head,
         has_chat_template=bool(tokenizer.chat_template),
-        default_reading=_default_reading(model, kind, own, has_lm_head, bool(tokenizer.chat_template)),
+        default_reading=_trained_reading(model, told)
+        or _default_reading(model, kind, own, has_lm_head, bool(tokenizer.chat_template)),
         revision=weights.revision,
         source=weights.source,
         weights_precision=weights.precision,
@@ -97,7 +102,7 @@ def load_checkpoint(model: str, weights: Weights, placement: Placement, max_toke
         notices=notices,
     )
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    return Checkpoint(tokenizer, anatomy, info, pad_id)
+    return Checkpoint(tokenizer, network, anatomy, info, pad_id)
 
 
 def _load_config(folder: Path, name: str):
@@ -150,6 +155,38 @@ def _load_model(folder: Path, config, placement: Placement, name: str) -> tuple[
     if causal and not has_lm_head:
         network = network.base_model
     return network.to(placement.device).eval().requires_grad_(False), has_lm_head
+
+
+def _with_adapter(network, has_lm_head: bool, adapter: Path | None, name: str) -> tuple[torch.nn.Module, Anatomy]:
+    """(model, its parts) with what was learned over its weights, if there is anything."""
+    if adapter is None:
+        return network, find_anatomy(network, has_lm_head)
+    try:
+        if is_projection(adapter):
+            anatomy = find_anatomy(network, has_lm_head)
+            add_projection(anatomy, adapter)
+        else:
+            network = merge_lora(network, adapter)
+    except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
+        raise UnsupportedModel(model=name, reason="its adapter does not fit the model, or is damaged.") from error
+    network = network.eval().requires_grad_(False)
+    return network, find_anatomy(network, has_lm_head)
+
+
+def _name_trained(model: str, told: dict) -> str:
+    """`SmolLM2-135M-Instruct, trained 60 steps`; a folder's path says more than a name that nobody gave it."""
+    base = CATALOG.get(str(told.get("base")))
+    if not told.get("steps") or base is None:
+        return model
+    return f"{base.name}, trained {told['steps']} steps"
+
+
+def _trained_reading(model: str, told: dict) -> Reading | None:
+    """The reading that an adapter was trained with."""
+    try:
+        return replace(Reading.from_dict(told["reading"]), model=model)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _is_head_missing(network, missing_keys) -> bool:

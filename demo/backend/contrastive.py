@@ -11,9 +11,10 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,22 +23,21 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from demo.backend.adapters import write_adapter_info, written_whole
+from demo.backend.adapters import write_info, written_whole
 from demo.backend.batching import plan_batches
 from demo.backend.checkpoint import Checkpoint
 from demo.backend.learners import make_learner
+from demo.backend.protocol import Guide
 from demo.backend.tokenization import TokenizedText, tokenize
 from demo.datamodels import PromptedText
 from demo.errors import BadInput
-from demo.training import AdapterInfo, PromptedPair, Recipe, TrainStep
+from demo.training import PromptedPair, Recipe, TrainStep
 
 _TOKENS = 2_048  # of one forward pass, padding included
 _STATE, _DONE = "state.safetensors", "state.json"
 _NICE = 10  # training yields to people who wait for an answer
 _CLIP = 1.0  # norm of the gradient, at most
 _GUIDE_TEMPERATURE = 0.05
-
-Guide = Callable[[Sequence[str]], np.ndarray]  # texts → unit vectors
 
 
 def info_nce(questions: Tensor, answers: Tensor, temperature: float, known: Tensor | None = None) -> Tensor:
@@ -59,7 +59,7 @@ def info_nce(questions: Tensor, answers: Tensor, temperature: float, known: Tens
 
 
 def guided(vectors: Tensor, guide: Tensor, temperature: float) -> Tensor:
-    """How far the batch's likenesses are from the guide's: cross-entropy with soft labels, each text against all others.
+    """How far the likenesses in a batch are from the guide's: soft labels, each text against all others.
 
     vectors, guide: (n, dim) and (n, any dim). Returns a scalar, 0 where the two agree (Kullback–Leibler).
     Source: similarity distillation, e.g. SEED, arXiv 2101.04731; a guide for in-batch negatives: arXiv 2402.16829.
@@ -103,10 +103,7 @@ def plan_steps(recipe: Recipe, sources: Sequence[tuple[int, float]]) -> list[np.
 
 
 class ContrastiveTraining:
-    """One training run over one model. Iterate `steps()`; between steps ask for embeddings, a saved adapter, a state.
-
-    Belongs to one thread. Raises ReadingRefused where the recipe cannot be trained on this model.
-    """
+    """A Training (protocol.py) over a checkpoint. Raises ReadingRefused where the recipe cannot be trained on it."""
 
     def __init__(
         self,
@@ -126,32 +123,26 @@ class ContrastiveTraining:
         self._learner = make_learner(checkpoint, recipe)
         self._optimizer = torch.optim.AdamW(self._learner.parameters(), lr=recipe.learning_rate, weight_decay=0.0)
         self._tokens: dict[tuple[PromptedText, int], TokenizedText] = {}
-        self._guided: dict[str, np.ndarray] = {}
 
     @property
     def trainable(self) -> int:
-        """Numbers that learn."""
         return sum(parameter.numel() for parameter in self._learner.parameters())
 
     def steps(self) -> Iterator[TrainStep]:
-        """The steps that are left, one at a time."""
         yield_to_others()
         while self.done < self.recipe.steps:
             yield self._step(self._plan[self.done])
 
     def embed(self, texts: Sequence[PromptedText]) -> np.ndarray:
-        """Embeddings as the model is now, float32 (n, dim); without post-processing."""
         with torch.no_grad():
             return self._vectors(list(texts), self.checkpoint.info.max_tokens).cpu().numpy()
 
-    def save(self, folder: Path, info: AdapterInfo) -> None:
-        """Write the adapter as it is now: all of the folder, or nothing."""
+    def save(self, folder: Path, info: dict[str, Any], card: str = "") -> None:
         with written_whole(folder) as made:
             self._learner.save(made)
-            write_adapter_info(made, info)
+            write_info(made, info, card)
 
     def save_state(self, folder: Path) -> None:
-        """Write what an interrupted run needs to go on as if nothing had happened."""
         tensors = {}
         for name, parameter in self._learner.named_parameters():
             state = self._optimizer.state.get(parameter, {})
@@ -162,7 +153,6 @@ class ContrastiveTraining:
             (made / _DONE).write_text(json.dumps({"done": self.done, "recipe": self.recipe.to_dict()}))
 
     def load_state(self, folder: Path) -> None:
-        """Go on from there. Raises BadInput where it belongs to another recipe, or is not whole."""
         try:
             told = json.loads((folder / _DONE).read_text())
             tensors = load_file(folder / _STATE)
@@ -211,8 +201,10 @@ class ContrastiveTraining:
         own = [pair.answer.text for pair in pairs]
         to = [pair.question.text for pair in pairs] + [""] * (len(texts) - 2 * count)
         known = [
-            [text.text == own[row] or to[column] == pairs[row].question.text or text.text == pairs[row].question.text
-             for column, text in enumerate(texts[count:])]
+            [
+                text.text == own[row] or to[column] == pairs[row].question.text or text.text == pairs[row].question.text
+                for column, text in enumerate(texts[count:])
+            ]
             for row in range(count)
         ]
         return torch.tensor(known, device=self._device)

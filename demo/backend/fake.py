@@ -7,17 +7,19 @@ it a little: like texts are alike, and every choice of a reading changes the num
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from demo.backend.protocol import OnProgress
+from demo.backend.protocol import Guide, OnProgress
 from demo.catalog import CATALOG, CatalogEntry
 from demo.datamodels import (
     LAST_LAYER,
@@ -35,6 +37,7 @@ from demo.datamodels import (
 )
 from demo.errors import ModelDoesNotFit, ModelNotFound, ReadingRefused, WeightsUnavailable
 from demo.results import Inspected
+from demo.training import TRAINED, PromptedPair, Recipe, TrainStep
 
 DIM = 96
 _TOO_LARGE = ("mistral-7b-instruct-v0.1", "e5-mistral-7b-instruct")
@@ -43,17 +46,24 @@ _TOO_LARGE = ("mistral-7b-instruct-v0.1", "e5-mistral-7b-instruct")
 class FakeEngine:
     """An Engine that behaves like the local one without any model.
 
-    load_seconds: how long a load takes. seconds_per_text: how long a text takes. unreachable: models whose weights
+    load_seconds: how long a load takes. seconds_per_text: how long a text takes.
+    seconds_per_step: how long a step of training takes. unreachable: models whose weights
     "cannot be fetched". Counts what was computed in `embedded_texts` and what was loaded in `loads`.
     """
 
     def __init__(
-        self, load_seconds: float = 0.0, seconds_per_text: float = 0.0, unreachable: Sequence[str] = ("gpt2",)
+        self,
+        load_seconds: float = 0.0,
+        seconds_per_text: float = 0.0,
+        unreachable: Sequence[str] = ("gpt2",),
+        seconds_per_step: float = 0.0,
     ):
         self.load_seconds = load_seconds
         self.seconds_per_text = seconds_per_text
         self.unreachable = set(unreachable)
         self.loads: list[str] = []
+        self.seconds_per_step = seconds_per_step
+        self.trained: dict[str, Path] = {}  # what was trained here, by id
         self.embedded_texts = 0
         self._infos: dict[str, ModelInfo] = {}
         self._lock = threading.Lock()
@@ -71,6 +81,9 @@ class FakeEngine:
     def load(self, model: str, on_progress: OnProgress | None = None) -> ModelInfo:
         with self._lock:
             if model in self._infos:
+                return self._infos[model]
+            if model in self.trained:
+                self._infos[model] = _trained_info(model, self.trained[model])
                 return self._infos[model]
             entry = CATALOG.get(model)
             if entry is None:
@@ -138,6 +151,16 @@ class FakeEngine:
     def export(self, reading: Reading, prompts: Mapping[str, str], out: Path) -> None:
         raise ReadingRefused(field="model", model=self.load(reading.model).name, reason="it has no weights to write.")
 
+    def train(
+        self,
+        recipe: Recipe,
+        pairs: Sequence[PromptedPair],
+        sources: Sequence[tuple[int, float]],
+        guide: Guide | None = None,
+    ) -> FakeTraining:
+        self.load(recipe.reading.model)
+        return FakeTraining(self, recipe, pairs)
+
     def read_tokens(
         self, model: str, vectors: np.ndarray, pooling: Pooling, layer: int, count: int
     ) -> list[tuple[tuple[str, float], ...]]:
@@ -157,6 +180,48 @@ class FakeEngine:
         elif entry.id in self._infos:
             state = "loaded"
         return entry.status(state, reason)
+
+
+class FakeTraining:
+    """A Training that learns by taking away, step by step, what all texts of the pairs have in common."""
+
+    trainable = DIM
+
+    def __init__(self, engine: FakeEngine, recipe: Recipe, pairs: Sequence[PromptedPair]):
+        self.done = 0
+        self._engine, self._recipe, self._pairs = engine, recipe, pairs
+        texts = [text for pair in pairs for text in (pair.question, pair.answer)]
+        self._common = engine.embed(texts, recipe.reading).vectors.mean(axis=0)
+
+    def steps(self) -> Iterator[TrainStep]:
+        while self.done < self._recipe.steps:
+            time.sleep(self._engine.seconds_per_step)
+            self.done += 1
+            rate = self._recipe.learning_rate
+            batch = self._pairs[: self._recipe.batch_size]
+            asked, answered = self.embed([batch[0].question]), self.embed([pair.answer for pair in batch])
+            example = (asked @ answered.T)[0] / np.linalg.norm(asked) / np.linalg.norm(answered, axis=1)
+            scores = example / self._recipe.temperature
+            loss = float(np.log(np.exp(scores - scores[0]).sum()))
+            yield TrainStep(self.done, loss, rate, 2.0 * len(batch), example.astype(np.float32), 1.0)
+
+    def embed(self, texts: Sequence[PromptedText]) -> np.ndarray:
+        learned = self.done / self._recipe.steps
+        vectors = self._engine.embed(texts, self._recipe.reading).vectors
+        return (vectors - 0.9 * learned * self._common).astype(np.float32)
+
+    def save(self, folder: Path, info: dict[str, Any], card: str = "") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "training.json").write_text(json.dumps(info))
+        (folder / "README.md").write_text(card)
+        self._engine.trained[f"{TRAINED}{folder.name}"] = folder
+
+    def save_state(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "state.json").write_text(json.dumps({"done": self.done}))
+
+    def load_state(self, folder: Path) -> None:
+        self.done = json.loads((folder / "state.json").read_text())["done"]
 
 
 def _info(entry: CatalogEntry) -> ModelInfo:
@@ -181,6 +246,14 @@ def _info(entry: CatalogEntry) -> ModelInfo:
         query_prompt="query: " if entry.prompt is Prompt.OWN else None,
         document_prompt="" if entry.prompt is Prompt.OWN else None,
     )
+
+
+def _trained_info(model: str, folder: Path) -> ModelInfo:
+    told = json.loads((folder / "training.json").read_text())
+    info = _info(CATALOG[told["base"]])
+    reading = replace(Reading.from_dict(told["reading"]), model=model)
+    name = f"{info.name}, trained {told['steps']} steps"
+    return replace(info, model=model, name=name, kind=Kind.TUNED_GPT, default_reading=reading)
 
 
 def _turn(reading: Reading) -> np.ndarray:

@@ -32,6 +32,7 @@ class Weights:
     source: str  # who served it, in words
     precision: str  # as stored at the source: "float32", "bfloat16", "4-bit (Q4_1)" …
     notices: tuple[str, ...] = ()
+    adapter: Path | None = None  # a folder of what was learned over them
 
 
 class SourceFailed(Exception):

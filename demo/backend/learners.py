@@ -6,23 +6,26 @@ A learner embeds with gradients and saves what it learned. Must not know the los
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import torch
 from peft import LoraConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from demo.backend.adapters import PROJECTION_FILE
+from demo.backend.batching import stack
 from demo.backend.checkpoint import Checkpoint
-from demo.backend.forward import Anatomy, Prepending, find_anatomy, hidden_states, logits, prepended
+from demo.backend.forward import Anatomy, find_anatomy, hidden_states, logits
 from demo.backend.pooling import pool
-from demo.backend.tokenization import TokenizedText, stack
+from demo.backend.tokenization import TokenizedText
 from demo.catalog import CATALOG
-from demo.datamodels import LAST_LAYER, Pooling, Reading
+from demo.datamodels import LAST_LAYER, Pooling
 from demo.errors import ReadingRefused
 from demo.training import Method, Recipe
 
@@ -74,7 +77,7 @@ class LoraLearner:
             lora_alpha=recipe.alpha,
             lora_dropout=0.0,
             bias="none",
-            target_modules="all-linear",
+            target_modules=_linear_layers(checkpoint.anatomy.blocks[self._first]),
             layers_to_transform=list(range(self._first, depth)),
             layers_pattern=_name_of_blocks(checkpoint.anatomy),
             task_type="CAUSAL_LM" if checkpoint.anatomy.head is not None else "FEATURE_EXTRACTION",
@@ -82,6 +85,9 @@ class LoraLearner:
         self._network = get_peft_model(share(checkpoint.network), config)
         self._network.peft_config["default"].base_model_name_or_path = entry.hub_id if entry else info.model
         self._network.peft_config["default"].revision = entry.revision if entry else None
+        for module in self._network.modules():
+            if isinstance(module, LoraLayer):
+                module.forward = _lean(module)
         self._anatomy = find_anatomy(self._network.get_base_model(), checkpoint.anatomy.head is not None)
         self._device = next(checkpoint.network.parameters()).device
         self._kept: dict[TokenizedText, Tensor] = {}
@@ -99,7 +105,7 @@ class LoraLearner:
 
     def embed(self, texts: Sequence[TokenizedText]) -> Tensor:
         batch = stack(texts, self._pad_id, self._device)
-        states = self._below(texts, batch)
+        states = self._below(texts)
         with entered_at(self._anatomy, self._first, states):
             states = hidden_states(
                 self._anatomy, batch.input_ids, batch.attention, self._reading.layer, batch.prepending
@@ -109,15 +115,13 @@ class LoraLearner:
             vectors = logits(self._anatomy, vectors, self._reading.layer)
         return vectors
 
-    def _below(self, texts: Sequence[TokenizedText], batch) -> Tensor:
+    def _below(self, texts: Sequence[TokenizedText]) -> Tensor:
         """The states that enter the lowest block with an adapter, (n, tokens, dim); from memory where they are kept."""
         missing = [text for text in texts if text not in self._kept]
         if missing:
             alone = stack(missing, self._pad_id, self._device)
             with torch.no_grad():
-                states = hidden_states(
-                    self._anatomy, alone.input_ids, alone.attention, self._first, alone.prepending
-                )
+                states = hidden_states(self._anatomy, alone.input_ids, alone.attention, self._first, alone.prepending)
             made = {text: row[: len(text)].clone() for text, row in zip(missing, states, strict=True)}
         else:
             made = {}
@@ -202,6 +206,25 @@ def entered_at(anatomy: Anatomy, first: int, states: Tensor) -> Iterator[None]:
 
 def _skip(hidden_states: Tensor, *args, **kwargs) -> Tensor:
     return hidden_states
+
+
+def _lean(layer: LoraLayer) -> Callable[[Tensor], Tensor]:
+    """What PEFT's own forward computes, in the base's precision and without a copy of the wide output: measured on
+    two cores, a step takes two thirds of the time."""
+    down, up, scaling = layer.lora_A["default"], layer.lora_B["default"], layer.scaling["default"]
+
+    def forward(states: Tensor) -> Tensor:
+        wide = layer.base_layer(states)
+        narrow = nn.functional.linear(states, down.weight.to(states.dtype)).flatten(0, -2)
+        return torch.addmm(wide.flatten(0, -2), narrow, (up.weight * scaling).to(states.dtype).T).view_as(wide)
+
+    return forward
+
+
+def _linear_layers(block: nn.Module) -> list[str]:
+    """The names of a block's linear layers; GPT-2 calls its own Conv1D."""
+    kinds = (nn.Linear, Conv1D)
+    return sorted({name.rpartition(".")[2] for name, module in block.named_modules() if isinstance(module, kinds)})
 
 
 def _name_of_blocks(anatomy: Anatomy) -> str:

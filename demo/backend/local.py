@@ -14,16 +14,17 @@ import numpy as np
 import torch
 from transformers.utils import logging as transformers_logging
 
-from demo.backend.batching import out_of_memory, plan_batches, run_with_retreat
+from demo.backend.batching import out_of_memory, plan_batches, run_with_retreat, stack
 from demo.backend.cache import EmbeddingCache, Entry
 from demo.backend.checkpoint import Checkpoint, count_parameters, load_checkpoint
+from demo.backend.contrastive import ContrastiveTraining
 from demo.backend.device import choose_device, memory_budget
 from demo.backend.export import export_sentence_transformer
-from demo.backend.forward import Prepending, every_layer, hidden_states, logits
+from demo.backend.forward import every_layer, hidden_states, logits
 from demo.backend.pooling import KEPT, from_kept, pool, pool_kept
-from demo.backend.protocol import OnProgress
+from demo.backend.protocol import Guide, OnProgress
 from demo.backend.tokenization import TokenizedText, remove_token, spell, tokenize
-from demo.backend.weights import locate_weights, unavailable_reason
+from demo.backend.weights import find_adapter, locate_weights, unavailable_reason
 from demo.catalog import CATALOG, CatalogEntry
 from demo.datamodels import (
     LAST_LAYER,
@@ -39,6 +40,7 @@ from demo.datamodels import (
 from demo.errors import ModelDoesNotFit, NotFinite, OutOfMemory, ReadingRefused
 from demo.results import Inspected
 from demo.settings import Settings
+from demo.training import PromptedPair, Recipe
 
 _CPU_TOKENS = 512  # measured on two cores: larger batches are slower for short texts
 _GPU_TOKENS = 16_384
@@ -200,6 +202,22 @@ class LocalEngine:
     def export(self, reading: Reading, prompts: Mapping[str, str], out: Path) -> None:
         export_sentence_transformer(self._checkpoint(reading.model), reading, prompts, out)
 
+    def train(
+        self,
+        recipe: Recipe,
+        pairs: Sequence[PromptedPair],
+        sources: Sequence[tuple[int, float]],
+        guide: Guide | None = None,
+    ) -> ContrastiveTraining:
+        checkpoint = self._checkpoint(recipe.reading.model)
+        if recipe.reading.pooling is Pooling.LAST_TOKEN_LOGITS:
+            self._require_head(checkpoint)
+        if find_adapter(recipe.reading.model, self.settings.cache_dir):
+            reason = "it carries an adapter already. Train the model below it."
+            raise ReadingRefused(field="model", model=checkpoint.info.name, reason=reason)
+        with self._device_lock:  # the copy of the modules must not see the hooks of a forward pass
+            return ContrastiveTraining(checkpoint, recipe, pairs, sources, guide)
+
     def _own_span(self, texts: Sequence[PromptedText], checkpoint: Checkpoint) -> list[PromptedText]:
         """The texts, pooled as the checkpoint itself pools them."""
         return [replace(text, pool_text_only=True) if checkpoint.pool_text_only else text for text in texts]
@@ -270,43 +288,25 @@ class LocalEngine:
     @torch.inference_mode()
     def _forward(self, texts: list[TokenizedText], checkpoint: Checkpoint, reading: Reading | None) -> list[np.ndarray]:
         """One forward pass: float32 (dim,) a text, or (n_layers + 1, poolings, dim) where the reading is None."""
-        input_ids, attention, pooled, prepending = self._stack(texts, checkpoint)
+        batch = stack(texts, checkpoint.pad_id, self.placement.device)
+        given = (checkpoint.anatomy, batch.input_ids, batch.attention)
         with self._device_lock:
             self.forward_passes += 1
             if reading is None:
-                layers = every_layer(
-                    checkpoint.anatomy, input_ids, attention, lambda states: pool_kept(states, pooled), prepending
-                )
+                layers = every_layer(*given, lambda states: pool_kept(states, batch.pooled), batch.prepending)
                 return list(torch.stack(layers, dim=1).cpu().numpy())
-            states = hidden_states(checkpoint.anatomy, input_ids, attention, reading.layer, prepending)
-            return list(pool(reading.pooling, states, pooled).cpu().numpy())
+            states = hidden_states(*given, reading.layer, batch.prepending)
+            return list(pool(reading.pooling, states, batch.pooled).cpu().numpy())
 
     @torch.inference_mode()
     def _states(self, texts: list[TokenizedText], checkpoint: Checkpoint, layer: int) -> list[np.ndarray]:
         """The states of each text's tokens at one layer, float32 (n_tokens, dim)."""
-        input_ids, attention, _, prepending = self._stack(texts, checkpoint)
+        batch = stack(texts, checkpoint.pad_id, self.placement.device)
         with self._device_lock:
             self.forward_passes += 1
-            states = hidden_states(checkpoint.anatomy, input_ids, attention, layer, prepending).float().cpu().numpy()
+            states = hidden_states(checkpoint.anatomy, batch.input_ids, batch.attention, layer, batch.prepending)
+            states = states.float().cpu().numpy()
         return [rows[: len(text)] for rows, text in zip(states, texts, strict=True)]
-
-    def _stack(self, texts: list[TokenizedText], checkpoint: Checkpoint):
-        """(input_ids, attention mask or None where nothing is padded, pooled mask, placeholders), on the device."""
-        width = max(len(text) for text in texts)
-        input_ids = torch.full((len(texts), width), checkpoint.pad_id)
-        attention = torch.zeros((len(texts), width), dtype=torch.long)
-        pooled = torch.zeros((len(texts), width), dtype=torch.long)
-        for row, text in enumerate(texts):
-            input_ids[row, : len(text)] = torch.tensor(text.input_ids)
-            attention[row, : len(text)] = 1
-            pooled[row, slice(*text.pooled)] = 1
-        device = self.placement.device
-        prepending = None
-        if texts[0].placeholder is not None:
-            placeholders = torch.tensor([text.placeholder for text in texts], device=device)
-            prepending = Prepending(placeholders, torch.tensor([len(text) - 1 for text in texts], device=device))
-        mask = None if bool(attention.all()) else attention.to(device)
-        return input_ids.to(device), mask, pooled.to(device), prepending
 
     def _find(self, model: str) -> Checkpoint | None:
         with self._lock:

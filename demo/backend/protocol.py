@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from demo.datamodels import Device, Embedded, ModelInfo, ModelStatus, Pooling, Progress, PromptedText, Reading
 from demo.results import Inspected
+from demo.training import PromptedPair, Recipe, TrainStep
 
 OnProgress = Callable[[Progress], None]
+Guide = Callable[[Sequence[str]], np.ndarray]  # texts → vectors of another model, (n, dim)
+
+
+class Training(Protocol):
+    """One training run of one model. Belongs to one thread; nobody else's embeddings change while it lasts."""
+
+    done: int  # steps taken
+    trainable: int  # numbers that learn
+
+    def steps(self) -> Iterator[TrainStep]:
+        """The steps that are left, one at a time."""
+
+    def embed(self, texts: Sequence[PromptedText]) -> np.ndarray:
+        """Embeddings as the model is now, float32 (n, dim); without post-processing."""
+
+    def save(self, folder: Path, info: dict[str, Any], card: str = "") -> None:
+        """Write the adapter as it is now, what is known of it and a card: all of the folder, or nothing."""
+
+    def save_state(self, folder: Path) -> None:
+        """Write what an interrupted run needs to go on as if nothing had happened."""
+
+    def load_state(self, folder: Path) -> None:
+        """Go on from there. Raises BadInput where it belongs to another recipe, or is not whole."""
 
 
 class Engine(Protocol):
@@ -75,4 +99,17 @@ class Engine(Protocol):
         """The likeliest tokens that the LM head reads from each embedding: (token, probability), likeliest first.
 
         Embeddings under last_token_logits are logits themselves. Raises ReadingRefused where there is no head.
+        """
+
+    def train(
+        self,
+        recipe: Recipe,
+        pairs: Sequence[PromptedPair],
+        sources: Sequence[tuple[int, float]],
+        guide: Guide | None = None,
+    ) -> Training:
+        """Begin to train. sources: (pairs, weight) of each, in the order of `pairs`. Raises ReadingRefused, ModelError.
+
+        A folder that the training saves is a model from then on: `load` takes it, and `trained:NAME` for one in the
+        cache folder's `trained/NAME`.
         """

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import constants, get_token
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from demo.backend.adapters import adapter_revision, base_of, is_adapter
 from demo.backend.fetching import Report, SourceFailed, Weights, os_words, reporter, require_space
 from demo.backend.folders import PICKLED, file_sha256, find_defect, is_allowed, stored_precision
 from demo.backend.gguf import convert_gguf, inspect_gguf
@@ -22,8 +25,11 @@ from demo.backend.packages import COPY_FORMAT, build_once, copy_folder, from_pac
 from demo.backend.protocol import OnProgress
 from demo.catalog import CATALOG, CatalogEntry
 from demo.errors import ModelNotFound, UnsafeWeights, UnsupportedModel, WeightsUnavailable
+from demo.training import TRAINED
 
-__all__ = ["Weights", "hub_reachable", "locate_weights", "unavailable_reason"]
+_TRAINED_NAME = re.compile("[0-9a-f]{16}")
+_CATALOG_FOLDER = Path(__file__).resolve().parents[1]
+__all__ = ["Weights", "find_adapter", "hub_reachable", "locate_weights", "unavailable_reason"]
 
 
 def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None = None) -> Weights:
@@ -35,9 +41,42 @@ def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None =
     (nothing with HF_HUB_OFFLINE); once the original has arrived, the local Hub cache answers for good. So a machine's
     weights change at most once, towards the original, and the page names their source.
 
+    An adapter (of the catalogue, `trained:NAME` of this cache folder, or a folder of one's own) comes with the weights
+    of the model that it was trained on.
+
     on_progress may be called from another thread.
     Raises ModelNotFound, WeightsUnavailable, WeightsDamaged, UnsafeWeights, UnsupportedModel.
     """
+    adapter = find_adapter(model, cache_dir)
+    if adapter is None:
+        return _locate(model, cache_dir, on_progress)
+    base = base_of(adapter)
+    if not base or find_adapter(base, cache_dir):
+        raise UnsupportedModel(model=model, reason="its adapter does not name the model that it was trained on.")
+    weights = _locate(base, cache_dir, on_progress)
+    return replace(
+        weights,
+        adapter=adapter,
+        revision=f"{weights.revision} + {adapter_revision(adapter)}",
+        source=f"{weights.source}, with an adapter of this lab",
+    )
+
+
+def find_adapter(model: str, cache_dir: Path) -> Path | None:
+    """The folder of an adapter, or None where the model is no adapter. Raises ModelNotFound if it is gone."""
+    entry = CATALOG.get(model)
+    if entry is not None:
+        return _CATALOG_FOLDER / entry.adapter if entry.adapter else None
+    if model.startswith(TRAINED):
+        folder = cache_dir / "trained" / model.removeprefix(TRAINED)
+        if not _TRAINED_NAME.fullmatch(model.removeprefix(TRAINED)) or not is_adapter(folder):
+            raise ModelNotFound(model=model)
+        return folder
+    folder = Path(os.path.expanduser(model))
+    return folder.resolve() if is_adapter(folder) else None
+
+
+def _locate(model: str, cache_dir: Path, on_progress: OnProgress | None) -> Weights:
     report = reporter(model, on_progress)
     entry = CATALOG.get(model)
     if entry is None:
@@ -77,6 +116,7 @@ def unavailable_reason(entry: CatalogEntry, cache_dir: Path) -> str:
 
     While the Hub has not answered its first probe, the model counts as available.
     """
+    entry = CATALOG[entry.base] if entry.base else entry
     for revision in (entry.revision, constants.DEFAULT_REVISION):
         try:
             from_hub_cache(entry.hub_id, revision)

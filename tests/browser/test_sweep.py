@@ -43,7 +43,9 @@ def open_sweep(page, prompts: int = 1) -> None:
     ticks = page.locator("#sweep-prompts input:checked")
     while ticks.count() > prompts:
         ticks.last.click()
-    page.wait_for_function(f"() => document.querySelector('#sweep-estimate').textContent.includes('prompts {prompts} ')")
+    page.wait_for_function(
+        f"() => document.querySelector('#sweep-estimate').textContent.includes('prompts {prompts} ')"
+    )
     page.click("#sweep-fold > button")
 
 

@@ -1,0 +1,205 @@
+"""Training: pairs and a recipe become a model that tells answers apart, watched while it learns.
+
+What is watched: the texts at hand as a heatmap, and pairs that were held out of training. Must not know how a step is
+computed, nor who looks.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from demo.backend.protocol import Training
+from demo.bench import Bench
+from demo.datamodels import Metrics, Pairing, Postprocess, Reference, Role
+from demo.errors import BadInput
+from demo.projection import project
+from demo.similarity import cos_sim, score_pairs
+from demo.training import TRAINED, Pair, PromptedPair, Recipe, TrainingSet, TrainStep
+
+_MOST_KEPT = 40  # adapters on disk; the oldest make room
+_LOOK_SECONDS = 1.5  # between two looks at the watched texts
+_HELD_SHARE = 0.25  # of the time, at most, that goes into looking at held-out pairs
+_MOST_HELD = 48
+_FEWEST_LEFT = 8  # pairs that must be left to train on before any are held out
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """The held-out pairs in the middle of training: every question against every answer."""
+
+    matched: np.ndarray  # float32 (n,): cosines of the right pairs
+    mismatched: np.ndarray  # float32 (n·(n−1),): of all others
+    auc: float
+    points: np.ndarray  # float32 (2n, 2): the texts in the plane, questions first; turned to lie on the look before
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a step has made of the texts that are watched."""
+
+    step: int
+    similarity: np.ndarray  # float32 (n_questions, n_answers) of the texts at hand
+    metrics: Metrics
+    held: Held | None  # None where this step's was not measured
+
+
+@dataclass(frozen=True, eq=False)
+class TrainEvent:
+    """A step, and what was seen after it. step is None for the look at the untrained model."""
+
+    step: TrainStep | None
+    look: Look | None
+
+
+class LiveTraining:
+    """One run. Iterate `events()`; whoever stops iterating keeps what was reached, by `keep` or `save`."""
+
+    def __init__(self, bench: Bench, recipe: Recipe, sets: Sequence[TrainingSet], watched: Pairing | None = None):
+        if not sets or sum(len(one.pairs) for one in sets) < 2:
+            raise BadInput(field="pairs", problem="There are no pairs to train on. At least two are accepted.")
+        self.bench = bench
+        self.info = bench.open(recipe.reading.model)
+        # What is done to a set's vectors afterwards is fitted on the set; it has no part in learning.
+        bare = replace(recipe.reading, postprocess=Postprocess.NONE, reference=Reference.TEXTS)
+        self.recipe = replace(recipe, reading=bare)
+        self.read_with = recipe.reading
+        self.watched = watched
+        self.sets, self.held_out = hold_out(sets, recipe.seed)
+        pairs = [self._prompted(pair) for one in self.sets for pair in one.pairs]
+        sources = [(len(one.pairs), one.weight) for one in self.sets]
+        self.training: Training = bench.engine.train(self.recipe, pairs, sources, self._guide(recipe.guide))
+        self._held_texts = [self._prompted(pair) for pair in self.held_out]
+        self._last_points: np.ndarray | None = None
+        self._spent = {"steps": 0.0, "held": 0.0}
+        self.last_look: Look | None = None
+
+    @property
+    def done(self) -> int:
+        """Steps taken."""
+        return self.training.done
+
+    def events(self, look_seconds: float = _LOOK_SECONDS) -> Iterator[TrainEvent]:
+        """The untrained model, then every step that is left; a look at least that often."""
+        yield TrainEvent(None, self.look(held=True))
+        looked = time.perf_counter()
+        for step in self.training.steps():
+            self._spent["steps"] += step.seconds
+            look = None
+            if time.perf_counter() - looked >= look_seconds or step.step == self.recipe.steps:
+                last = step.step == self.recipe.steps
+                due = self._spent["held"] <= _HELD_SHARE * self._spent["steps"]
+                look = self.look(held=last or due)
+                looked = time.perf_counter()
+            yield TrainEvent(step, look)
+
+    def look(self, held: bool = True) -> Look:
+        """The watched texts and, where asked for, the held-out pairs as the model is now."""
+        similarity, metrics = np.zeros((0, 0), dtype=np.float32), score_pairs(np.zeros((0, 0)), np.zeros((0, 0), bool))
+        if self.watched is not None:
+            sides = ((self.watched.questions, Role.QUESTION), (self.watched.answers, Role.ANSWER))
+            asked, answered = (
+                self.training.embed(self.bench.prompted(texts, self.recipe.reading, role)) for texts, role in sides
+            )
+            similarity = cos_sim(asked, answered)
+            metrics = score_pairs(similarity, self.watched.mask())
+        self.last_look = Look(self.done, similarity, metrics, self._look_at_held() if held and self.held_out else None)
+        return self.last_look
+
+    def keep(self) -> str:
+        """Make the model as it is now one that can be chosen; returns its id."""
+        root = self.bench.settings.cache_dir / "trained"
+        name = secrets.token_hex(8)
+        self.save(root / name)
+        kept = sorted((path for path in root.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+        for path in kept[:-_MOST_KEPT]:
+            shutil.rmtree(path, ignore_errors=True)
+        return TRAINED + name
+
+    def save(self, folder: Path, scores: dict | None = None, card: str = "") -> None:
+        """Write the adapter as it is now, with what is known of it: all of the folder, or nothing."""
+        self.training.save(folder, self.describe(scores), card)
+
+    def describe(self, scores: dict | None = None) -> dict:
+        """What stands beside an adapter: recipe, data, scores, versions."""
+        held = self.last_look.held if self.last_look else None
+        return {
+            "base": self.info.model,
+            "recipe": self.recipe.to_dict(),
+            "reading": self.read_with.to_dict(),
+            "steps": self.done,
+            "trainable": self.training.trainable,
+            "data": [{"name": one.name, "pairs": len(one.pairs), "weight": one.weight} for one in self.sets],
+            "held_out": {"pairs": len(self.held_out), "auc": held.auc if held else None},
+            "scores": scores or {},
+            "provenance": self.bench.provenance(self.info),
+        }
+
+    def _look_at_held(self) -> Held:
+        from scipy.linalg import orthogonal_procrustes  # both take a second to import: not at every start
+        from sklearn.metrics import roc_auc_score
+
+        started = time.perf_counter()
+        asked = self.training.embed([pair.question for pair in self._held_texts])
+        answered = self.training.embed([pair.answer for pair in self._held_texts])
+        similarity = cos_sim(asked, answered)
+        right = np.eye(len(asked), dtype=bool)
+        points = project(_unit(asked), _unit(answered))[0][:, :2]
+        if self._last_points is not None:
+            points = points @ orthogonal_procrustes(points, self._last_points)[0]
+        self._last_points = points
+        self._spent["held"] += time.perf_counter() - started
+        return Held(
+            matched=similarity[right],
+            mismatched=similarity[~right],
+            auc=float(roc_auc_score(right.ravel(), similarity.ravel())),
+            points=points.astype(np.float32),
+        )
+
+    def _prompted(self, pair: Pair) -> PromptedPair:
+        reading = self.recipe.reading
+        [question] = self.bench.prompted([pair.question], reading, Role.QUESTION)
+        [answer] = self.bench.prompted([pair.answer], reading, Role.ANSWER)
+        negative = self.bench.prompted([pair.negative], reading, Role.ANSWER)[0] if pair.negative else None
+        return PromptedPair(question, answer, negative)
+
+    def _guide(self, model: str):
+        if not model:
+            return None
+        reading = self.bench.reading(model)
+        return lambda texts: self.bench.vectors(list(texts), reading, Role.ANSWER).vectors
+
+
+def hold_out(sets: Sequence[TrainingSet], seed: int = 0) -> tuple[list[TrainingSet], list[Pair]]:
+    """(what is trained on, what is not): a tenth of every set, 48 pairs at most in all, no text of which is trained on.
+
+    Nothing is held out where fewer than eight pairs would be left.
+    """
+    total = sum(len(one.pairs) for one in sets)
+    count = min(_MOST_HELD, total // 10)
+    if count < 2 or total - count < _FEWEST_LEFT:
+        return list(sets), []
+    rng = np.random.default_rng(seed)
+    held: dict[tuple[str, str], Pair] = {}
+    for one in sets:
+        share = max(1, round(count * len(one.pairs) / total))
+        for i in rng.permutation(len(one.pairs))[:share]:
+            held.setdefault((one.pairs[i].question, one.pairs[i].answer), one.pairs[i])
+    chosen = list(held.values())[:_MOST_HELD]
+    seen = {text for pair in chosen for text in (pair.question, pair.answer)}
+    left = []
+    for one in sets:
+        pairs = tuple(pair for pair in one.pairs if not seen & {pair.question, pair.answer, pair.negative})
+        if len(pairs) >= 2:
+            left.append(replace(one, pairs=pairs))
+    return left, chosen
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
