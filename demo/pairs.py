@@ -68,14 +68,14 @@ def parse_pairs(content: str, kind: str, name: str, limits: PairLimits | None = 
 
 
 def load_hub_pairs(name: str, limits: PairLimits | None = None, weight: float = 1.0, most: int = 20_000) -> TrainingSet:
-    """The first `most` pairs of a data set of the Hub: "owner/name", "owner/name:split". Raises BadInput."""
+    """The first `most` pairs of a data set of the Hub: "owner/name", "owner/name@split". Raises BadInput."""
     try:
         import datasets
     except ImportError as error:
         raise BadInput(
             field=FIELD, problem="The package datasets is not installed. Run: pip install datasets."
         ) from error
-    repository, _, split = name.partition(":")
+    repository, _, split = name.partition("@")
     try:
         rows = datasets.load_dataset(repository, split=split or "train", streaming=True)
         return _gather(_first(rows, most), repository, limits or PairLimits(), weight)
