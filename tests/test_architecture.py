@@ -29,6 +29,7 @@ ARROWS = {
     "prompts": {"datamodels", "errors"},
     "postprocess": {"datamodels"},
     "similarity": {"datamodels", "errors"},
+    "article": {"catalog", "datamodels", "similarity"},
     "evaluation": {"datamodels", "errors", "results"},
     "tables": {"datamodels", "errors", "results", "texts"},
     "bundled": {"datamodels", "errors", "results", "training"},
@@ -73,7 +74,7 @@ ARROWS = {
     "__main__": {"cli"},
     "ui": {
         *("ui", "bundled", "catalog", "datamodels", "errors", "figures", "jobs", "lab", "projection", "results"),
-        *("pairs", "settings", "snippet", "studies", "tables", "training"),
+        *("article", "pairs", "settings", "snippet", "studies", "tables", "training"),
     },
 }
 

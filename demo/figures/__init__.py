@@ -5,10 +5,12 @@ from demo.figures.benchmark import plot_benchmark
 from demo.figures.compare import WORDS as COMPARE_WORDS
 from demo.figures.compare import difference as reading_difference
 from demo.figures.compare import plot_difference, plot_reading, shared_range
-from demo.figures.explanation import MOST_TOKENS, plot_token_similarity
+from demo.figures.explanation import MOST_TOKENS, plot_token_similarity, spell_token
 from demo.figures.similarity import COLORSCALE, SCALES, plot_similarity, two_digits
 from demo.figures.space import WORDS as SPACE_WORDS
 from demo.figures.space import percent, plot_space_2d, plot_space_3d, plot_variance
+from demo.figures.story import WORDS as STORY_WORDS
+from demo.figures.story import plot_gap, plot_models, plot_next_tokens, plot_positions
 from demo.figures.sweep import MOST_NAMED, layers_title, name_reading, picture_of, plot_layers, plot_sweep
 from demo.figures.sweep import WORDS as SWEEP_WORDS
 
@@ -20,6 +22,7 @@ __all__ = [
     "MOST_TOKENS",
     "SCALES",
     "SPACE_WORDS",
+    "STORY_WORDS",
     "SWEEP_WORDS",
     "layers_title",
     "name_reading",
@@ -27,7 +30,11 @@ __all__ = [
     "picture_of",
     "plot_benchmark",
     "plot_difference",
+    "plot_gap",
     "plot_layers",
+    "plot_models",
+    "plot_next_tokens",
+    "plot_positions",
     "plot_reading",
     "plot_similarity",
     "plot_space_2d",
@@ -37,5 +44,6 @@ __all__ = [
     "plot_variance",
     "reading_difference",
     "shared_range",
+    "spell_token",
     "two_digits",
 ]

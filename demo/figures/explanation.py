@@ -28,7 +28,7 @@ def plot_token_similarity(explanation: Explanation) -> go.Figure:
         inspected.tokens[slice(*inspected.inside)][:count]
         for inspected, count in ((explanation.question, rows), (explanation.answer, columns))
     )
-    down, across = ([_label(token) for token in tokens] for tokens in sides)
+    down, across = ([token_label(token) for token in tokens] for tokens in sides)
     with_text = values.size <= _MOST_CELLS_WITH_TEXT
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     figure = go.Figure(
@@ -63,12 +63,15 @@ def plot_token_similarity(explanation: Explanation) -> go.Figure:
     return figure
 
 
-def _label(token: str) -> str:
-    """A token on an axis: white space is only marked where it is all there is; never read as HTML by Plotly."""
+def spell_token(token: str) -> str:
+    """A token in plain text, cut where it is long: white space is only marked where it is all there is."""
     shown = token.strip() or token.translate(_MARKS) or "∅"
-    if len(shown) > _LONGEST_LABEL:
-        shown = shown[: _LONGEST_LABEL - 1] + "…"
-    return escape(shown, quote=False)
+    return shown if len(shown) <= _LONGEST_LABEL else shown[: _LONGEST_LABEL - 1] + "…"
+
+
+def token_label(token: str) -> str:
+    """A token on an axis, never read as HTML by Plotly."""
+    return escape(spell_token(token), quote=False)
 
 
 def _axis(labels: list[str]) -> dict:

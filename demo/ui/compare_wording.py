@@ -113,28 +113,33 @@ def render_table(language: str, shown: Mapping[str, Comparison]) -> str:
 
 def compare_figures(language: str, shown: Mapping[str, Comparison], scale: str, pair: str) -> list[dict[str, Any]]:
     """A picture of each reading, and the difference of two: pair "BA" is B − A, empty where it cannot be drawn."""
-    words = {name: translate(language, f"compare.figure.{name}") for name in COMPARE_WORDS}
     colours = shared_range(tuple(shown.values())) if scale == "shared" and shown else None
     payloads = []
     for letter, comparison in shown.items():
-        metrics = comparison.metrics
         title = f"{letter}  {describe(language, comparison)}"
-        alt = translate(
-            language,
-            "compare.alt.reading",
-            title=title,
-            rows=len(comparison.questions),
-            columns=len(comparison.answers),
-            matching=_number(metrics.matching_mean),
-            other=_number(metrics.other_mean),
-            auc=_number(metrics.auc),
-        )
-        figure = plot_reading(comparison, colours, words)
-        table = _table(language, comparison, comparison.similarity)
-        payloads.append(_payload(f"compare-{letter.lower()}", figure, title, alt, table))
+        payloads.append(reading_payload(language, f"compare-{letter.lower()}", title, comparison, colours))
     if pair:
-        payloads.append(_difference(language, shown, pair, scale == "own", words))
+        payloads.append(_difference(language, shown, pair, scale == "own", _words(language)))
     return payloads
+
+
+def reading_payload(
+    language: str, name: str, title: str, comparison: Comparison, colours: tuple[float, float] | None = None
+) -> dict[str, Any]:
+    """The small heatmap of one reading. colours: the cosines at both ends of the scale; None: its own."""
+    metrics = comparison.metrics
+    alt = translate(
+        language,
+        "compare.alt.reading",
+        title=title,
+        rows=len(comparison.questions),
+        columns=len(comparison.answers),
+        matching=_number(metrics.matching_mean),
+        other=_number(metrics.other_mean),
+        auc=_number(metrics.auc),
+    )
+    figure = plot_reading(comparison, colours, _words(language))
+    return _payload(name, figure, title, alt, comparison_table(language, comparison, comparison.similarity))
 
 
 def _difference(
@@ -148,14 +153,19 @@ def _difference(
     title = translate(language, "compare.difference.own" if own else "compare.difference", b=pair[0], a=pair[1])
     alt = translate(language, "compare.alt.difference", title=title, matching=matching, other=other)
     figure = plot_difference(first, second, own, words)
-    return _payload("compare-difference", figure, title, alt, _table(language, first, values, signed=True))
+    return _payload("compare-difference", figure, title, alt, comparison_table(language, first, values, signed=True))
+
+
+def _words(language: str) -> dict[str, str]:
+    return {name: translate(language, f"compare.figure.{name}") for name in COMPARE_WORDS}
 
 
 def _payload(name: str, figure: Any, title: str, alt: str, table: dict[str, list]) -> dict[str, Any]:
     return figure_payload(name, figure, title, alt, height=_HEIGHT, square=True, table=table)
 
 
-def _table(language: str, comparison: Comparison, values: Any, signed: bool = False) -> dict[str, list]:
+def comparison_table(language: str, comparison: Comparison, values: Any, signed: bool = False) -> dict[str, list]:
+    """Values of a comparison's cells for "Show as table", with the texts and which belong together."""
     belong = translate(language, "heatmap.matching")
     matches = comparison.pairing.matches
     rows = [

@@ -75,7 +75,7 @@ def render_explanation(language: str, explanation: Explanation) -> str:
     figure = translate(language, "explain.tokens_hint", count=MOST_TOKENS)
     return (
         notices
-        + _section(language, "received", _received(language, explanation), _received_legend(language))
+        + _section(language, "received", _received(language, explanation), render_token_legend(language))
         + _section(language, "shares", _shares(language, explanation), _shares_hint(language, explanation))
         + _section(language, "says", *_says(language, explanation))
         + _section(language, "tokens", "", f'<p class="hint">{escape(figure)}</p>')
@@ -99,13 +99,14 @@ def _received(language: str, explanation: Explanation) -> str:
     copy, count = (translate(language, f"explain.{name}") for name in ("exact", "count"))
     return "".join(
         f"<div><h4>{escape(name)} <small>{escape(count.format(count=len(side.tokens)))}</small></h4>"
-        f'<p class="ex-text">{_tokens(language, side, explanation.reading.pooling)}</p>'
+        f'<p class="ex-text">{render_tokens(language, side, explanation.reading.pooling)}</p>'
         f"<details><summary>{escape(copy)}</summary><pre>{escape(side.prompted)}</pre></details></div>"
         for name, side, _ in _sides(language, explanation)
     )
 
 
-def _received_legend(language: str) -> str:
+def render_token_legend(language: str) -> str:
+    """What the marks of `render_tokens` mean."""
     said = {
         name: escape(translate(language, f"explain.legend_{name}")) for name in ("pooled", "special", "around", "marks")
     }
@@ -116,7 +117,8 @@ def _received_legend(language: str) -> str:
     )
 
 
-def _tokens(language: str, side: Inspected, pooling: Pooling) -> str:
+def render_tokens(language: str, side: Inspected, pooling: Pooling) -> str:
+    """The tokens as the model receives them: what is special, written around the text, pooled."""
     pooled = _pooled(side, pooling)
     html, before = [], None
     spelled = list(_spelled(side))
