@@ -107,7 +107,9 @@ def written_whole(folder: Path) -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         yield made
-        made.chmod(0o755)  # mkdtemp's are for their maker alone
+        made.chmod(0o755)  # mkdtemp's are for their maker alone, and so are safetensors' files
+        for path in made.iterdir():
+            path.chmod(0o644)
         if folder.exists():
             # A folder cannot be put over a full one: the old one steps aside first.
             aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
