@@ -10,7 +10,7 @@ from demo.figures.similarity import COLORSCALE, SCALES, plot_similarity, two_dig
 from demo.figures.space import WORDS as SPACE_WORDS
 from demo.figures.space import percent, plot_space_2d, plot_space_3d, plot_variance
 from demo.figures.story import WORDS as STORY_WORDS
-from demo.figures.story import plot_gap, plot_models, plot_next_tokens, plot_positions
+from demo.figures.story import fine_percent, plot_gap, plot_models, plot_next_tokens, plot_positions
 from demo.figures.sweep import MOST_NAMED, layers_title, name_reading, picture_of, plot_layers, plot_sweep
 from demo.figures.sweep import WORDS as SWEEP_WORDS
 
@@ -24,6 +24,7 @@ __all__ = [
     "SPACE_WORDS",
     "STORY_WORDS",
     "SWEEP_WORDS",
+    "fine_percent",
     "layers_title",
     "name_reading",
     "percent",

@@ -14,7 +14,6 @@ import plotly.graph_objects as go
 from demo.datamodels import Comparison
 from demo.figures.explanation import token_label
 from demo.figures.similarity import two_digits
-from demo.figures.space import percent
 from demo.results import Inspected
 
 WORDS = {
@@ -36,7 +35,7 @@ WORDS = {
 # Okabe and Ito's colours, told apart by every kind of colour vision; grey for what says nothing of a text.
 _RIGHT, _WRONG, _AROUND = "#0072B2", "#D55E00", "#8c949d"
 _LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
-_WIDEST = 22  # characters of a label in one line
+_WIDEST = 26  # characters of a label in one line
 
 
 def plot_positions(inspected: Sequence[Inspected], names: Sequence[str], words: Mapping[str, str] = WORDS) -> go.Figure:
@@ -80,7 +79,7 @@ def plot_next_tokens(says: Sequence[tuple[str, float]], highest: float, words: M
             x=[chance for _, chance in says],
             y=places,
             orientation="h",
-            text=[percent(chance) for _, chance in says],
+            text=[fine_percent(chance) for _, chance in says],
             textposition="outside",
             textangle=0,
             constraintext="none",
@@ -99,7 +98,7 @@ def plot_next_tokens(says: Sequence[tuple[str, float]], highest: float, words: M
             "zeroline": False,
         },
         yaxis={
-            "title": {"text": words["token"]},
+            "title": {"text": words["token"], "standoff": 12},
             "autorange": "reversed",
             "tickvals": places,
             "ticktext": [token_label(token) for token, _ in says],
@@ -152,13 +151,13 @@ def plot_gap(
 def plot_models(
     names: Sequence[tuple[str, str]], comparisons: Sequence[Comparison], words: Mapping[str, str] = WORDS
 ) -> go.Figure:
-    """A line for each model and reading: its right pairs as full circles, its wrong pairs as open ones.
+    """A line for each model and reading: its right pairs as full circles, its wrong pairs as open ones around them.
 
     names: of model and reading; both stand beside the line.
     """
     places = list(range(len(names)))
     traces = []
-    for kind, color, symbol in (("wrong", _WRONG, "circle-open"), ("right", _RIGHT, "circle")):
+    for kind, color, symbol, size in (("right", _RIGHT, "circle", 10), ("wrong", _WRONG, "circle-open", 14)):
         spots = [
             (float(value), place, f"Q{row + 1}–A{column + 1}")
             for place, comparison in enumerate(comparisons)
@@ -175,7 +174,7 @@ def plot_models(
                 hovertext=[f"{cell} {two_digits(value)}" for value, _, cell in spots],
                 hoverinfo="text",
                 cliponaxis=False,
-                marker={"color": color, "symbol": symbol, "size": 11, "line": {"width": 2, "color": color}},
+                marker={"color": color, "symbol": symbol, "size": size, "line": {"width": 2, "color": color}},
             )
         )
     lowest = min((float(comparison.similarity.min()) for comparison in comparisons), default=0.0)
@@ -200,6 +199,13 @@ def plot_models(
         hovermode="closest",
     )
     return figure
+
+
+def fine_percent(share: float) -> str:
+    """`94 %`, `0.2 %`, `< 0.1 %`: most next tokens are unlikely."""
+    if share < 0.0005:
+        return "< 0.1 %"
+    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
 
 
 def _strip(spans: Sequence[tuple[str, int, int]], name: str, color: str) -> go.Bar:

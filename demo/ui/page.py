@@ -25,6 +25,8 @@ from demo.ui.i18n import LOCALES, choose_language, label, page_i18n, translate
 from demo.ui.lab_tab import LINKED, create_lab_tab
 from demo.ui.space_handlers import wire_space
 from demo.ui.space_tab import create_space_tab
+from demo.ui.story_handlers import wire_story
+from demo.ui.story_tab import create_story_tab
 from demo.ui.sweep_handlers import wire_sweep
 from demo.ui.sweep_tab import create_sweep_tab
 from demo.ui.takehome_handlers import wire_takehome
@@ -47,6 +49,7 @@ class View:
 
 
 VIEWS = (  # in the order of the tabs
+    View("story", create_story_tab, wire_story),
     View("sweep", create_sweep_tab, wire_sweep),
     View("compare", create_compare_tab, wire_compare),
     View("space", create_space_tab, wire_space),

@@ -1,0 +1,185 @@
+"""The Story tab as a person meets it: steps by mouse and keyboard, the way into the lab, every model. Fake engine."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pytest
+
+from demo.backend import fake
+from tests.browser.test_page import QUESTIONS, choose, settle, wait_text
+from tests.browser.test_tabs import HEATMAP, PHONE, SEQ
+
+pytestmark = pytest.mark.browser
+STORY = "#view-story-button"
+STATE = '#story .view[data-state="{}"]'
+TITLE = "#story-text h2"
+FIGURES = "() => [...document.querySelectorAll('#story figure')].map((figure) => figure.dataset.figure)"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_fake():
+    """The fake counts a text's trigrams once, not once a reading."""
+    slow = fake._count_trigrams
+    fake._count_trigrams = lru_cache(maxsize=None)(slow)
+    yield
+    fake._count_trigrams = slow
+
+
+def open_story(page) -> None:
+    page.click(STORY)
+    wait_figures(page, "story-positions")
+
+
+def wait_figures(page, *names: str) -> None:
+    """Until the step's figures stand there; scrolled to, since the tab computes only what is looked at."""
+    page.evaluate("() => document.querySelector('#story').scrollIntoView()")
+    page.wait_for_function(f"(names) => ({FIGURES})().join() === names", arg=",".join(names), timeout=20_000)
+    page.wait_for_selector(STATE.format("ready"))
+
+
+def go(page, step: str, *figures: str) -> None:
+    page.check(f"#story-step input[value={step}]", force=True)
+    wait_figures(page, *figures)
+
+
+def test_the_steps_follow_each_other_and_nothing_is_computed_before_it_is_seen(serve, open_page):
+    engine = fake.FakeEngine()
+    page = open_page(serve(engine))
+    before = engine.embedded_texts
+    page.wait_for_timeout(600)
+    assert engine.embedded_texts == before
+    open_story(page)
+    assert page.inner_text(TITLE) == "Four texts become tokens"
+    assert page.is_disabled("#story-back")
+    assert page.locator("#story-found .ex-pooled").count() == 4 + 1, "one in each text, one in the legend"
+    page.click("#story-next")
+    wait_figures(page, "story-next-q1", "story-next-q2", "story-next-a1", "story-next-a2")
+    page.click("#story-next")
+    wait_figures(page, "story-here", "story-printed")
+    texts = "() => document.querySelector('#story [data-figure=story-printed] .js-plotly-plot').data[0].text.flat()"
+    assert page.evaluate(texts) == [".96", ".90", ".93", ".94"]
+    page.click("#story-next")
+    wait_figures(page, "story-last", "story-asked", "story-gap")
+    page.click("#story-next")
+    wait_figures(page, "story-before", "story-after")
+    assert page.locator("#story-text math mfrac").count() == 1
+    page.click("#story-next")
+    wait_figures(page, "story-models")
+    assert page.is_disabled("#story-next")
+    page.click("#story-back")
+    wait_figures(page, "story-before", "story-after")
+
+
+def test_by_keyboard_and_for_those_who_do_not_see_the_figures(open_page):
+    page = open_page()
+    open_story(page)
+    page.focus("#story-step input:checked")
+    page.keyboard.press("Tab")  # Gradio makes each choice of a Radio a stop of its own
+    page.keyboard.press("Space")
+    wait_figures(page, "story-next-q1", "story-next-q2", "story-next-a1", "story-next-a2")
+    assert page.evaluate("() => document.activeElement.value") == "logits"
+    page.focus("#story-next")
+    page.keyboard.press("Enter")
+    wait_figures(page, "story-here", "story-printed")
+    assert page.evaluate("() => document.activeElement.id") == "story-next"
+    label = page.get_attribute("#story [data-figure=story-printed] .view-plot", "aria-label")
+    assert "Mistral-7B-Instruct-v0.1, as printed in the article. Heatmap of 2 questions by 2 answers" in label
+    page.click("#story [data-figure=story-printed] .view-table summary")
+    page.wait_for_selector("#story [data-figure=story-printed] .view-table td:has-text('.96 (belong together)')")
+    for axis in ("xtitle", "ytitle"):
+        assert page.text_content(f"#story [data-figure=story-here] .{axis}") in ("Answers", "Questions")
+
+
+def test_the_story_leaves_the_lab_as_it_is_until_one_asks(serve, open_page):
+    engine = fake.FakeEngine()
+    page = open_page(serve(engine))
+    choose(page, "model", "all-MiniLM")
+    page.fill(QUESTIONS, "My own?")
+    wait_text(page, "Q1 My own?")
+    page.wait_for_function("() => document.querySelector('#pooling input').value === 'mean'")
+    settle(page)
+    before = page.evaluate(SEQ)
+    open_story(page)
+    go(page, "why", "story-last", "story-asked", "story-gap")
+    assert page.evaluate(SEQ) == before
+    assert page.input_value(QUESTIONS) == "My own?"
+    assert page.input_value("#pooling input") == "mean"
+    page.click("#story-use")
+    page.wait_for_selector(f"{HEATMAP}[aria-selected=true]")
+    wait_text(page, "Q2 What is GPU?")
+    page.wait_for_function("() => document.querySelector('#prompt input').value === 'prompteol'")
+    settle(page)
+    assert page.input_value("#pooling input") == "last_token"
+    assert page.input_value("#model input").startswith("SmolLM2-135M-Instruct")
+    assert "SmolLM2" in page.inner_text("#status")
+    assert page.input_value("#layer input[type=number]") == "30"
+
+
+def test_training_oneself_is_offered_where_there_is_a_tab_for_it(open_page):
+    page = open_page()
+    open_story(page)
+    go(page, "loss", "story-before", "story-after")
+    if page.locator("#view-train-button").count():
+        page.click("#story-train")
+        page.wait_for_selector("#view-train-button[aria-selected=true]")
+        page.wait_for_function("() => location.hash.includes('tab=train')")
+    else:
+        assert not page.is_visible("#story-train")
+    page.click(STORY)
+    page.evaluate("() => document.querySelector('#view-train-button')?.remove()")
+    assert not page.is_visible("#story-train")
+
+
+def test_every_model_is_measured_when_asked_and_stops_when_asked(serve, open_page):
+    engine = fake.FakeEngine(load_seconds=0.3)
+    page = open_page(serve(engine))
+    open_story(page)
+    go(page, "models", "story-models")
+    rows = "#story-found .story-board tbody tr"
+    waiting = page.locator(f"{rows}:has-text('Not measured yet')").count()
+    assert waiting > 3
+    assert "no LM head" in page.inner_text(f"{rows}:has-text('e5-mistral') >> nth=0")
+    page.click("#story-measure")
+    page.wait_for_selector("#story .view-note:has-text('is being loaded')")
+    page.wait_for_function(
+        f"(before) => [...document.querySelectorAll('{rows}')]"
+        ".filter((row) => row.textContent.includes('Not measured yet')).length < before",
+        arg=waiting,
+    )
+    page.click("#story-stop")
+    page.wait_for_selector("#story .view-note:has-text('Stopped.')")
+    page.click("#story-measure")
+    page.wait_for_selector("#story-stop", state="hidden", timeout=30_000)
+    page.wait_for_selector(STATE.format("ready"))
+    assert page.locator(f"{rows}:has-text('Not measured yet')").count() == 0
+    assert "could not be fetched" in page.inner_text(f"{rows}:has-text('GPT-2')")
+
+
+def test_a_model_on_its_way_is_told_of(serve, open_page):
+    engine = fake.FakeEngine(load_seconds=1.5)
+    page = open_page(serve(engine), drawn=False)
+    page.wait_for_selector(STORY)
+    page.click(STORY)
+    page.wait_for_selector("#story .view-note:has-text('SmolLM2-135M-Instruct is being loaded')")
+    wait_figures(page, "story-positions")
+
+
+@pytest.mark.parametrize("how", [{"locale": "ko-KR"}, {"address": "?lang=ko#tab=story"}])
+def test_in_korean_on_a_phone_nothing_scrolls_sideways(open_page, how):
+    page = open_page(drawn="address" not in how, **{**PHONE, **how, "color_scheme": "dark"})
+    page.wait_for_function(f"() => document.querySelector('{STORY}')?.textContent === '이야기'")
+    open_story(page)
+    assert page.inner_text(TITLE) == "글 네 개가 토큰이 돼요"
+    for step, figures in (
+        ("result", ("story-here", "story-printed")),
+        ("why", ("story-last", "story-asked", "story-gap")),
+        ("loss", ("story-before", "story-after")),
+        ("models", ("story-models",)),
+    ):
+        go(page, step, *figures)
+        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), step
+    assert page.inner_text("#story-next") == "다음"
+    assert "아직 재지 않았어요" in page.inner_text("#story-found")
+    row = "() => getComputedStyle(document.querySelector('#story-found tbody tr')).display"
+    assert page.evaluate(row) == "grid"
