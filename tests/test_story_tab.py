@@ -122,14 +122,8 @@ def test_the_articles_figures_are_as_printed():
 
 
 def test_the_procedure_takes_what_the_model_has(engine):
-    assert (procedure(engine.load(GPT))["prompt"], procedure(engine.load(GPT))["pooling"]) == (
-        "chat",
-        "last_token_logits",
-    )
-    assert (procedure(engine.load(ENCODER))["prompt"], procedure(engine.load(ENCODER))["pooling"]) == (
-        "plain",
-        "last_token",
-    )
+    taken = [[procedure(engine.load(model))[name] for name in ("prompt", "pooling")] for model in (GPT, ENCODER)]
+    assert taken == [["chat", "last_token_logits"], ["plain", "last_token"]]
 
 
 # ---- steps ----------------------------------------------------------------------------------------------------------
@@ -246,15 +240,8 @@ def test_a_reading_goes_into_the_labs_widgets(handlers):
     session = Session(model=GPT)
     answer = named(handlers, handlers.on_use(PAGE, session, "why"))
     assert answer["questions"].split("\n") == list(handlers.runs.questions)
-    chosen = {name: answer[name] for name in ("model", "prompt", "pooling", "eos", "postprocess", "matches")}
-    assert chosen == {
-        "model": GPT,
-        "prompt": "prompteol",
-        "pooling": "last_token",
-        "eos": False,
-        "postprocess": "none",
-        "matches": "",
-    }
+    chosen = [answer[name] for name in ("model", "prompt", "pooling", "eos", "postprocess", "matches")]
+    assert chosen == [GPT, "prompteol", "last_token", False, "none", ""]
     assert (answer["layer"]["value"], answer["layer"]["maximum"]) == (30, 30)
     assert "heatmap" not in answer, "the widgets' own changes draw it"
     assert session.linked == {}
