@@ -16,17 +16,29 @@ Result = TypeVar("Result")
 class Job(Generic[Result]):
     """One piece of work. It is stopped at its next report of progress, never in the middle of a forward pass."""
 
-    def __init__(self, run: Callable[[OnProgress], Result], on_end: Callable[[], None], name: str):
+    def __init__(self, run: Callable[[OnProgress], Result], desk: Desk, name: str):
         self.progress = Progress("starting", 0.0)
         self.done = threading.Event()
         self._stop = threading.Event()
         self._outcome: tuple[Result | None, BaseException | None] = (None, None)
-        self._on_end = on_end
-        threading.Thread(target=self._run, args=(run,), name=name, daemon=True).start()
+        self._desk = desk
+        self._thread = threading.Thread(target=self._run, args=(run,), name=name, daemon=True)
+
+    @property
+    def before(self) -> int:
+        """How many jobs must end before this one begins; 0 once it has begun."""
+        return self._desk.count_before(self)
+
+    def begin(self) -> None:
+        """Once, by the desk, when there is a place."""
+        self._thread.start()
 
     def stop(self) -> None:
-        """Ask it to end; `result` raises Stopped then."""
+        """Ask it to end, or never to begin; `result` raises Stopped then."""
         self._stop.set()
+        if self._desk.withdraw(self):
+            self._outcome = (None, Stopped())
+            self.done.set()
 
     def result(self) -> Result:
         """What it came to, once done. Raises what it raised."""
@@ -43,7 +55,7 @@ class Job(Generic[Result]):
             # Not swallowed: whoever asks for the result gets it, whatever it is.
             self._outcome = (None, error)
         finally:
-            self._on_end()
+            self._desk.leave(self)
             self.done.set()
 
     def _on_progress(self, progress: Progress) -> None:
@@ -53,14 +65,50 @@ class Job(Generic[Result]):
 
 
 class Desk:
-    """Takes jobs, a few at once. Who comes when all places are taken is told so at once, and may ask again."""
+    """Takes jobs, a few at once. Who comes when all places are taken waits in line, if there is room in it.
 
-    def __init__(self, at_once: int = 2):
+    waiting: the room in the line. Who finds it full is told so at once, and may ask again.
+    """
+
+    def __init__(self, at_once: int = 2, waiting: int = 0):
         self.at_once = at_once
-        self._places = threading.BoundedSemaphore(at_once)
+        self.waiting = waiting
+        self._lock = threading.Lock()
+        self._running: list[Job] = []
+        self._line: list[Job] = []
 
     def start(self, run: Callable[[OnProgress], Result], name: str = "job") -> Job[Result]:
-        """Begin a job. run gets a function to report progress to. Raises Busy."""
-        if not self._places.acquire(blocking=False):
-            raise Busy(count=self.at_once)
-        return Job(run, self._places.release, name)
+        """Begin a job, or let it wait. run gets a function to report progress to. Raises Busy."""
+        job = Job(run, self, name)
+        with self._lock:
+            if len(self._running) >= self.at_once:
+                if len(self._line) >= self.waiting:
+                    raise Busy(count=self.at_once)
+                self._line.append(job)
+                return job
+            self._running.append(job)
+        job.begin()
+        return job
+
+    def count_before(self, job: Job) -> int:
+        """How many jobs must end before a job begins; 0 for one that has a place, or had it."""
+        with self._lock:
+            return 1 + self._line.index(job) if job in self._line else 0
+
+    def withdraw(self, job: Job) -> bool:
+        """Take a job out of the line; False where it does not stand in it."""
+        with self._lock:
+            if job not in self._line:
+                return False
+            self._line.remove(job)
+            return True
+
+    def leave(self, job: Job) -> None:
+        """A job gives its place to the first in line."""
+        with self._lock:
+            self._running.remove(job)
+            following = self._line.pop(0) if self._line else None
+            if following is not None:
+                self._running.append(following)
+        if following is not None:
+            following.begin()

@@ -86,6 +86,13 @@ class Settings(BaseSettings):
     max_characters: int = Field(20_000, ge=1, description="Characters of one text, at most.")
     max_tokens: int = Field(2048, ge=16, description="Tokens of one text; what is longer is cut, and the page says so.")
     max_cells: int = Field(20_000, ge=1, description="Questions × answers, at most.")
+    max_trainings: int = Field(1, ge=1, description="Training runs of the page at once; the others wait in line.")
+    train_minutes: int = Field(20, ge=1, description="Minutes that a training run of the page may take, at most.")
+    train_lora: bool = Field(
+        default_factory=lambda chosen: not chosen["public"],
+        description="Offer training of adapters on the page, which takes minutes, beside that of a projection; by "
+        "default where --public is off.",
+    )
 
 
 def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
@@ -94,6 +101,8 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
         return Settings(_cli_parse_args=list(arguments) if arguments is not None else None)
     except ValidationError as error:
         for wrong in error.errors():
+            if wrong["type"] == "default_factory_not_called":  # a default that another field's mistake left open
+                continue
             name = str(wrong["loc"][0]).removeprefix("DEMO_").lower() if wrong["loc"] else "settings"
             print(f"--{name.replace('_', '-')} {wrong['input']!r}: {wrong['msg']}.", file=sys.stderr)
         raise SystemExit(2) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from demo.datamodels import PromptedText, Reading
+from demo.datamodels import Pairing, PromptedText, Reading
 
 TRAINED = "trained:"  # before the name of a model that was trained on this machine
 
@@ -49,6 +49,36 @@ class Recipe:
         return told | {"reading": self.reading.to_dict()}
 
 
+# How much effort a run of the page is, by name: what it differs in from the recipe's defaults.
+EFFORTS: dict[str, dict[str, Any]] = {
+    "projection": {
+        "method": Method.PROJECTION,
+        "steps": 300,
+        "batch_size": 64,
+        "learning_rate": 2e-3,
+        "warmup": 10,
+    },
+    "lora_quick": {
+        "method": Method.LORA,
+        "steps": 60,
+        "batch_size": 32,
+        "learning_rate": 4e-4,
+        "warmup": 6,
+        "first_block": 15,
+        "max_tokens": 48,
+    },
+    "lora": {
+        "method": Method.LORA,
+        "steps": 200,
+        "batch_size": 48,
+        "learning_rate": 3e-4,
+        "warmup": 15,
+        "first_block": 10,
+        "max_tokens": 64,
+    },
+}
+
+
 @dataclass(frozen=True)
 class Pair:
     """A question, its answer and, where one is known, a wrong answer that looks right (a hard negative)."""
@@ -65,6 +95,12 @@ class TrainingSet:
     name: str
     pairs: tuple[Pair, ...]
     weight: float = 1.0  # how often it is drawn from, beside the square root of its size
+
+
+def pairs_of(pairing: Pairing, name: str) -> TrainingSet:
+    """The texts at hand as pairs to train on: every question with each answer that belongs to it."""
+    matches = sorted(pairing.matches)
+    return TrainingSet(name, tuple(Pair(pairing.questions[row], pairing.answers[column]) for row, column in matches))
 
 
 @dataclass(frozen=True)

@@ -58,3 +58,70 @@ def test_places_are_few_and_are_given_back():
     for job in jobs:
         job.result()
     assert desk.start(lambda report: "free").result() == "free"
+
+
+def wait_at(desk: Desk, gate: threading.Event, order: list, name: str):
+    """A job that notes its name when it begins, and ends when the gate opens."""
+
+    def work(report):
+        order.append(name)
+        assert gate.wait(5)
+        report(Progress("on"))
+        return name
+
+    return desk.start(work)
+
+
+def test_who_comes_later_waits_in_line_and_sees_how_long_it_is():
+    desk, gate, order = Desk(at_once=1, waiting=2), threading.Event(), []
+    first, second, third = (wait_at(desk, gate, order, name) for name in "abc")
+    assert [job.before for job in (first, second, third)] == [0, 1, 2]
+    assert not second.done.is_set()
+    with pytest.raises(Busy):
+        desk.start(lambda report: None)
+    gate.set()
+    assert [job.result() for job in (first, second, third)] == ["a", "b", "c"]
+    assert order == ["a", "b", "c"]
+    assert [job.before for job in (first, second, third)] == [0, 0, 0]
+    assert desk.start(lambda report: "free").result() == "free"
+
+
+def test_with_two_places_the_first_in_line_waits_for_one_of_them():
+    desk, order = Desk(at_once=2, waiting=2), []
+    gates = [threading.Event() for _ in range(4)]
+    jobs = [wait_at(desk, gate, order, str(i)) for i, gate in enumerate(gates)]
+    assert [job.before for job in jobs] == [0, 0, 1, 2]
+    gates[1].set()
+    assert jobs[1].done.wait(5)
+    assert [job.before for job in jobs] == [0, 0, 0, 1]
+    for gate in gates:
+        gate.set()
+    for job in jobs:
+        job.result()
+
+
+def test_who_leaves_the_line_never_begins_and_the_others_move_up():
+    desk, gate, order = Desk(at_once=1, waiting=2), threading.Event(), []
+    first, second, third = (wait_at(desk, gate, order, name) for name in "abc")
+    second.stop()
+    assert second.done.is_set()
+    with pytest.raises(Stopped):
+        second.result()
+    assert third.before == 1
+    gate.set()
+    assert third.result() == "c"
+    assert order == ["a", "c"]
+    first.stop()  # long done: nothing happens
+    assert first.result() == "a"
+
+
+def test_a_job_that_fails_or_is_stopped_gives_its_place_on():
+    desk, gate, order = Desk(at_once=1, waiting=2), threading.Event(), []
+    failed = desk.start(lambda report: gate.wait(5) and 1 / 0)
+    stopped = wait_at(desk, gate, order, "stopped")
+    last = wait_at(desk, gate, order, "last")
+    gate.set()
+    with pytest.raises(ZeroDivisionError):
+        failed.result()
+    stopped.stop()
+    assert last.result() == "last"

@@ -52,6 +52,18 @@ def test_public_is_on_by_itself_on_a_space_and_can_be_switched(monkeypatch):
     assert parse_settings(["--no-public"]).public is False
 
 
+def test_adapters_are_trained_on_the_page_unless_the_host_is_public(monkeypatch):
+    assert parse_settings([]).train_lora is True
+    assert parse_settings(["--public"]).train_lora is False
+    assert parse_settings(["--public", "--train-lora"]).train_lora is True
+    assert parse_settings(["--no-train-lora"]).train_lora is False
+    monkeypatch.setenv("SPACE_ID", "someone/something")
+    assert parse_settings([]).train_lora is False
+    assert Settings().train_lora is False
+    monkeypatch.setenv("DEMO_TRAIN_LORA", "true")
+    assert parse_settings([]).train_lora is True
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

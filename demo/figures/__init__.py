@@ -13,8 +13,11 @@ from demo.figures.story import WORDS as STORY_WORDS
 from demo.figures.story import fine_percent, plot_gap, plot_models, plot_next_tokens, plot_positions
 from demo.figures.sweep import MOST_NAMED, layers_title, name_reading, picture_of, plot_layers, plot_sweep
 from demo.figures.sweep import WORDS as SWEEP_WORDS
+from demo.figures.training import BINS, coin, count_cosines, plot_cosines, plot_held_points, plot_loss, plot_progress
+from demo.figures.training import WORDS as TRAINING_WORDS
 
 __all__ = [
+    "BINS",
     "BENCHMARK_WORDS",
     "COLORSCALE",
     "COMPARE_WORDS",
@@ -24,18 +27,25 @@ __all__ = [
     "SPACE_WORDS",
     "STORY_WORDS",
     "SWEEP_WORDS",
+    "TRAINING_WORDS",
+    "coin",
+    "count_cosines",
     "fine_percent",
     "layers_title",
     "name_reading",
     "percent",
     "picture_of",
     "plot_benchmark",
+    "plot_cosines",
     "plot_difference",
+    "plot_held_points",
     "plot_gap",
     "plot_layers",
     "plot_models",
     "plot_next_tokens",
     "plot_positions",
+    "plot_loss",
+    "plot_progress",
     "plot_reading",
     "plot_similarity",
     "plot_space_2d",

@@ -128,7 +128,7 @@ def _traces(space: Space, words: Mapping[str, str], kind: Any, axes: str) -> lis
                 name=words[name],
                 text=[f"{letter}{i + 1}" for i in range(len(texts))],
                 textposition="top center",
-                hovertext=[f"<b>{letter}{i + 1}</b> {_folded(text)}" for i, text in enumerate(texts)],
+                hovertext=[f"<b>{letter}{i + 1}</b> {folded(text)}" for i, text in enumerate(texts)],
                 hoverinfo="text",
                 customdata=[[letter, i] for i in range(len(texts))],
                 marker={"color": color, "symbol": symbol, "size": 10 if axes == "xy" else 5, "line": {"width": 0}},
@@ -160,7 +160,7 @@ def _layout(space: Space) -> dict:
     }
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """A text for Plotly, which reads a small subset of HTML: escaped, in lines, cut where it is very long."""
     short = text if len(text) <= _LONGEST_HOVER else text[: _LONGEST_HOVER - 1].rstrip() + "…"
     return "<br>".join(escape(line, quote=False) for line in wrap(short, 60)) or "&nbsp;"

@@ -26,6 +26,7 @@ from demo.ui.link import parse_link, without_reading
 from demo.ui.wording import (
     kind_name,
     layer_hint,
+    model_choices,
     parameter_count,
     render_fold_head,
     render_metrics,
@@ -268,7 +269,7 @@ class Handlers:
         titles = [(sets[name].title.get(language, sets[name].title["en"]), name) for name in sets]
         page["examples"] = gr.update(choices=titles)
         pieces["note examples"] = render_note(_teaches(language, next(iter(sets))))
-        page["model"] = gr.update(**{"choices": self._model_choices(language), **page.get("model", {})})
+        page["model"] = gr.update(**{"choices": self._model_choices(language, session.model), **page.get("model", {})})
         info = self.lab.engine.loaded(session.model) if session.model else None
         status = self._status(session.model)
         if info or status:
@@ -317,17 +318,13 @@ class Handlers:
         return next((status for status in self.lab.models() if status.model == model), None)
 
     def _name(self, model: str) -> str:
-        status = self._status(model)
-        return status.name if status else model
+        known = self._status(model) or self.lab.engine.loaded(model)
+        return known.name if known else model
 
-    def _model_choices(self, language: str) -> list[tuple[str, str]]:
-        choices = []
-        for status in self.lab.models():
-            about = f"{kind_name(language, status.kind)}, {parameter_count(status.parameters)}"
-            if status.state == "unavailable":
-                about = translate_phrase(language, status.reason)
-            choices.append((f"{status.name} — {about}", status.model))
-        return choices
+    def _model_choices(self, language: str, model: str) -> list[tuple[str, str]]:
+        """The list, and a model that is in use though it is not on it: one that was trained here, or a folder."""
+        info = None if self._status(model) else self.lab.engine.loaded(model)
+        return model_choices(language, self.lab.models()) + ([(info.name, info.model)] if info else [])
 
     def _widget(self, name: str) -> Any:
         return self.widgets.notes[name[5:]] if name.startswith("note ") else getattr(self.widgets, name)

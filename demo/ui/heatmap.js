@@ -387,7 +387,7 @@ $("reset").addEventListener("click", () => {
   window.Plotly.relayout(plot, { "xaxis.range": [-0.5, columns - 0.5], "yaxis.range": [rows - 0.5, -0.5] });
 });
 $("table").addEventListener("toggle", () => shown && drawTable());
-
+document.addEventListener("lab:ask", () => trigger("tick")); // another view has changed a choice
 let width = 0;
 new ResizeObserver(() => {
   if (frame.clientWidth !== width) draw();

@@ -121,6 +121,12 @@
     if (open) numberAll();
   });
 
+  // A file that was just made is fetched through a button that nobody sees, once its address has come.
+  window.fetchFile = (place) => {
+    const button = document.querySelector(place);
+    setTimeout(() => button && button.click(), 100);
+  };
+
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     const sheet = document.querySelector("#reading.open");

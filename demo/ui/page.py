@@ -31,6 +31,8 @@ from demo.ui.sweep_handlers import wire_sweep
 from demo.ui.sweep_tab import create_sweep_tab
 from demo.ui.takehome_handlers import wire_takehome
 from demo.ui.theme import create_theme
+from demo.ui.train_handlers import wire_train
+from demo.ui.train_tab import create_train_tab
 
 _HERE = Path(__file__).parent
 _STYLES = [_HERE / "style.css", *sorted((_HERE / "styles").glob("*.css"))]
@@ -53,6 +55,7 @@ VIEWS = (  # in the order of the tabs
     View("sweep", create_sweep_tab, wire_sweep),
     View("compare", create_compare_tab, wire_compare),
     View("space", create_space_tab, wire_space),
+    View("train", create_train_tab, wire_train),
     View("benchmark", create_benchmark_tab, wire_benchmark),
 )
 
@@ -70,7 +73,8 @@ def create_page(lab: Lab) -> gr.Blocks:
             with gr.Tab(label(f"view_{view.name}"), id=view.name, elem_id=f"view-{view.name}") as tabs[view.name]:
                 created[view.name] = view.create(settings)
 
-    with gr.Blocks(title=LOCALES["en"]["page.title"], analytics_enabled=False, fill_width=True) as page:
+    kept = {"delete_cache": (3600, 3600)}  # seconds: files that were made to be fetched
+    with gr.Blocks(title=LOCALES["en"]["page.title"], analytics_enabled=False, fill_width=True, **kept) as page:
         session = gr.State(Session(model=settings.model if first else ""))
         widgets = create_lab_tab(settings, first, article, create_views)
         handlers = Handlers(lab, widgets, session)
@@ -172,7 +176,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "enable_monitoring": False,
         "strict_cors": True,
         "ssr_mode": False,
-        "max_file_size": "1mb",
+        "max_file_size": "2mb",
         "state_session_capacity": 500,
         "footer_links": [],
         "theme": create_theme(),

@@ -2,7 +2,8 @@
 // while it is looked at. Knows no figure's content. People's texts are set as textContent; figures bring theirs escaped.
 //
 // props.value: {seq, state: idle|loading|running|ready|stale|error, note, progress, poll, words,
-//               figures?: [{id, figure, title, alt, height, square, table}]}; without figures the last ones stay.
+//               figures?: [{id, figure, title, alt, height, square, table}]}; without figures the last ones stay,
+// and so does one of which the id alone is said.
 
 const root = element.querySelector(".view");
 const [note, bar, frame] = ["note", "bar", "figures"].map((name) => root.querySelector(".view-" + name));
@@ -107,10 +108,12 @@ function keepFigures(figures) {
     box.remove();
     drawn.delete(id);
   }
-  figures.forEach((said, place) => {
+  const known = figures.filter((said) => said.figure || drawn.has(said.id));
+  known.forEach((said, place) => {
     const one = drawn.get(said.id) || createFigure(said.id);
-    one.said = said;
     if (frame.children[place] !== one.box) frame.insertBefore(one.box, frame.children[place] || null);
+    if (!said.figure) return;
+    one.said = said;
     draw(one);
     drawTable(one);
   });

@@ -93,6 +93,11 @@ def figure_payload(
     }
 
 
+def keep_figure(id: str) -> dict[str, Any]:
+    """In a payload, a figure that stays as it was drawn last: what has not changed is not sent again."""
+    return {"id": id}
+
+
 def answer_view(language: str, answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """answer()'s payload. What went wrong becomes a sentence in the view; what nobody expected is logged as well."""
     try:

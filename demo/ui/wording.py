@@ -5,9 +5,10 @@ Every text that comes from outside the locales is escaped here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
-from demo.datamodels import LAST_LAYER, Comparison, Device, Kind, Metrics, Pooling
+from demo.datamodels import LAST_LAYER, Comparison, Device, Kind, Metrics, ModelStatus, Pooling
 from demo.figures import two_digits
 from demo.ui.i18n import translate, translate_phrase
 
@@ -143,6 +144,17 @@ def layer_hint(language: str, layer: int, n_layers: int, pooling: str) -> str:
 def kind_name(language: str, kind: Kind) -> str:
     """`GPT`, `encoder`: in a word."""
     return translate(language, f"kind.{kind.value}")
+
+
+def model_choices(language: str, statuses: Sequence[ModelStatus]) -> list[tuple[str, str]]:
+    """The models to choose from: name with what it is or why it cannot be used here, and id."""
+    choices = []
+    for status in statuses:
+        about = f"{kind_name(language, status.kind)}, {parameter_count(status.parameters)}"
+        if status.state == "unavailable":
+            about = translate_phrase(language, status.reason)
+        choices.append((f"{status.name} — {about}", status.model))
+    return choices
 
 
 def parameter_count(parameters: int) -> str:

@@ -1,0 +1,242 @@
+"""Training's figures: what a contrastive loss does, step by step. People's texts stand escaped in the hover.
+
+The heatmap of the texts at hand is `plot_reading`'s. `words` says what is written on a figure, so that a page can bring
+its own language.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from demo.figures.space import ANSWER_COLOR, QUESTION_COLOR, folded
+
+WORDS = {
+    "step": "Step",
+    "loss": "Loss",
+    "loss_title": "Loss by step",
+    "each_step": "each step",
+    "smoothed": "smoothed",
+    "guessing": "guessing: {value}",
+    "progress_title": "Held-out AUC and margin by step",
+    "held_out_title": "Held-out AUC by step",
+    "margin_title": "Margin of your texts by step",
+    "value": "Value",
+    "auc": "Held-out AUC",
+    "margin": "Margin of your texts",
+    "chance": "AUC by chance",
+    "cosines_title": "Cosines of held-out pairs at step {step}",
+    "cosine": "Cosine",
+    "share": "Share of the pairs",
+    "matched": "right pairs",
+    "mismatched": "wrong pairs",
+    "points_title": "Held-out pairs in the plane at step {step}",
+    "questions": "Questions",
+    "answers": "Answers",
+    "pairs": "Right pairs",
+    "axis_1": "First direction",
+    "axis_2": "Second direction",
+}
+BINS = np.linspace(-1.0, 1.0, 41)  # of the cosines; each bin is .05 wide
+_LINE_COLOR, _PALE = "#8c949d", "#b9c0c7"
+_LEGEND = {"legend": {"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"}, "margin": {"t": 26}}
+_SMOOTH = 0.15  # how much of a step's own loss the smoothed line takes over
+
+
+def smooth(values: Sequence[float]) -> list[float]:
+    """The exponential running mean, begun at the first value."""
+    smoothed: list[float] = []
+    for value in values:
+        smoothed.append(value if not smoothed else smoothed[-1] + _SMOOTH * (value - smoothed[-1]))
+    return smoothed
+
+
+def plot_loss(losses: Sequence[float], steps: int, guessing: float, words: Mapping[str, str] = WORDS) -> go.Figure:
+    """The loss of every step so far, and its running mean. steps: of the whole run; guessing: the loss of a coin."""
+    taken = list(range(1, len(losses) + 1))
+    hover = f"{words['step']} %{{x}}: %{{y:.3f}}<extra></extra>"
+    # Small circles: a run of hundreds of steps is a cloud, and the line through it says where it goes.
+    raw = {"size": 4, "color": _PALE}
+    figure = go.Figure(
+        [
+            go.Scatter(
+                x=taken, y=list(losses), mode="markers", name=words["each_step"], marker=raw, hovertemplate=hover
+            ),
+            go.Scatter(
+                x=taken,
+                y=smooth(losses),
+                mode="lines",
+                name=words["smoothed"],
+                line={"color": QUESTION_COLOR, "width": 2.5},
+                hoverinfo="skip",
+            ),
+        ]
+    )
+    top = max([guessing, *losses]) * 1.06
+    figure.update_layout(**_by_step(steps, words["loss_title"], words["loss"], words))
+    figure.update_yaxes(range=[0, top])
+    figure.add_hline(
+        guessing,
+        line={"color": _LINE_COLOR, "width": 1, "dash": "dot"},
+        annotation={"text": words["guessing"].format(value=f"{guessing:.2f}"), "font": {"size": 11}},
+        annotation_position="bottom left",
+    )
+    return figure
+
+
+def plot_progress(
+    margins: Sequence[tuple[int, float]],
+    aucs: Sequence[tuple[int, float]],
+    steps: int,
+    title: str,
+    words: Mapping[str, str] = WORDS,
+) -> go.Figure:
+    """What the loss is for: (step, value) of the held-out AUC, and of the margin of the texts at hand."""
+    lines = (
+        ("auc", aucs, QUESTION_COLOR, "solid", "circle"),
+        ("margin", margins, ANSWER_COLOR, "dash", "square"),
+    )
+    figure = go.Figure(
+        [
+            go.Scatter(
+                x=[step for step, _ in values],
+                y=[value for _, value in values],
+                mode="lines+markers",
+                name=words[name],
+                line={"color": color, "dash": dash, "width": 2},
+                marker={"symbol": symbol, "size": 6, "color": color},
+                hovertemplate=f"{words[name]}<br>{words['step']} %{{x}}: %{{y:.3f}}<extra></extra>",
+            )
+            for name, values, color, dash, symbol in lines
+            if values
+        ]
+    )
+    low = min([0.0, *(value for _, value in margins)])
+    figure.update_layout(**_by_step(steps, title, words["value"], words))
+    figure.update_yaxes(range=[low - 0.04, 1.04], tickformat=".1f")
+    if aucs:
+        figure.add_hline(
+            0.5,
+            line={"color": _LINE_COLOR, "width": 1, "dash": "dot"},
+            annotation={"text": words["chance"], "font": {"size": 11}},
+            annotation_position="bottom right",
+        )
+    return figure
+
+
+def count_cosines(values: np.ndarray) -> np.ndarray:
+    """float (40,): the share of the cosines in each bin of BINS."""
+    counts, _ = np.histogram(np.clip(values, -1.0, 1.0), BINS)
+    return counts / max(len(values), 1)
+
+
+def plot_cosines(matched: np.ndarray, mismatched: np.ndarray, step: int, words: Mapping[str, str] = WORDS) -> go.Figure:
+    """Two histograms over each other, as shares, since wrong pairs are many times as many. Axes stand still."""
+    centers = (BINS[:-1] + BINS[1:]) / 2
+    sides = (("mismatched", mismatched, ANSWER_COLOR, "/"), ("matched", matched, QUESTION_COLOR, ""))
+    figure = go.Figure(
+        [
+            go.Bar(
+                x=centers,
+                y=count_cosines(values),
+                width=BINS[1] - BINS[0],
+                name=words[name],
+                marker={
+                    "color": color,
+                    "opacity": 0.72,
+                    "line": {"width": 0},
+                    # The shape tells the two apart where colours do not.
+                    "pattern": {
+                        "shape": shape,
+                        "fillmode": "overlay",
+                        "fgcolor": "#ffffff",
+                        "size": 6,
+                        "solidity": 0.3,
+                    },
+                },
+                hovertemplate=f"{words[name]}<br>%{{x:.2f}}: %{{y:.0%}}<extra></extra>",
+            )
+            for name, values, color, shape in sides
+        ]
+    )
+    figure.update_layout(
+        template="none",
+        title={"text": words["cosines_title"].format(step=step)},
+        uirevision="cosines",
+        barmode="overlay",
+        xaxis={"title": {"text": words["cosine"]}, "range": [-1, 1], "tickformat": ".1f", "zeroline": False},
+        yaxis={"title": {"text": words["share"]}, "tickformat": ".0%", "rangemode": "tozero", "zeroline": False},
+        **_LEGEND,
+    )
+    return figure
+
+
+def plot_held_points(
+    points: np.ndarray, questions: Sequence[str], answers: Sequence[str], step: int, words: Mapping[str, str] = WORDS
+) -> go.Figure:
+    """Held-out pairs in the plane, each joined by a line. points: (2n, 2), questions first. The scale stands still.
+
+    The vectors have length one: none of their projections is outside −1…1.
+    """
+    count = len(questions)
+    lines = np.full((count, 3, 2), np.nan, dtype=np.float32)  # a gap after each pair
+    lines[:, 0], lines[:, 1] = points[:count], points[count:]
+    traces = [
+        go.Scatter(
+            x=lines[:, :, 0].ravel(),
+            y=lines[:, :, 1].ravel(),
+            mode="lines",
+            name=words["pairs"],
+            line={"color": _LINE_COLOR, "width": 1},
+            hoverinfo="skip",
+        )
+    ]
+    sides = (
+        ("questions", "Q", questions, points[:count], QUESTION_COLOR, "circle"),
+        ("answers", "A", answers, points[count:], ANSWER_COLOR, "diamond"),
+    )
+    for name, letter, texts, places, color, symbol in sides:
+        traces.append(
+            go.Scatter(
+                x=places[:, 0],
+                y=places[:, 1],
+                mode="markers",
+                name=words[name],
+                hovertext=[f"<b>{letter}{i + 1}</b> {folded(text)}" for i, text in enumerate(texts)],
+                hoverinfo="text",
+                marker={"color": color, "symbol": symbol, "size": 8, "line": {"width": 0}},
+            )
+        )
+    figure = go.Figure(traces)
+    axis = {"range": [-1.02, 1.02], "tickvals": [-1, -0.5, 0, 0.5, 1], "tickformat": ".1f", "zeroline": False}
+    figure.update_layout(
+        template="none",
+        title={"text": words["points_title"].format(step=step)},
+        uirevision="points",
+        xaxis={**axis, "title": {"text": words["axis_1"]}, "constrain": "domain"},
+        yaxis={**axis, "title": {"text": words["axis_2"]}, "scaleanchor": "x", "constrain": "domain"},
+        hovermode="closest",
+        **_LEGEND,
+    )
+    return figure
+
+
+def coin(pairs: int, negatives: int = 0) -> float:
+    """The symmetric loss of a model to which all texts of a batch of so many pairs and hard negatives are alike."""
+    return (math.log(max(pairs + negatives, 1)) + math.log(max(pairs, 1))) / 2
+
+
+def _by_step(steps: int, title: str, name: str, words: Mapping[str, str]) -> dict:
+    """The layout of a curve over the whole run, so that what is still to come can be seen."""
+    return {
+        "template": "none",
+        "title": {"text": title},
+        "uirevision": f"{steps}",
+        "xaxis": {"title": {"text": words["step"]}, "range": [0, steps * 1.01], "zeroline": False},
+        "yaxis": {"title": {"text": name}, "zeroline": False},
+        "hovermode": "closest",
+        **_LEGEND,
+    }

@@ -1,0 +1,295 @@
+"""The Train tab: a run before one's eyes, and what can be done with it, in a real browser over a slowed fake engine."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+
+import pytest
+
+from demo.backend.fake import FakeEngine
+from demo.training import EFFORTS
+from tests.browser.test_page import ANSWERS, QUESTIONS, choose, settle, values, wait_text, wait_values
+from tests.browser.test_tabs import HEATMAP, PHONE
+
+pytestmark = pytest.mark.browser
+TRAIN = "#view-train-button"
+STATE = '#train .view[data-state="{}"]'
+CELLS = "#train [data-figure=train-heatmap] .js-plotly-plot"
+ASKED = ("What is a graphics processing unit?", "Who wrote the tragedy of Hamlet?", "Where do penguins live in winter?")
+ANSWERED = (
+    "A graphics processing unit draws pictures.",
+    "The tragedy of Hamlet was by Shakespeare.",
+    "In winter penguins live on the ice.",
+)
+NASTY = "<img src=x onerror='window.hacked=1'>"
+PAIRS = "".join(
+    json.dumps({"question": f"what is number {i}{NASTY}", "answer": f"number {i} it is", "negative": f"no {i}"}) + "\n"
+    for i in range(40)
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_runs():
+    """Runs of 60 steps: three seconds at the pace below."""
+    before = {name: dict(how) for name, how in EFFORTS.items()}
+    for how in EFFORTS.values():
+        how |= {"steps": 60, "batch_size": 8}
+    yield
+    EFFORTS.update(before)
+
+
+@pytest.fixture(scope="module")
+def slow() -> FakeEngine:
+    engine = FakeEngine(seconds_per_step=0.05)
+    engine.load("smollm2-135m-instruct")
+    return engine
+
+
+@pytest.fixture(scope="module")
+def address(serve, slow, tmp_path_factory) -> str:
+    return serve(slow, cache_dir=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def lasting(slow):
+    """Runs that go on until they are stopped."""
+    slow.seconds_per_step = 0.4
+    yield
+    slow.seconds_per_step = 0.05
+
+
+def open_train(page, texts: bool = True) -> None:
+    """The tab, with pairs in the boxes that the fake engine can tell apart, which are learned from."""
+    if texts:
+        before = values(page)
+        page.fill(QUESTIONS, "\n".join(ASKED))
+        page.fill(ANSWERS, "\n".join(ANSWERED))
+        wait_text(page, ANSWERED[2])
+        wait_values(page, before)
+        settle(page)
+    page.click(TRAIN)
+    page.wait_for_selector(STATE.format("idle"))
+    page.locator("#train-source label").last.click()  # the boxes
+    page.wait_for_selector("#train-source-note .caution")
+
+
+def number(page, selector: str) -> float:
+    """A figure as the page writes it."""
+    return float(page.inner_text(selector).replace("−", "-"))
+
+
+def cells(page) -> list[str]:
+    return page.evaluate("(plot) => document.querySelector(plot).data[0].text.flat()", CELLS)
+
+
+def finish(page) -> None:
+    page.wait_for_selector(STATE.format("ready"), timeout=60_000)
+
+
+def test_the_margin_grows_and_the_heatmap_separates_while_it_trains(address, open_page):
+    page = open_page(address)
+    open_train(page)
+    assert not page.is_visible("#train-keep")
+    page.click("#train-run")
+    page.wait_for_selector(f"{CELLS} .heatmaplayer")
+    first = cells(page)
+    assert page.is_visible("#train-pause")
+    assert not page.is_visible("#train-source")  # a run under way cannot be changed
+    page.wait_for_function(
+        "([plot, first]) => document.querySelector(plot).data[0].text.flat().join() !== first",
+        arg=[CELLS, ",".join(first)],
+    )
+    page.wait_for_selector("#train-formula dl")  # the loss, with its numbers
+    assert "In words, at step" in page.inner_text("#train-formula")
+    page.wait_for_selector("#train-margin .hint:has-text('began at')")
+    finish(page)
+    began = float(page.inner_text("#train-margin .hint").split()[-1])
+    assert number(page, "#train-margin dd:not(.hint)") > began + 0.3
+    assert "Done after 60 steps." in page.inner_text("#train .view-note")
+    assert page.inner_text("#train-step dd >> nth=0") == "60 of 60"
+    data = page.evaluate(
+        "(plot) => { const d = document.querySelector(plot).data[0]; return [d.zmin, d.zmax]; }", CELLS
+    )
+    assert data == [0, 1]  # the colours stand still
+    titles = [page.locator("#train figcaption").nth(i).inner_text() for i in range(2)]
+    assert titles == ["Your texts at step 60", "Loss by step"]
+    assert page.locator("#train-formula math").count() == 3
+    assert "It began at" in page.get_attribute("#train [data-figure=train-loss] .view-plot", "aria-label")
+
+
+def test_it_pauses_goes_on_and_stops(address, lasting, open_page):
+    page = open_page(address)
+    open_train(page)
+    page.click("#train-run")
+    page.wait_for_selector("#train-pause")
+    page.focus("#train-pause")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#train .view-note:has-text('Paused after step')")
+    assert page.inner_text("#train-pause").strip() == "Go on"
+    step = page.inner_text("#train-step dd >> nth=0")
+    page.wait_for_timeout(1200)
+    assert page.inner_text("#train-step dd >> nth=0") == step
+    page.click("#train-pause")
+    page.wait_for_function(f"() => document.querySelector('#train-step dd').textContent !== '{step}'")
+    page.click("#train-stop")
+    page.wait_for_selector("#train .view-note:has-text('what was reached can be kept')")
+    assert not page.is_visible("#train-pause")
+    assert not page.is_visible("#train-stop")
+    assert page.is_enabled("#train-run")
+    assert page.is_enabled("#train-keep")
+    assert page.is_visible("#train-source")
+
+
+def test_the_slider_goes_back_to_the_untrained_model_and_to_the_newest_look(address, open_page):
+    page = open_page(address)
+    open_train(page)
+    page.click("#train-run")
+    finish(page)
+    page.wait_for_selector("#train figcaption:has-text('at step 60')")
+    last = cells(page)
+    slider = page.locator("#train-look input[type=range]")
+    slider.focus()
+    page.keyboard.press("Home")
+    page.wait_for_selector("#train figcaption:has-text('Your texts at step 0')")
+    assert cells(page) != last
+    page.keyboard.press("End")
+    page.wait_for_selector("#train figcaption:has-text('Your texts at step 60')")
+    assert cells(page) == last
+
+
+def test_what_was_learned_is_kept_and_used_and_fetched(address, open_page, tmp_path):
+    page = open_page(address)
+    open_train(page)
+    before = values(page)
+    page.click("#train-run")
+    finish(page)
+    page.click("#train-keep")
+    page.wait_for_selector("#train-keep-note:has-text('in use in the lab')")
+    assert page.input_value("#model input") == "SmolLM2-135M-Instruct, trained 60 steps"
+    page.wait_for_selector("#status .fact-model dd:has-text('trained 60 steps')")
+    assert page.input_value("#prompt input") == "prompteol"
+    assert page.input_value("#pooling input") == "last_token"
+    with page.expect_download() as fetched:
+        page.click("#train-download")
+    assert fetched.value.suggested_filename == "smollm2-135m-instruct-trained-60-steps.zip"
+    fetched.value.save_as(tmp_path / "adapter.zip")
+    assert "training.json" in zipfile.ZipFile(tmp_path / "adapter.zip").namelist()
+    page.click(HEATMAP)
+    settle(page)
+    assert values(page) != before
+    choose(page, "model", "SmolLM2-135M-Instruct — GPT")  # the list still has the others
+    page.wait_for_function("() => !document.querySelector('#status .fact-model dd').textContent.includes('trained')")
+    choose(page, "model", "trained 60 steps")
+    page.wait_for_selector("#status .fact-model dd:has-text('trained 60 steps')")
+    page.wait_for_function("() => location.hash.includes('trained%3A')")
+    settle(page)
+    page.wait_for_timeout(500)
+    page.reload()  # the link carries it
+    page.wait_for_selector("#status .fact-model dd:has-text('trained 60 steps')")
+    assert page.input_value("#model input") == "SmolLM2-135M-Instruct, trained 60 steps"
+    settle(page)
+
+
+def test_others_edit_meanwhile_and_wait_for_their_turn(address, lasting, slow, open_page):
+    first, second = open_page(address), open_page(address)
+    open_train(first)
+    first.click("#train-run")
+    first.wait_for_selector("#train-pause")
+    before = values(second)
+    second.fill(QUESTIONS, "Is it still live?\nWhat is GPU?")
+    wait_text(second, "Q1 Is it still live?")
+    wait_values(second, before)
+    second.wait_for_selector('#heatmap .hm[data-state="ready"]')
+    open_train(second)
+    second.click("#train-run")
+    second.wait_for_selector("#train .view-note:has-text('1 run is before yours')")
+    assert not second.is_visible("#train-pause")
+    first.wait_for_selector("#train .view-note:has-text('Training')")
+    slow.seconds_per_step = 0.02
+    first.context.close()  # its place becomes free
+    second.wait_for_selector("#train .view-note:has-text('Done after 60 steps.')", timeout=60_000)
+
+
+def test_a_file_that_cannot_be_used_and_one_that_can(address, open_page):
+    page = open_page(address)
+    open_train(page, texts=False)
+    page.click("#train-source label:has-text('a file')")
+    page.wait_for_selector("#train-source-note .hint:has-text('JSONL, JSON, CSV or TSV')")
+    page.click("#train-run")
+    page.wait_for_selector("#train .view-note:has-text('No file has been chosen')")
+    files = page.locator("#view-train input[type=file]")
+    bad = {"name": "bad.csv", "mimeType": "text/csv", "buffer": f"a,b\n{NASTY},1\n".encode()}
+    files.set_input_files(bad)
+    page.wait_for_selector("#train-source-note [role=alert]:has-text('has no question or no answer')")
+    assert "At most 5,000 pairs, 2 MiB" in page.inner_text("#train-source-note")
+    assert page.input_value(QUESTIONS)  # nothing typed is lost
+    files.set_input_files({"name": f"{NASTY}.jsonl", "mimeType": "text/plain", "buffer": PAIRS.encode()})
+    page.wait_for_selector("#train-source-note .hint:has-text('pairs 40, with a negative 40')")
+    page.click("#train-run")
+    finish(page)
+    page.wait_for_selector("#train-held [data-figure=train-points] .js-plotly-plot")
+    assert re.search(r"Held-out AUC from .+ to ", page.inner_text("#train .view-note"))
+    points = "#train-held [data-figure=train-points] .js-plotly-plot"
+    shapes = "(plot) => document.querySelector(plot).data.map((trace) => trace.marker?.symbol)"
+    assert page.evaluate(shapes, points)[1:] == ["circle", "diamond"]
+    assert page.locator("#view-train img").count() == 0
+    assert page.evaluate("() => window.hacked") is None
+
+
+def test_the_labs_own_pairs_are_named_and_can_be_left_out(address, open_page):
+    page = open_page(address)
+    page.click(TRAIN)
+    page.wait_for_selector("#train-sets label:has-text('news, ')")
+    ticks = page.locator("#train-sets input:checked")
+    while ticks.count():
+        ticks.last.click()
+    page.wait_for_selector("#train-source-note:has-text('0 pairs')")
+    page.click("#train-run")
+    page.wait_for_selector("#train .view-note:has-text('At least one set is needed')")
+    page.click("#train-sets label:has-text('news, ')")
+    page.wait_for_selector(STATE.format("idle"))  # what was wrong is said no longer
+    page.click("#train-run")
+    page.wait_for_selector("#train-held [data-figure=train-cosines] .js-plotly-plot", timeout=60_000)
+    page.click("#train-stop")
+    finish(page)
+
+
+@pytest.mark.parametrize("width", [390, 360])
+def test_on_a_phone_in_korean_nothing_scrolls_sideways(address, open_page, width):
+    page = open_page(address + "?lang=ko", **{**PHONE, "width": width})
+    narrow = "() => document.documentElement.scrollWidth <= innerWidth"
+    open_train(page, texts=False)
+    assert page.inner_text("#train-run") == "학습하기"
+    assert "외워" in page.inner_text("#train-source-note")
+    assert page.evaluate(narrow)
+    page.click("#train-source label:has-text('파일')")
+    page.wait_for_selector("#train-source-note .hint:has-text('받아요')")
+    assert page.evaluate(narrow)
+    page.click("#train-source label:has-text('실험실의 짝')")
+    page.wait_for_selector("#train-sets label:has-text('뉴스')")
+    assert page.evaluate(narrow)
+    page.click("#train-source label:has-text('상자의 글')")
+    page.wait_for_selector("#train-source-note .caution")
+    page.click("#train-run")
+    page.wait_for_selector("#train-pause:has-text('쉬기')")
+    page.wait_for_selector("#train-formula dl")
+    assert page.evaluate(narrow)
+    finish(page)
+    assert "60단계를 모두 마쳤어요" in page.inner_text("#train .view-note")
+    assert page.inner_text("#train figcaption >> nth=0") == "60단계의 내 글"
+    assert page.evaluate(narrow)
+    page.click("#train-keep")
+    page.wait_for_selector("#train-keep-note p:has-text('60단계 학습')")
+    assert page.evaluate(narrow)
+
+
+def test_in_the_dark_the_formula_can_be_read(address, open_page):
+    page = open_page(address + "?__theme=dark")
+    page.click(TRAIN)
+    page.wait_for_selector("#train-formula math")
+    red = "(node, name) => Number(getComputedStyle(node)[name].match(/[0-9]+/)[0])"
+    ink = page.locator("#train-formula math >> nth=0").evaluate(red, "color")
+    paper = page.locator(".gradio-container >> nth=0").evaluate(red, "backgroundColor")
+    assert ink - paper > 150
