@@ -227,6 +227,9 @@ class ModelInfo:
     query_prompt: str | None = None  # the checkpoint's own prompt for questions; None where it names none
     document_prompt: str | None = None
     pool_text_only: bool = False  # the checkpoint leaves its prompts out of the pooled span
+    base: str = ""  # the model below, where this one is an adapter over it
+    adapter: str = ""  # the folder that holds what was learned over the weights, as a script beside the lab names it
+    projected: bool = False  # what was learned is a linear map after the final norm
     notices: tuple[str, ...] = ()
 
     @property

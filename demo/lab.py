@@ -190,7 +190,7 @@ class Lab(Bench):
         """A short script that reproduces a reading's vectors. library: "transformers" or "sentence-transformers"."""
         info = self.open(model, wait=wait)
         settled = resolve_reading(info, self.limits, **reading)
-        entry = CATALOG.get(info.model)
+        entry = CATALOG.get(info.base or info.model)
         source = name_source(info, entry.hub_id, entry.revision) if entry else name_source(info)
         return render_snippet(settled, info, library, source)
 

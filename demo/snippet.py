@@ -10,18 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from demo.datamodels import (
-    LAST_LAYER,
-    TEXT,
-    Kind,
-    ModelInfo,
-    Pooling,
-    Postprocess,
-    PromptedText,
-    Reading,
-    Reference,
-    Role,
-)
+from demo.datamodels import LAST_LAYER, TEXT, ModelInfo, Pooling, Postprocess, PromptedText, Reading, Reference, Role
 from demo.errors import ReadingRefused, UnknownChoice
 from demo.prompts import render_prompt
 
@@ -104,7 +93,7 @@ def name_source(info: ModelInfo, hub_id: str = "", revision: str = "") -> str:
     """
     if _COMMIT.fullmatch(info.revision):
         return f"{hub_id or info.model}@{info.revision}"
-    return f"{hub_id}@{revision}" if hub_id else info.model
+    return f"{hub_id}@{revision}" if hub_id else info.base or info.model
 
 
 def can_export(reading: Reading, info: ModelInfo) -> str:
@@ -195,6 +184,7 @@ def _obstacle(plan: _Plan, encode: bool, folder: bool = False) -> tuple[str, str
         (plan.logits and not plan.info.has_lm_head, "pooling", "its checkpoint has no LM head, so it has no logits."),
         (chat and not plan.info.has_chat_template, "prompt", "its tokenizer has no chat template."),
         (plan.source.endswith(".gguf"), "model", "a GGUF file is converted by the lab; a script needs safetensors."),
+        (plan.info.projected, "model", "it is a model with a linear map inside, which only the lab can put together."),
     ]
     if encode:
         rules += [
@@ -202,6 +192,7 @@ def _obstacle(plan: _Plan, encode: bool, folder: bool = False) -> tuple[str, str
             (plan.logits, "pooling", "sentence-transformers pools hidden states, not the logits of an LM head."),
             (plan.frame.placeholder, "prompt", "sentence-transformers cannot change states inside the model."),
             (plan.frame.pool_text_only, "prompt", "sentence-transformers cannot pool the text without its prompt."),
+            (plan.info.adapter and not folder, "model", "a script puts an adapter onto a model in transformers only."),
             (plan.reading.eos, "eos", "sentence-transformers cannot append the EOS token."),
         ]
     if folder:
@@ -219,7 +210,7 @@ def _raise_for(obstacle: tuple[str, str] | None, info: ModelInfo) -> None:
 
 def _write_transformers(plan: _Plan) -> str:
     info, layer = plan.info, plan.reading.layer
-    auto = "AutoModelForCausalLM" if plan.logits else "AutoModel"
+    auto = "AutoModelForCausalLM" if plan.logits or info.adapter else "AutoModel"
     pinned = ", revision=REVISION" * bool(plan.origin[1])
     eager = ', attn_implementation="eager"' * (info.precision != "float32")
     lens = plan.logits and not plan.last_layer
@@ -231,13 +222,16 @@ def _write_transformers(plan: _Plan) -> str:
         return f"np.stack([embed(text) for text in {both}])"
 
     return _lines(
-        _opening(plan, "torch transformers numpy"),
+        _opening(plan, "torch transformers numpy" + " peft" * bool(info.adapter)),
         "import numpy as np",
         "import torch",
+        info.adapter and "from peft import PeftModel",
         f"from transformers import {auto}, AutoTokenizer\n",
         _origin(plan),
         f"tokenizer = AutoTokenizer.from_pretrained(SOURCE{pinned})",
         f"model = {auto}.from_pretrained(SOURCE{pinned}, dtype=torch.{info.precision}{eager})",
+        info.adapter and f"model = PeftModel.from_pretrained(model, {_quote(info.adapter)}).merge_and_unload()",
+        info.adapter and not plan.logits and "model = model.base_model  # the states, without the LM head",
         "model.eval()" + '.to("cuda" if torch.cuda.is_available() else "cpu")' * (not info.device.startswith("CPU")),
         (lens or plan.frame.placeholder) and f"blocks = next(part for part in model.modules() if {stack})",
         lens and f"del blocks[{layer}:]  # the logit lens: the final norm and the LM head right after layer {layer}",
@@ -322,7 +316,7 @@ def _write_sentence_transformers(plan: _Plan) -> str:
         chat and f'        "message": {{{forward}, "format": "flat"}},',
         info.has_chat_template and '    },\n    module_output_name="token_embeddings",',
         ")",
-        info.kind is not Kind.ENCODER and _PADDING,
+        info.kind.value != "encoder" and _PADDING,
         f'pooling = Pooling(transformer.get_embedding_dimension(), "{_POOLED[reading.pooling][1]}")',
         prefixes and f"PROMPTS = {{{prompts}}}",
         f"model = SentenceTransformer(modules=[transformer, pooling{', Normalize()' * reading.normalize}]"

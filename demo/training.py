@@ -39,7 +39,8 @@ class Recipe:
     alpha: int = 32
     first_block: int = 10  # the lowest block, from 0, that gets an adapter; what lies below runs once a text
     max_tokens: int = 64  # of a training text with its prompt
-    guide: str = ""  # a model whose cosines say how alike the texts of a batch are: soft labels; "" for none
+    guide: str = ""  # a model whose cosines say how alike the texts of a batch are: soft labels; "" for none. With
+    # one, a batch is of one topic, and hard negatives are what the guide says of them, not simply wrong
     guide_weight: float = 0.5  # 0: one right answer each and nothing else; 1: the guide alone
     seed: int = 0
 

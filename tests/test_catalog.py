@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from demo.catalog import CATALOG, DEFAULT_MODEL
-from demo.datamodels import LAST_LAYER, Kind, Pooling, Prompt
+from demo.datamodels import LAST_LAYER, Kind, Pooling, Prompt, Reading
 
+ROOT = Path(__file__).parents[1]
 IDS = {
     "smollm2-135m-instruct",
+    "smollm2-135m-instruct-contrastive",
     "all-minilm-l6-v2",
     "gemma-3-270m",
     "gpt2",
@@ -22,11 +27,24 @@ IDS = {
 ENTRIES = pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG)
 
 
-def test_the_eight_models_are_there_and_the_default_is_one_of_them():
+def test_the_nine_models_are_there_and_the_default_is_one_of_them():
     assert set(CATALOG) >= IDS
     assert DEFAULT_MODEL == "smollm2-135m-instruct"
     assert all(entry.id == name for name, entry in CATALOG.items())
-    assert len({entry.hub_id for entry in CATALOG.values()}) == len(CATALOG)
+    own = [entry for entry in CATALOG.values() if not entry.base]
+    assert len({entry.hub_id for entry in own}) == len(own)
+
+
+def test_an_adapter_is_small_and_says_over_which_weights_it_belongs():
+    [entry] = [entry for entry in CATALOG.values() if entry.base]
+    base, folder = CATALOG[entry.base], ROOT / "demo" / entry.adapter
+    assert (entry.hub_id, entry.revision, entry.parameters) == (base.hub_id, base.revision, base.parameters)
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 10_000_000
+    told = json.loads((folder / "training.json").read_text())
+    assert told["base"] == base.id
+    assert replace(Reading.from_dict(told["reading"]), model=entry.id) == entry.default_reading
+    assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == base.hub_id
+    assert "## Data" in (folder / "README.md").read_text()
 
 
 @ENTRIES
@@ -49,7 +67,7 @@ def test_the_default_reading_is_one_that_the_model_has(entry):
     reading = entry.default_reading
     assert reading.model == entry.id
     assert reading.layer == LAST_LAYER
-    if entry.kind is not Kind.GPT:
+    if entry.kind is not Kind.GPT and not entry.base:
         assert reading.pooling is not Pooling.LAST_TOKEN_LOGITS, "no LM head"
         assert reading.normalize
     if entry.kind is Kind.ENCODER:

@@ -14,7 +14,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
-from demo.backend.adapters import add_projection, is_projection, merge_lora, read_info
+from demo.backend.adapters import add_projection, base_of, is_projection, merge_lora, read_info
 from demo.backend.device import Placement
 from demo.backend.folders import read_header, weight_files
 from demo.backend.forward import Anatomy, find_anatomy, hidden_states, logits
@@ -23,6 +23,7 @@ from demo.backend.weights import Weights
 from demo.catalog import CATALOG, CatalogEntry
 from demo.datamodels import LAST_LAYER, Kind, ModelInfo, Pooling, Prompt, Reading
 from demo.errors import UnsafeWeights, UnsupportedModel
+from demo.training import TRAINED
 
 _CAUSAL_CLASSES = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
 _NO_LENGTH = 1_000_000  # tokenizers without a limit carry a huge number
@@ -99,6 +100,9 @@ def load_checkpoint(model: str, weights: Weights, placement: Placement, max_toke
         query_prompt=own.query_prompt if own else None,
         document_prompt=own.document_prompt if own else None,
         pool_text_only=bool(own and own.pool_text_only),
+        base=base_of(weights.adapter) if weights.adapter else "",
+        adapter=_name_adapter(model, weights.adapter, entry),
+        projected=bool(weights.adapter and is_projection(weights.adapter)),
         notices=notices,
     )
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
@@ -179,6 +183,15 @@ def _name_trained(model: str, told: dict) -> str:
     if not told.get("steps") or base is None:
         return model
     return f"{base.name}, trained {told['steps']} steps"
+
+
+def _name_adapter(model: str, adapter: Path | None, entry: CatalogEntry | None) -> str:
+    """Its folder beside the lab, a person's own, or the one that they download: never where a host keeps it."""
+    if adapter is None:
+        return ""
+    if entry:
+        return f"demo/{entry.adapter}"
+    return "adapter" if model.startswith(TRAINED) else model
 
 
 def _trained_reading(model: str, told: dict) -> Reading | None:

@@ -182,10 +182,15 @@ class ContrastiveTraining:
         self._optimizer.zero_grad(set_to_none=True)
         vectors = self._vectors(texts, self.recipe.max_tokens)
         asked, answered = vectors[: len(pairs)], vectors[len(pairs) :]
-        loss = info_nce(asked, answered, self.recipe.temperature, self._equal(pairs, texts))
-        if self._guide is not None:
+        if self._guide is None:
+            loss = info_nce(asked, answered, self.recipe.temperature, self._equal(pairs, texts))
+        else:
+            # The guide knows that a hard negative is half right; InfoNCE would push it as far away as anything else.
+            hard = info_nce(
+                asked, answered[: len(pairs)], self.recipe.temperature, self._equal(pairs, texts)[:, : len(pairs)]
+            )
             soft = guided(vectors, self._ask_guide(texts), self.recipe.temperature)
-            loss = (1 - self.recipe.guide_weight) * loss + self.recipe.guide_weight * soft
+            loss = (1 - self.recipe.guide_weight) * hard + self.recipe.guide_weight * soft
         loss.backward()
         nn.utils.clip_grad_norm_(self._learner.parameters(), _CLIP)
         self._optimizer.step()

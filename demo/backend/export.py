@@ -86,6 +86,8 @@ def _refuse_unsayable(checkpoint: Checkpoint, reading: Reading) -> None:
         field, reason = "pooling", "sentence-transformers pools hidden states, not the logits of an LM head."
     elif reading.layer not in (LAST_LAYER, info.n_layers):
         field, reason = "layer", "sentence-transformers reads the last layer only."
+    elif info.projected:
+        field, reason = "model", "sentence-transformers has no place for a map inside the model."
     elif checkpoint.pool_text_only:
         field, reason = "prompt", "sentence-transformers cannot pool the text without its prompt."
     elif _padding(checkpoint.tokenizer) is None:

@@ -158,7 +158,10 @@ class FakeEngine:
         sources: Sequence[tuple[int, float]],
         guide: Guide | None = None,
     ) -> FakeTraining:
-        self.load(recipe.reading.model)
+        info = self.load(recipe.reading.model)
+        if info.base:
+            reason = "it carries an adapter already. Train the model below it."
+            raise ReadingRefused(field="model", model=info.name, reason=reason)
         return FakeTraining(self, recipe, pairs)
 
     def read_tokens(
@@ -233,8 +236,8 @@ def _info(entry: CatalogEntry) -> ModelInfo:
         dim=DIM,
         vocab_size=DIM,
         max_tokens=2048,
-        has_lm_head=entry.kind is Kind.GPT,
-        has_chat_template=entry.prompt is Prompt.CHAT,
+        has_lm_head=CATALOG.get(entry.base, entry).kind is Kind.GPT,
+        has_chat_template=CATALOG.get(entry.base, entry).prompt is Prompt.CHAT,
         default_reading=entry.default_reading,
         revision=entry.revision,
         source="the fake engine",
@@ -245,6 +248,7 @@ def _info(entry: CatalogEntry) -> ModelInfo:
         memory_bytes=0,
         query_prompt="query: " if entry.prompt is Prompt.OWN else None,
         document_prompt="" if entry.prompt is Prompt.OWN else None,
+        base=entry.base,
     )
 
 
@@ -253,7 +257,7 @@ def _trained_info(model: str, folder: Path) -> ModelInfo:
     info = _info(CATALOG[told["base"]])
     reading = replace(Reading.from_dict(told["reading"]), model=model)
     name = f"{info.name}, trained {told['steps']} steps"
-    return replace(info, model=model, name=name, kind=Kind.TUNED_GPT, default_reading=reading)
+    return replace(info, model=model, name=name, kind=Kind.TUNED_GPT, default_reading=reading, base=told["base"])
 
 
 def _turn(reading: Reading) -> np.ndarray:

@@ -13,7 +13,7 @@ from demo.backend.checkpoint import Checkpoint
 from demo.backend.device import Placement
 from demo.backend.local import LocalEngine
 from demo.datamodels import Device, ModelStatus, PromptedText, Reading
-from demo.errors import DemoError, ModelNotAllowed
+from demo.errors import DemoError, ModelNotAllowed, ReadingRefused
 from demo.settings import Settings
 
 _SECONDS_PER_CALL = 30  # what a call asks of the visitor's quota at most
@@ -52,6 +52,13 @@ class ZeroGpuEngine(LocalEngine):
         if isinstance(outcome, DemoError):
             raise outcome
         yield from outcome
+
+    def train(self, recipe, pairs, sources, guide=None):
+        raise ReadingRefused(
+            field="model",
+            model=self.load(recipe.reading.model).name,
+            reason="a GPU that is lent for one call cannot train for minutes. Train on a machine of your own.",
+        )
 
     @staticmethod
     def _gpu() -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -120,7 +121,8 @@ def train(
             if step.step % _STATE_EVERY == 0 and step.step < steps:
                 run.training.save_state(state)
     scores = {"held_out_auc_before": _auc(before), "held_out_auc": _auc(run.last_look)}
-    run.save(out, scores, render_card(run.describe(scores), licences))  # takes the place of the state
+    run.save(out, scores, render_card(run.describe(scores), licences))
+    shutil.rmtree(state, ignore_errors=True)
     if as_json:
         print_json(run.describe(scores))
         return

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from demo.catalog import CATALOG
 from demo.datamodels import LAST_LAYER, ModelInfo, ModelStatus, Pooling, Postprocess, Prompt
 
 CURRENT = "A"  # the reading that stands in the lab's own widgets
@@ -53,10 +54,13 @@ Slots = dict[str, Slot]  # by letter; never none, and replaced rather than chang
 
 
 def first_slots(statuses: Sequence[ModelStatus], model: str) -> Slots:
-    """What the tab opens with: an embedding model as a yardstick, else the page's model read in another way."""
+    """What the tab opens with: the same model after contrastive tuning, as in the article; else an embedding model as a
+    yardstick; else the page's model read in another way."""
     offered = {status.model for status in statuses if status.state != "unavailable"}
-    if YARDSTICK in offered and model != YARDSTICK:
-        return {LETTERS[0]: Slot(YARDSTICK, OWN)}
+    tuned = next((entry.id for entry in CATALOG.values() if entry.base == model), YARDSTICK)
+    for other in (tuned, YARDSTICK):
+        if other in offered and other != model:
+            return {LETTERS[0]: Slot(other, OWN)}
     return {LETTERS[0]: Slot(model, "prompteol")}
 
 
