@@ -16,6 +16,7 @@ gr = pytest.importorskip("gradio", reason="gradio is not installed: no tests of 
 
 from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.bundled import load_training  # noqa: E402
+from demo.catalog import CATALOG  # noqa: E402
 from demo.errors import OutOfMemory, ReadingRefused  # noqa: E402
 from demo.figures import (  # noqa: E402
     TRAINING_WORDS,
@@ -80,12 +81,15 @@ def ask(session: str = "one", language: str = "en"):
     return SimpleNamespace(session_hash=session, query_params={"lang": language}, headers={})
 
 
-def values(model="lab", reading="recommended", source="texts", sets=(), effort="projection", **lab_choices) -> list:
+def values(
+    model="lab", reading="recommended", source="texts", sets=(), effort="projection", model_=MODEL, **lab_choices
+) -> list:
+    """What stands in the widgets. model: the tab's; model_: the lab's."""
     chosen = {
         **dict.fromkeys(LINKED, ""),
         "questions": QUESTIONS,
         "answers": ANSWERS,
-        "model": MODEL,
+        "model": model_,
         "prompt": "chat",
         "eos": False,
         "layer": 30,
@@ -278,6 +282,7 @@ def test_before_anything_it_says_what_to_press_and_what_will_happen(tab):
     ready = {model for _, model in answer[tab.widgets.model]["choices"]}
     assert MODEL in ready
     assert "mistral-7b-instruct-v0.1" not in ready  # does not fit here
+    assert not any(CATALOG[model].base for model in ready - {"lab"})  # no adapter on top of an adapter
     count = sum(len(one.pairs) for one in load_training().values())
     assert f"{count:,} pairs" in answer[tab.widgets.source_note]
     assert (
@@ -428,6 +433,16 @@ def test_what_was_reached_becomes_a_model_of_this_page(tab, lab):
         "SmolLM2-135M-Instruct, trained 12 steps · 2",
     ]
     assert folder_of(lab, model["value"]).is_dir()  # in somebody's list: it stays
+
+
+def test_what_was_trained_here_is_trained_again_from_the_model_below(tab, lab):
+    train(tab)
+    kept = tab.on_keep(ask())[tab.lab_widgets.model]["value"]
+    lab.open(kept)
+    answer = tab.on_tick(ask(), *values(model_=kept))
+    assert "an adapter over SmolLM2-135M-Instruct: that one is trained" in answer[tab.widgets.plan]
+    assert train(tab, model_=kept)[tab.widgets.view]["state"] == "ready"
+    assert run_of(tab).wanted.model == MODEL
 
 
 def test_in_the_middle_of_a_run_it_can_be_kept_too(tab, lab):

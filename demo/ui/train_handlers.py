@@ -27,10 +27,11 @@ from demo.ui.lab_tab import Widgets
 from demo.ui.train_formula import render_formula
 from demo.ui.train_pages import Page, unexpected
 from demo.ui.train_runs import LOADING, TRAINING, Run, Wanted, folder_of, pack
-from demo.ui.train_tab import BUNDLED, FILE, IN_THE_LAB, TEXTS, TrainWidgets, offered_efforts
+from demo.ui.train_tab import BUNDLED, FILE, IN_THE_LAB, TEXTS, TRAINABLE, TrainWidgets, offered_efforts
 from demo.ui.train_wording import (
     HELD,
     LIVE,
+    below_name,
     ended_note,
     file_name,
     model_name,
@@ -82,7 +83,11 @@ class TrainHandlers:
     def on_open(self, request: gr.Request, *values: Any) -> dict:
         """What the boxes offer, in the person's language; then as `on_tick`."""
         language = choose_language(request)
-        ready = [(status.name, status.model) for status in self.lab.models() if status.state != "unavailable"]
+        ready = [
+            (status.name, status.model)
+            for status in self.lab.models()
+            if status.state != "unavailable" and status.model in TRAINABLE
+        ]
         models = [(translate(language, "label.train_in_the_lab"), IN_THE_LAB), *ready]
         return {
             self.widgets.model: gr.update(choices=models),
@@ -227,8 +232,12 @@ class TrainHandlers:
         return (page.uploaded,) if chosen.source == FILE and page.uploaded else ()
 
     def _model(self, asked: Asked, chosen: _Chosen) -> str:
-        in_the_lab = (asked.model or "").strip() or self.lab.settings.model
-        return in_the_lab if chosen.model == IN_THE_LAB else chosen.model
+        """The model to train; of an adapter in the lab, one that was trained here say, the model below it."""
+        if chosen.model != IN_THE_LAB:
+            return chosen.model
+        model = (asked.model or "").strip() or self.lab.settings.model
+        info = self.lab.engine.loaded(model)
+        return info.base if info and info.base else model
 
     def _lab_reading(self, asked: Asked) -> dict[str, Any]:
         reading = {name: value for name, value in asked.reading.items() if name != "model"}
@@ -293,13 +302,17 @@ class TrainHandlers:
         if page.chosen is None:
             slider["value"] = newest
         hint = reading_hint(language, chosen.reading, asked.reading)
+        plan = recipe_note(language, chosen.effort)
+        model = self._model(asked, chosen)
+        if chosen.model == IN_THE_LAB and model != (asked.model or "").strip():
+            plan = f"{translate(language, 'train.below', model=below_name(model))} {plan}"
         return {
             "state": render_state(language, run) if run else "",
             "formula": render_formula(language, run),
             "look": gr.update(**slider),
             "reading_note": render_note(hint),
             "source_note": render_source(language, chosen.source, self._sets(page, chosen), page.refused),
-            "plan": render_note(recipe_note(language, chosen.effort)),
+            "plan": render_note(plan),
             "run": gr.update(interactive=not working),
             "pause": gr.update(
                 visible=working and bool(looks) and not run.finishing,

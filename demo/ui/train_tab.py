@@ -14,6 +14,7 @@ from demo.ui.i18n import label
 from demo.ui.view import create_view
 
 IN_THE_LAB = "lab"  # the model, or the reading, that stands in the lab's own widgets
+TRAINABLE = tuple(entry.id for entry in CATALOG.values() if not entry.base)  # not on top of another adapter
 READINGS = ("recommended", IN_THE_LAB)
 BUNDLED, FILE, TEXTS = "bundled", "file", "texts"
 SOURCES = (BUNDLED, FILE, TEXTS)
@@ -66,7 +67,7 @@ class TrainWidgets:
 def create_train_tab(settings: Settings) -> TrainWidgets:
     """The widgets, inside the tab that is being built. Models and sets are named when the page opens."""
     model = gr.Dropdown(
-        [(label("train_in_the_lab"), IN_THE_LAB), *((entry.name, entry.id) for entry in CATALOG.values())],
+        [(label("train_in_the_lab"), IN_THE_LAB), *((CATALOG[model].name, model) for model in TRAINABLE)],
         value=IN_THE_LAB,
         label=label("train_model"),
         elem_id="train-model",

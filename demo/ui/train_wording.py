@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from demo.bundled import load_training
+from demo.catalog import CATALOG
 from demo.datamodels import Progress
 from demo.figures import (
     BINS,
@@ -58,6 +59,11 @@ def recipe_note(language: str, effort: str) -> str:
         temperature=plain(recipe.temperature),
     )
     return f"{plan} {learns}"
+
+
+def below_name(model: str) -> str:
+    """A model's name, where it has one."""
+    return CATALOG[model].name if model in CATALOG else model
 
 
 def reading_hint(language: str, choice: str, reading: Mapping[str, Any]) -> str:
