@@ -25,7 +25,7 @@ from demo.ui.examples import load_examples  # noqa: E402
 from demo.ui.i18n import LOCALES, translate_phrase  # noqa: E402
 from demo.ui.lab_tab import LINKED, create_lab_tab  # noqa: E402
 from demo.ui.sweep_handlers import SweepHandlers  # noqa: E402
-from demo.ui.sweep_tab import create_sweep_tab  # noqa: E402
+from demo.ui.sweep_tab import FOR_EVERY_MODEL, create_sweep_tab  # noqa: E402
 from demo.ui.sweep_wording import (  # noqa: E402
     reading_choices,
     render_scores,
@@ -133,12 +133,12 @@ def slow(lab, monkeypatch):
 
 
 def test_before_anything_it_says_what_to_press_and_how_many_readings_that_is(tab):
-    answer = tab.on_tick(ask(), *values())
+    assert not {"custom", "chat", "own"} & set(FOR_EVERY_MODEL)
+    answer = tab.on_tick(ask(), *values(prompts=FOR_EVERY_MODEL))
     assert answer[tab.widgets.view]["state"] == "idle"
     assert "Press Sweep" in answer[tab.widgets.view]["note"]
-    assert not {"custom", "chat", "own"} & set(answer[tab.widgets.prompts]["choices"])
-    count = len(answer[tab.widgets.prompts]["value"])
-    readings = count * 6 * 7 * len(Postprocess)  # prompts × poolings × layers × post-processings
+    assert tab.widgets.prompts not in answer, "what stands there already is not sent: a click on its way would be lost"
+    readings = len(FOR_EVERY_MODEL) * 6 * 7 * len(Postprocess)  # prompts × poolings × layers × post-processings
     assert f"{readings:,} readings" in answer[tab.widgets.estimate]
     again = tab.on_tick(ask(), *values(prompts=["plain"]))
     assert tab.widgets.prompts not in again

@@ -43,9 +43,8 @@ def open_sweep(page, prompts: int = 1) -> None:
     ticks = page.locator("#sweep-prompts input:checked")
     while ticks.count() > prompts:
         ticks.last.click()
-    page.wait_for_function(
-        f"() => document.querySelector('#sweep-estimate').textContent.includes('prompts {prompts} ')"
-    )
+    said = rf"() => /(prompts|프롬프트) {prompts} ×/.test(document.querySelector('#sweep-estimate').textContent)"
+    page.wait_for_function(said)
     page.click("#sweep-fold > button")
 
 
