@@ -22,7 +22,7 @@ An adapter over {base}: the same GPT, made an embedding model by the lab "Are GP
 
 - **What learned**: {learned}
 - **How it is read**: {reading}
-- **Loss**: symmetric InfoNCE, temperature {temperature}, in-batch and hard negatives{guide}
+- **Loss**: symmetric InfoNCE, temperature {temperature}, {negatives}
 - **Recipe**: {steps} steps of {batch_size} pairs; learning rate up to {learning_rate:g} in {warmup} steps, then down a
   cosine to nothing; texts of at most {max_tokens} tokens; seed {seed}
 - **Versions**: {versions}; weights: {weights}, computed in {precision} on {device}
@@ -64,7 +64,10 @@ def render_card(told: Mapping, licences: Mapping[str, str]) -> str:
     else:
         learned += "one linear map after the final norm"
     guide = recipe["guide"]
-    told_guide = f"; {recipe['guide_weight']:.0%} of it from the cosines of {guide} as soft labels" if guide else ""
+    negatives = "in-batch and hard negatives"
+    if guide:
+        share = f"{recipe['guide_weight']:.0%}"
+        negatives = f"in-batch negatives of one topic; {share} of the loss are\n  the cosines of {guide} as soft labels"
     rows = [
         f"| {one['name']} | {one['pairs']:,} | {one['weight']:g} | {licences.get(one['name'], 'not stated')} |"
         for one in told["data"]
@@ -78,7 +81,7 @@ def render_card(told: Mapping, licences: Mapping[str, str]) -> str:
         learned=learned,
         reading=Reading.from_dict(told["reading"]).label(),
         temperature=recipe["temperature"],
-        guide=told_guide,
+        negatives=negatives,
         steps=told["steps"],
         batch_size=recipe["batch_size"],
         learning_rate=recipe["learning_rate"],

@@ -30,7 +30,7 @@ from demo.figures import (  # noqa: E402
 )
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
-from demo.studies.training import LiveTraining  # noqa: E402
+from demo.studies.training import LiveTraining, kept_folder  # noqa: E402
 from demo.training import EFFORTS, Pair, Recipe, TrainingSet, TrainStep, pairs_of  # noqa: E402
 from demo.ui import train_runs  # noqa: E402
 from demo.ui.examples import load_examples  # noqa: E402
@@ -38,7 +38,7 @@ from demo.ui.i18n import LOCALES, translate_phrase  # noqa: E402
 from demo.ui.lab_tab import LINKED, create_lab_tab  # noqa: E402
 from demo.ui.train_formula import plain, render_formula  # noqa: E402
 from demo.ui.train_handlers import TrainHandlers  # noqa: E402
-from demo.ui.train_runs import DONE, Run, Wanted, folder_of  # noqa: E402
+from demo.ui.train_runs import DONE, Run, Wanted  # noqa: E402
 from demo.ui.train_tab import create_train_tab, offered_efforts  # noqa: E402
 
 MODEL, SMALL = "smollm2-135m-instruct", "all-minilm-l6-v2"
@@ -158,7 +158,7 @@ def test_a_run_is_noted_step_by_step(lab):
     assert run.recipe.steps == 12
     assert told[-1].fraction == 1.0
     assert run.comparison(run.looks[3]).similarity is run.looks[3].similarity
-    assert folder_of(lab, run.kept).is_dir()
+    assert kept_folder(lab, run.kept).is_dir()
     assert lab.open(run.kept).name.endswith("trained 12 steps")
 
 
@@ -201,7 +201,7 @@ def test_a_paused_run_takes_no_step_and_keeps_when_asked(lab):
     thread.start()
     until(lambda: run.looks)
     first = run.keep()
-    assert folder_of(lab, first).is_dir()
+    assert kept_folder(lab, first).is_dir()
     assert run.keep() == first  # nothing has changed since
     assert not run.steps
     run.pause(False)
@@ -255,10 +255,10 @@ def test_what_nobody_took_is_removed(lab):
     run.train(lab, 60, lambda progress: None)
     run.taken.add(run.kept)
     run.discard(lab)
-    assert folder_of(lab, run.kept).is_dir()
+    assert kept_folder(lab, run.kept).is_dir()
     run.taken.clear()
     run.discard(lab)
-    assert not folder_of(lab, run.kept).exists()
+    assert not kept_folder(lab, run.kept).exists()
 
 
 def test_the_texts_at_hand_are_pairs(lab):
@@ -432,7 +432,7 @@ def test_what_was_reached_becomes_a_model_of_this_page(tab, lab):
         "SmolLM2-135M-Instruct, trained 12 steps",
         "SmolLM2-135M-Instruct, trained 12 steps · 2",
     ]
-    assert folder_of(lab, model["value"]).is_dir()  # in somebody's list: it stays
+    assert kept_folder(lab, model["value"]).is_dir()  # in somebody's list: it stays
 
 
 def test_what_was_trained_here_is_trained_again_from_the_model_below(tab, lab):
@@ -461,8 +461,8 @@ def test_a_run_that_nobody_took_makes_room_for_the_next(tab, lab):
     train(tab)
     first = run_of(tab)
     train(tab)
-    assert not folder_of(lab, first.kept).exists()
-    assert folder_of(lab, run_of(tab).kept).is_dir()
+    assert not kept_folder(lab, first.kept).exists()
+    assert kept_folder(lab, run_of(tab).kept).is_dir()
 
 
 def test_the_adapter_is_a_zip(tab, lab):
@@ -476,7 +476,7 @@ def test_the_adapter_is_a_zip(tab, lab):
     again = tab.on_download(ask())[tab.widgets.file]
     assert again != path
     assert not tab.pages.of(ask()).packed.parent.parent.joinpath(path).exists()  # the last one made room
-    folder = folder_of(lab, run_of(tab).kept)
+    folder = kept_folder(lab, run_of(tab).kept)
     for file in folder.iterdir():
         file.unlink()
     folder.rmdir()

@@ -139,7 +139,7 @@ def test_a_card_names_data_licences_settings_scores_and_versions(lab):
     recipe = replace(run.recipe, method=Method.PROJECTION, guide="all-minilm-l6-v2", guide_weight=0.8)
     card = render_card(run.describe() | {"recipe": recipe.to_dict()}, {})
     assert "one linear map" in card
-    assert "80% of it from the cosines of all-minilm-l6-v2" in card
+    assert "80% of the loss are\n  the cosines of all-minilm-l6-v2" in card
     assert "not stated" in card
 
 

@@ -118,13 +118,15 @@ class LiveTraining:
 
     def keep(self) -> str:
         """Make the model as it is now one that can be chosen; returns its id."""
-        root = self.bench.settings.cache_dir / "trained"
-        name = secrets.token_hex(8)
-        self.save(root / name)
-        kept = sorted((path for path in root.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+        model = TRAINED + secrets.token_hex(8)
+        folder = kept_folder(self.bench, model)
+        self.save(folder)
+        kept = sorted(
+            (path for path in folder.parent.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime
+        )
         for path in kept[:-_MOST_KEPT]:
             shutil.rmtree(path, ignore_errors=True)
-        return TRAINED + name
+        return model
 
     def save(self, folder: Path, scores: dict | None = None, card: str = "") -> None:
         """Write the adapter as it is now, with what is known of it: all of the folder, or nothing."""
@@ -196,6 +198,11 @@ class LiveTraining:
                 # A source is drawn by the square root of its size: so all topics of a set are drawn as often as it was.
                 groups.append(replace(one, pairs=pairs, weight=one.weight * (len(pairs) / len(one.pairs)) ** 0.5))
         return groups
+
+
+def kept_folder(bench: Bench, model: str) -> Path:
+    """Where a model that was trained here, and kept, stands on the disk."""
+    return bench.settings.cache_dir / "trained" / model.removeprefix(TRAINED)
 
 
 def hold_out(sets: Sequence[TrainingSet], seed: int = 0) -> tuple[list[TrainingSet], list[Pair]]:

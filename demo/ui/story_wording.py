@@ -27,6 +27,7 @@ from demo.ui.compare_wording import describe, reading_payload
 from demo.ui.explain import render_token_legend, render_tokens
 from demo.ui.i18n import translate
 from demo.ui.story_runs import ARTICLE, LAST_TOKEN, PROMPTEOL, TUNED, Gap, Told
+from demo.ui.train_formula import render_loss
 from demo.ui.view import figure_payload
 from demo.ui.wording import render_verdict
 
@@ -34,15 +35,6 @@ Shown = tuple[list[dict[str, Any]], str]  # the figures of a step's payload, and
 _CONE = 0.3  # unrelated texts above this: all vectors point much the same way
 _ROW, _AXES = 40, 96  # pixels of a figure with a row for each text
 _LISTED = 4  # next tokens in a table
-_COSINE = '<mi>cos</mi><mo stretchy="false">(</mo><mi>q</mi><mo>,</mo>{}<mo stretchy="false">)</mo>'
-_POWER = f"<msup><mi>e</mi><mrow>{_COSINE}<mo>/</mo><mi>τ</mi></mrow></msup>"
-_RIGHT, _EACH = "<msup><mi>d</mi><mo>+</mo></msup>", "<msub><mi>d</mi><mi>j</mi></msub>"
-# L = −log( e^{cos(q,d⁺)/τ} / Σⱼ e^{cos(q,dⱼ)/τ} )
-_FORMULA = (
-    '<math display="block"><mi>L</mi><mo>=</mo><mo>−</mo><mi>log</mi><mrow><mo>(</mo><mfrac>'
-    f"<mrow>{_POWER.format(_RIGHT)}</mrow><mrow><munder><mo>∑</mo><mi>j</mi></munder>{_POWER.format(_EACH)}</mrow>"
-    "</mfrac><mo>)</mo></mrow></math>"
-)
 
 
 def figure_words(language: str) -> dict[str, str]:
@@ -61,7 +53,7 @@ def render_step(language: str, step: str, gpt: str, tuned: str) -> str:
     keys = {"loss": ("first", f"second{which}")}.get(step, ("first", "second"))
     names = {"gpt": model_name(gpt), "tuned": model_name(tuned)}
     first, second = (_paragraph(translate(language, f"story.{step}.{key}", **names)) for key in keys)
-    formula = _FORMULA if step == "loss" else ""
+    formula = render_loss() if step == "loss" else ""
     return f"<h2>{escape(translate(language, f'story.{step}.title'))}</h2>{formula}{first}{second}"
 
 

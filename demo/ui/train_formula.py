@@ -22,13 +22,17 @@ _COS = f"<mi>cos</mi>{_OPEN}<mi>q</mi><mo>,</mo>{{}}{_CLOSE}<mo>/</mo>{_TAU}"
 def render_formula(language: str, run: Run | None) -> str:
     """The loss as a formula; under it, with the numbers of the first question in the last step's batch."""
     words = {name: translate(language, f"train.formula.{name}") for name in ("title", "legend")}
-    total = f'<munder><mo movablelimits="false">∑</mo><mi>j</mi></munder>{_power(_COS.format(_D_J))}'
-    general = _math(f"{_L}{_EQUALS}{_minus_log(_fraction(_power(_COS.format(_D_PLUS)), total))}")
     live = ""
     if run is not None and run.steps:
         live = _render_example(language, run.steps[-1], run.recipe.temperature)
     legend = f'<p class="hint">{escape(words["legend"])}</p>'
-    return f"<h3>{escape(words['title'])}</h3><section><div>{general}{legend}</div>{live}</section>"
+    return f"<h3>{escape(words['title'])}</h3><section><div>{render_loss()}{legend}</div>{live}</section>"
+
+
+def render_loss() -> str:
+    """L = −log( e^{cos(q,d⁺)/τ} / Σⱼ e^{cos(q,dⱼ)/τ} ): InfoNCE, arXiv 1807.03748."""
+    total = f'<munder><mo movablelimits="false">∑</mo><mi>j</mi></munder>{_power(_COS.format(_D_J))}'
+    return _math(f"{_L}{_EQUALS}{_minus_log(_fraction(_power(_COS.format(_D_PLUS)), total))}")
 
 
 def _math(inner: str) -> str:

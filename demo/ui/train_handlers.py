@@ -19,6 +19,7 @@ from demo.errors import Busy, DemoError, Stopped
 from demo.jobs import Desk
 from demo.lab import Lab
 from demo.pairs import PairLimits, load_pairs
+from demo.studies.training import kept_folder
 from demo.training import TrainingSet
 from demo.ui.desk import Pages
 from demo.ui.handlers import Asked
@@ -26,7 +27,7 @@ from demo.ui.i18n import choose_language, translate, translate_error
 from demo.ui.lab_tab import Widgets
 from demo.ui.train_formula import render_formula
 from demo.ui.train_pages import Page, unexpected
-from demo.ui.train_runs import LOADING, TRAINING, Run, Wanted, folder_of, pack
+from demo.ui.train_runs import LOADING, TRAINING, Run, Wanted, pack
 from demo.ui.train_tab import BUNDLED, FILE, IN_THE_LAB, TEXTS, TRAINABLE, TrainWidgets, offered_efforts
 from demo.ui.train_wording import (
     HELD,
@@ -330,7 +331,7 @@ class TrainHandlers:
         run, said = page.run, ""
         try:
             model = run.keep() if run else ""
-            if model and folder_of(self.lab, model).is_dir():
+            if model and kept_folder(self.lab, model).is_dir():
                 return take(run, model)
             said = translate(language, "train.nothing_kept")
         except Stopped:

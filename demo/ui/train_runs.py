@@ -20,8 +20,8 @@ from demo.datamodels import Comparison, ModelInfo, Pairing, Progress
 from demo.errors import ModelLoading, Stopped
 from demo.jobs import OnProgress
 from demo.lab import Lab
-from demo.studies.training import Held, LiveTraining, Look, TrainEvent
-from demo.training import EFFORTS, TRAINED, Pair, Recipe, TrainingSet, TrainStep, pairs_of
+from demo.studies.training import Held, LiveTraining, Look, TrainEvent, kept_folder
+from demo.training import EFFORTS, Pair, Recipe, TrainingSet, TrainStep, pairs_of
 
 LOADING, PREPARING, TRAINING = "loading", "preparing", "training"  # stages
 DONE, STOPPED, LIMIT = "done", "stopped", "limit"  # how a run ends by itself, by its button, by the clock
@@ -106,7 +106,7 @@ class Run:
     def discard(self, lab: Lab) -> None:
         """Remove what nobody uses from the disk."""
         if self.kept and self.kept not in self.taken:
-            shutil.rmtree(folder_of(lab, self.kept), ignore_errors=True)
+            shutil.rmtree(kept_folder(lab, self.kept), ignore_errors=True)
 
     def look_at(self, step: int | None) -> Look | None:
         """The last look at a step or before it; None for the newest."""
@@ -240,11 +240,6 @@ class Run:
                 wish.set_exception(Stopped())
 
 
-def folder_of(lab: Lab, model: str) -> Path:
-    """Where a model that was trained here stands on the disk."""
-    return lab.settings.cache_dir / "trained" / model.removeprefix(TRAINED)
-
-
 def pack(lab: Lab, model: str, folder: Path, name: str) -> Path:
     """A model that was trained here as a zip file of that name in a folder."""
-    return Path(shutil.make_archive(str(folder / name), "zip", folder_of(lab, model)))
+    return Path(shutil.make_archive(str(folder / name), "zip", kept_folder(lab, model)))
