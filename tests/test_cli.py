@@ -233,7 +233,7 @@ def test_embed_takes_the_prompt_of_the_side_it_is_told():
 def test_models_are_listed_with_licence_and_reason():
     output = invoke("models").stdout
     statuses = json.loads(invoke("models", "--json").stdout)
-    assert len(statuses) == 8
+    assert len(statuses) == 9
     for status in statuses:
         (line,) = [line for line in output.splitlines() if line.startswith(f"{status['model']} ")]
         assert status["licence"] in line

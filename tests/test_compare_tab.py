@@ -104,9 +104,10 @@ B = {"B": Slot(ENCODER, OWN)}
 # ---- slots ------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_slot_is_the_yardstick_or_another_reading_of_the_same_model(engine):
+def test_the_first_slot_is_the_tuned_model_the_yardstick_or_another_reading_of_the_same_model(engine):
     statuses = engine.models()
-    assert first_slots(statuses, GPT) == {"B": Slot(ENCODER, OWN)}
+    assert first_slots(statuses, GPT) == {"B": Slot(f"{GPT}-contrastive", OWN)}, "the article's own comparison"
+    assert first_slots(statuses, "gemma-3-270m") == {"B": Slot(ENCODER, OWN)}
     assert first_slots(statuses, ENCODER) == {"B": Slot(ENCODER, "prompteol")}
     away = [replace(status, state="unavailable") for status in statuses]
     assert first_slots(away, GPT) == {"B": Slot(GPT, "prompteol")}

@@ -185,7 +185,7 @@ def test_the_catalogue_says_what_does_not_fit(settings):
     states = {status.model: status for status in engine.models()}
     assert states["mistral-7b-instruct-v0.1"].state == "unavailable"
     assert "GiB" in states["mistral-7b-instruct-v0.1"].reason
-    assert len(states) == 8
+    assert len(states) == 9
 
 
 def test_out_of_memory_halves_the_batch(engine, tiny, monkeypatch):

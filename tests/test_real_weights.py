@@ -102,7 +102,10 @@ def test_a_vector_does_not_depend_on_its_batch_mates(smollm2, dtype, least):
         together = lab.embed(texts, prompt=prompt, pooling=pooling)
         for text, vector in zip(texts, together, strict=True):
             alone = lab.embed([text], prompt=prompt, pooling=pooling)[0]
-            assert vector @ alone / np.linalg.norm(vector) / np.linalg.norm(alone) > least
+            # With AMX, bfloat16 products round differently for another number of rows: states stay above .9995, but the
+            # LM head, which takes away what all states share, brings that down to .9978 (measured).
+            below = 0.002 if dtype == "bfloat16" and pooling == "last_token_logits" else 0.0
+            assert vector @ alone / np.linalg.norm(vector) / np.linalg.norm(alone) > least - below
             if dtype == "float32":
                 np.testing.assert_allclose(vector, alone, atol=1e-5 * max(1.0, float(np.abs(alone).max())))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -41,7 +42,8 @@ class Projected(nn.Module):
 
 def is_adapter(folder: Path) -> bool:
     """Whether a folder holds an adapter and no model."""
-    return (folder / LORA_FILE).is_file() or (folder / PROJECTION_FILE).is_file()
+    # Not Path.is_file, which raises for what can be no name of a file.
+    return any(os.path.isfile(folder / name) for name in (LORA_FILE, PROJECTION_FILE))
 
 
 def is_projection(folder: Path) -> bool:

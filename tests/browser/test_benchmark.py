@@ -62,7 +62,7 @@ def test_rows_and_the_plot_appear_and_another_order_is_a_click(serve, open_page)
     with page.expect_download() as download:
         page.click("#benchmark-board a")
     assert download.value.suggested_filename == "benchmark-astronomy-ko.csv"
-    page.uncheck("#benchmark-models input >> nth=1")
+    page.uncheck("#benchmark-models label:has-text('all-MiniLM-L6-v2') input")
     page.wait_for_function("(rows) => document.querySelectorAll(rows).length === 5", arg=ROWS)
 
 

@@ -42,7 +42,7 @@ def test_two_readings_their_difference_and_a_verdict_and_all_follow_the_texts(op
     assert page.locator("#compare .js-plotly-plot").count() == 3
     caption = page.inner_text("#compare [data-figure=compare-a] figcaption")
     assert caption == "A SmolLM2-135M-Instruct · chat · last_token_logits · last layer"
-    assert "all-MiniLM-L6-v2" in page.inner_text("#compare-note-b")
+    assert "SmolLM2-135M-Instruct, contrastive" in page.inner_text("#compare-note-b")
     assert page.input_value("#compare-reading-b input") == "the model's own"
     verdict = page.inner_text("#compare-verdict")
     assert "B and A cannot be told apart" in verdict or "B separates your pairs" in verdict

@@ -132,7 +132,7 @@ def test_training_oneself_is_offered_where_there_is_a_tab_for_it(open_page):
 
 
 def test_every_model_is_measured_when_asked_and_stops_when_asked(serve, open_page):
-    engine = fake.FakeEngine(load_seconds=0.3)
+    engine = fake.FakeEngine(load_seconds=1.0)
     page = open_page(serve(engine))
     open_story(page)
     go(page, "models", "story-models")
@@ -157,7 +157,7 @@ def test_every_model_is_measured_when_asked_and_stops_when_asked(serve, open_pag
 
 
 def test_a_model_on_its_way_is_told_of(serve, open_page):
-    engine = fake.FakeEngine(load_seconds=1.5)
+    engine = fake.FakeEngine(load_seconds=5.0)
     page = open_page(serve(engine), drawn=False)
     page.wait_for_selector(STORY)
     page.click(STORY)
