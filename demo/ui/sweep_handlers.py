@@ -314,8 +314,7 @@ def wire_sweep(page: gr.Blocks, lab: Lab, widgets: SweepWidgets, lab_widgets: Wi
         *(widgets.method, widgets.use_best, widgets.use_picked, widgets.prompts, widgets.estimate),
         *(widgets.run, widgets.stop),
     ]
-    # `change` of the prompts: when `input` comes, the tick that caused it may not be in the value yet.
-    events = [widgets.view.tick, widgets.figure.input, widgets.method.input, widgets.prompts.change]
+    events = [widgets.view.tick, widgets.figure.input, widgets.method.input, widgets.prompts.input]
     gr.on(events, handlers.on_tick, inputs=asked, outputs=shown, **live)
     started = [widgets.view, widgets.upload_note, widgets.fold, widgets.estimate, widgets.run, widgets.stop]
     widgets.run.click(handlers.on_run, asked, started, **quiet)

@@ -41,6 +41,7 @@ def open_sweep(page, prompts: int = 1) -> None:
     page.wait_for_selector("#sweep-estimate p")
     page.click("#sweep-fold > button")
     ticks = page.locator("#sweep-prompts input:checked")
+    ticks.first.wait_for()  # the fold's content comes a moment after it opens, and no tick is none too many
     while ticks.count() > prompts:
         ticks.last.click()
     page.click("#sweep-fold > button")
