@@ -62,7 +62,7 @@ EFFORTS: dict[str, dict[str, Any]] = {
     "lora_quick": {
         "method": Method.LORA,
         "steps": 60,
-        "batch_size": 32,
+        "batch_size": 24,
         "learning_rate": 4e-4,
         "warmup": 6,
         "first_block": 15,
@@ -70,8 +70,8 @@ EFFORTS: dict[str, dict[str, Any]] = {
     },
     "lora": {
         "method": Method.LORA,
-        "steps": 200,
-        "batch_size": 48,
+        "steps": 250,
+        "batch_size": 24,
         "learning_rate": 3e-4,
         "warmup": 15,
         "first_block": 10,

@@ -24,7 +24,7 @@ from demo.similarity import cos_sim, score_pairs
 from demo.training import TRAINED, Pair, PromptedPair, Recipe, TrainingSet, TrainStep
 
 _MOST_KEPT = 40  # adapters on disk; the oldest make room
-_LOOK_SECONDS = 1.5  # between two looks at the watched texts
+_LOOK_SECONDS = 1.0  # between two looks at the watched texts
 _HELD_SHARE = 0.25  # of the time, at most, that goes into looking at held-out pairs
 _MOST_HELD = 48
 _TOPIC_BATCHES = 1.5  # a topic's size, in batches
