@@ -131,6 +131,28 @@ def test_post_processing(lab, tiny, method, reference):
         assert_same(lab, tiny("llama"), questions=repeated, **asked)
 
 
+def test_a_model_with_an_adapter(lab, tiny, tmp_path):
+    """LoRA over a folder: the script puts it onto the model with PEFT."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(1)
+    network = AutoModelForCausalLM.from_pretrained(tiny("llama"))
+    network = get_peft_model(network, LoraConfig(r=2, target_modules=["q_proj", "up_proj"], init_lora_weights=False))
+    network.peft_config["default"].base_model_name_or_path = str(tiny("llama"))
+    network.save_pretrained(tmp_path / "adapter")
+    folder = str(tmp_path / "adapter")
+    for pooling in ("last_token", "last_token_logits"):
+        code = lab.code(folder, prompt="prompteol", pooling=pooling)
+        vectors = run(with_texts(code, STRIPPED[1:3], STRIPPED[3:5]))["vectors"]
+        measured = lab.measure(STRIPPED[1:3], STRIPPED[3:5], model=folder, prompt="prompteol", pooling=pooling)
+        expected = np.concatenate([measured.questions, measured.answers])
+        np.testing.assert_allclose(vectors, expected, atol=1e-5 * max(1.0, float(np.abs(expected).max())))
+    with pytest.raises(ReadingRefused, match="in transformers only"):
+        lab.code(folder, SENTENCE_TRANSFORMERS, prompt="plain", pooling="mean")
+
+
 def test_an_encoder(lab, tiny):
     for pooling, layer in itertools.product(HIDDEN, (0, 2, -1)):
         assert_same(lab, tiny("bert"), prompt="plain", pooling=pooling.value, layer=layer)

@@ -214,8 +214,8 @@ def _skip(hidden_states: Tensor, *args, **kwargs) -> Tensor:
 
 
 def _lean(layer: LoraLayer) -> Callable[[Tensor], Tensor]:
-    """What PEFT's own forward computes, in the base's precision and without a copy of the wide output: measured on
-    two cores, a step takes two thirds of the time."""
+    """What PEFT's own forward computes, in the base's precision and without a copy of the wide output: 4.4 s
+    instead of 5.8 for one profiled step on two cores."""
     down, up, scaling = layer.lora_A["default"], layer.lora_B["default"], layer.scaling["default"]
 
     def forward(states: Tensor) -> Tensor:
