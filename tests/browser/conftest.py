@@ -24,6 +24,15 @@ _ARGUMENTS = (
 )
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PLOT = "#heatmap .js-plotly-plot"
+# What Gradio's client writes when a page is left while an answer is on its way.
+_LEFT = ("AbortError", "Unexpected error Connection errored out")
+
+
+def pytest_collection_modifyitems(items):
+    """A browser on a busy machine gets a second try before a failure counts; the summary names who needed it."""
+    for item in items:
+        if "browser" in item.keywords:
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 class WordyEngine(FakeEngine):
@@ -103,8 +112,16 @@ def open_page(browser, url):
         context = browser.new_context(**{"viewport": {"width": width, "height": height}, "locale": "en-US", **options})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.set_default_timeout(20_000)
+        visits = []
+        page.on("request", lambda request: visits.append(request.url) if request.is_navigation_request() else None)
+
+        def complain(message):
+            left = len(visits) > 1 and message.text.startswith(_LEFT)
+            if message.type == "error" and not left:
+                complaints.append(message.text)
+
+        page.on("console", complain)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
         page.goto(address if address.startswith("http") else url + address)

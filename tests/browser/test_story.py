@@ -150,9 +150,11 @@ def test_every_model_is_measured_when_asked_and_stops_when_asked(serve, open_pag
     page.click("#story-stop")
     page.wait_for_selector("#story .view-note:has-text('Stopped.')")
     page.click("#story-measure")
+    page.wait_for_function(
+        f"() => [...document.querySelectorAll('{rows}')].every((row) => !row.textContent.includes('Not measured yet'))",
+        timeout=60_000,
+    )
     page.wait_for_selector("#story-stop", state="hidden", timeout=30_000)
-    page.wait_for_selector(STATE.format("ready"))
-    assert page.locator(f"{rows}:has-text('Not measured yet')").count() == 0
     assert "could not be fetched" in page.inner_text(f"{rows}:has-text('GPT-2')")
 
 
