@@ -5,13 +5,18 @@ python app.py --port 8000 --model all-minilm-l6-v2
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
+from contextlib import suppress
+from functools import partial
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+from demo.backend import create_engine
+from demo.backend.starting import StartingEngine
 from demo.errors import DemoError, ModelLoading
 from demo.lab import Lab
 from demo.settings import parse_settings
@@ -19,32 +24,36 @@ from demo.settings import parse_settings
 
 def main(arguments: list[str]) -> int:
     """Serves the page until it is stopped. Returns 2 when a flag or a setting cannot be used."""
+    settings = parse_settings(arguments)
+    gc.disable()  # until all is imported: nothing of it is garbage, and looking for some takes a fifth of the time
     try:
-        lab = Lab(parse_settings(arguments))
+        # ZeroGPU wants its engine before anything is served; the fake one takes no time.
+        late = settings.engine == "local"
+        engine = StartingEngine(partial(create_engine, settings)) if late else create_engine(settings)
+        return _serve(Lab(settings, engine))
     except DemoError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2
-    return _serve(lab)
 
 
 def _serve(lab: Lab) -> int:
     from demo.ui.page import create_page, launch_options
 
-    try:
+    with suppress(ModelLoading):
         lab.open(wait=False)  # the page answers at once, the model comes behind it
-    except ModelLoading:
-        pass
-    except DemoError as error:  # a model that this host does not offer
-        print(f"app.py: {error}", file=sys.stderr)
-        return 2
-    device = lab.device()
     page = create_page(lab)
     try:
         _, url, _ = page.launch(**launch_options(lab.settings), prevent_thread_lock=True)
     except OSError as error:
         print(f"app.py: the page cannot be served: {error}", file=sys.stderr)
         return 2
-    print(f"{url}\n{lab.settings.model} on {device.name}, {device.precision}: {device.reason}", flush=True)
+    print(url, flush=True)
+    if isinstance(lab.engine, StartingEngine):
+        lab.engine.start()  # imports torch, in this thread; the page is served by another one
+    gc.freeze()  # what was imported stays
+    gc.enable()
+    device = lab.device()
+    print(f"{lab.settings.model} on {device.name}, {device.precision}: {device.reason}", flush=True)
     page.block_thread()
     return 0
 

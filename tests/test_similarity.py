@@ -119,6 +119,14 @@ def test_auc_is_the_share_of_right_pairs_above_wrong_ones(drawn):
     assert auc == pytest.approx(count / (len(right) * len(wrong)))
 
 
+def test_auc_equals_scikit_learns():
+    from sklearn.metrics import roc_auc_score
+
+    similarity, matches = cos_sim(_random(40, 8, seed=4), _random(30, 8, seed=5)), _random(40, 30, seed=6) > 1
+    auc = score_pairs(similarity, matches).auc
+    assert auc == pytest.approx(roc_auc_score(matches.ravel(), np.round(similarity, 6).ravel()), abs=1e-12)
+
+
 @given(MATRICES)
 def test_found_first_counted_row_by_row(drawn):
     similarity, matches = drawn

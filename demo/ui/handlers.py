@@ -228,6 +228,7 @@ class Handlers:
                 session.shown[f"box {name}"] = visible
                 page[name] = gr.update(**{**page.get(name, {}), "visible": visible})
         pieces: dict[str, str] = {}
+        drawn = "figure" in session.shown
         if comparison:
             session.shown["figure"] = True
             took = translate(language, "status.took", seconds=f"{comparison.seconds:.2f}")
@@ -238,8 +239,12 @@ class Handlers:
             pieces["notices"] = render_notices(
                 tuple(translate_phrase(language, notice) for notice in comparison.notices)
             )
-        elif session.seq == 1:
+        elif not drawn:
             pieces["status"] = render_status(language, self.lab.device(), None, "", self._name(asked.model))
+        models = self._model_choices(language, session.model)
+        if not drawn and session.shown.get("models") != models:  # which models fit is known once the engine has started
+            session.shown["models"] = models
+            page["model"] = gr.update(**{"choices": models, **page.get("model", {})})
         if "notices" in answer:
             pieces["notices"] = answer["notices"]
         if session.seq == 1:
@@ -269,7 +274,6 @@ class Handlers:
         titles = [(sets[name].title.get(language, sets[name].title["en"]), name) for name in sets]
         page["examples"] = gr.update(choices=titles)
         pieces["note examples"] = render_note(_teaches(language, next(iter(sets))))
-        page["model"] = gr.update(**{"choices": self._model_choices(language, session.model), **page.get("model", {})})
         info = self.lab.engine.loaded(session.model) if session.model else None
         status = self._status(session.model)
         if info or status:
