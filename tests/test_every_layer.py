@@ -67,16 +67,21 @@ def test_only_an_edited_text_runs(engine, tiny):
     assert engine.forward_passes == passes + 1
 
 
-def test_a_set_too_large_to_be_kept_runs_no_deeper_than_its_layer(settings, tiny):
+@pytest.mark.parametrize("family", ["llama", "gpt2"])  # our own decoder, and the model's pass
+def test_a_set_too_large_to_be_kept_runs_no_deeper_than_its_layer(settings, tiny, family):
     engine = LocalEngine(settings.model_copy(update={"cache_mb": 0}))
-    blocks = engine._checkpoint(str(tiny("llama"))).anatomy.blocks
+    checkpoint = engine._checkpoint(str(tiny(family)))
+    ends = [checkpoint.anatomy.blocks[3].mlp.register_forward_pre_hook(lambda *_: seen.append(1))]
+    if checkpoint.decoder:
+        activation = checkpoint.anatomy.blocks[3].mlp.act_fn
+        ends.append(activation.register_forward_pre_hook(lambda *_: seen.append(1)))
     seen = []
-    hook = blocks[3].register_forward_pre_hook(lambda *_: seen.append(1))
-    engine.embed(PROMPTED, reading(tiny("llama"), layer=2))
+    engine.embed(PROMPTED, reading(tiny(family), layer=2))
     assert seen == []
-    engine.embed(PROMPTED, reading(tiny("llama")))
+    engine.embed(PROMPTED, reading(tiny(family)))
     assert seen
-    hook.remove()
+    for end in ends:
+        end.remove()
 
 
 def test_it_tells_how_many_texts_need_no_pass(settings, engine, tiny):

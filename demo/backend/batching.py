@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,24 +24,36 @@ class Batch:
     attention: Tensor | None  # 1 where a token is real; None where nothing is padded
     pooled: Tensor  # 1 where a token is pooled
     prepending: Prepending | None  # token prepending only
+    joins: bool  # whether tokens before `start` are pooled; the columns of `pooled` begin with them then
 
 
-def stack(texts: Sequence[TokenizedText], pad_id: int, device: torch.device) -> Batch:
-    """Tokenized texts as one batch on the device."""
-    width = max(len(text) for text in texts)
-    input_ids = torch.full((len(texts), width), pad_id)
-    attention = torch.zeros((len(texts), width), dtype=torch.long)
-    pooled = torch.zeros((len(texts), width), dtype=torch.long)
+def stack(texts: Sequence[TokenizedText], pad_id: int, device: torch.device, start: int = 0) -> Batch:
+    """Tokenized texts as one batch on the device. start: leading tokens that are left out, since all share them."""
+    lengths = [len(text) for text in texts]
+    shape = len(texts), max(lengths)
+    ids, attention, pooled = np.full(shape, pad_id), np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     for row, text in enumerate(texts):
-        input_ids[row, : len(text)] = torch.tensor(text.input_ids)
+        ids[row, : len(text)] = text.input_ids
         attention[row, : len(text)] = 1
         pooled[row, slice(*text.pooled)] = 1
+    joins = bool(pooled[:, :start].any())
     prepending = None
     if texts[0].placeholder is not None:
-        placeholders = torch.tensor([text.placeholder for text in texts], device=device)
-        prepending = Prepending(placeholders, torch.tensor([len(text) - 1 for text in texts], device=device))
-    mask = None if bool(attention.all()) else attention.to(device)
-    return Batch(input_ids.to(device), mask, pooled.to(device), prepending)
+        placeholders = np.array([text.placeholder for text in texts])
+        prepending = Prepending(_move(placeholders, device), _move(np.array(lengths) - 1, device))
+    return Batch(
+        input_ids=_move(ids[:, start:], device),
+        attention=None if min(lengths) == max(lengths) else _move(attention[:, start:], device),
+        pooled=_move(pooled if joins else pooled[:, start:], device),
+        prepending=prepending,
+        joins=joins,
+    )
+
+
+def _move(numbers: np.ndarray, device: torch.device) -> Tensor:
+    """On the device. CUDA copies from pinned memory without making the processor wait."""
+    tensor = torch.from_numpy(np.ascontiguousarray(numbers))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def plan_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:

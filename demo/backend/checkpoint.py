@@ -15,6 +15,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from demo.backend.adapters import add_projection, base_of, is_projection, merge_lora, read_info
+from demo.backend.decoder import Decoder, make_decoder
 from demo.backend.device import Placement
 from demo.backend.folders import read_header, weight_files
 from demo.backend.forward import Anatomy, find_anatomy, hidden_states, logits
@@ -27,6 +28,7 @@ from demo.training import TRAINED
 
 _CAUSAL_CLASSES = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
 _NO_LENGTH = 1_000_000  # tokenizers without a limit carry a huge number
+_PROBE = "An ordinary sentence, by which two ways through a model are compared."
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Checkpoint:
     anatomy: Anatomy
     info: ModelInfo
     pad_id: int
+    decoder: Decoder | None = None  # the fast way through the model, where there is one
 
     @property
     def pool_text_only(self) -> bool:
@@ -55,8 +58,10 @@ def count_parameters(folder: Path) -> int:
     return sum(math.prod(tensor["shape"]) for tensor in tensors)
 
 
-def load_checkpoint(model: str, weights: Weights, placement: Placement, max_tokens: int) -> Checkpoint:
-    """Tokenizer and model of a verified folder, on the device, in its precision.
+def load_checkpoint(
+    model: str, weights: Weights, placement: Placement, max_tokens: int, fast: bool = True
+) -> Checkpoint:
+    """Tokenizer and model of a verified folder, on the device, in its precision. fast: with a decoder if it fits.
 
     Never runs code of the checkpoint and never invents weights: a checkpoint without an LM head has none here either.
     Raises UnsupportedModel or UnsafeWeights.
@@ -106,7 +111,10 @@ def load_checkpoint(model: str, weights: Weights, placement: Placement, max_toke
         notices=notices,
     )
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    return Checkpoint(tokenizer, network, anatomy, info, pad_id)
+    decoder = None
+    if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and fast:
+        decoder = make_decoder(anatomy, text_config, info.max_tokens, tokenizer(_PROBE)["input_ids"])
+    return Checkpoint(tokenizer, network, anatomy, info, pad_id, decoder)
 
 
 def _load_config(folder: Path, name: str):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from demo.datamodels import LAST_LAYER
 from demo.errors import UnsupportedModel
 
-_PREPENDING = range(1, 8)  # blocks, from 0, that a placeholder enters with the last token's state: 2 to 8 of the paper
+PREPENDING = range(1, 8)  # blocks, from 0, that a placeholder enters with the last token's state: 2 to 8 of the paper
 _FINAL_NORMS = ("norm", "ln_f", "final_layernorm", "final_layer_norm", "final_norm")
 
 
@@ -152,7 +152,7 @@ def prepended(anatomy: Anatomy, prepending: Prepending | None) -> Iterator[None]
         states[rows, prepending.placeholder] = states[rows, prepending.last]
         return ((states, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": states})
 
-    blocks = [anatomy.blocks[i] for i in _PREPENDING if i < len(anatomy.blocks)]
+    blocks = [anatomy.blocks[i] for i in PREPENDING if i < len(anatomy.blocks)]
     hooks = [block.register_forward_pre_hook(overwrite, with_kwargs=True) for block in blocks]
     try:
         yield

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from transformers.utils import logging as transformers_logging
 
-from demo.backend.batching import out_of_memory, plan_batches, run_with_retreat, stack
+from demo.backend.batching import Batch, out_of_memory, plan_batches, run_with_retreat, stack
 from demo.backend.cache import EmbeddingCache, Entry
 from demo.backend.checkpoint import Checkpoint, count_parameters, load_checkpoint
 from demo.backend.contrastive import ContrastiveTraining
+from demo.backend.decoder import joined
 from demo.backend.device import choose_device, memory_budget
 from demo.backend.export import export_sentence_transformer
 from demo.backend.forward import every_layer, hidden_states, logits
@@ -44,6 +45,7 @@ from demo.training import PromptedPair, Recipe
 
 _CPU_TOKENS = 512  # measured on two cores: larger batches are slower for short texts
 _GPU_TOKENS = 16_384
+_LEAST_SHARED = 4  # tokens of a prompt's beginning: below, keeping them costs what it saves
 _HEAD_ROWS = 256  # states that go through the LM head together
 
 logger = logging.getLogger("demo")
@@ -51,6 +53,8 @@ logger = logging.getLogger("demo")
 
 class LocalEngine:
     """Loads checkpoints within a memory budget and embeds each distinct text once, in batches."""
+
+    fast = True  # whether models may be read by our own decoder
 
     def __init__(self, settings: Settings):
         if settings.threads:
@@ -165,7 +169,7 @@ class LocalEngine:
                 token_ids=tokens.input_ids,
                 pooled=tokens.pooled,
                 inside=tokens.inside,
-                states=self._states([tokens], checkpoint, reading.layer)[0],
+                states=self._states(tokens, checkpoint, reading.layer),
                 vector=vector,
                 cut=tokens.cut,
             )
@@ -268,7 +272,7 @@ class LocalEngine:
     def _run_batches(self, tokenized: list[TokenizedText], checkpoint: Checkpoint, reading: Reading | None):
         """Yield (index, Entry); under last_token_logits the entry is the state that the LM head reads."""
         info = checkpoint.info
-        for batch in plan_batches([len(text) for text in tokenized], self._token_budget):
+        for batch in self._plan(tokenized, checkpoint):
             try:
                 vectors = run_with_retreat(
                     lambda rows: self._forward([tokenized[i] for i in rows], checkpoint, reading), batch
@@ -285,28 +289,67 @@ class LocalEngine:
                 start, end = tokenized[i].pooled
                 yield i, Entry(np.array(vector), tokenized[i].cut, end - start)  # a copy: not the whole batch is kept
 
+    def _plan(self, tokenized: list[TokenizedText], checkpoint: Checkpoint) -> list[list[int]]:
+        """Who runs together: texts with the same beginning, which runs once, and of like length."""
+        groups: dict[int | tuple[int, ...], list[int]] = {}
+        for i, text in enumerate(tokenized):
+            shared = self._shared(text, checkpoint)
+            # Of the model's own pass nothing is shared, and long texts are none of the decoder's.
+            groups.setdefault(-1 if shared is None else shared, []).append(i)
+        batches = []
+        for shared, members in groups.items():
+            known = 0 if shared == -1 else len(shared)
+            lengths = [len(tokenized[i]) - known for i in members]
+            batches += [[members[i] for i in batch] for batch in plan_batches(lengths, self._token_budget)]
+        return batches
+
+    def _shared(self, text: TokenizedText, checkpoint: Checkpoint) -> tuple[int, ...] | None:
+        """The beginning that need not run again; None where the model's own pass must do."""
+        if checkpoint.decoder is None or len(text) > checkpoint.decoder.longest:
+            return None
+        beginning = text.beginning
+        return beginning if len(beginning) >= _LEAST_SHARED else ()
+
     @torch.inference_mode()
     def _forward(self, texts: list[TokenizedText], checkpoint: Checkpoint, reading: Reading | None) -> list[np.ndarray]:
         """One forward pass: float32 (dim,) a text, or (n_layers + 1, poolings, dim) where the reading is None."""
-        batch = stack(texts, checkpoint.pad_id, self.placement.device)
-        given = (checkpoint.anatomy, batch.input_ids, batch.attention)
+        shared = self._shared(texts[0], checkpoint)
+        batch = stack(texts, checkpoint.pad_id, self.placement.device, len(shared or ()))
         with self._device_lock:
             self.forward_passes += 1
             if reading is None:
-                layers = every_layer(*given, lambda states: pool_kept(states, batch.pooled), batch.prepending)
+                layers = self._every_layer(checkpoint, batch, shared)
                 return list(torch.stack(layers, dim=1).cpu().numpy())
-            states = hidden_states(*given, reading.layer, batch.prepending)
+            states = self._one_layer(checkpoint, batch, shared, reading.layer)
             return list(pool(reading.pooling, states, batch.pooled).cpu().numpy())
 
+    @staticmethod
+    def _every_layer(checkpoint: Checkpoint, batch: Batch, shared: tuple[int, ...] | None) -> list[torch.Tensor]:
+        """(n, poolings, dim) of each layer."""
+        reduce, decoder = pool_kept(batch.pooled), checkpoint.decoder
+        if shared is None:
+            return every_layer(checkpoint.anatomy, batch.input_ids, batch.attention, reduce, batch.prepending)
+        prefix = decoder.prefix(shared) if shared else None
+        return decoder.every_layer(batch.input_ids, reduce, batch.prepending, prefix, batch.joins)
+
+    @staticmethod
+    def _one_layer(checkpoint: Checkpoint, batch: Batch, shared: tuple[int, ...] | None, layer: int) -> torch.Tensor:
+        """(n, tokens, dim) of the layer, the columns those of the batch's pooled mask."""
+        decoder = checkpoint.decoder
+        if shared is None:
+            return hidden_states(checkpoint.anatomy, batch.input_ids, batch.attention, layer, batch.prepending)
+        prefix = decoder.prefix(shared) if shared else None
+        states = decoder.hidden_states(batch.input_ids, layer, batch.prepending, prefix)
+        return joined(prefix, states, layer) if batch.joins else states
+
     @torch.inference_mode()
-    def _states(self, texts: list[TokenizedText], checkpoint: Checkpoint, layer: int) -> list[np.ndarray]:
-        """The states of each text's tokens at one layer, float32 (n_tokens, dim)."""
-        batch = stack(texts, checkpoint.pad_id, self.placement.device)
+    def _states(self, text: TokenizedText, checkpoint: Checkpoint, layer: int) -> np.ndarray:
+        """The states of a text's tokens at one layer, float32 (n_tokens, dim)."""
+        batch = stack([text], checkpoint.pad_id, self.placement.device)
+        fast = self._shared(text, checkpoint) is not None
         with self._device_lock:
             self.forward_passes += 1
-            states = hidden_states(checkpoint.anatomy, batch.input_ids, batch.attention, layer, batch.prepending)
-            states = states.float().cpu().numpy()
-        return [rows[: len(text)] for rows, text in zip(states, texts, strict=True)]
+            return self._one_layer(checkpoint, batch, () if fast else None, layer)[0].float().cpu().numpy()
 
     def _find(self, model: str) -> Checkpoint | None:
         with self._lock:
@@ -340,7 +383,7 @@ class LocalEngine:
         with self._load_lock:
             self._make_room(need)
             on_progress(Progress("loading"))
-            checkpoint = load_checkpoint(model, weights, self.placement, self.settings.max_tokens)
+            checkpoint = load_checkpoint(model, weights, self.placement, self.settings.max_tokens, self.fast)
             with self._lock:
                 self._checkpoints[model] = checkpoint
         logger.info("%s is ready: %s, %s", checkpoint.info.name, checkpoint.info.source, checkpoint.info.precision)

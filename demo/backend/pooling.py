@@ -80,9 +80,27 @@ def pool(pooling: Pooling, hidden_states: Tensor, mask: Tensor) -> Tensor:
 KEPT = (Pooling.LAST_TOKEN, Pooling.MEAN, Pooling.WEIGHTED_MEAN, Pooling.MAX, Pooling.FIRST_TOKEN)
 
 
-def pool_kept(hidden_states: Tensor, mask: Tensor) -> Tensor:
-    """(batch, poolings, dim) float32: every pooling of KEPT, in its order."""
-    return torch.stack([POOLINGS[pooling](hidden_states, mask) for pooling in KEPT], dim=1)
+def pool_kept(mask: Tensor) -> Callable[[Tensor], Tensor]:
+    """hidden_states → (batch, poolings, dim) float32: every pooling of KEPT, in its order, of one mask.
+
+    What depends on the mask alone is made once, since every layer of a pass is pooled by it.
+    """
+    real = mask.float()
+    mean = real / real.sum(dim=1, keepdim=True)
+    weighted = real.cumsum(dim=1) * real
+    weights = torch.stack([mean, weighted / weighted.sum(dim=1, keepdim=True)], dim=1)
+    last, first = last_positions(mask), mask.long().argmax(dim=1)
+    left_out = None if bool(mask.all()) else mask.unsqueeze(-1) == 0
+
+    def pool_layer(hidden_states: Tensor) -> Tensor:
+        states = hidden_states.float()
+        summed = states if left_out is None else states.masked_fill(left_out, 0.0)
+        highest = states if left_out is None else states.masked_fill(left_out, float("-inf"))
+        means = torch.bmm(weights, summed)
+        picked = _pick(states, last), means[:, 0], means[:, 1], highest.amax(dim=1), _pick(states, first)
+        return torch.stack(picked, dim=1)
+
+    return pool_layer
 
 
 def from_kept(pooling: Pooling, kept: np.ndarray, count: np.ndarray) -> np.ndarray:

@@ -32,6 +32,12 @@ class TokenizedText:
     def __len__(self) -> int:
         return len(self.input_ids)
 
+    @property
+    def beginning(self) -> tuple[int, ...]:
+        """What the prompt puts before the text, where every text of the prompt has the same tokens."""
+        end = self.inside[0] if self.placeholder is None else min(self.placeholder, self.inside[0])
+        return self.input_ids[:end]
+
 
 def tokenize(
     texts: Sequence[PromptedText], tokenizer: PreTrainedTokenizerBase, max_tokens: int, model: str = "this model"

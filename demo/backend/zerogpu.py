@@ -25,6 +25,8 @@ _engine: ZeroGpuEngine | None = None
 class ZeroGpuEngine(LocalEngine):
     """Loads the fixed models eagerly; embeds what is not cached in one GPU call."""
 
+    fast = False  # a decoder is proven on the device when it is made, and here the device is not yet lent
+
     def __init__(self, settings: Settings):
         global _engine
         super().__init__(settings)

@@ -1,0 +1,332 @@
+"""Decoder: our own pass through a GPT of the usual build, several times faster than the general one in forward.py.
+
+What most GPTs since Llama share: RMS norms, rotary positions, grouped queries, a gated MLP. Whether a model is really
+built so is measured when it is loaded: a decoder whose states are not those of the model itself is never used. Faster
+because one product makes queries, keys and values, another gate and up, because padding on the right needs no mask in
+a causal model, and because the beginning that prompts share runs once and its keys and values are kept.
+
+The residual stream and attention are float32 in every precision: rounded less, a vector depends less on its batch.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from cachetools import LRUCache
+from torch import Tensor, nn
+from torch.nn.functional import linear, scaled_dot_product_attention
+
+from demo.backend.forward import PREPENDING, Anatomy, Prepending, every_layer
+from demo.datamodels import LAST_LAYER
+
+_PLAIN_ROPE = {"default", "linear", "llama3", "yarn"}  # whose angles do not depend on the text's length
+# How far a state may be from the model's own, of any token at any layer, as a share of its length: the model's own
+# bfloat16 is .07 from float32 (measured).
+_FURTHEST = {torch.float32: 1e-3}
+_FURTHEST_IN_HALF = 0.2
+_PREFIX_BYTES = 64 * 2**20
+
+See = Callable[[int, Tensor], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Prefix:
+    """The shared beginning of prompts after its pass: (1, kv_heads, tokens, head_dim) a block, and its states."""
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+    states: tuple[Tensor, ...]  # of every layer, (tokens, dim) float32
+
+    def __len__(self) -> int:
+        return len(self.states[0])
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for part in (self.keys, self.values, self.states) for tensor in part)
+
+
+@dataclass(frozen=True, eq=False)
+class _Norm:
+    """x / rms(x) · weight, float32."""
+
+    weight: Tensor
+    eps: float
+
+    def __call__(self, states: Tensor) -> Tensor:
+        mean = torch.linalg.vector_norm(states, dim=-1, keepdim=True).square_().div_(states.shape[-1])
+        return (states * mean.add_(self.eps).rsqrt_()).mul_(self.weight)
+
+
+@dataclass(frozen=True, eq=False)
+class _Product:
+    """One or several linear layers over the same input, as one."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __call__(self, states: Tensor) -> Tensor:
+        return linear(states.to(self.weight.dtype), self.weight, self.bias)
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    before_attention: _Norm
+    qkv: _Product
+    query_norm: _Norm | None
+    key_norm: _Norm | None
+    out: _Product
+    after_attention: _Norm | None  # Gemma norms what it adds, too
+    before_mlp: _Norm
+    gate_up: _Product
+    activation: Callable[[Tensor], Tensor]
+    down: _Product
+    after_mlp: _Norm | None
+    cos: Tensor  # (positions, 1, head_dim / 2) float32
+    sin: Tensor
+    scaling: float
+
+
+class _AnotherBuild(Exception):
+    """The model is not built as a Decoder expects."""
+
+
+class Decoder:
+    """The blocks of one model, ready to run. Shares the model's weights; belongs to one forward pass at a time."""
+
+    def __init__(self, anatomy: Anatomy, config, longest: int):
+        """longest: positions to be ready for. Raises _AnotherBuild."""
+        backbone, blocks = anatomy.backbone, list(anatomy.blocks)
+        _require(hasattr(backbone, "embed_tokens") and hasattr(backbone, "rotary_emb"))
+        _require(not getattr(config, "attn_logit_softcapping", None))
+        _require(not getattr(config, "use_bidirectional_attention", False))
+        self._embed = backbone.embed_tokens
+        self._final_norm = _read_norm(anatomy.final_norm) or anatomy.final_norm
+        attention = blocks[0].self_attn
+        self._dtype = attention.q_proj.weight.dtype
+        self._head_dim = attention.head_dim
+        self._heads = attention.q_proj.out_features // self._head_dim
+        self._kv_heads = attention.k_proj.out_features // self._head_dim
+        window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+        self.longest = min(longest, window or longest)
+        device = attention.q_proj.weight.device
+        # Half precision would do for attention on a GPU; on a CPU float32 is no slower there.
+        self._attention_dtype = torch.float32 if device.type == "cpu" else self._dtype
+        angles: dict[str | None, tuple[Tensor, Tensor]] = {}
+        self._blocks = [_read_block(block, backbone.rotary_emb, angles, self.longest, device) for block in blocks]
+        self._prefixes: LRUCache = LRUCache(_PREFIX_BYTES, getsizeof=lambda prefix: prefix.nbytes)
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def prefix(self, input_ids: tuple[int, ...]) -> Prefix:
+        """The beginning that texts share, run once and kept for the next ones."""
+        known = self._prefixes.get(input_ids)
+        if known is None:
+            keys, values, states = [], [], []
+            tokens = torch.tensor([input_ids], device=self._embed.weight.device)
+
+            def keep(block_keys: Tensor, block_values: Tensor) -> None:
+                keys.append(block_keys)
+                values.append(block_values)
+
+            self._run(tokens, len(self), lambda _, x: states.append(x[0].clone()), keep=keep)
+            known = Prefix(tuple(keys), tuple(values), tuple(states))
+            if known.nbytes <= self._prefixes.maxsize:
+                self._prefixes[input_ids] = known
+        return known
+
+    def hidden_states(
+        self, input_ids: Tensor, layer: int, prepending: Prepending | None = None, prefix: Prefix | None = None
+    ) -> Tensor:
+        """The states of one layer, (batch, tokens, dim) float32, of what follows the prefix.
+
+        input_ids: (batch, tokens), padded on the right; what stands at the padding means nothing. Equal to
+        `forward.hidden_states`.
+        """
+        return self._run(input_ids, len(self) if layer == LAST_LAYER else layer, None, prepending, prefix)
+
+    def every_layer(
+        self,
+        input_ids: Tensor,
+        reduce: Callable[[Tensor], Tensor],
+        prepending: Prepending | None = None,
+        prefix: Prefix | None = None,
+        join: bool = False,
+    ) -> list[Tensor]:
+        """What `reduce` makes of each layer's states, layer 0 … n. join: with the prefix's states before them."""
+        reduced: list[Tensor] = []
+
+        def see(layer: int, states: Tensor) -> None:
+            reduced.append(reduce(joined(prefix, states, layer) if join else states))
+
+        self._run(input_ids, len(self), see, prepending, prefix)
+        return reduced
+
+    def _run(self, input_ids, depth: int, see: See | None, prepending=None, prefix=None, keep=None) -> Tensor:
+        start, width = len(prefix) if prefix else 0, input_ids.shape[1]
+        mask = None
+        if start:
+            mask = torch.ones(width, start + width, dtype=torch.bool, device=input_ids.device).tril(start)
+        states = self._embed(input_ids).float()
+        for place in range(depth):
+            if see:
+                see(place, states)
+            if prepending is not None and place in PREPENDING:
+                rows = torch.arange(len(states), device=states.device)
+                states[rows, prepending.placeholder - start] = states[rows, prepending.last - start]
+            past = (prefix.keys[place], prefix.values[place]) if prefix else None
+            self._step(self._blocks[place], states, start, mask, past, keep)
+        if depth == len(self):
+            if isinstance(self._final_norm, _Norm):
+                states = self._final_norm(states)
+            else:
+                states = self._final_norm(states.to(self._dtype)).float()
+        if see:
+            see(depth, states)
+        return states
+
+    def _step(self, block: _Block, states: Tensor, start: int, mask, past, keep) -> None:
+        """One block, added to the states in place."""
+        batch, width, _ = states.shape
+        queries_and_keys = self._heads + self._kv_heads
+        heads = block.qkv(block.before_attention(states)).view(batch, width, -1, self._head_dim)
+        rotated = heads[:, :, :queries_and_keys].float()
+        if block.query_norm:
+            normed = block.query_norm(rotated[:, :, : self._heads]), block.key_norm(rotated[:, :, self._heads :])
+            rotated = torch.cat(normed, dim=2)
+        rotated = _rotate(rotated, block.cos[start : start + width], block.sin[start : start + width])
+        rotated = rotated.to(self._attention_dtype).transpose(1, 2)
+        queries, keys = rotated[:, : self._heads], rotated[:, self._heads :]
+        values = heads[:, :, queries_and_keys:].to(self._attention_dtype).transpose(1, 2)
+        if keep:
+            keep(keys.contiguous(), values.contiguous())
+        if past:
+            keys = torch.cat([past[0].expand(batch, -1, -1, -1), keys], dim=2)
+            values = torch.cat([past[1].expand(batch, -1, -1, -1), values], dim=2)
+        attended = scaled_dot_product_attention(
+            queries,
+            keys,
+            values,
+            attn_mask=mask,
+            is_causal=mask is None,
+            scale=block.scaling,
+            enable_gqa=self._heads != self._kv_heads,
+        )
+        added = block.out(attended.transpose(1, 2).reshape(batch, width, -1))
+        states.add_(block.after_attention(added.float()) if block.after_attention else added)
+        gate_up = block.gate_up(block.before_mlp(states))
+        half = gate_up.shape[-1] // 2
+        added = block.down(block.activation(gate_up[..., :half]).mul_(gate_up[..., half:]))
+        states.add_(block.after_mlp(added.float()) if block.after_mlp else added)
+
+
+@torch.no_grad()  # not inference_mode: training shares the weights that are put together here
+def make_decoder(anatomy: Anatomy, config, longest: int, probe: list[int]) -> Decoder | None:
+    """A Decoder over a model's weights, or None where its states are not the model's own, which stays usable.
+
+    probe: the token ids of an ordinary text, which is run both ways.
+    """
+    try:
+        decoder = Decoder(anatomy, config, longest)
+    except (_AnotherBuild, AttributeError):
+        return None
+    tokens = torch.tensor([probe[: decoder.longest]], device=next(anatomy.backbone.parameters()).device)
+    expected = torch.stack(every_layer(anatomy, tokens, None, lambda states: states[0].float()))
+    found = torch.stack(decoder.every_layer(tokens, lambda states: states[0].clone()))
+    distance = ((found - expected).norm(dim=-1) / expected.norm(dim=-1)).max()
+    return decoder if distance < _FURTHEST.get(decoder._dtype, _FURTHEST_IN_HALF) else None
+
+
+def joined(prefix: Prefix, states: Tensor, layer: int) -> Tensor:
+    """The states of whole texts: the prefix's own before what follows it."""
+    before = prefix.states[layer if layer != LAST_LAYER else -1]
+    return torch.cat([before.expand(len(states), -1, -1), states], dim=1)
+
+
+def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions (RoFormer, arXiv 2104.09864). heads: (batch, tokens, heads, head_dim) float32."""
+    half = heads.shape[-1] // 2
+    first, second = heads[..., :half], heads[..., half:]
+    turned = torch.empty_like(heads)
+    torch.addcmul(first * cos, second, sin, value=-1, out=turned[..., :half])
+    torch.addcmul(second * cos, first, sin, out=turned[..., half:])
+    return turned
+
+
+def _read_block(block: nn.Module, rotary: nn.Module, angles: dict, longest: int, device) -> _Block:
+    attention, mlp = block.self_attn, block.mlp
+    four = hasattr(block, "pre_feedforward_layernorm")  # Gemma
+    queries = getattr(attention, "q_norm", None)
+    kind = getattr(attention, "layer_type", None)
+    if kind not in angles:
+        angles[kind] = _read_angles(rotary, kind, longest, device)
+    cos, sin = angles[kind]
+    return _Block(
+        before_attention=_need_norm(block.input_layernorm),
+        qkv=_fuse(attention.q_proj, attention.k_proj, attention.v_proj),
+        query_norm=_need_norm(queries) if queries is not None else None,
+        key_norm=_need_norm(attention.k_norm) if queries is not None else None,
+        out=_fuse(attention.o_proj),
+        after_attention=_need_norm(block.post_attention_layernorm) if four else None,
+        before_mlp=_need_norm(block.pre_feedforward_layernorm if four else block.post_attention_layernorm),
+        gate_up=_fuse(mlp.gate_proj, mlp.up_proj),
+        activation=mlp.act_fn,
+        down=_fuse(mlp.down_proj),
+        after_mlp=_need_norm(block.post_feedforward_layernorm) if four else None,
+        cos=cos,
+        sin=sin,
+        scaling=attention.scaling,
+    )
+
+
+def _read_angles(rotary: nn.Module, kind: str | None, longest: int, device) -> tuple[Tensor, Tensor]:
+    """cos and sin of every position, (positions, 1, head_dim / 2) float32."""
+    types = rotary.rope_type
+    _require((types[kind] if isinstance(types, dict) else types) in _PLAIN_ROPE)
+    named = (kind,) if "layer_type" in inspect.signature(rotary.forward).parameters else ()
+    cos, sin = rotary(torch.zeros(1, device=device), torch.arange(longest, device=device)[None], *named)
+    half = cos.shape[-1] // 2
+    return cos[0, :, None, :half].contiguous(), sin[0, :, None, :half].contiguous()
+
+
+def _fuse(*layers: nn.Linear) -> _Product:
+    """Linear layers over one input as one product; their weights become views of its, so nothing is doubled."""
+    _require(all(type(layer) is nn.Linear for layer in layers))
+    biases = [layer.bias for layer in layers]
+    _require(all(bias is None for bias in biases) or all(bias is not None for bias in biases))
+    bias = None if biases[0] is None else torch.cat([bias.data for bias in biases])
+    if len(layers) == 1:
+        return _Product(layers[0].weight.data, bias)
+    weight = torch.cat([layer.weight.data for layer in layers])
+    for layer, part in zip(layers, weight.split([layer.out_features for layer in layers]), strict=True):
+        layer.weight.data = part
+    return _Product(weight, bias)
+
+
+def _need_norm(module: nn.Module) -> _Norm:
+    norm = _read_norm(module)
+    _require(norm is not None)
+    return norm
+
+
+def _read_norm(module: nn.Module | None) -> _Norm | None:
+    """A module as an RMS norm, scaled by its weight (Llama) or by one more (Gemma); None where it is neither."""
+    weight = getattr(module, "weight", None)
+    eps = getattr(module, "variance_epsilon", getattr(module, "eps", None))
+    if weight is None or eps is None or weight.ndim != 1 or getattr(module, "bias", None) is not None:
+        return None
+    probe = torch.linspace(-2, 3, weight.shape[0], device=weight.device)[None]
+    expected = module(probe.to(weight.dtype)).float()
+    for scale in (weight.float(), 1 + weight.float()):
+        norm = _Norm(scale, eps)
+        if torch.allclose(norm(probe.to(weight.dtype).float()), expected, rtol=2e-2, atol=2e-2):
+            return norm
+    return None
+
+
+def _require(true: bool) -> None:
+    if not true:
+        raise _AnotherBuild()
