@@ -10,7 +10,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +20,12 @@ from demo.texts import Limits, parse_texts
 
 FIELD = "upload"
 _NAMES = {
-    "question": ("question", "query", "sentence1", "text1", "q"),
-    "answer": ("answer", "sentence2", "sentence", "text2", "passage", "document", "a"),
-    "label": ("label", "score", "relevance", "gold", "similarity"),
+    "question": ("question", "query", "sentence1", "text1", "q", "anchor", "questions", "queries", "질문"),
+    "answer": (
+        *("answer", "sentence2", "sentence", "text2", "passage", "document", "a", "positive"),
+        *("answers", "passages", "documents", "답", "답변"),
+    ),
+    "label": ("label", "score", "relevance", "gold", "similarity", "라벨"),
     "id": ("questionid", "id"),
 }
 _ROLES = {name: role for role, names in _NAMES.items() for name in names}
@@ -92,6 +95,11 @@ def _check_size(count: int, limits: TableLimits) -> None:
         raise _bad(f"The file is too large. At most {limits.bytes / 2**20:g} MiB are accepted.")
 
 
+def name_roles(names: Iterable[str]) -> list[str | None]:
+    """What columns are by their names: "question", "answer", "label", "id", or None where a name says nothing."""
+    return [_ROLES.get(re.sub(r"[\s_-]", "", name).casefold()) for name in names]
+
+
 def _columns(content: str, limits: TableLimits) -> tuple[list[str], list[str], list[float]]:
     """Questions and answers, one for each row of the file ("" where there is no pair), and the pairs' labels."""
     content = content.replace("\r\n", "\n").replace("\r", "\n")
@@ -102,7 +110,7 @@ def _columns(content: str, limits: TableLimits) -> tuple[list[str], list[str], l
     answers: list[str] = []
     labels: list[float] = []
     count = 0
-    for number, cells in enumerate(_rows(content, separator, limits), start=1):
+    for number, cells in enumerate(split_rows(content, separator, limits.characters), start=1):
         cells = [cell.strip() for cell in cells]
         blank = not any(cells)
         if blank or named:
@@ -131,8 +139,11 @@ def _columns(content: str, limits: TableLimits) -> tuple[list[str], list[str], l
     return questions, answers, labels
 
 
-def _rows(content: str, separator: str, limits: TableLimits) -> Iterator[list[str]]:
-    """The rows of the file, blank ones too. TSV knows no quoting: a quotation mark is a part of its text."""
+def split_rows(content: str, separator: str, characters: int) -> Iterator[list[str]]:
+    """The rows of a file, blank ones too. TSV knows no quoting: a quotation mark is a part of its text.
+
+    characters: of a text, at most; named where a row cannot be read. Raises BadInput.
+    """
     style = {"quoting": csv.QUOTE_NONE} if separator == "\t" else {"strict": True}
     row = 1
     try:
@@ -141,16 +152,16 @@ def _rows(content: str, separator: str, limits: TableLimits) -> Iterator[list[st
             row += 1
     except csv.Error as error:
         raise _bad(
-            f"Row {row:,} cannot be read. Accepted: texts of at most {limits.characters:,} characters; in CSV, a text "
+            f"Row {row:,} cannot be read. Accepted: texts of at most {characters:,} characters; in CSV, a text "
             "in double quotes ends with one, and a double quote within it is written twice."
         ) from error
 
 
 def _layout(content: str) -> tuple[str, dict[str, int], int, bool]:
     """Separator, column of each role, number of columns, and whether the first row names them."""
-    separator = _separator(content)
+    separator = find_separator(content)
     cells = _first_row(content, separator)
-    found = [_ROLES.get(re.sub(r"[\s_-]", "", cell).casefold()) for cell in cells]
+    found = name_roles(cells)
     if not any(found):
         by_place = dict(zip(("question", "answer", "label"), range(len(cells)), strict=False))
         if len(cells) not in (2, 3) or (len(cells) == 3 and not _is_number(cells[2], separator)):
@@ -166,7 +177,7 @@ def _layout(content: str) -> tuple[str, dict[str, int], int, bool]:
     return separator, roles, len(cells), True
 
 
-def _separator(content: str) -> str:
+def find_separator(content: str) -> str:
     """A tab wins: prose holds none. Else what splits the first row most; prose holds more commas than semicolons."""
     if "\t" in next((line for line in content.split("\n") if line.strip()), ""):
         return "\t"

@@ -73,7 +73,15 @@ def test_a_question_is_its_text_whatever_its_id():
 
 @pytest.mark.parametrize(
     "header",
-    ["question,answer", "Query, Passage", "SENTENCE1,Sentence 2", "text-1,text_2", "q,A", "\ufeffquestion,document"],
+    [
+        "question,answer",
+        "질문,답변",
+        "Query, Passage",
+        "SENTENCE1,Sentence 2",
+        "text-1,text_2",
+        "q,A",
+        "\ufeffquestion,document",
+    ],
 )
 def test_columns_by_any_of_their_names(header):
     assert parse(header + "\nq1,a1\nq2,a2").questions == ("q1", "q2")
@@ -178,9 +186,9 @@ def test_five_mebibytes_is_said_in_words():
 
 def test_a_file_with_a_byte_order_mark_is_a_set_named_after_it(tmp_path):
     file = tmp_path / "my pairs.csv"
-    file.write_bytes("\ufeff질문,답\r\nquestion,둘\r\n".encode())
+    file.write_bytes("\ufeff하나,두리\r\nquestion,둘\r\n".encode())
     assert load_labelled(file, LIMITS) == LabelledSet(
-        "my pairs", ("질문", "question"), ("답", "둘"), ((0, 0), (0, 1), (1, 0), (1, 1)), (1, 0, 0, 1)
+        "my pairs", ("하나", "question"), ("두리", "둘"), ((0, 0), (0, 1), (1, 0), (1, 1)), (1, 0, 0, 1)
     )
 
 
