@@ -8,13 +8,14 @@ from typing import Generic, TypeVar
 
 from demo.datamodels import Progress
 from demo.errors import Busy, Stopped
+from demo.turns import asking
 
 OnProgress = Callable[[Progress], None]
 Result = TypeVar("Result")
 
 
 class Job(Generic[Result]):
-    """One piece of work. It is stopped at its next report of progress, never in the middle of a forward pass."""
+    """One piece of work. It is stopped at its next report of progress or question, never in the middle of a pass."""
 
     def __init__(self, run: Callable[[OnProgress], Result], desk: Desk, name: str):
         self.progress = Progress("starting", 0.0)
@@ -50,7 +51,8 @@ class Job(Generic[Result]):
 
     def _run(self, run: Callable[[OnProgress], Result]) -> None:
         try:
-            self._outcome = (run(self._on_progress), None)
+            with asking(urgent=False, wanted=lambda: not self._stop.is_set()):
+                self._outcome = (run(self._on_progress), None)
         except BaseException as error:
             # Not swallowed: whoever asks for the result gets it, whatever it is.
             self._outcome = (None, error)

@@ -24,7 +24,8 @@ ARROWS = {
     "training": {"datamodels"},
     "pairs": {"errors", "training"},
     "model_card": {"catalog", "datamodels", "training"},
-    "jobs": {"datamodels", "errors"},
+    "turns": set(),
+    "jobs": {"datamodels", "errors", "turns"},
     "catalog": {"datamodels"},
     "texts": {"datamodels", "errors"},
     "prompts": {"datamodels", "errors"},
@@ -40,7 +41,7 @@ ARROWS = {
     "snippet": {"datamodels", "errors", "prompts"},
     "figures": {"figures", "datamodels", "errors", "results"},
     "settings": {"catalog"},
-    "backend": {"backend", "catalog", "datamodels", "errors", "results", "settings", "training"},
+    "backend": {"backend", "catalog", "datamodels", "errors", "results", "settings", "training", "turns"},
     "readings": {"datamodels", "errors", "texts"},
     "loading": {"backend", "datamodels"},
     "bench": {

@@ -31,7 +31,7 @@ _NO_LENGTH = 1_000_000  # tokenizers without a limit carry a huge number
 _PROBE = "An ordinary sentence, by which two ways through a model are compared."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A model ready to be read. It stays unchanged once made, so that threads may share it."""
 
@@ -41,6 +41,10 @@ class Checkpoint:
     info: ModelInfo
     pad_id: int
     decoder: Decoder | None = None  # the fast way through the model, where there is one
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
 
     @property
     def pool_text_only(self) -> bool:

@@ -14,18 +14,19 @@ import numpy as np
 import torch
 from transformers.utils import logging as transformers_logging
 
-from demo.backend.batching import Batch, out_of_memory, plan_batches, run_with_retreat, stack
+from demo.backend.batching import out_of_memory
 from demo.backend.cache import EmbeddingCache, Entry
 from demo.backend.checkpoint import Checkpoint, count_parameters, load_checkpoint
 from demo.backend.contrastive import ContrastiveTraining
-from demo.backend.decoder import joined
 from demo.backend.device import choose_device, memory_budget
 from demo.backend.export import export_sentence_transformer
-from demo.backend.forward import every_layer, hidden_states, logits
-from demo.backend.pooling import KEPT, from_kept, pool, pool_kept
+from demo.backend.forward import logits
+from demo.backend.passes import Passes
+from demo.backend.pooling import KEPT, from_kept
 from demo.backend.protocol import Guide, OnProgress
 from demo.backend.tokenization import TokenizedText, remove_token, spell, tokenize
 from demo.backend.weights import find_adapter, locate_weights, unavailable_reason
+from demo.backend.worker import Worker
 from demo.catalog import CATALOG, CatalogEntry
 from demo.datamodels import (
     LAST_LAYER,
@@ -45,7 +46,6 @@ from demo.training import PromptedPair, Recipe
 
 _CPU_TOKENS = 512  # measured on two cores: larger batches are slower for short texts
 _GPU_TOKENS = 16_384
-_LEAST_SHARED = 4  # tokens of a prompt's beginning: below, keeping them costs what it saves
 _HEAD_ROWS = 256  # states that go through the LM head together
 
 logger = logging.getLogger("demo")
@@ -64,13 +64,18 @@ class LocalEngine:
         self.placement = choose_device(settings.device, settings.dtype)
         self.budget = memory_budget(self.placement.device, settings.memory_gb)
         self.cache = EmbeddingCache(settings.cache_mb * 2**20)
-        self.forward_passes = 0
-        self._token_budget = _CPU_TOKENS if self.placement.device.type == "cpu" else _GPU_TOKENS
+        tokens = _CPU_TOKENS if self.placement.device.type == "cpu" else _GPU_TOKENS
+        self._passes = Passes()
+        self._worker = Worker(self._passes.run, tokens)
         self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()  # least recently used first
         self._loading: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()  # guards the two above
         self._load_lock = threading.Lock()  # one model at a time enters memory, so that the budget holds
-        self._device_lock = threading.Lock()  # one forward pass at a time
+
+    @property
+    def forward_passes(self) -> int:
+        """How many there were."""
+        return self._passes.count
 
     def device(self) -> Device:
         return self.placement.info
@@ -148,7 +153,7 @@ class LocalEngine:
         checkpoint = self._checkpoint(model)
         self._require_head(checkpoint)
         out = []
-        with self._device_lock, torch.inference_mode():
+        with self._passes.lock, torch.inference_mode():
             for start in range(0, len(states), _HEAD_ROWS):
                 rows = torch.from_numpy(np.ascontiguousarray(states[start : start + _HEAD_ROWS], dtype=np.float32))
                 values = logits(checkpoint.anatomy, rows.to(self.placement.device), layer)
@@ -169,7 +174,7 @@ class LocalEngine:
                 token_ids=tokens.input_ids,
                 pooled=tokens.pooled,
                 inside=tokens.inside,
-                states=self._states(tokens, checkpoint, reading.layer),
+                states=self._passes.states(tokens, checkpoint, reading.layer),
                 vector=vector,
                 cut=tokens.cut,
             )
@@ -219,7 +224,7 @@ class LocalEngine:
         if find_adapter(recipe.reading.model, self.settings.cache_dir):
             reason = "it carries an adapter already. Train the model below it."
             raise ReadingRefused(field="model", model=checkpoint.info.name, reason=reason)
-        with self._device_lock:  # the copy of the modules must not see the hooks of a forward pass
+        with self._passes.lock:  # the copy of the modules must not see the hooks of a forward pass
             return ContrastiveTraining(checkpoint, recipe, pairs, sources, guide)
 
     def _own_span(self, texts: Sequence[PromptedText], checkpoint: Checkpoint) -> list[PromptedText]:
@@ -272,84 +277,20 @@ class LocalEngine:
     def _run_batches(self, tokenized: list[TokenizedText], checkpoint: Checkpoint, reading: Reading | None):
         """Yield (index, Entry); under last_token_logits the entry is the state that the LM head reads."""
         info = checkpoint.info
-        for batch in self._plan(tokenized, checkpoint):
-            try:
-                vectors = run_with_retreat(
-                    lambda rows: self._forward([tokenized[i] for i in rows], checkpoint, reading), batch
-                )
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if not out_of_memory(error):
-                    raise
-                raise OutOfMemory(model=info.name, tokens=len(tokenized[batch[0]])) from error
-            for i, vector in zip(batch, vectors, strict=True):
+        how = reading and (reading.pooling, reading.layer)
+        items = [self._passes.item(text, checkpoint, how) for text in tokenized]
+        try:
+            for i, vector in self._worker.results(items):
                 if not np.isfinite(vector).all():
                     raise NotFinite(model=info.name, precision=info.precision, device=info.device)
                 if reading is not None and reading.pooling is not Pooling.LAST_TOKEN_LOGITS:
                     vector = self._scaled(vector, reading)
                 start, end = tokenized[i].pooled
                 yield i, Entry(np.array(vector), tokenized[i].cut, end - start)  # a copy: not the whole batch is kept
-
-    def _plan(self, tokenized: list[TokenizedText], checkpoint: Checkpoint) -> list[list[int]]:
-        """Who runs together: texts with the same beginning, which runs once, and of like length."""
-        groups: dict[int | tuple[int, ...], list[int]] = {}
-        for i, text in enumerate(tokenized):
-            shared = self._shared(text, checkpoint)
-            # Of the model's own pass nothing is shared, and long texts are none of the decoder's.
-            groups.setdefault(-1 if shared is None else shared, []).append(i)
-        batches = []
-        for shared, members in groups.items():
-            known = 0 if shared == -1 else len(shared)
-            lengths = [len(tokenized[i]) - known for i in members]
-            batches += [[members[i] for i in batch] for batch in plan_batches(lengths, self._token_budget)]
-        return batches
-
-    def _shared(self, text: TokenizedText, checkpoint: Checkpoint) -> tuple[int, ...] | None:
-        """The beginning that need not run again; None where the model's own pass must do."""
-        if checkpoint.decoder is None or len(text) > checkpoint.decoder.longest:
-            return None
-        beginning = text.beginning
-        return beginning if len(beginning) >= _LEAST_SHARED else ()
-
-    @torch.inference_mode()
-    def _forward(self, texts: list[TokenizedText], checkpoint: Checkpoint, reading: Reading | None) -> list[np.ndarray]:
-        """One forward pass: float32 (dim,) a text, or (n_layers + 1, poolings, dim) where the reading is None."""
-        shared = self._shared(texts[0], checkpoint)
-        batch = stack(texts, checkpoint.pad_id, self.placement.device, len(shared or ()))
-        with self._device_lock:
-            self.forward_passes += 1
-            if reading is None:
-                layers = self._every_layer(checkpoint, batch, shared)
-                return list(torch.stack(layers, dim=1).cpu().numpy())
-            states = self._one_layer(checkpoint, batch, shared, reading.layer)
-            return list(pool(reading.pooling, states, batch.pooled).cpu().numpy())
-
-    @staticmethod
-    def _every_layer(checkpoint: Checkpoint, batch: Batch, shared: tuple[int, ...] | None) -> list[torch.Tensor]:
-        """(n, poolings, dim) of each layer."""
-        reduce, decoder = pool_kept(batch.pooled), checkpoint.decoder
-        if shared is None:
-            return every_layer(checkpoint.anatomy, batch.input_ids, batch.attention, reduce, batch.prepending)
-        prefix = decoder.prefix(shared) if shared else None
-        return decoder.every_layer(batch.input_ids, reduce, batch.prepending, prefix, batch.joins)
-
-    @staticmethod
-    def _one_layer(checkpoint: Checkpoint, batch: Batch, shared: tuple[int, ...] | None, layer: int) -> torch.Tensor:
-        """(n, tokens, dim) of the layer, the columns those of the batch's pooled mask."""
-        decoder = checkpoint.decoder
-        if shared is None:
-            return hidden_states(checkpoint.anatomy, batch.input_ids, batch.attention, layer, batch.prepending)
-        prefix = decoder.prefix(shared) if shared else None
-        states = decoder.hidden_states(batch.input_ids, layer, batch.prepending, prefix)
-        return joined(prefix, states, layer) if batch.joins else states
-
-    @torch.inference_mode()
-    def _states(self, text: TokenizedText, checkpoint: Checkpoint, layer: int) -> np.ndarray:
-        """The states of a text's tokens at one layer, float32 (n_tokens, dim)."""
-        batch = stack([text], checkpoint.pad_id, self.placement.device)
-        fast = self._shared(text, checkpoint) is not None
-        with self._device_lock:
-            self.forward_passes += 1
-            return self._one_layer(checkpoint, batch, () if fast else None, layer)[0].float().cpu().numpy()
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            raise OutOfMemory(model=info.name, tokens=max(len(text) for text in tokenized)) from error
 
     def _find(self, model: str) -> Checkpoint | None:
         with self._lock:

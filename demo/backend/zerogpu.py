@@ -12,6 +12,7 @@ import torch
 from demo.backend.checkpoint import Checkpoint
 from demo.backend.device import Placement
 from demo.backend.local import LocalEngine
+from demo.backend.worker import Worker
 from demo.datamodels import Device, ModelStatus, PromptedText, Reading
 from demo.errors import DemoError, ModelNotAllowed, ReadingRefused
 from demo.settings import Settings
@@ -33,7 +34,8 @@ class ZeroGpuEngine(LocalEngine):
         reason = "CUDA, lent by ZeroGPU for each call; bfloat16, because its GPUs compute it natively."
         info = Device("ZeroGPU", "cuda", "bfloat16", reason)
         self.placement = Placement(self._gpu(), torch.bfloat16, info)
-        self._token_budget = 16_384
+        # A thread does not survive the fork: each call runs its own texts.
+        self._worker = Worker(self._passes.run, 16_384, threaded=False)
         self._kept: set[str] = set()
         for model in settings.preload:
             self.load(model)

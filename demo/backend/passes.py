@@ -1,0 +1,91 @@
+"""Passes: texts that share a forward pass, and what comes out of it. Knows no queue, no cache and no reading's name."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from demo.backend.batching import Batch, stack
+from demo.backend.checkpoint import Checkpoint
+from demo.backend.decoder import joined
+from demo.backend.forward import every_layer, hidden_states
+from demo.backend.pooling import pool, pool_kept
+from demo.backend.tokenization import TokenizedText
+from demo.backend.worker import Item
+from demo.datamodels import Pooling
+
+_LEAST_SHARED = 4  # tokens of a prompt's beginning: below, keeping them costs what it saves
+
+How = tuple[Pooling, int]  # pooling and layer
+
+
+@dataclass(frozen=True)
+class Group:
+    """What texts must have in common to share a pass."""
+
+    checkpoint: Checkpoint
+    shared: tuple[int, ...] | None  # leading tokens that need not run again; None: the model's own pass
+    how: How | None  # None: every layer and pooling
+
+
+class Passes:
+    """Forward passes on one device, one at a time."""
+
+    def __init__(self):
+        self.count = 0
+        self.lock = threading.Lock()  # for whatever else runs there
+
+    def item(self, text: TokenizedText, checkpoint: Checkpoint, how: How | None) -> Item:
+        """A text as the worker knows it: only what follows the shared beginning will run."""
+        group = Group(checkpoint, _shared(text, checkpoint), how)
+        return Item(group, (group, text), text, len(text) - len(group.shared or ()))
+
+    @torch.inference_mode()
+    def run(self, group: Group, texts: list[TokenizedText]) -> list[np.ndarray]:
+        """One pass: float32 (dim,) a text, or (n_layers + 1, poolings, dim) of pooling.KEPT where `how` is None."""
+        batch = stack(texts, group.checkpoint.pad_id, group.checkpoint.device, len(group.shared or ()))
+        with self.lock:
+            self.count += 1
+            if group.how is None:
+                return list(torch.stack(_every_layer(group, batch), dim=1).cpu().numpy())
+            pooling, layer = group.how
+            return list(pool(pooling, _one_layer(group, batch, layer), batch.pooled).cpu().numpy())
+
+    @torch.inference_mode()
+    def states(self, text: TokenizedText, checkpoint: Checkpoint, layer: int) -> np.ndarray:
+        """The states of a text's tokens at one layer, float32 (n_tokens, dim)."""
+        batch = stack([text], checkpoint.pad_id, checkpoint.device)
+        group = Group(checkpoint, None if _shared(text, checkpoint) is None else (), None)
+        with self.lock:
+            self.count += 1
+            return _one_layer(group, batch, layer)[0].float().cpu().numpy()
+
+
+def _shared(text: TokenizedText, checkpoint: Checkpoint) -> tuple[int, ...] | None:
+    """The beginning that need not run again; None where only the model's own pass will do."""
+    if checkpoint.decoder is None or len(text) > checkpoint.decoder.longest:
+        return None
+    beginning = text.beginning
+    return beginning if len(beginning) >= _LEAST_SHARED else ()
+
+
+def _every_layer(group: Group, batch: Batch) -> list[torch.Tensor]:
+    """(n, poolings, dim) of each layer."""
+    reduce, decoder = pool_kept(batch.pooled), group.checkpoint.decoder
+    if group.shared is None:
+        return every_layer(group.checkpoint.anatomy, batch.input_ids, batch.attention, reduce, batch.prepending)
+    prefix = decoder.prefix(group.shared) if group.shared else None
+    return decoder.every_layer(batch.input_ids, reduce, batch.prepending, prefix, batch.joins)
+
+
+def _one_layer(group: Group, batch: Batch, layer: int) -> torch.Tensor:
+    """(n, tokens, dim) of the layer, the columns those of the batch's pooled mask."""
+    decoder = group.checkpoint.decoder
+    if group.shared is None:
+        return hidden_states(group.checkpoint.anatomy, batch.input_ids, batch.attention, layer, batch.prepending)
+    prefix = decoder.prefix(group.shared) if group.shared else None
+    states = decoder.hidden_states(batch.input_ids, layer, batch.prepending, prefix)
+    return joined(prefix, states, layer) if batch.joins else states

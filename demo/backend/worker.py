@@ -1,0 +1,210 @@
+"""Worker: one thread a device runs whatever waits when it is free. Texts of one reading share a pass, whoever asks.
+
+No timer and no window: what has come while a pass ran goes into the next one. What a person waits for goes before what
+runs for minutes; among equals whoever has had least goes first. A text that two people ask for runs once. A text that
+cannot be run is told of to those who asked for it, and to nobody else.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from demo.backend.batching import plan_batches, run_with_retreat
+from demo.errors import Stopped
+from demo.turns import Turn, current_turn
+
+_PATIENCE = 8  # urgent passes in a row, then one of what waits behind them
+_LIVELY_SECONDS = 5.0  # after an urgent question, long work comes in smaller portions
+_PORTION = 4  # of the token budget, then
+
+Run = Callable[[Any, list[Any]], list[Any]]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One text to run. group: what may share a pass; items of one identity are the same text under the same reading."""
+
+    group: Hashable
+    identity: Hashable
+    content: Any
+    length: int
+
+
+@dataclass(eq=False)
+class _Piece:
+    """An item in line, and who waits for it."""
+
+    item: Item
+    takers: list[tuple[_Request, int]] = field(default_factory=list)
+    taken: bool = False  # into a pass
+
+
+@dataclass(eq=False)
+class _Request:
+    """One question: its pieces, in the order in which they run, and where the answers go."""
+
+    turn: Turn
+    arrival: int
+    line: deque[_Piece] = field(default_factory=deque)
+    answers: queue.SimpleQueue = field(default_factory=queue.SimpleQueue)
+    served: int = 0  # tokens
+    dropped: bool = False  # nobody wants it any more
+
+
+class Worker:
+    """run(group, contents) → one result each, in one pass; it is only ever called from one thread at a time."""
+
+    def __init__(self, run: Run, token_budget: int, threaded: bool = True):
+        self._run = run
+        self._budget = token_budget
+        self._threaded = threaded
+        self._requests: list[_Request] = []
+        self._pieces: dict[Hashable, _Piece] = {}  # in line or running, by identity
+        self._arrivals = itertools.count()
+        self._urgent_in_a_row = 0
+        self._last_urgent = float("-inf")
+        self._news = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def results(self, items: Sequence[Item]) -> Iterator[tuple[int, Any]]:
+        """Yield (index, result) of every item, in the order in which they are done. Raises what an item came to."""
+        request = _Request(current_turn(), next(self._arrivals))
+        self._enter(request, items)
+        try:
+            for _ in items:
+                if not self._threaded:
+                    while request.answers.empty():
+                        self._pass()
+                index, result, error = request.answers.get()
+                if error is not None:
+                    raise error
+                yield index, result
+        finally:
+            self._leave(request)
+
+    def _enter(self, request: _Request, items: Sequence[Item]) -> None:
+        groups: dict[Hashable, list[int]] = {}
+        for index, item in enumerate(items):
+            groups.setdefault(item.group, []).append(index)
+        with self._news:
+            for members in groups.values():
+                lengths = [items[index].length for index in members]
+                for place in itertools.chain(*plan_batches(lengths, self._budget)):
+                    index = members[place]
+                    piece = self._pieces.get(items[index].identity)
+                    if piece is None:
+                        piece = self._pieces[items[index].identity] = _Piece(items[index])
+                    piece.takers.append((request, index))
+                    request.line.append(piece)
+            self._requests.append(request)
+            if request.turn.urgent:
+                self._last_urgent = time.monotonic()
+            if self._threaded and self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="device", daemon=True)
+                self._thread.start()
+            self._news.notify()
+
+    def _leave(self, request: _Request) -> None:
+        """Nobody waits any longer for what is left of it."""
+        with self._news:
+            self._requests.remove(request)
+            for piece in request.line:
+                piece.takers = [taker for taker in piece.takers if taker[0] is not request]
+                if not piece.takers and not piece.taken:
+                    self._pieces.pop(piece.item.identity, None)
+
+    def _serve(self) -> None:
+        while True:
+            with self._news:
+                while not any(self._front(request) for request in self._requests):
+                    self._news.wait()
+            self._pass()
+
+    def _pass(self) -> None:
+        """One pass: who is first, and whoever fits beside them."""
+        with self._news:
+            batch = self._next_batch()
+        if not batch:
+            return
+        done: set[int] = set()
+
+        def run(places: list[int]) -> list[Any]:
+            results = self._run(batch[0].item.group, [batch[place].item.content for place in places])
+            for place, result in zip(places, results, strict=True):
+                done.add(place)
+                self._answer(batch[place], result, None)
+            return results
+
+        everybody = list(range(len(batch)))
+        try:
+            run_with_retreat(run, everybody)
+        except BaseException as failure:
+            # One by one, so that it is told of to those alone whose text it is.
+            for place in everybody:
+                if place not in done:
+                    self._alone(batch[place], failure if len(batch) == 1 else None)
+
+    def _alone(self, piece: _Piece, failure: BaseException | None) -> None:
+        try:
+            if failure is None:
+                [result] = self._run(piece.item.group, [piece.item.content])
+                return self._answer(piece, result, None)
+        except BaseException as error:
+            failure = error
+        self._answer(piece, None, failure)
+
+    def _answer(self, piece: _Piece, result: Any, error: BaseException | None) -> None:
+        with self._news:
+            self._pieces.pop(piece.item.identity, None)
+            takers, piece.takers = piece.takers, []
+        for request, index in takers:
+            request.answers.put((index, result, error))
+
+    def _next_batch(self) -> list[_Piece]:
+        """The pieces of the next pass, taken out of the line."""
+        self._drop_unwanted()
+        waiting = [request for request in self._requests if self._front(request)]
+        if not waiting:
+            return []
+        urgent = [request for request in waiting if request.turn.urgent]
+        patient = [request for request in waiting if not request.turn.urgent]
+        starved = bool(patient) and self._urgent_in_a_row >= _PATIENCE
+        chosen = patient if starved or not urgent else urgent
+        self._urgent_in_a_row = self._urgent_in_a_row + 1 if chosen is urgent else 0
+        budget = self._budget
+        if chosen is patient and time.monotonic() - self._last_urgent < _LIVELY_SECONDS:
+            budget //= _PORTION
+        chosen.sort(key=lambda request: (request.served, request.arrival))
+        group = self._front(chosen[0]).item.group
+        batch: list[_Piece] = []
+        longest = 0
+        for request in chosen:
+            while (piece := self._front(request)) and piece.item.group == group:
+                width = max(longest, piece.item.length)
+                if batch and width * (len(batch) + 1) > budget:
+                    break
+                request.line.popleft()
+                request.served += piece.item.length
+                piece.taken = True
+                longest = width
+                batch.append(piece)
+        return batch
+
+    def _front(self, request: _Request) -> _Piece | None:
+        """The first piece of a request that no pass has taken yet."""
+        while request.line and request.line[0].taken:
+            request.line.popleft()
+        return request.line[0] if request.line and not request.dropped else None
+
+    def _drop_unwanted(self) -> None:
+        for request in self._requests:
+            if self._front(request) and not request.turn.wanted():
+                request.dropped = True
+                request.answers.put((-1, None, Stopped()))

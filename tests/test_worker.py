@@ -1,0 +1,206 @@
+"""The worker: who shares a pass, who goes first, who is dropped, and whose failure is whose."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from demo.backend.worker import Item, Worker
+from demo.errors import Stopped
+from demo.turns import asking
+
+
+def item(name, group="g", length=1) -> Item:
+    return Item(group, (group, name), name, length)
+
+
+def items(*names, **how) -> list[Item]:
+    return [item(name, **how) for name in names]
+
+
+class Device:
+    """Answers in capitals, writes down every pass, and can be held."""
+
+    def __init__(self):
+        self.passes: list[tuple[str, ...]] = []
+        self.open = threading.Event()
+        self.open.set()
+        self.busy = threading.Event()
+
+    def run(self, group, contents):
+        self.passes.append(tuple(contents))
+        self.busy.set()
+        assert self.open.wait(10)
+        if "bad" in contents:
+            raise ValueError("bad text")
+        if "huge" in contents:
+            raise MemoryError
+        return [content.upper() for content in contents]
+
+    def hold(self):
+        self.open.clear()
+        self.busy.clear()
+
+
+@pytest.fixture
+def device():
+    return Device()
+
+
+@pytest.fixture
+def people():
+    with ThreadPoolExecutor(40) as pool:
+        yield pool
+
+
+def ask(worker, texts, **turn):
+    with asking(**turn):
+        return dict(worker.results(texts))
+
+
+def held(worker, device, people):
+    """The device is busy with somebody's text."""
+    device.hold()
+    first = people.submit(ask, worker, items("first", group="other"))
+    assert device.busy.wait(10)
+    return first
+
+
+def in_line(worker, count):
+    """Until so many requests are there."""
+    for _ in range(1000):
+        if len(worker._requests) == count:
+            return
+        time.sleep(0.005)
+    raise AssertionError(f"{len(worker._requests)} requests, not {count}")
+
+
+@pytest.mark.parametrize("threaded", [True, False])
+def test_every_item_gets_its_own_result(device, threaded):
+    worker = Worker(device.run, 10, threaded)
+    wanted = [item(f"text {i}", group=i % 3, length=i % 7 + 1) for i in range(60)]
+    assert ask(worker, wanted) == {i: f"TEXT {i}" for i in range(60)}
+    assert ask(worker, []) == {}
+    for contents in device.passes:
+        places = [int(content.split()[1]) for content in contents]
+        assert len({place % 3 for place in places}) == 1, "one reading a pass"
+        assert max(place % 7 + 1 for place in places) * len(places) <= 10
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 30), st.integers(0, 5)), max_size=40))
+def test_whatever_is_asked_is_answered(wanted):
+    worker = Worker(lambda group, contents: [(group, content) for content in contents], 16, threaded=False)
+    asked = [Item(group, (group, name, length), name, length) for group, length, name in wanted]
+    assert ask(worker, asked) == {i: (each.group, each.content) for i, each in enumerate(asked)}
+    assert not worker._pieces
+    assert not worker._requests
+
+
+def test_what_came_meanwhile_shares_the_next_pass(device, people):
+    worker = Worker(device.run, 100)
+    first = held(worker, device, people)
+    others = [people.submit(ask, worker, items(name)) for name in "abcdef"]
+    in_line(worker, 7)
+    device.open.set()
+    assert [other.result(10) for other in others] == [{0: name.upper()} for name in "abcdef"]
+    first.result(10)
+    assert [sorted(contents) for contents in device.passes] == [["first"], list("abcdef")]
+
+
+def test_a_text_that_many_ask_for_runs_once(device, people):
+    worker = Worker(device.run, 100)
+    held(worker, device, people)
+    others = [people.submit(ask, worker, items("same", "and", str(i))) for i in range(30)]
+    in_line(worker, 31)
+    device.open.set()
+    assert all(other.result(10)[0] == "SAME" for other in others)
+    assert sum(contents.count("same") for contents in device.passes) == 1
+    assert not worker._pieces
+
+
+def test_a_text_that_is_running_already_is_waited_for(device, people):
+    worker = Worker(device.run, 100)
+    device.hold()
+    first = people.submit(ask, worker, items("same"))
+    assert device.busy.wait(10)
+    second = people.submit(ask, worker, items("same"))
+    in_line(worker, 2)
+    device.open.set()
+    assert first.result(10) == second.result(10) == {0: "SAME"}
+    assert device.passes == [("same",)]
+
+
+def test_an_edit_goes_before_a_sweep_but_not_for_ever(device, people):
+    worker = Worker(device.run, 4)
+    held(worker, device, people)
+    sweep = people.submit(ask, worker, items(*(f"sweep {i}" for i in range(40))), urgent=False)
+    in_line(worker, 2)
+    edits = [people.submit(ask, worker, items(f"edit {i}", group=f"reading {i}")) for i in range(20)]
+    in_line(worker, 22)
+    device.open.set()
+    assert all(edit.result(10) for edit in edits)
+    assert len(sweep.result(10)) == 40
+    kinds = ["sweep" if contents[0].startswith("sweep") else "edit" for contents in device.passes]
+    assert kinds[:9] == ["edit"] * 8 + ["sweep"], "urgent ones first, then one of those who wait behind them"
+    assert max(len(contents) for contents in device.passes if contents[0].startswith("sweep")) == 1, "in small portions"
+
+
+def test_whoever_has_had_least_goes_first(device, people):
+    worker = Worker(device.run, 2)
+    held(worker, device, people)
+    long = people.submit(ask, worker, items(*(f"long {i}" for i in range(10)), group="long"))
+    in_line(worker, 2)
+    short = people.submit(ask, worker, items("short"))
+    in_line(worker, 3)
+    device.open.set()
+    assert short.result(10) == {0: "SHORT"}
+    assert len(long.result(10)) == 10
+    assert device.passes.index(("short",)) <= 2
+
+
+def test_a_bad_text_is_told_of_to_those_alone_who_asked_for_it(device, people):
+    worker = Worker(device.run, 100)
+    held(worker, device, people)
+    good = [people.submit(ask, worker, items("a", str(i))) for i in range(3)]
+    bad = [people.submit(ask, worker, items("bad")), people.submit(ask, worker, items("b", "bad"))]
+    huge = people.submit(ask, worker, items("huge"))
+    in_line(worker, 7)
+    device.open.set()
+    assert [each.result(10) for each in good] == [{0: "A", 1: str(i)} for i in range(3)]
+    for each in bad:
+        with pytest.raises(ValueError, match="bad text"):
+            each.result(10)
+    with pytest.raises(MemoryError):
+        huge.result(10)
+    assert ask(worker, items("afterwards")) == {0: "AFTERWARDS"}
+    assert not worker._pieces
+
+
+def test_what_nobody_wants_any_more_never_runs(device, people):
+    worker = Worker(device.run, 100)
+    held(worker, device, people)
+    gone = threading.Event()
+    unwanted = people.submit(ask, worker, items("stale", "shared"), wanted=lambda: not gone.is_set())
+    in_line(worker, 2)
+    wanted = people.submit(ask, worker, items("shared", "fresh"))
+    in_line(worker, 3)
+    gone.set()
+    device.open.set()
+    with pytest.raises(Stopped):
+        unwanted.result(10)
+    assert wanted.result(10) == {0: "SHARED", 1: "FRESH"}
+    assert not any("stale" in contents for contents in device.passes)
+    assert ask(worker, items("stale")) == {0: "STALE"}, "asked for again, it runs"
+
+
+def test_who_goes_away_leaves_nothing_behind(device):
+    worker = Worker(device.run, 2, threaded=False)
+    results = worker.results(items(*"abcdef"))
+    next(results)
+    results.close()
+    assert not worker._requests
+    assert not worker._pieces
+    assert len(device.passes) == 1
