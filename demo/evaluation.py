@@ -71,10 +71,43 @@ def score(cosines: np.ndarray, labelled: LabelledSet, resamples: int = 1000, see
     headline = _headline_interval(cosines, labelled, resamples, seed)
     if labelled.graded:
         return Scores(headline, None, None, None, None, n_pairs=len(labelled.pairs), n_questions=0)
-    ranked = _ranking(cosines, labelled, seed)
-    n_questions = len(ranked["top1"])
-    intervals = {name: _mean_interval(values, resamples, seed) for name, values in ranked.items()}
-    return Scores(None, headline, **intervals, n_pairs=len(labelled.pairs), n_questions=n_questions)
+    ranked = _ranking(cosines, _pair_indices(labelled)[0], np.asarray(labelled.labels) == 1, seed)
+    return _scores(headline, ranked, len(cosines), resamples, seed)
+
+
+def score_cells(
+    similarity: np.ndarray, matches: np.ndarray, resamples: int = 1000, seed: int = 0
+) -> tuple[Scores, Interval | None]:
+    """The scores of a whole matrix, and its margin. similarity: (n_questions, n_answers); matches: bool, as large.
+
+    The same numbers as `score` of every cell as a pair, from the wins of question over question in the place of a
+    million ranks a resample.
+    """
+    cosines = _rounded(similarity)
+    n_questions, n_answers = cosines.shape
+    right = np.count_nonzero(matches, axis=1).astype(np.float64)
+    wrong = n_answers - right
+    wins = _wins(cosines, matches)
+    right_sum, wrong_sum = (np.where(mask, cosines, 0).sum(axis=1) for mask in (matches, ~matches))
+
+    def auc(counts: np.ndarray) -> np.ndarray:
+        return _share(np.einsum("ij,ij->i", counts @ wins, counts), (counts @ right) * (counts @ wrong))
+
+    def margin(counts: np.ndarray) -> np.ndarray:
+        return _share(counts @ right_sum, counts @ right) - _share(counts @ wrong_sum, counts @ wrong)
+
+    questions = np.arange(n_questions)
+    intervals = []
+    for figure, extremes in ((auc, (0.0, 1.0)), (margin, (-2.0, 2.0))):
+        value = float(figure(np.ones((1, n_questions)))[0])
+        if np.isnan(value):
+            intervals.append(None)
+        elif n_questions < 2:  # one question says nothing about others
+            intervals.append(Interval(value, *extremes))
+        else:
+            intervals.append(_interval(value, _resample(figure, questions, resamples, seed)))
+    ranked = _ranking(cosines.ravel(), np.repeat(questions, n_answers), np.ravel(matches), seed)
+    return _scores(intervals[0], ranked, cosines.size, resamples, seed), intervals[1]
 
 
 def compare_leads(
@@ -269,10 +302,34 @@ def _margin(cosines: np.ndarray, right: np.ndarray) -> np.ndarray:
     return cosines[:, right].mean(axis=1) - cosines[:, ~right].mean(axis=1)
 
 
-def _ranking(cosines: np.ndarray, labelled: LabelledSet, seed: int) -> dict[str, np.ndarray]:
-    """top1, mrr and ndcg10 of each question with a right and a wrong candidate. float64 (n such questions,) each."""
-    question, _ = _pair_indices(labelled)
-    right = np.asarray(labelled.labels) == 1
+def _scores(auc: Interval | None, ranked: dict[str, np.ndarray], n_pairs: int, resamples: int, seed: int) -> Scores:
+    intervals = {name: _mean_interval(values, resamples, seed) for name, values in ranked.items()}
+    return Scores(None, auc, **intervals, n_pairs=n_pairs, n_questions=len(ranked["top1"]))
+
+
+def _wins(cosines: np.ndarray, matches: np.ndarray) -> np.ndarray:
+    """[i, j]: how often a right cell of row i is above a wrong cell of row j, a tie counting half. (n, m) → (n, n)."""
+    rows, columns = np.nonzero(matches)
+    right = cosines[rows, columns]
+    wins = np.empty((len(cosines),) * 2)
+    for row, (values, matching) in enumerate(zip(cosines, matches, strict=True)):
+        wrong = np.sort(values[~matching])
+        above = sum(np.searchsorted(wrong, right, side=side) for side in ("left", "right")) / 2
+        wins[:, row] = np.bincount(rows, weights=above, minlength=len(cosines))
+    return wins
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole, NaN where there is nothing to share."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(whole == 0, np.nan, part / whole)
+
+
+def _ranking(cosines: np.ndarray, question: np.ndarray, right: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """top1, mrr and ndcg10 of each question with a right and a wrong candidate. float64 (n such questions,) each.
+
+    Of each pair: its cosine, its question's number, whether it is right.
+    """
     by_chance = np.random.default_rng(seed).permutation(len(cosines))
     order = np.lexsort((by_chance, -cosines, question))
     question, right = question[order], right[order]

@@ -7,6 +7,7 @@ import numpy as np
 from demo.datamodels import Metrics
 
 _DIGITS = 6  # of a cosine; what differs by less is float32's rounding, and a tie
+_BLOCK = 2**22  # numbers held at once: 32 MiB an array
 EPS = 1e-6  # the article's nn.CosineSimilarity(eps=1e-6)
 
 
@@ -15,10 +16,33 @@ def cos_sim(a: np.ndarray, b: np.ndarray, eps: float = EPS) -> np.ndarray:
 
     a: (n, dim), b: (m, dim). Returns float32 (n, m). A norm below eps counts as eps, as in torch's cosine_similarity.
     """
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    a = a / np.maximum(np.linalg.norm(a, axis=1, keepdims=True), eps)
-    b = b / np.maximum(np.linalg.norm(b, axis=1, keepdims=True), eps)
-    return (a @ b.T).astype(np.float32)
+    similarity = np.empty((len(a), len(b)), dtype=np.float32)
+    # Some rows at a time: a thousand texts as logits would fill the memory in float64.
+    step = max(1, _BLOCK // max(1, np.shape(a)[1]))
+    for row in range(0, len(a), step):
+        asked = _unit(a[row : row + step], eps)
+        for column in range(0, len(b), step):
+            answered = _unit(b[column : column + step], eps)
+            similarity[row : row + step, column : column + step] = asked @ answered.T
+    return similarity
+
+
+def _unit(vectors: np.ndarray, eps: float) -> np.ndarray:
+    """float64 (n, dim), each row divided by its norm."""
+    vectors = np.asarray(vectors, dtype=np.float64)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), eps)
+
+
+def right_ranks(similarity: np.ndarray, matches: np.ndarray) -> np.ndarray:
+    """Where each question finds its best right answer: 1 is first, and 0 where it has none.
+
+    similarity: (n_questions, n_answers). matches: bool of the same shape. Returns int (n_questions,). A wrong answer
+    that is as close stands before it: a tie is not a find.
+    """
+    similarity = np.round(np.asarray(similarity, dtype=np.float64), _DIGITS)
+    best = np.where(matches, similarity, -np.inf).max(axis=1, initial=-np.inf)
+    ranks = 1 + np.count_nonzero((similarity >= best[:, None]) & ~matches, axis=1)
+    return np.where(matches.any(axis=1), ranks, 0)
 
 
 def score_pairs(similarity: np.ndarray, matches: np.ndarray) -> Metrics:
