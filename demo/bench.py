@@ -140,18 +140,24 @@ class Bench:
         settled = resolve_reading(info, self.limits, **reading)
         asked = self.vectors(pairing.questions, settled, Role.QUESTION)
         answered = self.vectors(pairing.answers, settled, Role.ANSWER)
-        reference = self._reference(settled, asked.vectors, answered.vectors)
+        return self.finish(pairing, info, settled, asked, answered)
+
+    def finish(
+        self, pairing: Pairing, info: ModelInfo, reading: Reading, asked: Embedded, answered: Embedded
+    ) -> Measured:
+        """What the engine made of both lists, ready to be compared: with its post-processing and its notices."""
+        reference = self._reference(reading, asked.vectors, answered.vectors)
         return Measured(
             pairing=pairing,
             info=info,
-            reading=settled,
+            reading=reading,
             asked=asked,
             answered=answered,
-            fit=fit_postprocess(reference, settled.postprocess),
+            fit=fit_postprocess(reference, reading.postprocess),
             notices=info.notices
             + _cut_notices(asked, "questions")
             + _cut_notices(answered, "answers")
-            + _fit_notices(settled, reference),
+            + _fit_notices(reading, reference),
         )
 
     def prompted(self, texts: Sequence[str], reading: Reading, role: Role) -> list[PromptedText]:
@@ -159,11 +165,11 @@ class Bench:
         info = self.open(reading.model)
         return [render_prompt(text, reading, role, info) for text in texts]
 
-    def vectors(self, texts: Sequence[str], reading: Reading, role: Role) -> Embedded:
-        """The engine's embeddings, before post-processing."""
+    def vectors(self, texts: Sequence[str], reading: Reading, role: Role, keep: bool = True) -> Embedded:
+        """The engine's embeddings, before post-processing. keep: as in Engine.embed."""
         # What is done after the model is none of the engine's business, nor of its cache.
         bare = replace(reading, postprocess=Postprocess.NONE, reference=Reference.TEXTS)
-        return self.engine.embed(self.prompted(texts, reading, role), bare)
+        return self.engine.embed(self.prompted(texts, reading, role), bare, keep)
 
     def fit(self, reading: Reading, *sides: np.ndarray) -> Transform:
         """The reading's post-processing, fitted on its reference set; sides: the vectors of the texts at hand."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from demo.datamodels import LAST_LAYER, Pooling, Postprocess, Prompt, Reading, Reference
+from demo.datamodels import LAST_LAYER, Metrics, Pairing, Pooling, Postprocess, Prompt, Reading, Reference
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,29 @@ class Space:
     reading: Reading
     provenance: dict[str, str]
     notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class LargeComparison:
+    """Up to a million cosines: every question of a file against every answer, under one reading."""
+
+    pairing: Pairing
+    similarity: np.ndarray  # float32 (n_questions, n_answers), cosine
+    metrics: Metrics
+    scores: Scores  # with 95 % intervals, over questions
+    margin: Interval | None
+    ranks: np.ndarray  # int (n_questions,): where a question finds its best right answer, from 1; 0 where it has none
+    question_vectors: np.ndarray  # float32 (n_questions, dim), post-processed
+    answer_vectors: np.ndarray
+    reading: Reading
+    provenance: dict[str, str]
+    notices: tuple[str, ...]
+    seconds: float
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory, without its texts."""
+        return self.similarity.nbytes + self.question_vectors.nbytes + self.answer_vectors.nbytes
 
 
 @dataclass(frozen=True)

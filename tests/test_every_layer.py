@@ -84,6 +84,20 @@ def test_a_set_too_large_to_be_kept_runs_no_deeper_than_its_layer(settings, tiny
         end.remove()
 
 
+def test_of_a_part_of_many_texts_no_more_is_kept_than_its_reading_needs(settings, engine, tiny):
+    folder, slow = tiny("llama"), uncached(settings)
+    for pooling in (Pooling.MEAN, Pooling.LAST_TOKEN_LOGITS):
+        found = engine.embed(PROMPTED, reading(folder, pooling), keep=False).vectors
+        expected = slow.embed(PROMPTED, reading(folder, pooling)).vectors
+        np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
+    assert engine.count_kept(PROMPTED, str(folder)) == 0
+    passes = engine.forward_passes
+    engine.embed(PROMPTED, reading(folder, Pooling.MEAN), keep=False)
+    assert engine.forward_passes == passes
+    engine.embed(PROMPTED, reading(folder, Pooling.LAST_TOKEN_LOGITS), keep=False)
+    assert engine.forward_passes > passes
+
+
 def test_it_tells_how_many_texts_need_no_pass(settings, engine, tiny):
     engine.embed(PROMPTED[:2], reading(tiny("llama")))
     assert engine.count_kept(PROMPTED, str(tiny("llama"))) == 2

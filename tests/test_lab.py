@@ -266,7 +266,7 @@ def test_the_hub_id_of_a_listed_model_is_that_model(public):
 
 def test_texts_that_were_cut_are_told_by_box_and_number():
     class Cutting(FakeEngine):
-        def embed(self, texts, reading):
+        def embed(self, texts, reading, keep=True):
             cut = tuple(i for i, text in enumerate(texts) if len(text.text) > 10)
             return Embedded(super().embed(texts, reading).vectors, cut, 1234)
 

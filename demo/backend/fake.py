@@ -101,7 +101,7 @@ class FakeEngine:
             self._infos[model] = _info(entry)
             return self._infos[model]
 
-    def embed(self, texts: Sequence[PromptedText], reading: Reading) -> Embedded:
+    def embed(self, texts: Sequence[PromptedText], reading: Reading, keep: bool = True) -> Embedded:
         info = self._infos.get(reading.model) or self.load(reading.model)
         if reading.pooling is Pooling.LAST_TOKEN_LOGITS and not info.has_lm_head:
             raise ReadingRefused(

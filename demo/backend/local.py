@@ -90,7 +90,7 @@ class LocalEngine:
     def load(self, model: str, on_progress: OnProgress | None = None) -> ModelInfo:
         return self._checkpoint(model, on_progress).info
 
-    def embed(self, texts: Sequence[PromptedText], reading: Reading) -> Embedded:
+    def embed(self, texts: Sequence[PromptedText], reading: Reading, keep: bool = True) -> Embedded:
         checkpoint = self._checkpoint(reading.model)
         if reading.pooling is Pooling.LAST_TOKEN_LOGITS:
             self._require_head(checkpoint)
@@ -106,7 +106,7 @@ class LocalEngine:
         missing = [text for text in distinct if text not in found and text not in made]
         # Every layer and pooling of a text comes out of the pass that it needs anyway; for a set too large to be kept
         # the pass ends at the reading's layer.
-        all_layers = self._can_keep(len(missing), checkpoint)
+        all_layers = keep and self._can_keep(len(missing), checkpoint)
         for text, entry in self._compute(missing, checkpoint, None if all_layers else reading) if missing else ():
             if all_layers:
                 self.cache.put((checkpoint.key, text), entry)
@@ -114,9 +114,11 @@ class LocalEngine:
             made[text] = entry
         if reading.pooling is Pooling.LAST_TOKEN_LOGITS:
             made = self._apply_head(made, checkpoint, reading)
+        # Logits are as wide as the vocabulary: a thousand of them would fill the cache.
+        keep = keep or reading.pooling is not Pooling.LAST_TOKEN_LOGITS
         for text, entry in made.items():
             found[text] = entry
-            if entry.numbers.base is None:  # else it is part of a profile, which is kept already
+            if keep and entry.numbers.base is None:  # else it is part of a profile, which is kept already
                 self.cache.put((how, text), entry)
         return Embedded(
             vectors=np.stack([found[text].numbers for text in texts]),

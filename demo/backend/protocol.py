@@ -53,9 +53,11 @@ class Engine(Protocol):
     def load(self, model: str, on_progress: OnProgress | None = None) -> ModelInfo:
         """Bring a model into memory, once however many ask at the same moment. Blocks; raises ModelError."""
 
-    def embed(self, texts: Sequence[PromptedText], reading: Reading) -> Embedded:
+    def embed(self, texts: Sequence[PromptedText], reading: Reading, keep: bool = True) -> Embedded:
         """Embeddings, float32 (n_texts, dim), in the order of the texts; loads the model if it must.
 
+        keep=False: these are a part of many texts. Of each no more is computed and kept than this reading needs, so
+        that they do not drive out what other people's next answers come from.
         A text's vector never depends on its batch mates. Raises ModelError, ReadingRefused, OutOfMemory, NotFinite.
         """
 
