@@ -11,8 +11,8 @@ import numpy as np
 
 from demo.bench import Bench, Measured
 from demo.catalog import CATALOG
-from demo.datamodels import Comparison, Reading, Role
-from demo.errors import UnknownChoice
+from demo.datamodels import Comparison, Pairing, Reading, Role
+from demo.errors import TooManyTexts, UnknownChoice
 from demo.evaluation import labelled_from_pairing
 from demo.explanation import (
     LEAVE_ONE_OUT,
@@ -23,10 +23,11 @@ from demo.explanation import (
 )
 from demo.projection import anisotropy, project, rogue_dimensions, unrelated, variance_shares
 from demo.readings import resolve_reading
-from demo.results import BenchmarkRow, Explanation, Inspected, LabelledSet, Space, Sweep
+from demo.results import BenchmarkRow, Explanation, Inspected, LabelledSet, LargeComparison, Space, Sweep
 from demo.similarity import cos_sim, score_pairs
 from demo.snippet import TRANSFORMERS, export_prompts, name_source, render_snippet
 from demo.studies.benchmark import Wanted, list_readings, run_benchmark
+from demo.studies.large import run_large
 from demo.studies.mteb_tasks import MtebRow, run_mteb
 from demo.studies.sweep import run_sweep
 from demo.studies.training import LiveTraining
@@ -153,6 +154,19 @@ class Lab(Bench):
         if labelled is None:
             labelled = labelled_from_pairing(parse_pairing(questions, answers, matches, self.limits))
         return run_sweep(self, labelled, **wanted)
+
+    def compare_large(
+        self, pairing: Pairing, model: str | None = None, on_progress=None, on_part=None, **reading
+    ) -> LargeComparison:
+        """Every question of a large set against every answer, with the scores and their intervals.
+
+        on_progress, on_part: as in `run_large`. At most `max_file_texts` of either are accepted.
+        """
+        limit = self.settings.max_file_texts
+        for box, texts in (("questions", pairing.questions), ("answers", pairing.answers)):
+            if len(texts) > limit:
+                raise TooManyTexts(field="file", box=box, count=len(texts), limit=limit)
+        return run_large(self, pairing, model, on_progress, on_part, **reading)
 
     def benchmark(
         self, sets: Iterable[LabelledSet], wanted: Iterable[Wanted] = (), on_progress=None, mixtures=()

@@ -78,6 +78,12 @@ class Settings(BaseSettings):
         0, ge=0, description="Memory that loaded models may take together, in GiB; 0 takes 70 % of what is free."
     )
     cache_mb: int = Field(256, ge=0, description="Memory for embeddings already computed, in MiB.")
+    disk_cache_mb: int = Field(
+        0,
+        ge=0,
+        description="Disk for embeddings already computed, in MiB, kept across restarts in the cache folder; 0 for none. "
+        "Vectors under digests, no texts.",
+    )
     cache_dir: Path = Field(
         default_factory=lambda: user_cache_path("gpt-embedding-lab"),
         description="Where downloaded and converted weights are kept.",
@@ -86,6 +92,7 @@ class Settings(BaseSettings):
     max_characters: int = Field(20_000, ge=1, description="Characters of one text, at most.")
     max_tokens: int = Field(2048, ge=16, description="Tokens of one text; what is longer is cut, and the page says so.")
     max_cells: int = Field(20_000, ge=1, description="Questions × answers, at most.")
+    max_file_texts: int = Field(1000, ge=1, description="Questions, and answers, of a file that is uploaded, at most.")
     max_trainings: int = Field(1, ge=1, description="Training runs of the page at once; the others wait in line.")
     train_minutes: int = Field(20, ge=1, description="Minutes that a training run of the page may take, at most.")
     train_lora: bool = Field(

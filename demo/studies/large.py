@@ -1,0 +1,135 @@
+"""Large sets: every question of a file against every answer, up to a million cosines, under one reading.
+
+Texts are embedded a few at a time, questions and answers in turns: others get in between, it can be stopped, and a part
+of the picture is there long before the whole.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from demo.bench import Bench
+from demo.datamodels import Embedded, ModelInfo, Pairing, Pooling, Postprocess, Progress, Reading, Role
+from demo.errors import ReadingRefused
+from demo.evaluation import score_cells
+from demo.readings import resolve_reading
+from demo.results import LargeComparison
+from demo.similarity import cos_sim, right_ranks, score_pairs
+
+OnProgress = Callable[[Progress], None]
+OnPart = Callable[[np.ndarray], None]
+_AT_ONCE = 64  # texts
+_GROWTH = 4  # a part is shown again when it has so many times the cells: all parts together are a third of the whole
+_MOST_NUMBERS = 2**27  # 512 MiB of vectors
+_COPIES = 4  # of the vectors that post-processing holds at once, in float64: those of the fit, and its result
+
+
+def run_large(
+    bench: Bench,
+    pairing: Pairing,
+    model: str | None = None,
+    on_progress: OnProgress | None = None,
+    on_part: OnPart | None = None,
+    **reading,
+) -> LargeComparison:
+    """Compare all questions with all answers. reading: prompt, pooling, layer and the other choices of Reading.
+
+    on_progress may raise to stop it. on_part gets the cosines of the first questions and answers, float32 (n, m), as
+    soon as there are some and then as they grow. Raises DemoError.
+    """
+    started = time.perf_counter()
+    report = on_progress or (lambda progress: None)
+    report(Progress("starting"))
+    info = bench.open(model)
+    settled = resolve_reading(info, bench.limits, **reading)
+    _refuse_too_many_numbers(info, settled, len(pairing.questions) + len(pairing.answers))
+    sides = {Role.QUESTION: _Side(pairing.questions), Role.ANSWER: _Side(pairing.answers)}
+    asked, answered = sides.values()
+    shown = 0
+    for role, start in _turns(len(pairing.questions), len(pairing.answers)):
+        side = sides[role]
+        some = side.texts[start : start + _AT_ONCE]
+        side.take(bench.vectors(some, settled, role, keep=False))
+        done, count = asked.done + answered.done, len(asked.texts) + len(answered.texts)
+        report(Progress("embedding", done / count))
+        cells = asked.done * answered.done
+        if on_part and done < count and cells >= max(1, _GROWTH * shown):
+            part = bench.finish(pairing, info, settled, asked.embedded(), answered.embedded())
+            on_part(cos_sim(part.questions, part.answers))
+            shown = cells
+    measured = bench.finish(pairing, info, settled, asked.embedded(), answered.embedded())
+    question_vectors, answer_vectors = measured.questions, measured.answers
+    similarity = cos_sim(question_vectors, answer_vectors)
+    report(Progress("scoring", 1.0))
+    matches = pairing.mask()
+    scores, margin = score_cells(similarity, matches)
+    report(Progress("scoring", 1.0))
+    return LargeComparison(
+        pairing=pairing,
+        similarity=similarity,
+        metrics=score_pairs(similarity, matches),
+        scores=scores,
+        margin=margin,
+        ranks=right_ranks(similarity, matches),
+        question_vectors=question_vectors,
+        answer_vectors=answer_vectors,
+        reading=settled,
+        provenance=bench.provenance(info),
+        notices=measured.notices,
+        seconds=time.perf_counter() - started,
+    )
+
+
+class _Side:
+    """The questions or the answers, embedded from the first one on."""
+
+    def __init__(self, texts: tuple[str, ...]):
+        self.texts = texts
+        self.done = 0
+        self._vectors = np.empty((0, 0), dtype=np.float32)
+        self._cut: list[int] = []
+        self._token_limit = 0
+
+    def take(self, embedded: Embedded) -> None:
+        """The vectors of the next texts."""
+        if not self.done:
+            self._vectors = np.empty((len(self.texts), embedded.vectors.shape[1]), dtype=np.float32)
+        self._cut += [self.done + place for place in embedded.cut]
+        self._token_limit = embedded.token_limit
+        self._vectors[self.done : self.done + len(embedded.vectors)] = embedded.vectors
+        self.done += len(embedded.vectors)
+
+    def embedded(self) -> Embedded:
+        """What is there so far."""
+        return Embedded(self._vectors[: self.done], tuple(self._cut), self._token_limit)
+
+
+def _turns(n_questions: int, n_answers: int) -> Iterator[tuple[Role, int]]:
+    """(role, first text) of what is embedded together: questions and answers by turns, as far along on both sides."""
+    counts = ((Role.QUESTION, n_questions), (Role.ANSWER, n_answers))
+    steps = [
+        (start / count, place, role, start)
+        for place, (role, count) in enumerate(counts)
+        for start in range(0, count, _AT_ONCE)
+    ]
+    return ((role, start) for _, _, role, start in sorted(steps))
+
+
+def _refuse_too_many_numbers(info: ModelInfo, reading: Reading, count: int) -> None:
+    """Logits are as wide as the vocabulary, and post-processing works on copies. Raises ReadingRefused."""
+    logits = reading.pooling is Pooling.LAST_TOKEN_LOGITS
+    width = info.vocab_size if logits else info.dim
+    copies = 1 if reading.postprocess is Postprocess.NONE else _COPIES
+    most = _MOST_NUMBERS // (copies * width)
+    if count <= most:
+        return
+    raise ReadingRefused(
+        field="pooling",
+        model=info.name,
+        reason=f"{count:,} texts of {width:,} numbers each are too many at once. At most {most:,} texts are accepted "
+        f"under this reading{'; last_token takes more' if logits else ''}.",
+        instead=Pooling.LAST_TOKEN.value if logits else None,
+    )
