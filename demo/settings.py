@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     disk_cache_mb: int = Field(
         0,
         ge=0,
-        description="Disk for embeddings already computed, in MiB, kept across restarts in the cache folder; 0 for none. "
+        description="Disk for embeddings already computed, in MiB, in the cache folder, kept across restarts; 0: none. "
         "Vectors under digests, no texts.",
     )
     cache_dir: Path = Field(

@@ -51,9 +51,9 @@ class Checkpoint:
         return self.info.pool_text_only
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> tuple[str, ...]:
         """Names the vectors it makes in the cache."""
-        return (self.info.model, self.info.revision, self.info.precision)
+        return (self.info.model, self.info.revision, self.info.precision, self.info.device, torch.__version__)
 
 
 def count_parameters(folder: Path) -> int:
