@@ -34,6 +34,9 @@ ARROWS = {
     "article": {"catalog", "datamodels", "similarity"},
     "evaluation": {"datamodels", "errors", "results"},
     "tables": {"datamodels", "errors", "results", "texts"},
+    "sheets": {"datamodels", "errors", "tables", "texts"},
+    "seriation": set(),
+    "exports": {"results"},
     "bundled": {"datamodels", "errors", "results", "training"},
     "projection": {"datamodels", "errors", "results"},
     "explanation": {"datamodels", "errors", "results"},
@@ -76,7 +79,7 @@ ARROWS = {
     "__main__": {"cli"},
     "ui": {
         *("ui", "bundled", "catalog", "datamodels", "errors", "figures", "jobs", "lab", "projection", "results"),
-        *("article", "pairs", "settings", "snippet", "studies", "tables", "training"),
+        *("article", "exports", "pairs", "seriation", "settings", "sheets", "snippet", "studies", "tables", "training"),
     },
 }
 
