@@ -5,6 +5,7 @@ texts → prompts → backend → postprocess: from two lists of texts and what 
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
 import threading
@@ -239,6 +240,7 @@ def _name(model: str) -> str:
     return CATALOG[model].name if model in CATALOG else model
 
 
+@functools.cache  # it reads files, and every figure carries it
 def _versions() -> str:
     packages = ("torch", "transformers")
     return ", ".join(

@@ -6,7 +6,8 @@ from demo.figures.compare import WORDS as COMPARE_WORDS
 from demo.figures.compare import difference as reading_difference
 from demo.figures.compare import plot_difference, plot_reading, shared_range
 from demo.figures.explanation import MOST_TOKENS, plot_token_similarity, spell_token
-from demo.figures.similarity import COLORSCALE, SCALES, plot_similarity, two_digits
+from demo.figures.matrix import palette, plot_matrix, quantize, shown_range
+from demo.figures.similarity import COLORSCALE, SCALES, draw_similarity, plot_similarity, two_digits
 from demo.figures.space import WORDS as SPACE_WORDS
 from demo.figures.space import percent, plot_space_2d, plot_space_3d, plot_variance
 from demo.figures.story import WORDS as STORY_WORDS
@@ -33,6 +34,7 @@ __all__ = [
     "fine_percent",
     "layers_title",
     "name_reading",
+    "palette",
     "percent",
     "picture_of",
     "plot_benchmark",
@@ -45,16 +47,20 @@ __all__ = [
     "plot_next_tokens",
     "plot_positions",
     "plot_loss",
+    "plot_matrix",
     "plot_progress",
     "plot_reading",
+    "draw_similarity",
     "plot_similarity",
     "plot_space_2d",
     "plot_space_3d",
     "plot_sweep",
     "plot_token_similarity",
     "plot_variance",
+    "quantize",
     "reading_difference",
     "shared_range",
+    "shown_range",
     "spell_token",
     "two_digits",
 ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -17,53 +20,68 @@ _MOST_TICKS = 40
 
 
 def plot_similarity(comparison: Comparison, scale: str = "fit") -> go.Figure:
-    """The heatmap: questions down, answers across, cosine in the cells, matching cells outlined.
+    """`draw_similarity` as a Plotly figure."""
+    return go.Figure(draw_similarity(comparison, scale)).update_layout(template="none")
+
+
+def draw_similarity(comparison: Comparison, scale: str = "fit") -> dict[str, Any]:
+    """The heatmap as Plotly's JSON: questions down, answers across, cosine in the cells, matching cells outlined.
 
     scale: "fit" spreads the colours over the values at hand; "unit" over 0…1, or −1…1 where the reading is
     post-processed (never by the values: pictures of one reading share their colours); "relative" over each
     question's own row (the cells still show the cosine).
     """
+    # A dict, not graph objects: checking them takes ten times as long, and the live page draws at every key press.
     values = comparison.similarity
     rows, columns = values.shape
     colours, low, high = _colour_values(values, scale, comparison.reading.postprocess is not Postprocess.NONE)
-    labels_x = [f"A{i + 1}" for i in range(columns)]
-    labels_y = [f"Q{i + 1}" for i in range(rows)]
-    title = {"fit": "cosine", "unit": "cosine", "relative": "within<br>the row"}[scale]
-    figure = go.Figure(
-        go.Heatmap(
-            z=colours,
-            x=list(range(columns)),
-            y=list(range(rows)),
-            zmin=low,
-            zmax=high,
-            colorscale=COLORSCALE,
-            text=[[two_digits(value) for value in row] for row in values]
-            if values.size <= _MOST_CELLS_WITH_TEXT
-            else None,
-            texttemplate="%{text}" if values.size <= _MOST_CELLS_WITH_TEXT else None,
-            hoverinfo="none",
-            xgap=1 if values.size <= _MOST_CELLS_WITH_TEXT else 0,
-            ygap=1 if values.size <= _MOST_CELLS_WITH_TEXT else 0,
-            colorbar={
-                "title": {"text": title, "side": "right"},
-                "thickness": 10,
-                "outlinewidth": 0,
-                "tickformat": ".2f",
+    readable = values.size <= _MOST_CELLS_WITH_TEXT
+    trace = {
+        "type": "heatmap",
+        "z": _packed(colours),
+        "x": list(range(columns)),
+        "y": list(range(rows)),
+        "zmin": low,
+        "zmax": high,
+        "colorscale": COLORSCALE,
+        "hoverinfo": "none",
+        "xgap": int(readable),
+        "ygap": int(readable),
+        "colorbar": {
+            "title": {
+                "text": {"fit": "cosine", "unit": "cosine", "relative": "within<br>the row"}[scale],
+                "side": "right",
             },
-        )
-    )
-    figure.update_layout(
-        template="none",
-        title={"text": "Cosine similarity of questions and answers"},
-        uirevision=f"{rows}x{columns}",  # zoom is kept across edits and reset when the shape changes
-        shapes=[_outline(row, column) for row, column in sorted(comparison.pairing.matches)]
-        if values.size <= 2500
-        else [],
-        xaxis={"title": {"text": "Answers"}, "side": "top", **_axis(labels_x)},
-        yaxis={"title": {"text": "Questions"}, "autorange": "reversed", **_axis(labels_y)},
-        dragmode="zoom",
-    )
-    return figure
+            "thickness": 10,
+            "outlinewidth": 0,
+            "tickformat": ".2f",
+        },
+    }
+    if readable:
+        trace |= {"text": [[two_digits(value) for value in row] for row in values], "texttemplate": "%{text}"}
+    layout = {
+        "title": {"text": "Cosine similarity of questions and answers"},
+        "uirevision": f"{rows}x{columns}",  # zoom is kept across edits and reset when the shape changes
+        "shapes": [_outline(row, column) for row, column in sorted(comparison.pairing.matches)] if readable else [],
+        "xaxis": {"title": {"text": "Answers"}, "side": "top", **_axis([f"A{i + 1}" for i in range(columns)])},
+        "yaxis": {
+            "title": {"text": "Questions"},
+            "autorange": "reversed",
+            **_axis([f"Q{i + 1}" for i in range(rows)]),
+        },
+        "dragmode": "zoom",
+    }
+    return {"data": [trace], "layout": layout}
+
+
+def _packed(values: np.ndarray) -> dict[str, str]:
+    """Numbers as Plotly takes them compactly: a typed array in base64."""
+    numbers = np.ascontiguousarray(values, dtype="<f4")
+    return {
+        "dtype": "f4",
+        "bdata": base64.b64encode(numbers.tobytes()).decode("ascii"),
+        "shape": ", ".join(map(str, numbers.shape)),
+    }
 
 
 def _colour_values(values: np.ndarray, scale: str, signed: bool) -> tuple[np.ndarray, float, float]:
@@ -93,7 +111,6 @@ def _axis(labels: list[str]) -> dict:
     return {
         "tickvals": list(range(0, len(labels), step)),
         "ticktext": labels[::step],
-        "range": None,
         "showgrid": False,
         "zeroline": False,
         "ticks": "",

@@ -15,7 +15,7 @@ from starlette.responses import FileResponse
 from starlette.routing import Route
 
 from demo.datamodels import Comparison
-from demo.figures import plot_similarity
+from demo.figures import draw_similarity
 from demo.ui.i18n import LOCALES, translate
 
 _HERE = Path(__file__).parent
@@ -48,7 +48,7 @@ def show_comparison(language: str, seq: int, comparison: Comparison, scale: str)
     """A payload with a new figure."""
     return {
         **show_state(language, seq, "ready"),
-        "figure": plot_similarity(comparison, scale).to_dict(),
+        "figure": draw_similarity(comparison, scale),
         "scale": scale,
         "values": [[round(float(value), 4) for value in row] for row in comparison.similarity],
         "questions": list(comparison.questions),

@@ -101,7 +101,7 @@ def _wire(page: gr.Blocks, handlers: Handlers, live: bool) -> None:
         outputs=[session, *widgets.answered],
         js="(...values) => [...values.slice(0, -1), window.readLink()]",
         trigger_mode="always_last",
-        concurrency_limit=_AT_ONCE,
+        queue=False,
         **_QUIET,
     )
     said = ", ".join(LINKED)
