@@ -7,6 +7,7 @@ guessed by the names that tables.py knows. Every limit on such a file is checked
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -180,7 +181,7 @@ def _decode(data: bytes) -> str:
 
 def fit_to_show(text: str, most: int) -> str:
     """The beginning of a text that nobody has checked yet, with marks in the place of what is no character."""
-    cut = text[: most - 1] + "…" if len(text) > most else text
+    cut = re.sub(r"\s", " ", text[: most - 1] + "…" if len(text) > most else text)
     return "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in cut)
 
 

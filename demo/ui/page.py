@@ -19,6 +19,8 @@ from demo.ui.compare_handlers import wire_compare
 from demo.ui.compare_tab import create_compare_tab
 from demo.ui.examples import load_examples
 from demo.ui.explain_handlers import wire_explain
+from demo.ui.file_handlers import wire_file
+from demo.ui.file_tab import create_file_tab
 from demo.ui.handlers import Handlers, Session
 from demo.ui.heatmap import plotly_route
 from demo.ui.i18n import LOCALES, choose_language, label, page_i18n, translate
@@ -54,6 +56,7 @@ VIEWS = (  # in the order of the tabs
     View("story", create_story_tab, wire_story),
     View("sweep", create_sweep_tab, wire_sweep),
     View("compare", create_compare_tab, wire_compare),
+    View("file", create_file_tab, wire_file),
     View("space", create_space_tab, wire_space),
     View("train", create_train_tab, wire_train),
     View("benchmark", create_benchmark_tab, wire_benchmark),
@@ -176,7 +179,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "enable_monitoring": False,
         "strict_cors": True,
         "ssr_mode": False,
-        "max_file_size": "2mb",
+        "max_file_size": "16mb",  # what a tab accepts is less, and it says so in a sentence
         "state_session_capacity": 500,
         "footer_links": [],
         "theme": create_theme(),
