@@ -204,3 +204,26 @@ def test_who_goes_away_leaves_nothing_behind(device):
     assert not worker._requests
     assert not worker._pieces
     assert len(device.passes) == 1
+
+
+@pytest.mark.parametrize("threaded", [True, False])
+def test_other_work_runs_in_the_same_thread(device, threaded):
+    worker = Worker(lambda group, contents: [threading.current_thread().name] * len(contents), 10, threaded)
+    [name] = ask(worker, items("a")).values()
+    assert worker.call(lambda: threading.current_thread().name) == name
+    with pytest.raises(ZeroDivisionError):
+        worker.call(lambda: 1 / 0)
+    assert worker.call(lambda: 2) == 2
+
+
+def test_other_work_need_not_wait_for_what_is_in_line(device, people):
+    worker = Worker(device.run, 1)
+    held(worker, device, people)
+    long = people.submit(ask, worker, items(*(f"long {i}" for i in range(20))))
+    in_line(worker, 2)
+    called = people.submit(worker.call, lambda: len(device.passes))
+    while not worker._calls:
+        time.sleep(0.005)
+    device.open.set()
+    assert called.result(10) == 1
+    assert len(long.result(10)) == 20

@@ -7,7 +7,9 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,6 @@ from demo.backend.contrastive import ContrastiveTraining
 from demo.backend.device import choose_device, memory_budget
 from demo.backend.disk_cache import DiskCache
 from demo.backend.export import export_sentence_transformer
-from demo.backend.forward import logits
 from demo.backend.passes import Passes
 from demo.backend.pooling import KEPT, from_kept
 from demo.backend.protocol import Guide, OnProgress
@@ -50,7 +51,6 @@ from demo.training import PromptedPair, Recipe
 _CPU_TOKENS = {torch.float32: 512}
 _CPU_TOKENS_IN_HALF = 1024
 _GPU_TOKENS = 16_384
-_HEAD_ROWS = 256  # states that go through the LM head together
 
 logger = logging.getLogger("demo")
 
@@ -162,13 +162,7 @@ class LocalEngine:
     def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
         checkpoint = self._checkpoint(model)
         self._require_head(checkpoint)
-        out = []
-        with self._passes.lock, torch.inference_mode():
-            for start in range(0, len(states), _HEAD_ROWS):
-                rows = torch.from_numpy(np.ascontiguousarray(states[start : start + _HEAD_ROWS], dtype=np.float32))
-                values = logits(checkpoint.anatomy, rows.to(self.placement.device), layer)
-                out.append(values.float().cpu().numpy())
-        return np.concatenate(out)
+        return self._worker.call(lambda: self._passes.logits(checkpoint, states, layer))
 
     def inspect(self, texts: Sequence[PromptedText], reading: Reading) -> list[Inspected]:
         checkpoint = self._checkpoint(reading.model)
@@ -184,7 +178,7 @@ class LocalEngine:
                 token_ids=tokens.input_ids,
                 pooled=tokens.pooled,
                 inside=tokens.inside,
-                states=self._passes.states(tokens, checkpoint, reading.layer),
+                states=self._worker.call(partial(self._passes.states, tokens, checkpoint, reading.layer)),
                 vector=vector,
                 cut=tokens.cut,
             )
@@ -344,7 +338,11 @@ class LocalEngine:
         with self._load_lock:
             self._make_room(need)
             on_progress(Progress("loading"))
-            checkpoint = load_checkpoint(model, weights, self.placement, self.settings.max_tokens, self.fast)
+            with ThreadPoolExecutor(1) as alone:  # a thread that ends: see Worker.call
+                made = alone.submit(
+                    load_checkpoint, model, weights, self.placement, self.settings.max_tokens, self.fast
+                )
+                checkpoint = made.result()
             with self._lock:
                 self._checkpoints[model] = checkpoint
         logger.info("%s is ready: %s, %s", checkpoint.info.name, checkpoint.info.source, checkpoint.info.precision)

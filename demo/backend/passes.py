@@ -11,13 +11,14 @@ import torch
 from demo.backend.batching import Batch, stack
 from demo.backend.checkpoint import Checkpoint
 from demo.backend.decoder import joined
-from demo.backend.forward import every_layer, hidden_states
+from demo.backend.forward import every_layer, hidden_states, logits
 from demo.backend.pooling import pool, pool_kept
 from demo.backend.tokenization import TokenizedText
 from demo.backend.worker import Item
 from demo.datamodels import Pooling
 
 _LEAST_SHARED = 4  # tokens of a prompt's beginning: below, keeping them costs what it saves
+_HEAD_ROWS = 256  # states that go through the LM head together
 
 How = tuple[Pooling, int]  # pooling and layer
 
@@ -62,6 +63,16 @@ class Passes:
         with self.lock:
             self.count += 1
             return _one_layer(group, batch, layer)[0].float().cpu().numpy()
+
+    @torch.inference_mode()
+    def logits(self, checkpoint: Checkpoint, states: np.ndarray, layer: int) -> np.ndarray:
+        """What the LM head says of states of one layer, (n, dim): float32 (n, vocabulary)."""
+        out = []
+        with self.lock:
+            for start in range(0, len(states), _HEAD_ROWS):
+                rows = torch.from_numpy(np.ascontiguousarray(states[start : start + _HEAD_ROWS], dtype=np.float32))
+                out.append(logits(checkpoint.anatomy, rows.to(checkpoint.device), layer).float().cpu().numpy())
+        return np.concatenate(out)
 
 
 def _shared(text: TokenizedText, checkpoint: Checkpoint) -> tuple[int, ...] | None:
