@@ -39,22 +39,18 @@ def palette() -> np.ndarray:
 
 
 def plot_matrix(rows: int, columns: int) -> go.Figure:
-    """The axes, and two traces that the page fills for the part that is looked at: right pairs, and values of cells."""
+    """The axes, and what the page fills for the part that is looked at: a trace for the values of cells, and two shapes
+    for the right pairs, a light one on a dark one, which is seen on every colour.
+    """
     figure = go.Figure(
-        [
-            go.Scatter(
-                x=[],
-                y=[],
-                mode="markers",
-                marker={"color": _LIGHT, "line": {"color": _DARK}},
-            ),
-            go.Scatter(x=[], y=[], mode="text", text=[], textfont={"size": 11}),
-        ]
+        go.Scatter(x=[], y=[], mode="text", text=[], textfont={"size": 11}, hoverinfo="skip", showlegend=False)
     )
-    figure.update_traces(hoverinfo="skip", showlegend=False, cliponaxis=True)
     figure.update_layout(
         template="none",
         hovermode=False,
+        shapes=[
+            {"type": "path", "line": {"color": colour}, "fillcolor": "rgba(0,0,0,0)"} for colour in (_DARK, _LIGHT)
+        ],
         xaxis={"side": "top", "range": [-0.5, columns - 0.5], "minallowed": -0.5, "maxallowed": columns - 0.5},
         yaxis={"range": [rows - 0.5, -0.5], "minallowed": -0.5, "maxallowed": rows - 0.5},
     )

@@ -57,7 +57,7 @@ class FileWidgets:
 
 def create_file_tab(settings: Settings) -> FileWidgets:
     """The widgets, inside the tab that is being built."""
-    upload = gr.File(label=label("file_upload"), elem_id="file-upload", height=104, interactive=True)
+    upload = gr.File(label=label("file_upload"), elem_id="file-upload", height=72, interactive=True)
     note = gr.HTML(elem_id="file-note", elem_classes="note", apply_default_css=False)
     preview = gr.HTML(elem_id="file-preview", apply_default_css=False)
     with gr.Row(elem_id="file-columns", elem_classes="choices-row", visible=False) as columns:

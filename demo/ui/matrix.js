@@ -34,11 +34,23 @@ function onAnswer() {
   if (said.picture) take(said.picture);
   if (!picture) return;
   if (said.orders) setOrders(said.orders.map((order) => new Uint16Array(bytes(order).buffer)));
-  if (said.picture || said.orders) paint();
+  if (said.picture || said.orders) image = "";
   root.hidden = false;
-  root.dataset.seq = said.seq;
   leaveCell();
-  draw();
+  refresh(said.seq);
+}
+
+// In steps, so that the page answers in between; what has come meanwhile takes over.
+let latest = 0;
+async function refresh(seq) {
+  latest = seq;
+  for (const step of [paint, draw]) {
+    await new Promise((resolve) => setTimeout(resolve));
+    if (latest !== seq) return;
+    step();
+  }
+  root.dataset.shape = `${picture.rows}x${picture.columns}`;
+  root.dataset.seq = seq;
 }
 
 function take(said) {
@@ -73,6 +85,7 @@ function bytes(text) {
 // ---- painting: once for each picture and each order ------------------------------------------------------------
 
 function paint() {
+  if (image) return;
   const { rows, columns, steps } = picture;
   const canvas = document.createElement("canvas");
   Object.assign(canvas, { width: columns, height: rows });
@@ -109,7 +122,7 @@ function stepAt(row, column) {
 // ---- drawing ---------------------------------------------------------------------------------------------------
 
 function draw() {
-  if (!picture || !window.Plotly || frame.clientWidth === 0) return;
+  if (!image || !window.Plotly || frame.clientWidth === 0) return;
   const { rows, columns } = picture;
   const wide = frame.clientWidth >= 560;
   const margin = { l: rows >= 100 ? 46 : 38, t: 26, r: wide ? 8 : 2, b: 4, pad: 3 };
@@ -117,7 +130,7 @@ function draw() {
   const down = Math.max(260, Math.min((across * rows) / columns, wide ? Math.max(340, window.innerHeight - 190) : across));
   const size = [across / (view.x[1] - view.x[0]), down / (view.y[1] - view.y[0])]; // of a cell, in pixels
   root.classList.toggle("mx-crisp", Math.min(...size) >= 1);
-  const [marks, values] = picture.figure.data;
+  const [values] = picture.figure.data;
   const source = picture.figure.layout;
   const ink = getComputedStyle(root).getPropertyValue("--mx-ink").trim();
   const axis = { color: ink, tickfont: { size: 11 }, fixedrange: false };
@@ -132,12 +145,13 @@ function draw() {
     font: { family: getComputedStyle(root).fontFamily, color: ink },
     dragmode: coarse.matches ? (zoomed() ? "pan" : false) : moving ? "pan" : "zoom",
     images: [{ source: image, ...place }],
+    shapes: markPairs(source.shapes, size),
     xaxis: { ...source.xaxis, ...axis, range: view.x, ...ticks("A", view.x, orders[1], size[0] / TICK_ROOM[0]) },
     yaxis: { ...source.yaxis, ...axis, range: [view.y[1], view.y[0]], ...ticks("Q", view.y, orders[0], size[1] / TICK_ROOM[1]) },
   };
   const config = { displayModeBar: false, doubleClick: false, scrollZoom: false, responsive: false };
   const first = !plot.classList.contains("js-plotly-plot");
-  window.Plotly.react(plot, [markPairs(marks, size), writeValues(values, size)], layout, config);
+  window.Plotly.react(plot, [writeValues(values, size)], layout, config);
   if (first) listen();
   plot.setAttribute("aria-label", `${picture.alt} ${words.keyboard}`);
   frame.style.minHeight = layout.height + "px";
@@ -156,20 +170,28 @@ function inside(row, column) {
   return column > view.x[0] && column < view.x[1] && row > view.y[0] && row < view.y[1];
 }
 
-// A light ring on a dark one is seen on every colour; where cells are smaller than a ring, a dot that hides few of them.
-function markPairs(trace, size) {
-  const found = { x: [], y: [] };
-  for (let i = 0; marked && i < picture.pairs.length; i += 2) {
-    const [row, column] = [places[0][picture.pairs[i]], places[1][picture.pairs[i + 1]]];
-    if (inside(row, column)) found.x.push(column), found.y.push(row);
-  }
-  if (found.x.length > MOST_MARKS) found.x = found.y = [];
+// Frames where they fit a cell; where cells are smaller, dots that hide as few of them as can be. All are one path, drawn
+// twice: a thousand nodes of their own would take longer than the picture.
+function markPairs([under, over], size) {
   const least = Math.min(...size);
-  const open = least >= 8;
-  const marker = open
-    ? { ...trace.marker, symbol: "square-open", size: Math.min(least - 3, 46), line: { width: least < 18 ? 1.5 : 2.5 } }
-    : { ...trace.marker, symbol: "circle", size: Math.max(2.5, least * 0.7), line: { ...trace.marker.line, width: 0.5 } };
-  return { ...trace, ...found, marker };
+  const framed = least >= 8;
+  const path = (pixels) => {
+    const [x, y] = size.map((each) => (framed ? 0.5 - pixels / each : pixels / 2 / each));
+    return marks.map(([row, column]) => `M${column - x},${row - y}H${column + x}V${row + y}H${column - x}Z`).join("");
+  };
+  const marks = [];
+  for (let i = 0; marked && i < picture.pairs.length; i += 2) {
+    const at = [places[0][picture.pairs[i]], places[1][picture.pairs[i + 1]]];
+    if (inside(...at)) marks.push(at);
+  }
+  if (marks.length === 0 || marks.length > MOST_MARKS) return [];
+  if (framed) {
+    const width = least < 18 ? 1.5 : 2.5;
+    return [{ ...under, path: path(width), line: { ...under.line, width: width + 2 } }, { ...over, path: path(width), line: { ...over.line, width } }];
+  }
+  const dot = Math.max(1.8, least * 0.7);
+  const filled = (shape, wider) => ({ ...shape, path: path(dot + wider), fillcolor: shape.line.color, line: { width: 0 } });
+  return [filled(under, 1), filled(over, 0)];
 }
 
 function writeValues(trace, size) {
