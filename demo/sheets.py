@@ -114,11 +114,14 @@ def guess_columns(sheet: Sheet) -> Columns:
     """By their names, else the first two columns that hold words; a label column by its name alone."""
     roles = name_roles(sheet.names) if sheet.named else [None] * len(sheet.names)
     found = {role: roles.index(role) for role in ("question", "answer", "label") if role in roles}
-    others = [place for place in range(len(roles)) if roles[place] is None]
-    others.sort(key=lambda place: not _holds_words(sheet, place))  # stable: the first ones with words, then the rest
+    # Then columns without a known name, those with words first, in their order; ids and labels come last.
+    others = [place for place in range(len(roles)) if place not in (found.get("question"), found.get("answer"))]
+    others.sort(key=lambda place: (roles[place] is not None, not _holds_words(sheet, place)))
     for role in ("question", "answer"):
         if role not in found:
-            found[role] = others.pop(0) if others else next(i for i in range(len(roles)) if i not in found.values())
+            found[role] = others.pop(0)
+    if found.get("label") in (found["question"], found["answer"]):
+        del found["label"]
     if "label" not in found and len(roles) == 3 and not sheet.named:
         [last] = {0, 1, 2} - {found["question"], found["answer"]}
         if all(_label(row[last]) is not None for row in sheet.rows if any(row)):
