@@ -53,12 +53,13 @@ def clustered(similarity: np.ndarray) -> Orders:
     their optimal order (Bar-Joseph, Gifford, Jaakkola 2001, doi 10.1093/bioinformatics/17.suppl_1.S22).
     """
     from scipy.cluster.hierarchy import leaves_list, linkage  # takes a second to import: not at every start
+    from scipy.spatial.distance import pdist
 
     values = np.asarray(similarity, dtype=np.float64)
     values = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
     rows = np.arange(len(values))
     if len(values) > 2:
-        rows = leaves_list(linkage(values, "average", optimal_ordering=len(values) <= _MOST_OPTIMAL))
+        rows = leaves_list(linkage(pdist(values), "average", optimal_ordering=len(values) <= _MOST_OPTIMAL))
     place = np.empty(len(rows))
     place[rows] = np.arange(len(rows))
     # Where an answer's questions stand, by how much closer than others they are to it.

@@ -19,6 +19,7 @@ from demo.evaluation import (
     quick_figures,
     sample,
     score,
+    score_cells,
     split,
     subset,
     word_overlap,
@@ -333,3 +334,54 @@ def test_a_sample_keeps_whole_questions_and_only_their_texts():
     )
     three = sample(grades, 3)
     assert len(three.pairs) == len(three.questions) == len(three.answers) == 3
+
+
+# ---- a whole matrix at once: the same numbers as pair by pair -------------------------------------------------
+
+
+def matrix(n_questions: int, n_answers: int, share: float, seed: int = 0) -> tuple[np.ndarray, Pairing]:
+    """Cosines of one digit, so that many tie, and pairs that are right at random."""
+    random = np.random.default_rng(seed)
+    right = np.argwhere(random.random((n_questions, n_answers)) < share)
+    texts = (tuple(f"{side}{i}" for i in range(count)) for side, count in (("q", n_questions), ("a", n_answers)))
+    pairing = Pairing(*texts, frozenset(map(tuple, right.tolist())))
+    return np.round(random.normal(size=(n_questions, n_answers)) / 3, 1).astype(np.float32), pairing
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (30, 40), (1, 4), (3, 1), (12, 12)])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.4, 1.0])
+def test_a_matrix_scores_as_its_pairs_do(shape, share):
+    """The fast path equals the slow one, intervals included: both draw the same resamples."""
+    similarity, pairing = matrix(*shape, share)
+    expected = score(similarity.ravel(), labelled_from_pairing(pairing), resamples=200)
+    found, _ = score_cells(similarity, pairing.mask(), resamples=200)
+    assert (found.n_pairs, found.n_questions) == (expected.n_pairs, expected.n_questions)
+    for name in ("spearman", "auc", "top1", "mrr", "ndcg10"):
+        one, other = getattr(found, name), getattr(expected, name)
+        if other is None:
+            assert one is None, name
+        else:
+            assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high)), name
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_the_margin_of_a_matrix_and_its_resamples_one_by_one(share):
+    similarity, pairing = matrix(9, 6, share)
+    mask = pairing.mask()
+    _, margin = score_cells(similarity, mask, resamples=300, seed=5)
+    assert margin.value == pytest.approx(score_pairs(similarity, mask).margin)
+    random, margins = np.random.default_rng(5), []
+    for _ in range(300):
+        drawn = random.integers(9, size=9)
+        margins.append(score_pairs(similarity[drawn], mask[drawn]).margin)
+    margins = [value for value in margins if value is not None]
+    assert (margin.low, margin.high) == pytest.approx(tuple(np.percentile(margins, (2.5, 97.5))))
+
+
+def test_of_one_question_or_of_no_wrong_pair_a_matrix_says_little():
+    similarity, pairing = matrix(1, 4, 0.4, seed=1)
+    assert pairing.matches
+    scores, margin = score_cells(similarity, pairing.mask())
+    assert (scores.auc.low, scores.auc.high, margin.low, margin.high) == (0, 1, -2, 2)
+    similarity, pairing = matrix(4, 3, 1.0)
+    assert score_cells(similarity, pairing.mask())[1] is None

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from demo.similarity import cos_sim, score_pairs
+from demo import similarity as room
+from demo.similarity import cos_sim, right_ranks, score_pairs
 
 NO, YES = False, True
 
@@ -177,3 +178,25 @@ def test_rounding_noise_is_a_tie():
     metrics = score_pairs(noisy, np.eye(3, dtype=bool))
     assert (metrics.auc, metrics.found_first) == (0.5, 0)
     assert metrics.margin == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("numbers", [1, 64, 200])
+def test_in_blocks_it_is_the_same(monkeypatch, numbers):
+    a, b = _random(13, 64, seed=0), _random(9, 64, seed=1)
+    whole = cos_sim(a, b)
+    monkeypatch.setattr(room, "_BLOCK", numbers)
+    np.testing.assert_allclose(cos_sim(a, b), whole, atol=1e-7)
+    assert cos_sim(a[:0], b).shape == (0, 9)
+
+
+def test_where_the_right_answer_is_found():
+    """First; third behind two wrong ones; a tie is no find; the better of two right ones counts; none."""
+    similarity = np.array([[9, 1, 1], [2, 3, 1], [5, 5, 0], [1, 2, 3], [1, 2, 3]]) / 10
+    right = np.array([[YES, NO, NO], [NO, NO, YES], [YES, NO, NO], [YES, YES, NO], [NO, NO, NO]])
+    assert right_ranks(similarity, right).tolist() == [1, 3, 2, 2, 0]
+
+
+@given(arrays(np.float64, (4, 3), elements=st.sampled_from([-0.5, 0.0, 0.25, 0.25])), arrays(np.bool_, (4, 3)))
+def test_found_first_is_rank_one(similarity, right):
+    found = score_pairs(similarity, right).found_first
+    assert (found or 0) == np.count_nonzero(right_ranks(similarity, right) == 1)
