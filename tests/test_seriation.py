@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -33,6 +33,7 @@ def blocks(n_questions: int, n_answers: int, groups: int, seed: int = 0) -> tupl
 
 
 @EVERY
+@settings(deadline=None)  # SciPy is imported by the first
 @given(MATRICES)
 def test_every_order_is_a_permutation_and_the_same_again(name, similarity):
     rows, columns = ORDERS[name](similarity)
@@ -60,6 +61,7 @@ def test_above_the_optimal_size_topics_are_found_as_well():
     assert np.count_nonzero(np.diff(asked[clustered(similarity)[0]])) == 3
 
 
+@settings(deadline=None)
 @given(MATRICES)
 def test_the_best_matches_fall_along_the_diagonal(similarity):
     rows, columns = by_best_match(similarity)

@@ -192,6 +192,7 @@ def test_what_nobody_has_checked_is_made_fit_to_be_shown():
 TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs", "Z")), min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=8))
 def test_what_was_written_is_what_is_read(rows):
     """Whatever the texts and the form, the pairs come back."""
@@ -212,7 +213,7 @@ def test_what_was_written_is_what_is_read(rows):
         assert len(set(questions)) == len(questions)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60), st.sampled_from(["s.csv", "s.tsv", "s.txt", "s.json", "s.jsonl", "s", ""]))
 def test_any_bytes_are_a_pairing_or_a_sentence(content, name):
     try:
@@ -231,7 +232,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(JSON, st.sampled_from(["s.json", "s.jsonl"]))
 def test_any_json_is_a_pairing_or_a_sentence(value, name):
     try:
