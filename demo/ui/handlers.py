@@ -11,13 +11,15 @@ import time
 import traceback
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import gradio as gr
 
 from demo.datamodels import Comparison, ModelInfo, ModelStatus, Postprocess, Prompt, Reference
-from demo.errors import DemoError, ModelError, ModelLoading, NoTexts, ReadingRefused, UnknownChoice
+from demo.errors import DemoError, ModelError, ModelLoading, NoTexts, ReadingRefused, Stopped, UnknownChoice
 from demo.figures import SCALES
 from demo.lab import Lab
+from demo.turns import asking
 from demo.ui.examples import load_examples
 from demo.ui.heatmap import show_comparison, show_state
 from demo.ui.i18n import choose_language, translate, translate_error, translate_phrase, translate_word
@@ -87,11 +89,13 @@ class Handlers:
         self.lab = lab
         self.widgets = widgets
         self.session = session
+        self._open: WeakValueDictionary[str, Session] = WeakValueDictionary()
 
     def on_compute(self, request: gr.Request, session: Session, *values: Any) -> dict:
         """The only listener that computes. Never waits for a model: while one loads, the page asks again."""
         language = choose_language(request)
         session.seq += 1
+        self._open[request.session_hash] = session
         session.address_language = "lang" in request.query_params
         *chosen, link = values
         asked = Asked(*chosen)
@@ -99,7 +103,11 @@ class Handlers:
         try:
             if session.seq == 1:
                 asked = self._follow(session, asked, parse_link(link), answer)
-            asked = self._answer(language, session, asked, answer)
+            # Whoever has typed on, or closed the page, no longer waits for this.
+            with asking(wanted=lambda seq=session.seq: session.seq == seq):
+                asked = self._answer(language, session, asked, answer)
+        except Stopped:
+            return {self.session: session}
         except DemoError as error:
             self._explain(language, session, error, answer)
         except Exception as error:  # the page must stay usable whatever happens; the log says where it happened
@@ -108,6 +116,12 @@ class Handlers:
             note = translate(language, "message.unexpected")
             answer["heatmap"] = show_state(language, session.seq, "error", note)
         return self._outputs(language, session, asked, answer)
+
+    def on_leave(self, request: gr.Request) -> None:
+        """A page was closed: what it asked last is dropped, if it has not run yet."""
+        session = self._open.pop(request.session_hash, None)
+        if session is not None:
+            session.seq += 1
 
     def on_example(self, name: str) -> tuple[str, str, str]:
         """A set of texts fills the boxes."""

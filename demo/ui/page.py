@@ -124,6 +124,7 @@ def _wire(page: gr.Blocks, handlers: Handlers, live: bool) -> None:
         **_QUIET,
     )
     page.load(None, js="() => { window.keepWhy(); }", **_QUIET)
+    page.unload(handlers.on_leave)
     boxes = [widgets.questions, widgets.answers, widgets.matches]
     widgets.examples.input(handlers.on_example, widgets.examples, boxes, trigger_mode="always_last", **_QUIET)
     widgets.examples.input(

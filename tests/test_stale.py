@@ -1,0 +1,87 @@
+"""What a person no longer waits for is dropped before it runs: typed over, or the page closed."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from demo.backend.fake import FakeEngine
+from demo.errors import Stopped
+from demo.lab import Lab
+from demo.settings import Settings
+from demo.turns import current_turn
+from demo.ui import page as page_module
+from demo.ui.handlers import Session
+from demo.ui.page import create_page
+
+
+class Watched(FakeEngine):
+    """Keeps each question's turn, and drops what nobody wants, as the worker does."""
+
+    def __init__(self):
+        super().__init__()
+        self.turns = []
+        self.meanwhile = lambda: None
+
+    def embed(self, texts, reading, *rest, **more):
+        self.turns.append(current_turn())
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+        if not current_turn().wanted():
+            raise Stopped()
+        return super().embed(texts, reading, *rest, **more)
+
+
+@pytest.fixture
+def engine():
+    engine = Watched()
+    engine.load("smollm2-135m-instruct")
+    return engine
+
+
+@pytest.fixture
+def ask(engine, monkeypatch):
+    """on_compute of a page, with other questions."""
+    made = {}
+    wire = page_module._wire
+    monkeypatch.setattr(
+        page_module, "_wire", lambda page, handlers, live: made.update(h=handlers) or wire(page, handlers, live)
+    )
+    create_page(Lab(Settings(engine="fake"), engine))
+    handlers = made["h"]
+    request = SimpleNamespace(session_hash="one", query_params={"lang": "en"}, headers={})
+    session = Session(model="smollm2-135m-instruct")
+    chosen = [widget.value for widget in handlers.widgets.choices]
+
+    def compute(questions: str) -> dict:
+        answer = handlers.on_compute(request, session, questions, *chosen[1:], "")
+        return {getattr(widget, "elem_id", None): value for widget, value in answer.items()}
+
+    compute.leave = lambda: handlers.on_leave(request)
+    return compute
+
+
+def test_an_edit_is_urgent_and_wanted(ask, engine):
+    assert ask("What is GPU?")["heatmap"]["state"] == "ready"
+    assert engine.turns[-1].urgent
+    assert engine.turns[-1].wanted()
+
+
+def test_typed_over_it_is_dropped_and_changes_nothing(ask, engine):
+    ask("What is GPU?")
+    newer = {}
+    engine.meanwhile = lambda: newer.update(ask("What is a GPU?"))
+    stale = ask("What is a GP?")
+    assert "heatmap" not in stale
+    assert newer["heatmap"]["questions"] == ["What is a GPU?"]
+
+
+def test_what_a_closed_page_asked_last_is_dropped(ask, engine):
+    ask("What is GPU?")
+    engine.meanwhile = ask.leave
+    assert "heatmap" not in ask("What is a GPU?")
+    assert not engine.turns[-1].wanted()
+    ask.leave()  # twice does no harm
+
+
+def test_who_leaves_before_asking_does_no_harm(ask):
+    ask.leave()
