@@ -1,4 +1,4 @@
-"""The page's start: settings → lab → page → launch. Also a Space's app_file.
+"""The page's start: settings → lab → page → launch → engine. Also a Space's app_file.
 
 python app.py --port 8000 --model all-minilm-l6-v2
 """

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -82,3 +85,12 @@ def test_what_stands_in_the_way_is_told_to_everyone():
     for ask in (lambda: lab.open(wait=False), lab.open, lab.device, lambda: engine.embed([], None)):
         with pytest.raises(UnknownChoice, match="gpu9"):
             ask()
+
+
+def test_the_page_is_served_before_torch_can_tell_that_a_device_is_unknown():
+    command = [sys.executable, "app.py", "--device", "gpu9", "--port", "0"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=120)
+    assert done.stdout.startswith("http://")
+    assert "app.py: “gpu9” is not a device of this machine. Accepted: auto, cpu" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
