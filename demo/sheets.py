@@ -136,9 +136,9 @@ def pair_up(sheet: Sheet, columns: Columns, limits: SheetLimits) -> Pairing:
     Raises BadInput, naming the row as the file counts it.
     """
     width = len(sheet.names)
-    for role in ("question", "answer"):
-        if not 0 <= getattr(columns, role) < width:
-            raise _bad(f"There is no such column. Accepted: one of the file's {width:,} columns.")
+    chosen = [place for place in (columns.question, columns.answer, columns.label) if isinstance(place, int)]
+    if not all(0 <= place < width for place in chosen):
+        raise _bad(f"There is no such column. Accepted: one of the file's {width:,} columns.")
     if columns.question == columns.answer:
         raise _bad("Question and answer are the same column. Accepted: two different columns.")
     start = sheet.first + sheet.named  # the file's number of the first row of texts

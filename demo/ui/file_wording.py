@@ -69,8 +69,9 @@ def render_preview(language: str, sheet: Sheet, columns: Columns) -> str:
     roles = {columns.question: "question", columns.answer: "answer"}
     if isinstance(columns.label, int):
         roles.setdefault(columns.label, "label")
-    others = [place for place in range(len(sheet.names)) if place not in roles]
-    shown = sorted([*roles, *others[: max(0, _MOST_COLUMNS - len(roles))]])
+    every = range(len(sheet.names))
+    others = [place for place in every if place not in roles]
+    shown = sorted([*(place for place in every if place in roles), *others[: max(0, _MOST_COLUMNS - len(roles))]])
     head = ""
     for name, place in column_choices(language, sheet):
         if place not in shown:
