@@ -1,5 +1,6 @@
-"""What a person no longer waits for is dropped before it runs: typed over, or the page closed."""
+"""What a person no longer waits for is dropped before it runs, and what the page has is not sent again."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -52,8 +53,9 @@ def ask(engine, monkeypatch):
     session = Session(model="smollm2-135m-instruct")
     chosen = [widget.value for widget in handlers.widgets.choices]
 
-    def compute(questions: str) -> dict:
-        answer = handlers.on_compute(request, session, questions, *chosen[1:], "")
+    def compute(questions: str, link: str | None = None) -> dict:
+        said = f"seq={session.sent}" if link is None else link
+        answer = handlers.on_compute(request, session, questions, *chosen[1:], said)
         return {getattr(widget, "elem_id", None): value for widget, value in answer.items()}
 
     compute.leave = lambda: handlers.on_leave(request)
@@ -81,6 +83,23 @@ def test_what_a_closed_page_asked_last_is_dropped(ask, engine):
     assert "heatmap" not in ask("What is a GPU?")
     assert not engine.turns[-1].wanted()
     ask.leave()  # twice does no harm
+
+
+def test_what_the_page_has_already_is_not_sent_again(ask):
+    first, edited = ask("What is GPU?"), ask("What is a GPU?")
+    assert {"words", "questions", "answers", "matches", "values"} <= set(first["heatmap"])
+    assert edited["heatmap"]["questions"] == ["What is a GPU?"]
+    assert not {"words", "answers", "matches"} & set(edited["heatmap"])
+    assert "z" not in edited["heatmap"]["figure"]["data"][0], "the cosines are there once"
+    assert len(json.dumps(edited["heatmap"])) < 1800
+
+
+def test_after_an_answer_that_got_lost_everything_is_sent_again(ask):
+    ask("What is GPU?")
+    lost = ask("What is a GPU?")
+    again = ask("What is a GPU?", link="seq=1")
+    assert {"words", "questions", "answers", "matches"} <= set(again["heatmap"])
+    assert set(lost) < set(again)
 
 
 def test_who_leaves_before_asking_does_no_harm(ask):

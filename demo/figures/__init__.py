@@ -7,7 +7,7 @@ from demo.figures.compare import difference as reading_difference
 from demo.figures.compare import plot_difference, plot_reading, shared_range
 from demo.figures.explanation import MOST_TOKENS, plot_token_similarity, spell_token
 from demo.figures.matrix import palette, plot_matrix, quantize, shown_range
-from demo.figures.similarity import COLORSCALE, SCALES, draw_similarity, plot_similarity, two_digits
+from demo.figures.similarity import COLORSCALE, SCALES, draw_similarity, pack_numbers, plot_similarity, two_digits
 from demo.figures.space import WORDS as SPACE_WORDS
 from demo.figures.space import percent, plot_space_2d, plot_space_3d, plot_variance
 from demo.figures.story import WORDS as STORY_WORDS
@@ -51,6 +51,7 @@ __all__ = [
     "plot_progress",
     "plot_reading",
     "draw_similarity",
+    "pack_numbers",
     "plot_similarity",
     "plot_space_2d",
     "plot_space_3d",

@@ -38,7 +38,7 @@ def draw_similarity(comparison: Comparison, scale: str = "fit") -> dict[str, Any
     readable = values.size <= _MOST_CELLS_WITH_TEXT
     trace = {
         "type": "heatmap",
-        "z": _packed(colours),
+        "z": pack_numbers(colours),
         "x": list(range(columns)),
         "y": list(range(rows)),
         "zmin": low,
@@ -74,8 +74,8 @@ def draw_similarity(comparison: Comparison, scale: str = "fit") -> dict[str, Any
     return {"data": [trace], "layout": layout}
 
 
-def _packed(values: np.ndarray) -> dict[str, str]:
-    """Numbers as Plotly takes them compactly: a typed array in base64."""
+def pack_numbers(values: np.ndarray) -> dict[str, str]:
+    """Numbers as Plotly takes them compactly: a float32 array in base64."""
     numbers = np.ascontiguousarray(values, dtype="<f4")
     return {
         "dtype": "f4",

@@ -46,6 +46,8 @@ class Session:
     """What the server remembers of one open page. Only the one computing listener writes it."""
 
     seq: int = 0
+    sent: int = 0  # the seq of the answer that was sent last
+    drawn: bool = False  # whether there was ever a figure
     model: str = ""  # the model in use; "" until one that was typed by flag is known
     offers: dict[str, str] = field(default_factory=dict)  # field → a value that would be accepted
     address_language: bool = False  # the address names the language, whatever the browser's own is
@@ -98,6 +100,8 @@ class Handlers:
         self._open[request.session_hash] = session
         session.address_language = "lang" in request.query_params
         *chosen, link = values
+        if link != f"seq={session.sent}":  # an answer never arrived: send everything again
+            session.shown.clear()
         asked = Asked(*chosen)
         answer: dict[str, Any] = {"notes": {}}
         try:
@@ -220,7 +224,7 @@ class Handlers:
             answer["notes"][error.field] = (sentence, offer)
         else:
             answer["notices"] = render_notices((sentence,))
-        drawn = "figure" in session.shown
+        drawn = session.drawn
         if isinstance(error, ModelError | UnknownChoice) and error.field == "model" and session.model:
             # Nothing else has changed: the model in use comes back, and its picture with it.
             answer["model"] = gr.update(value=session.model)
@@ -234,7 +238,8 @@ class Handlers:
     def _outputs(self, language: str, session: Session, asked: Asked, answer: dict) -> dict:
         """Only what has changed since the last answer is sent: a widget that is not named stays as it is."""
         comparison: Comparison | None = answer.get("comparison")
-        page: dict[str, Any] = {**answer.get("linked", {}), "heatmap": answer["heatmap"]}
+        session.sent = session.seq
+        page: dict[str, Any] = {**answer.get("linked", {}), "heatmap": _news(session, answer["heatmap"])}
         page |= {name: answer[name] for name in READING if name in answer}
         fields = {name: asked.prompt == prompt.value for name, prompt in WORDED.items()}
         for name, visible in (fields | {"reference": asked.signed}).items():
@@ -242,9 +247,9 @@ class Handlers:
                 session.shown[f"box {name}"] = visible
                 page[name] = gr.update(**{**page.get(name, {}), "visible": visible})
         pieces: dict[str, str] = {}
-        drawn = "figure" in session.shown
+        drawn = session.drawn
         if comparison:
-            session.shown["figure"] = True
+            session.drawn = True
             took = translate(language, "status.took", seconds=f"{comparison.seconds:.2f}")
             answered = f"{time.strftime('%H:%M:%S')} {took}"
             pieces["status"] = render_status(language, self.lab.device(), comparison, answered, "")
@@ -361,6 +366,14 @@ def _prompts(known: ModelInfo | ModelStatus) -> list[str]:
     else:
         own = known.default_reading is not None and known.default_reading.prompt is Prompt.OWN
     return [prompt.value for prompt in Prompt if own or prompt is not Prompt.OWN]
+
+
+def _news(session: Session, payload: dict[str, Any]) -> dict[str, Any]:
+    """The heatmap's payload without the words and texts that the page has from the last one."""
+    kept = {name: payload[name] for name in ("words", "questions", "answers", "matches") if name in payload}
+    known = {name for name, value in kept.items() if session.shown.get(f"heatmap {name}") == value}
+    session.shown |= {f"heatmap {name}": value for name, value in kept.items()}
+    return {name: value for name, value in payload.items() if name not in known}
 
 
 def _teaches(language: str, name: str) -> str:

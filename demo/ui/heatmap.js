@@ -2,8 +2,8 @@
 // loads. Marks a chosen cell and asks (`cell`) for its explanation, which stands below. Knows nothing of models or
 // readings. People's texts are only ever set as textContent, or escaped for Plotly.
 //
-// props.value: {seq, state: ready|loading|stale|empty|error, note, progress, words,
-//               figure?, values?, questions?, answers?, matches?}; without a figure the last drawn one stays.
+// props.value: {seq, state: ready|loading|stale|empty|error, note, progress, words?, figure?, values?, questions?,
+// answers?, matches?}; what is not said stays as it was. values: float32 cosines in base64.
 
 const $ = (name) => element.querySelector(".hm-" + name);
 const root = element.querySelector(".hm");
@@ -27,8 +27,9 @@ function onAnswer() {
   words = answer.words || words;
   clearTimeout(timer);
   if (answer.figure) {
-    const news = explained && saidOf(answer) !== saidOf(shown);
-    shown = answer;
+    const next = { ...(shown || {}), ...answer, values: unpack(answer.values) };
+    const news = explained && saidOf(next) !== saidOf(shown);
+    shown = next;
     draw();
     if (news) follow();
     document.dispatchEvent(new CustomEvent("lab:answered")); // the other views follow
@@ -42,6 +43,13 @@ function onAnswer() {
   if (answer.state === "loading") timer = setTimeout(() => trigger("tick"), POLL_MS);
 }
 
+// {bdata, shape: "rows, columns"} → rows of numbers.
+function unpack({ bdata, shape }) {
+  const numbers = new Float32Array(Uint8Array.from(atob(bdata), (letter) => letter.charCodeAt(0)).buffer);
+  const [rows, columns] = shape.split(",").map(Number);
+  return Array.from({ length: rows }, (_, row) => Array.from(numbers.subarray(row * columns, (row + 1) * columns)));
+}
+
 function showProgress(answer) {
   const bar = $("bar");
   bar.hidden = answer.state !== "loading";
@@ -53,9 +61,7 @@ function showProgress(answer) {
   else bar.removeAttribute("aria-valuenow");
 }
 
-function colour(name) {
-  return getComputedStyle(root).getPropertyValue(name).trim();
-}
+const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
 // ---- drawing -------------------------------------------------------------------------------------------------
 
@@ -65,7 +71,7 @@ function draw() {
   const columns = shown.answers.length;
   geometry = measure(rows, columns);
   const { size, left, top, right } = geometry;
-  const trace = { ...shown.figure.data[0], showscale: false, textfont: {} };
+  const trace = { z: shown.values, ...shown.figure.data[0], showscale: false, textfont: {} };
   const source = shown.figure.layout;
   const axis = { fixedrange: coarse.matches, color: colour("--hm-ink"), tickfont: { size: 12 }, title: { text: "" } };
   const layout = {
@@ -147,9 +153,7 @@ function fit(text, room) {
 }
 
 // Plotly reads a small subset of HTML in labels.
-function escaped(text) {
-  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-}
+const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
 // A light line on a dark one: seen on every colour of the scale.
 function outline(shape) {
@@ -195,9 +199,7 @@ function drawLegend(trace) {
 }
 
 // The fixed scale may end above the lowest values: then its end stands for them too.
-function clipped(low) {
-  return shown.scale === "unit" && shown.values.some((row) => row.some((value) => value < low - 0.005));
-}
+const clipped = (low) => shown.scale === "unit" && shown.values.some((row) => row.some((value) => value < low - 0.005));
 
 function digits(value) {
   const text = Math.abs(value).toFixed(2).replace(/^0/, "");
@@ -235,9 +237,7 @@ function make(tag, text, scope) {
 
 // ---- cells: what lies under the pointer, the finger or the keyboard's cursor ----------------------------------
 
-function belongs(row, column) {
-  return shown.matches.some(([q, a]) => q === row && a === column);
-}
+const belongs = (row, column) => shown.matches.some(([q, a]) => q === row && a === column);
 
 function position(row, column) {
   const { xaxis, yaxis } = plot._fullLayout;

@@ -15,7 +15,7 @@ from starlette.responses import FileResponse
 from starlette.routing import Route
 
 from demo.datamodels import Comparison
-from demo.figures import draw_similarity
+from demo.figures import draw_similarity, pack_numbers
 from demo.ui.i18n import LOCALES, translate
 
 _HERE = Path(__file__).parent
@@ -45,12 +45,15 @@ def plotly_route() -> Route:
 
 
 def show_comparison(language: str, seq: int, comparison: Comparison, scale: str) -> dict[str, Any]:
-    """A payload with a new figure."""
+    """A payload with a new figure. Its cosines are sent once: the figure's `z` only where the colours say more."""
+    figure = draw_similarity(comparison, scale)
+    if scale != "relative":
+        del figure["data"][0]["z"]
     return {
         **show_state(language, seq, "ready"),
-        "figure": draw_similarity(comparison, scale),
+        "figure": figure,
         "scale": scale,
-        "values": [[round(float(value), 4) for value in row] for row in comparison.similarity],
+        "values": pack_numbers(comparison.similarity),
         "questions": list(comparison.questions),
         "answers": list(comparison.answers),
         "matches": sorted([row, column] for row, column in comparison.pairing.matches),

@@ -61,6 +61,13 @@
   let typed = opened.toString(); // what stands in them now, where that is something else
   let viewOpened = false;
   let keeping = 0;
+  // With every question: which answer is on the page, so that the server sends what is new since; before the first one,
+  // what the address asks for.
+  window.sayWhatIsShown = () => {
+    const seq = document.querySelector("#heatmap .hm")?.dataset.seq;
+    return seq ? `seq=${seq}` : window.readLink();
+  };
+
   window.readLink = () => {
     const link = linkRead ? "" : location.hash.slice(1);
     linkRead = true;

@@ -102,7 +102,7 @@ def _wire(page: gr.Blocks, handlers: Handlers, live: bool) -> None:
         handlers.on_compute,
         inputs=[session, *widgets.choices, widgets.link],
         outputs=[session, *widgets.answered],
-        js="(...values) => [...values.slice(0, -1), window.readLink()]",
+        js="(...values) => [...values.slice(0, -1), window.sayWhatIsShown()]",
         trigger_mode="always_last",
         queue=False,
         **_QUIET,
