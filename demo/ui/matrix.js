@@ -382,7 +382,8 @@ function listen() {
     const { xaxis, yaxis } = plot.layout;
     look([...xaxis.range], [yaxis.range[1], yaxis.range[0]]);
   });
-  plot.on("plotly_doubleclick", whole);
+  // Where nothing can be dragged, Plotly counts a tap and the click that browsers make of it as two.
+  plot.on("plotly_doubleclick", () => zoomed() && whole());
 }
 
 function whole() {
