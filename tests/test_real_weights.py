@@ -94,6 +94,16 @@ def test_the_tuned_encoder_tells_the_articles_pairs_apart_and_the_gpt_does_not(l
     assert lab.compare(ARTICLE["questions"], ARTICLE["answers"]).metrics.margin < 0.05
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("model", ["smollm2-135m-instruct", "smollm2-135m-instruct-contrastive", "gemma-3-270m"])
+def test_real_gpts_are_read_by_our_decoder(lab, model, dtype):
+    """A model that the decoder does not agree with would still be read right, but slowly, and nobody would notice."""
+    opened(lab, model)
+    chosen = Lab(device="cpu", dtype=dtype, public=False)
+    chosen.open(model)
+    assert chosen.engine._checkpoint(model).decoder is not None
+
+
 @pytest.mark.parametrize(("dtype", "least"), [("float32", 1 - 1e-6), ("bfloat16", 0.999)])
 def test_a_vector_does_not_depend_on_its_batch_mates(smollm2, dtype, least):
     lab = Lab(device="cpu", dtype=dtype, public=False, cache_mb=0)

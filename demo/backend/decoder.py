@@ -23,10 +23,11 @@ from demo.backend.forward import PREPENDING, Anatomy, Prepending, every_layer
 from demo.datamodels import LAST_LAYER
 
 _PLAIN_ROPE = {"default", "linear", "llama3", "yarn"}  # whose angles do not depend on the text's length
-# How far a state may be from the model's own, of any token at any layer, as a share of its length: the model's own
-# bfloat16 is .07 from float32 (measured).
-_FURTHEST = {torch.float32: 1e-3}
-_FURTHEST_IN_HALF = 0.2
+# How far states may be from the model's own, as a share of their length: any state in float32; in half precision the
+# median of all tokens and layers, since there the model itself is off. SmolLM2 in bfloat16, measured on one sentence:
+# the model's own states are .017 from float32's in the median and .20 at worst, this decoder's .007 and .06.
+_FURTHEST = 1e-3
+_FURTHEST_IN_HALF = 0.05
 _PREFIX_BYTES = 64 * 2**20
 
 See = Callable[[int, Tensor], None]
@@ -236,8 +237,10 @@ def make_decoder(anatomy: Anatomy, config, longest: int, probe: list[int]) -> De
     tokens = torch.tensor([probe[: decoder.longest]], device=next(anatomy.backbone.parameters()).device)
     expected = torch.stack(every_layer(anatomy, tokens, None, lambda states: states[0].float()))
     found = torch.stack(decoder.every_layer(tokens, lambda states: states[0].clone()))
-    distance = ((found - expected).norm(dim=-1) / expected.norm(dim=-1)).max()
-    return decoder if distance < _FURTHEST.get(decoder._dtype, _FURTHEST_IN_HALF) else None
+    distances = (found - expected).norm(dim=-1) / expected.norm(dim=-1)
+    exact = decoder._dtype is torch.float32
+    agrees = distances.max() < _FURTHEST if exact else distances.median() < _FURTHEST_IN_HALF
+    return decoder if agrees else None
 
 
 def joined(prefix: Prefix, states: Tensor, layer: int) -> Tensor:
