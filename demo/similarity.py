@@ -16,22 +16,18 @@ def cos_sim(a: np.ndarray, b: np.ndarray, eps: float = EPS) -> np.ndarray:
 
     a: (n, dim), b: (m, dim). Returns float32 (n, m). A norm below eps counts as eps, as in torch's cosine_similarity.
     """
-    similarity = np.empty((len(a), len(b)), dtype=np.float32)
-    # Some rows at a time: a thousand texts as logits would fill the memory in float64.
-    step = max(1, _BLOCK // max(1, np.shape(a)[1]))
-    for row in range(0, len(a), step):
-        asked = _unit(a[row : row + step], eps)
-        for column in range(0, len(b), step):
-            answered = _unit(b[column : column + step], eps)
-            similarity[row : row + step, column : column + step] = asked @ answered.T
-    return similarity
-
-
-def _unit(vectors: np.ndarray, eps: float) -> np.ndarray:
-    """float64 (n, dim), each row divided by its norm."""
-    vectors = np.asarray(vectors, dtype=np.float64)
-    squares = np.einsum("ij,ij->i", vectors, vectors)  # a third of the time of np.linalg.norm, which copies
-    return vectors / np.maximum(np.sqrt(squares), eps)[:, None]
+    a, b = np.asarray(a), np.asarray(b)
+    products = np.zeros((len(a), len(b)))
+    squares = np.zeros(len(a)), np.zeros(len(b))
+    # Some dimensions at a time: thousands of texts as logits would fill the memory in float64.
+    step = max(1, _BLOCK // max(1, len(a) + len(b)))
+    for start in range(0, a.shape[1], step):
+        sides = [side[:, start : start + step].astype(np.float64) for side in (a, b)]
+        products += sides[0] @ sides[1].T
+        for square, side in zip(squares, sides, strict=True):
+            square += np.einsum("ij,ij->i", side, side)
+    norms = [np.maximum(np.sqrt(square), eps) for square in squares]
+    return (products / np.outer(*norms)).astype(np.float32)
 
 
 def right_ranks(similarity: np.ndarray, matches: np.ndarray) -> np.ndarray:
