@@ -92,7 +92,9 @@ class Settings(BaseSettings):
     max_characters: int = Field(20_000, ge=1, description="Characters of one text, at most.")
     max_tokens: int = Field(2048, ge=16, description="Tokens of one text; what is longer is cut, and the page says so.")
     max_cells: int = Field(20_000, ge=1, description="Questions × answers, at most.")
-    max_file_texts: int = Field(1000, ge=1, description="Questions, and answers, of a file that is uploaded, at most.")
+    max_file_texts: int = Field(
+        1000, ge=1, le=5000, description="Different questions, and answers, of a file in the tab for it, at most."
+    )
     max_trainings: int = Field(1, ge=1, description="Training runs of the page at once; the others wait in line.")
     train_minutes: int = Field(20, ge=1, description="Minutes that a training run of the page may take, at most.")
     train_lora: bool = Field(

@@ -476,6 +476,18 @@ def test_what_goes_wrong_is_a_sentence(tab, lab, tmp_path, monkeypatch):
     assert tab.on_tick(ask(), *values())[tab.widgets.run]["interactive"]
 
 
+def test_a_file_to_take_home_does_not_stay(tab, tmp_path, monkeypatch):
+    monkeypatch.setattr("demo.ui.file_handlers._TAKEN_SECONDS", 0.3)
+    upload(tab, tmp_path, table(make(5)))
+    compare(tab)
+    path = Path(tab.on_csv(ask())[tab.widgets.file])
+    for _ in range(500):
+        if not path.parent.exists():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it is still there")
+
+
 def test_files_to_take_home(tab, tmp_path):
     assert "no longer holds" in tab.on_csv(ask())[tab.widgets.taken]
     upload(tab, tmp_path, table(make(5)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ from demo.ui.view import answer_view, next_seq, show_view
 from demo.ui.wording import render_note
 
 _WAITING = 8  # comparisons in line; one at a time runs, all people taken together
-_TAKEN_SECONDS = 600  # after so long a file that was made has been fetched
+_TAKEN_SECONDS = 600  # after so long a file that was made has been fetched, and goes
 _FETCH = "() => { window.fetchFile('#file-download'); }"
 
 
@@ -233,14 +233,14 @@ class FileHandlers:
         if found is None:
             return {self.widgets.taken: render_note("", translate(language, "file.gone"))}
         try:
-            for old in Path(self._files.name).iterdir():
-                if old.stat().st_mtime < time.time() - _TAKEN_SECONDS:
-                    shutil.rmtree(old, ignore_errors=True)
-            path = Path(tempfile.mkdtemp(dir=self._files.name)) / name
-            write(found, path)
+            folder = Path(tempfile.mkdtemp(dir=self._files.name))
+            forget = threading.Timer(_TAKEN_SECONDS, shutil.rmtree, (folder, True))
+            forget.daemon = True
+            forget.start()
+            write(found, folder / name)
         except Exception as error:  # a full disk, say: the page must stay usable
             return {self.widgets.taken: render_note("", unexpected(language, error, "a file to take home"))}
-        return {self.widgets.file: str(path), self.widgets.taken: ""}
+        return {self.widgets.file: str(folder / name), self.widgets.taken: ""}
 
 
 def wire_file(page: gr.Blocks, lab: Lab, widgets: FileWidgets, lab_widgets: Widgets, session: gr.State) -> None:
