@@ -44,7 +44,13 @@ WATCH = """() => {
     seen.painted = matrix.dataset.seq;
   }, 0))).observe(matrix, { attributes: true, attributeFilter: ['data-seq'] });
   document.querySelector('#file-run').addEventListener('click', () => (seen.clicked = performance.now()), true);
+  performance.setResourceTimingBufferSize(5000);
+  performance.clearResourceTimings();
 }"""
+SIZES = {"received_mb": "decodedBodySize", "packed_mb": "encodedBodySize"}
+# Of what the server sent; not of the pictures that the page makes by itself.
+RECEIVED = """(size) => performance.getEntriesByType('resource')
+  .filter(({ name }) => name.startsWith('http')).reduce((sum, entry) => sum + entry[size], 0)"""
 
 
 LINES = (  # what is printed: what, unit, digits, names of the figures
@@ -54,7 +60,7 @@ LINES = (  # what is printed: what, unit, digits, names of the figures
     ("longest task of the page until then", "ms", 0, "longest_task_ms"),
     ("another order, painted: best match, clustered", "ms", 0, "best_ms", "clustered_ms"),
     ("longest task at an order, at a zoom", "ms", 0, "order_longest_task_ms", "zoom_longest_task_ms"),
-    ("received from the click to the picture, as packed", "MB", 2, "received_mb", "transferred_mb"),
+    ("received from the click to the picture, as packed", "MB", 2, "received_mb", "packed_mb"),
     ("the server's memory before, at most", "MiB", 0, "memory_before_mib", "memory_peak_mib"),
     ("somebody else's key → heatmap: median, at most", "ms", 0, "typing_ms_median", "typing_ms_most"),
 )
@@ -117,7 +123,6 @@ def measure(options: argparse.Namespace, arguments: list[str]) -> dict[str, floa
             file = {"name": "set.csv", "mimeType": "text/csv", "buffer": content}
             page.locator("#file-upload input[type=file]").set_input_files(file)
             page.wait_for_selector("#file-run:enabled")
-            received = count_bytes(page)
             page.evaluate(WATCH)
             page.evaluate("(shape) => { window.seen.wanted = shape; }", f"{side}x{side}")
             memory = Memory(server.pid)
@@ -130,7 +135,7 @@ def measure(options: argparse.Namespace, arguments: list[str]) -> dict[str, floa
             memory.end()
             figures = {name: page.evaluate(f"window.seen.{name} / 1000") for name in ("progress", "part", "whole")}
             figures["longest_task_ms"] = page.evaluate("window.seen.longest")
-            figures["received_mb"], figures["transferred_mb"] = (sum(received[kind]) / 1e6 for kind in received)
+            figures |= {name: page.evaluate(RECEIVED, size) / 1e6 for name, size in SIZES.items()}
             figures["memory_before_mib"], figures["memory_peak_mib"] = memory.before, memory.peak
             figures |= {f"{name}_ms": value for name, value in after_that(page).items()}
             if other and other.waits:
@@ -141,27 +146,6 @@ def measure(options: argparse.Namespace, arguments: list[str]) -> dict[str, floa
             server.wait(20)
             browser.close()
     return figures
-
-
-def count_bytes(page) -> dict[str, list[int]]:
-    """What comes from the server from now on: unpacked, and as it travelled. Not the pictures that the page makes."""
-    counted: dict[str, list[int]] = {"dataLength": [], "encodedDataLength": []}
-    own: set[str] = set()
-    network = page.context.new_cdp_session(page)
-    network.send("Network.enable")
-
-    def on_request(event: dict) -> None:
-        if event["request"]["url"].startswith("data:"):
-            own.add(event["requestId"])
-
-    def on_data(event: dict) -> None:
-        if event["requestId"] not in own:
-            for kind, counts in counted.items():
-                counts.append(event[kind])
-
-    network.on("Network.requestWillBeSent", on_request)
-    network.on("Network.dataReceived", on_data)
-    return counted
 
 
 def after_that(page) -> dict[str, float]:
