@@ -2,6 +2,7 @@
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -53,9 +54,12 @@ def ask(engine, monkeypatch):
     session = Session(model="smollm2-135m-instruct")
     chosen = [widget.value for widget in handlers.widgets.choices]
 
-    def compute(questions: str, link: str | None = None) -> dict:
+    def compute(questions: Any, link: str | None = None, **other: Any) -> dict:
         said = f"seq={session.sent}" if link is None else link
-        answer = handlers.on_compute(request, session, questions, *chosen[1:], said)
+        values = [
+            other.get(widget.elem_id, value) for widget, value in zip(handlers.widgets.choices, chosen, strict=True)
+        ]
+        answer = handlers.on_compute(request, session, questions, *values[1:], said)
         return {getattr(widget, "elem_id", None): value for widget, value in answer.items()}
 
     compute.leave = lambda: handlers.on_leave(request)
@@ -104,3 +108,27 @@ def test_after_an_answer_that_got_lost_everything_is_sent_again(ask):
 
 def test_who_leaves_before_asking_does_no_harm(ask):
     ask.leave()
+
+
+def test_a_layer_of_the_model_before_is_the_last_one_of_this(ask):
+    """The page asks with what it shows, while the answer that brings a shallower model is on its way."""
+    assert ask("What is GPU?", layer=400)["heatmap"]["state"] == "ready"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"prompt": "nonsense"}, {"pooling": None}, {"scale": ["fit"]}, {"postprocess": {"a": 1}}, {"reference": 5}],
+)
+def test_what_no_page_would_send_is_refused_in_words(ask, other):
+    """Gradio checks nothing here: these are posts made by hand."""
+    answer = ask("What is GPU?", **other)
+    assert answer["heatmap"]["state"] == "stale" or answer["heatmap"]["state"] == "error"
+    assert "Accepted" in json.dumps({str(name): str(value) for name, value in answer.items()})
+
+
+@pytest.mark.parametrize("rubbish", [None, 5, ["a"], {"a": "b"}, True, float("nan")])
+def test_rubbish_in_a_box_is_no_text(ask, rubbish):
+    for other in ({}, {"layer": rubbish}, {"eos": rubbish}, {"model": rubbish}, {"matches": rubbish}):
+        answer = ask(rubbish, **other)
+        assert answer["heatmap"]["state"] in ("empty", "error", "stale", "ready")
+                assert "went wrong" not in answer["heatmap"]["note"]

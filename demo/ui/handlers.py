@@ -15,11 +15,12 @@ from weakref import WeakValueDictionary
 
 import gradio as gr
 
-from demo.datamodels import Comparison, ModelInfo, ModelStatus, Postprocess, Prompt, Reference
+from demo.datamodels import Comparison, ModelInfo, ModelStatus, Prompt, Reference
 from demo.errors import DemoError, ModelError, ModelLoading, NoTexts, ReadingRefused, Stopped, UnknownChoice
 from demo.figures import SCALES
 from demo.lab import Lab
 from demo.turns import asking
+from demo.ui.asked import Asked
 from demo.ui.examples import load_examples
 from demo.ui.heatmap import show_comparison, show_state
 from demo.ui.i18n import choose_language, translate, translate_error, translate_phrase, translate_word
@@ -55,35 +56,6 @@ class Session:
     shown: dict[str, Any] = field(default_factory=dict)  # what was sent last: the same is not sent twice
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What stands in the widgets, in the order of LINKED."""
-
-    questions: str
-    answers: str
-    matches: str
-    model: str
-    prompt: str
-    task: str
-    template: str
-    eos: bool
-    pooling: str
-    layer: int
-    postprocess: str
-    reference: str
-    scale: str
-
-    @property
-    def reading(self) -> dict[str, Any]:
-        """What the lab takes as a reading."""
-        return {name: getattr(self, name) for name in READING}
-
-    @property
-    def signed(self) -> bool:
-        """Cosines below zero are nothing unusual: the fixed colours run from −1."""
-        return self.postprocess != Postprocess.NONE.value
-
-
 class Handlers:
     """The page's answers. One instance serves every person; what is theirs is in Session."""
 
@@ -102,9 +74,10 @@ class Handlers:
         *chosen, link = values
         if link != f"seq={session.sent}":  # an answer never arrived: send everything again
             session.shown.clear()
-        asked = Asked(*chosen)
+        asked = Asked.parse([widget.value for widget in self.widgets.choices])
         answer: dict[str, Any] = {"notes": {}}
         try:
+            asked = Asked.parse(chosen)
             if session.seq == 1:
                 asked = self._follow(session, asked, parse_link(link), answer)
             # Whoever has typed on, or closed the page, no longer waits for this.
@@ -148,6 +121,10 @@ class Handlers:
         asked = replace(asked, model=wished)
         if wished != session.model:
             asked = self._switch(session, asked, answer)
+        info = self.lab.engine.loaded(asked.model)
+        if info is not None and asked.layer > info.n_layers:
+            # Asked before the page had the last answer, which brought a shallower model: it will ask again.
+            asked = replace(asked, layer=info.n_layers)
         comparison = self.lab.compare(
             asked.questions,
             asked.answers,

@@ -104,7 +104,8 @@ def _wire(page: gr.Blocks, handlers: Handlers, live: bool) -> None:
         outputs=[session, *widgets.answered],
         js="(...values) => [...values.slice(0, -1), window.sayWhatIsShown()]",
         trigger_mode="always_last",
-        queue=False,
+        queue=False,  # two round trips less
+        preprocess=False,  # checked by us: a layer may come that the last answer's model no longer has
         **_QUIET,
     )
     said = ", ".join(LINKED)
