@@ -131,4 +131,4 @@ def test_rubbish_in_a_box_is_no_text(ask, rubbish):
     for other in ({}, {"layer": rubbish}, {"eos": rubbish}, {"model": rubbish}, {"matches": rubbish}):
         answer = ask(rubbish, **other)
         assert answer["heatmap"]["state"] in ("empty", "error", "stale", "ready")
-                assert "went wrong" not in answer["heatmap"]["note"]
+        assert "went wrong" not in answer["heatmap"]["note"]
