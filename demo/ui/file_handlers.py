@@ -23,6 +23,7 @@ from demo.lab import Lab
 from demo.results import LargeComparison
 from demo.seriation import ORDERS
 from demo.sheets import SheetLimits
+from demo.ui.asked import Asked
 from demo.ui.desk import Pages
 from demo.ui.file_columns import FileColumns
 from demo.ui.file_pages import Kept, Page, Run, unexpected
@@ -37,7 +38,6 @@ from demo.ui.file_wording import (
     render_worst,
     running_note,
 )
-from demo.ui.handlers import Asked
 from demo.ui.i18n import choose_language, translate
 from demo.ui.lab_tab import Widgets
 from demo.ui.matrix import show_matrix

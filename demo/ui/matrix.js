@@ -23,8 +23,7 @@ let image = ""; // what was painted, as a data URL
 let paints = null; // CSS colours of the palette, and whether each is dark
 let view = null; // {x: [from, to], y: [from, to]}: what is looked at
 let cell = null; // the keyboard's or the finger's cell, in places
-let moving = false;
-let marked = true;
+const on = { moving: false, marked: true }; // what the buttons switch
 
 function onAnswer() {
   const said = props.value;
@@ -143,7 +142,7 @@ function draw() {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(root).fontFamily, color: ink },
-    dragmode: coarse.matches ? (zoomed() ? "pan" : false) : moving ? "pan" : "zoom",
+    dragmode: coarse.matches ? (zoomed() ? "pan" : false) : on.moving ? "pan" : "zoom",
     images: [{ source: image, ...place }],
     shapes: markPairs(source.shapes, size),
     xaxis: { ...source.xaxis, ...axis, range: view.x, ...ticks("A", view.x, orders[1], size[0] / TICK_ROOM[0]) },
@@ -162,7 +161,6 @@ function ticks(letter, [from, to], order, room) {
   const step = NICE.find((each) => each * room >= 1) || 2000;
   const tickvals = [];
   for (let at = Math.ceil(Math.max(0, from) / step) * step; at <= Math.min(to, order.length - 1); at += step) tickvals.push(at);
-  // Round numbers where the file's order stands; else whatever stands at these places.
   return { tickvals, ticktext: tickvals.map((at) => letter + (order[at] + 1)) };
 }
 
@@ -180,18 +178,17 @@ function markPairs([under, over], size) {
     return marks.map(([row, column]) => `M${column - x},${row - y}H${column + x}V${row + y}H${column - x}Z`).join("");
   };
   const marks = [];
-  for (let i = 0; marked && i < picture.pairs.length; i += 2) {
+  for (let i = 0; on.marked && i < picture.pairs.length; i += 2) {
     const at = [places[0][picture.pairs[i]], places[1][picture.pairs[i + 1]]];
     if (inside(...at)) marks.push(at);
   }
   if (marks.length === 0 || marks.length > MOST_MARKS) return [];
-  if (framed) {
-    const width = least < 18 ? 1.5 : 2.5;
-    return [{ ...under, path: path(width), line: { ...under.line, width: width + 2 } }, { ...over, path: path(width), line: { ...over.line, width } }];
-  }
-  const dot = Math.max(1.8, least * 0.7);
-  const filled = (shape, wider) => ({ ...shape, path: path(dot + wider), fillcolor: shape.line.color, line: { width: 0 } });
-  return [filled(under, 1), filled(over, 0)];
+  const [width, dot] = [least < 18 ? 1.5 : 2.5, Math.max(1.8, least * 0.7)];
+  const look = (shape, wider) =>
+    framed
+      ? { path: path(width), line: { ...shape.line, width: width + 2 * wider } }
+      : { path: path(dot + wider), fillcolor: shape.line.color, line: { width: 0 } };
+  return [{ ...under, ...look(under, 1) }, { ...over, ...look(over, 0) }];
 }
 
 function writeValues(trace, size) {
@@ -214,17 +211,13 @@ function drawLegend() {
   $("mx-low").textContent = (low > picture.range[0] + 0.005 ? "≤ " : "") + digits(low);
   $("mx-high").textContent = (high < picture.range[1] - 0.005 ? "≥ " : "") + digits(high);
   $("hm-ramp").style.background = `linear-gradient(to right, ${paints.filter((_, i) => i % 15 === 0).map(({ css }) => css)})`;
-  const marks = $("mx-marks");
-  marks.hidden = picture.pairs.length === 0;
-  marks.textContent = words.marks;
-  marks.setAttribute("aria-pressed", String(marked));
-  $("mx-whole").textContent = words.whole;
-  $("mx-whole").disabled = $("mx-out").disabled = !zoomed();
-  $("mx-in").setAttribute("aria-label", words.zoom_in);
-  $("mx-out").setAttribute("aria-label", words.zoom_out);
-  $("mx-move").textContent = words.move;
+  for (const name of ["marks", "move", "whole"]) $("mx-" + name).textContent = words[name];
+  for (const name of ["in", "out"]) $("mx-" + name).setAttribute("aria-label", words["zoom_" + name]);
+  $("mx-marks").setAttribute("aria-pressed", String(on.marked));
+  $("mx-move").setAttribute("aria-pressed", String(on.moving));
+  $("mx-marks").hidden = picture.pairs.length === 0;
   $("mx-move").hidden = coarse.matches;
-  $("mx-move").setAttribute("aria-pressed", String(moving));
+  $("mx-whole").disabled = $("mx-out").disabled = !zoomed();
   $("mx-hint").textContent = coarse.matches ? words.hint_touch : words.hint;
 }
 
@@ -255,16 +248,14 @@ function look(x, y) {
   draw();
 }
 
-// Nearer around the marked cell, else around the middle.
+// Nearer around the marked cell, which is always in sight, else around the middle.
 function zoom(factor) {
-  const around = (range, at) => {
-    const centre = at ?? (range[0] + range[1]) / 2;
-    const half = ((range[1] - range[0]) / 2) * factor;
+  const around = ([from, to], centre = (from + to) / 2) => {
+    const half = ((to - from) / 2) * factor;
     return [centre - half, centre + half];
   };
-  const kept = cell && inside(cell.row, cell.column) ? cell : null;
-  look(around(view.x, kept?.column), around(view.y, kept?.row));
-  if (kept) showCell(kept, false);
+  look(around(view.x, cell?.column), around(view.y, cell?.row));
+  if (cell) showCell(cell, false);
 }
 
 // ---- cells: what lies under the pointer, the finger or the keyboard's cursor -----------------------------------
@@ -284,20 +275,15 @@ function position({ row, column }) {
   return { x, y, width: Math.abs(xaxis.c2p(1) - xaxis.c2p(0)), height: Math.abs(yaxis.c2p(1) - yaxis.c2p(0)) };
 }
 
-function belongs(question, answer) {
-  const { pairs } = picture;
-  for (let i = 0; i < pairs.length; i += 2) if (pairs[i] === question && pairs[i + 1] === answer) return true;
-  return false;
-}
-
 function tell({ row, column }) {
   const [question, answer] = [orders[0][row], orders[1][column]];
-  const right = belongs(question, answer) ? words.matching : "";
-  return { question, answer, right, value: cosine(stepAt(row, column)) };
+  const right = picture.pairs.some((number, i) => i % 2 === 0 && number === question && picture.pairs[i + 1] === answer);
+  const [asked, answered] = [texts[0][question] ?? "", texts[1][answer] ?? ""];
+  return { question, answer, asked, answered, right: right ? words.matching : "", value: cosine(stepAt(row, column)) };
 }
 
 function showTip(at) {
-  const { question, answer, right, value } = tell(at);
+  const { question, answer, asked, answered, right, value } = tell(at);
   const line = (label, text) => {
     const paragraph = document.createElement("p");
     const name = document.createElement("b");
@@ -307,15 +293,10 @@ function showTip(at) {
   };
   const verdict = line(words.cosine, digits(value, 4) + (right && ` · ${right}`));
   verdict.className = "hm-tip-value";
-  tip.replaceChildren(
-    verdict,
-    line(`Q${question + 1}`, texts[0][question] ?? ""),
-    line(`A${answer + 1}`, texts[1][answer] ?? "")
-  );
+  tip.replaceChildren(verdict, line(`Q${question + 1}`, asked), line(`A${answer + 1}`, answered));
   tip.hidden = false;
   const { x, y, height } = position(at);
-  const left = Math.max(0, Math.min(frame.clientWidth - tip.offsetWidth, x - tip.offsetWidth / 2));
-  tip.style.left = left + "px";
+  tip.style.left = Math.max(0, Math.min(frame.clientWidth - tip.offsetWidth, x - tip.offsetWidth / 2)) + "px";
   // Over the cell where there is room on the screen, else under it; never on it.
   const above = y - height / 2 - tip.offsetHeight - 10;
   tip.style.top = (above + frame.getBoundingClientRect().top > 0 ? above : y + height / 2 + 10) + "px";
@@ -324,13 +305,12 @@ function showTip(at) {
 function showCell(next, say = true) {
   cell = next;
   const { x, y, width, height } = position(cell);
-  const [w, h] = [Math.max(width, 7), Math.max(height, 7)];
+  const [w, h] = [width, height].map((pixels) => Math.max(pixels, 7));
   Object.assign(cursor.style, { left: x - w / 2 + "px", top: y - h / 2 + "px", width: w + "px", height: h + "px" });
   cursor.hidden = false;
   showTip(cell);
   if (!say) return;
-  const { question, answer, right, value } = tell(cell);
-  const [asked, answered] = [texts[0][question] ?? "", texts[1][answer] ?? ""];
+  const { question, answer, asked, answered, right, value } = tell(cell);
   live.textContent = `Q${question + 1}: ${asked}. A${answer + 1}: ${answered}. ${words.cosine} ${digits(value)} ${right}`;
 }
 
@@ -348,10 +328,9 @@ function onKey(event) {
   if (!step) return;
   event.preventDefault();
   const bound = (value, count) => Math.max(0, Math.min(count - 1, value));
-  const start = { row: Math.max(0, Math.ceil(view.y[0])), column: Math.max(0, Math.ceil(view.x[0])) };
   const next = cell
     ? { row: bound(cell.row + step[0], picture.rows), column: bound(cell.column + step[1], picture.columns) }
-    : start;
+    : { row: Math.max(0, Math.ceil(view.y[0])), column: Math.max(0, Math.ceil(view.x[0])) };
   if (!inside(next.row, next.column)) look(view.x.map((end) => end + step[1]), view.y.map((end) => end + step[0]));
   showCell(next);
 }
@@ -386,23 +365,25 @@ function listen() {
   plot.on("plotly_doubleclick", () => zoomed() && whole());
 }
 
+function toggle(name) {
+  on[name] = !on[name];
+  draw();
+}
+
 function whole() {
   leaveCell();
   showAll();
   draw();
 }
 
-$("mx-in").addEventListener("click", () => zoom(0.5));
-$("mx-out").addEventListener("click", () => zoom(2));
-$("mx-whole").addEventListener("click", whole);
-$("mx-move").addEventListener("click", () => {
-  moving = !moving;
-  draw();
-});
-$("mx-marks").addEventListener("click", () => {
-  marked = !marked;
-  draw();
-});
+const BUTTONS = {
+  "mx-in": () => zoom(0.5),
+  "mx-out": () => zoom(2),
+  "mx-whole": whole,
+  "mx-move": () => toggle("moving"),
+  "mx-marks": () => toggle("marked"),
+};
+for (const [name, press] of Object.entries(BUTTONS)) $(name).addEventListener("click", press);
 plot.addEventListener("keydown", onKey);
 plot.addEventListener("blur", (event) => root.contains(event.relatedTarget) || leaveCell());
 let width = 0;
