@@ -262,6 +262,7 @@ def against_sentence_transformers(ours: Peer, about: dict, texts: list[str]) -> 
         if prompt == "plain":
             contenders["default"] = lambda: default.seconds(encode, texts)
         taken = take_turns(contenders)
+        print(prompt, {name: round(each, 3) for name, each in taken.items()}, file=sys.stderr, flush=True)
         figures[f"{prompt}: sentence-transformers, equal precision"] = taken["peer"] / taken["ours"]
         if prompt == "plain":
             figures["plain: sentence-transformers, as it comes"] = taken["default"] / taken["ours"]
@@ -304,6 +305,7 @@ def measure(options) -> dict:
     ours = Peer(make_lab, options.dtype)
     about = ours(describe)
     figures = ours(one_text, texts)
+    print(figures, file=sys.stderr, flush=True)
     figures |= against_sentence_transformers(ours, about, texts)
     figures |= against_llama(ours, options.gguf, texts)
     if options.side:
