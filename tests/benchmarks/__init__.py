@@ -1,0 +1,14 @@
+"""Benchmarks: each is a program of its own, on an otherwise idle machine; CONTRIBUTING.md has their commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def processor_name() -> str:
+    """As the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return "unknown"

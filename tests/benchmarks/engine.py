@@ -34,6 +34,7 @@ from demo import Lab
 from demo.backend.weights import locate_weights
 from demo.catalog import CATALOG
 from demo.datamodels import Role
+from tests.benchmarks import processor_name
 
 MODEL = "smollm2-135m-instruct"
 RUNS = 5
@@ -324,12 +325,7 @@ def measure(options) -> dict:
 
 def processor() -> str:
     """As the system names it, and what it multiplies by itself."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return "unknown"
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+    return f"{processor_name()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def main() -> None:
