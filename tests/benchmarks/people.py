@@ -27,12 +27,14 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import httpx
 import psutil
 from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from demo.bundled import load_training
 from demo.training import EFFORTS
@@ -43,7 +45,9 @@ from tests.benchmarks.simulated import LETTERS, PageConfig, Person, read_config
 
 SIDE = 10  # questions, and answers, of each person
 PATIENCE = 120  # seconds that anything may take: an answer, or the last ones after the minute
+LAST = 19  # the niceness of what must not take the others' time
 LOOK_SECONDS = 0.5  # between two looks at whether the sweep and the training go on
+AGAIN_SECONDS = 10  # until a run that is not seen to begin is asked for again
 
 # From each key press to the first frame that has the text that it made, read from the picture's own labels.
 WATCH = """() => {
@@ -89,7 +93,7 @@ LINES = (  # what is printed: what, unit, digits, names of the figures
     ("key presses", "", 0, "keys"),
     ("errors, people whose last edit was lost", "", 0, "errors", "lost"),
     ("an edit made later than planned: at most", "ms", 0, "late_ms_most"),
-    ("processor: server, browsers, simulated people", "s", 1, "server_cpu_s", "browsers_cpu_s", "simulated_cpu_s"),
+    ("processor: the server, the browsers, this program", "s", 1, "server_cpu_s", "browsers_cpu_s", "program_cpu_s"),
     ("the server's memory: before, at most", "MiB", 0, "memory_before_mib", "memory_peak_mib"),
     ("the sweep: share of the time, runs", "", 2, "sweep_share", "sweep_runs"),
     ("the training: share of the time, runs", "", 2, "train_share", "train_runs"),
@@ -173,6 +177,7 @@ class LongWork:
     def __init__(self, name: str, page: Page):
         self.name, self.page = name, page
         self.runs = self._looks = self._running = 0
+        self._wished = -math.inf  # when the run was asked for that has not been seen yet
 
     async def open(self, url: str, texts: tuple[list[str], list[str]], choose: str = "") -> None:
         """Open the tab, choose something, and run. Returns when it has begun."""
@@ -190,10 +195,12 @@ class LongWork:
     async def go_on(self) -> None:
         """Until cancelled: look whether it runs, and run it again where it has ended."""
         while True:
-            state = await self.page.get_attribute(f"#{self.name} .view", "data-state")
+            running = await self.page.get_attribute(f"#{self.name} .view", "data-state") == "running"
             self._looks += 1
-            self._running += state == "running"
-            if state != "running":
+            self._running += running
+            if running:
+                self._wished = -math.inf
+            elif time.perf_counter() - self._wished > AGAIN_SECONDS:
                 await self._run()
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -203,6 +210,7 @@ class LongWork:
         return {f"{self.name}_share": self._running / max(self._looks, 1), f"{self.name}_runs": self.runs}
 
     async def _run(self) -> None:
+        self._wished = time.perf_counter()
         # By the page itself: a button that is disabled meanwhile does nothing, and nobody waits for it.
         self.runs += await self.page.evaluate(
             "(id) => { const button = document.querySelector(id); button.click(); return Number(!button.disabled); }",
@@ -254,76 +262,99 @@ async def new_page(browser: Browser) -> Page:
     return page
 
 
-async def start_long_work(browser: Browser, url: str, effort: str, texts: tuple[list[str], list[str]]):
+async def start_long_work(
+    launch, url: str, server: psutil.Process, effort: str, texts: tuple[list[str], list[str]]
+) -> tuple[LongWork, LongWork]:
     """A sweep over some texts and a training run, both under way."""
+    before = children(server)
+    browser = await launch()
+    for process in children(server) - before:
+        process.nice(LAST)  # whoever watches a sweep draws it on a machine of their own, not on everybody's
     sweep, train = LongWork("sweep", await new_page(browser)), LongWork("train", await new_page(browser))
     await sweep.open(url, texts)
     await train.open(url, texts, f"#train-effort label:nth-of-type({list(EFFORTS).index(effort) + 1})")
     return sweep, train
 
 
-async def measure_minute(options: argparse.Namespace, url: str, server: psutil.Process, client, page, browser) -> dict:
-    """Everybody opens the page and edits; the figures of it."""
+def children(server: psutil.Process) -> set[psutil.Process]:
+    """The browsers' processes."""
+    return {child for child in psutil.Process().children(recursive=True) if child != server}
+
+
+async def let_edit(typists: list[Typist], people: list[Person], seconds: float, every: float) -> float:
+    """Everybody edits, each a little after the other; returns by how many seconds the latest edit was late."""
+    # The browsers sit evenly among the others.
+    rows = [[((i + 0.5) / len(row), one.edit) for i, one in enumerate(row)] for row in (typists, people)]
+    seats = [edit for _, edit in sorted(rows[0] + rows[1], key=lambda seat: seat[0])]
+    start = time.perf_counter()
+    return max(
+        await asyncio.gather(
+            *(
+                keep_editing(edit, start + every * place / len(seats), every, start + seconds)
+                for place, edit in enumerate(seats)
+            )
+        )
+    )
+
+
+async def settle(one: Typist | Person) -> None:
+    """Until all is answered; what never comes is counted as lost."""
+    with suppress(asyncio.TimeoutError, PlaywrightTimeout):
+        await asyncio.wait_for(one.rest(), PATIENCE)
+
+
+async def figures_of(typists: list[Typist], people: list[Person]) -> dict[str, float]:
+    """What each of them saw, taken together."""
+    return {
+        **spread("answer", (wait for person in people for wait in person.waits)),
+        **spread("painted", [wait for typist in typists for wait in await typist.waits()]),
+        **spread("after", (wait for person in people for wait in person.follow_waits)),
+        "edits": sum(person.edits for person in people),
+        "replaced": sum(person.replaced for person in people),
+        "keys": sum(typist.keys for typist in typists),
+        "errors": sum(one.errors.total() for one in (*typists, *people)),
+        "lost": sum(person.lost for person in people) + sum([await typist.lost() for typist in typists]),
+    }
+
+
+async def measure_minute(
+    options: argparse.Namespace, url: str, server: psutil.Process, client: httpx.AsyncClient, page: PageConfig, launch
+) -> dict[str, Any]:
+    """Everybody opens the page and edits. launch: starts a browser."""
+    browser = await launch()
     *hands, spare = deal_texts(options.people + 1, options.seed)
     typists = [Typist(await new_page(browser), texts) for texts in hands[: options.browsers]]
     people = [Person(client, page, *texts) for texts in hands[options.browsers :]]
     memory = Memory(server.pid)
     started = time.perf_counter()
     await asyncio.gather(*(typist.open(url) for typist in typists), *(person.open() for person in people))
-    figures: dict[str, float] = {"opened_s": time.perf_counter() - started}
-    work = await start_long_work(browser, url, options.busy, spare) if options.busy else ()
-
-    # Everybody's seat, the browsers evenly among the others: who sits where starts that much later.
-    seats = sorted(
-        [((i + 0.5) / len(typists), typist.edit) for i, typist in enumerate(typists)]
-        + [((i + 0.5) / len(people), person.edit) for i, person in enumerate(people)],
-        key=lambda seat: seat[0],
-    )
-    children = [child for child in psutil.Process().children(recursive=True) if child.pid != server.pid]
-    processors = {
-        "server": Processor([server]),
-        "browsers": Processor(children),
-        "simulated": Processor([psutil.Process()]),
-    }
-    first = time.perf_counter()
-    end = first + options.seconds
+    opened = time.perf_counter() - started
+    work = await start_long_work(launch, url, server, options.busy, spare) if options.busy else ()
+    who = {"server": [server], "browsers": children(server), "program": [psutil.Process()]}
+    processors = {name: Processor(processes) for name, processes in who.items()}
     going_on = [asyncio.create_task(one.go_on()) for one in work]
-    lates = await asyncio.gather(
-        *(
-            keep_editing(edit, first + options.every * place / len(seats), options.every, end)
-            for place, (_, edit) in enumerate(seats)
-        )
-    )
+    late = await let_edit(typists, people, options.seconds, options.every)
     for task in going_on:
         task.cancel()
-    # What never comes is counted below.
-    await asyncio.gather(
-        *(asyncio.wait_for(one.rest(), PATIENCE) for one in (*people, *typists)), return_exceptions=True
-    )
-    figures |= {f"{name}_cpu_s": processor.spent() for name, processor in processors.items()}
-    memory.end()
-    for task in going_on:
         with suppress(asyncio.CancelledError):
             await task  # raises what it came to
+    await asyncio.gather(*(settle(one) for one in (*typists, *people)))
+    spent = {f"{name}_cpu_s": processor.spent() for name, processor in processors.items()}
+    memory.end()
     for person in people:
         person.close()
-    figures |= spread("answer", (wait for person in people for wait in person.waits))
-    figures |= spread("painted", [wait for typist in typists for wait in await typist.waits()])
-    figures |= spread("after", (wait for person in people for wait in person.follow_waits))
-    errors = sum((one.errors for one in (*people, *typists)), Counter())
-    figures |= {
-        "edits": sum(person.edits for person in people),
-        "replaced": sum(person.replaced for person in people),
-        "keys": sum(typist.keys for typist in typists),
-        "errors": errors.total(),
-        "lost": sum(person.lost for person in people) + sum([await typist.lost() for typist in typists]),
-        "late_ms_most": max(lates) * 1000,
+    figures = {
+        "opened_s": opened,
+        **await figures_of(typists, people),
+        "late_ms_most": late * 1000,
+        **spent,
         "memory_before_mib": memory.before,
         "memory_peak_mib": memory.peak,
     }
     for one in work:
         figures |= one.figures
-    return {"figures": figures, "errors": dict(errors)}
+    errors = sum((one.errors for one in (*typists, *people)), Counter())
+    return {"figures": {name: round(value, 3) for name, value in figures.items()}, "errors": dict(errors)}
 
 
 async def measure(options: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
@@ -341,9 +372,8 @@ async def measure(options: argparse.Namespace, arguments: list[str]) -> dict[str
                 async_playwright() as playwright,
             ):
                 page = await wait_for_page(client, server)
-                browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
-                found = await measure_minute(options, url, psutil.Process(server.pid), client, page, browser)
-                await browser.close()
+                launch = partial(playwright.chromium.launch, executable_path=path, args=FLAGS)
+                found = await measure_minute(options, url, psutil.Process(server.pid), client, page, launch)
         finally:
             server.terminate()
             server.wait(20)
@@ -359,7 +389,6 @@ async def measure(options: argparse.Namespace, arguments: list[str]) -> dict[str
         "precision": precision,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in ("torch", "gradio")}},
         **found,
-        "figures": {name: round(value, 3) for name, value in found["figures"].items()},
     }
 
 
@@ -384,9 +413,10 @@ def main() -> None:
     print(f"{found['processor']}, {found['cores']} cores; {found['device']}, {found['precision']}")
     print(", ".join(f"{name} {value}" for name, value in found["versions"].items()))
     for what, unit, digits, *names in LINES:
-        values = [f"{found['figures'][name]:,.{digits}f}" for name in names if name in found["figures"]]
+        values = [found["figures"][name] for name in names if name in found["figures"]]
         if values:
-            print(f"{what:54}{', '.join(values)} {unit}".rstrip())
+            told = ", ".join(f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}" for value in values)
+            print(f"{what:54}{told} {unit}".rstrip())
     for error, count in found["errors"].items():
         print(f"{count} × {error}")
 

@@ -178,7 +178,7 @@ class Person:
         try:
             answer = await self._ask(listener)
         except (httpx.HTTPError, Refused) as error:
-            self.errors[str(error) or type(error).__name__] += 1
+            self.errors[_first_line(error)] += 1
             return
         told = {component: said(value) for component, value in zip(listener.outputs, answer, strict=True)}
         heatmap = told[self._page.ids["heatmap"]] or {"state": "no heatmap"}
@@ -204,7 +204,7 @@ class Person:
         try:
             await self._ask(listener)
         except (httpx.HTTPError, Refused) as error:
-            self.errors[f"after an answer: {error or type(error).__name__}"] += 1
+            self.errors[f"after an answer: {_first_line(error)}"] += 1
         self.follow_waits.append(time.perf_counter() - started)
 
     async def _ask(self, listener: Listener) -> list[Any]:
@@ -239,6 +239,13 @@ class Person:
 
     async def _beat(self) -> None:
         """Keeps the session alive, as an open page does; when it ends, the server takes the page for closed."""
-        async with self._client.stream("GET", f"{API}heartbeat/{self._session}", timeout=None) as stream:
-            async for _ in stream.aiter_raw():
-                pass
+        try:
+            async with self._client.stream("GET", f"{API}heartbeat/{self._session}", timeout=None) as stream:
+                async for _ in stream.aiter_raw():
+                    pass
+        except httpx.HTTPError as error:
+            self.errors[f"heartbeat: {_first_line(error)}"] += 1
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n")[0] or type(error).__name__
