@@ -84,6 +84,16 @@ CARET = """(row) => {
 }"""
 ALL_PAINTED = "(texts) => texts.every((text, row) => window.isPainted({ row, text }))"
 
+# How often a view has turned to "running": a run may begin and end between two looks.
+COUNT_RUNS = """(name) => {
+  const view = document.querySelector(`#${name} .view`);
+  window.runs = 0;
+  window.isRunning = () => view.dataset.state === 'running';
+  new MutationObserver((changes) => {
+    window.runs += window.isRunning() && changes[0].oldValue !== 'running';
+  }).observe(view, { attributes: true, attributeFilter: ['data-state'], attributeOldValue: true });
+}"""
+
 LINES = (  # what is printed: what, unit, digits, names of the figures
     ("all pages opened, all texts in, all heatmaps there", "s", 1, "opened_s"),
     ("edit → answer: median, p95, most", "ms", 0, "answer_ms_median", "answer_ms_p95", "answer_ms_most"),
@@ -176,8 +186,9 @@ class LongWork:
 
     def __init__(self, name: str, page: Page):
         self.name, self.page = name, page
-        self.runs = self._looks = self._running = 0
-        self._wished = -math.inf  # when the run was asked for that has not been seen yet
+        self.runs = 0  # that were seen to begin
+        self._looks = self._running = 0
+        self._asked: tuple[int, float] = (0, 0.0)  # (runs, when): before the last click
 
     async def open(self, url: str, texts: tuple[list[str], list[str]], choose: str = "") -> None:
         """Open the tab, choose something, and run. Returns when it has begun."""
@@ -189,33 +200,30 @@ class LongWork:
         await self.page.wait_for_selector(f"#{self.name} .view[data-state='idle']")
         if choose:
             await self.page.click(choose)
+        await self.page.evaluate(COUNT_RUNS, self.name)
         await self._run()
-        await self.page.wait_for_selector(f"#{self.name} .view:is([data-state='running'], [data-state='ready'])")
+        await self.page.wait_for_function("() => window.runs > 0")
 
     async def go_on(self) -> None:
         """Until cancelled: look whether it runs, and run it again where it has ended."""
         while True:
-            running = await self.page.get_attribute(f"#{self.name} .view", "data-state") == "running"
+            self.runs, running = await self.page.evaluate("[window.runs, window.isRunning()]")
             self._looks += 1
             self._running += running
-            if running:
-                self._wished = -math.inf
-            elif time.perf_counter() - self._wished > AGAIN_SECONDS:
+            runs_before, asked_at = self._asked
+            if not running and (self.runs > runs_before or time.perf_counter() - asked_at > AGAIN_SECONDS):
                 await self._run()
             await asyncio.sleep(LOOK_SECONDS)
 
     @property
     def figures(self) -> dict[str, float]:
-        """The share of the looks at which it ran, and how often it was begun."""
+        """The share of the looks at which it ran, and how often it was begun, the first time included."""
         return {f"{self.name}_share": self._running / max(self._looks, 1), f"{self.name}_runs": self.runs}
 
     async def _run(self) -> None:
-        self._wished = time.perf_counter()
+        self._asked = (self.runs, time.perf_counter())
         # By the page itself: a button that is disabled meanwhile does nothing, and nobody waits for it.
-        self.runs += await self.page.evaluate(
-            "(id) => { const button = document.querySelector(id); button.click(); return Number(!button.disabled); }",
-            f"#{self.name}-run",
-        )
+        await self.page.evaluate("(id) => document.querySelector(id).click()", f"#{self.name}-run")
 
 
 class Processor:
