@@ -17,7 +17,7 @@ from demo.backend.tokenization import TokenizedText
 from demo.backend.worker import Item
 from demo.datamodels import Pooling
 
-_LEAST_SHARED = 4  # tokens of a prompt's beginning: below, keeping them costs what it saves
+_LEAST_SHARED = 4  # tokens of a prompt's beginning that are worth keeping
 _HEAD_ROWS = 256  # states that go through the LM head together
 
 How = tuple[Pooling, int]  # pooling and layer
