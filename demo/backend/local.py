@@ -46,8 +46,8 @@ from demo.results import Inspected
 from demo.settings import Settings
 from demo.training import PromptedPair, Recipe
 
-# Tokens of a pass on two cores. Products of SmolLM2's size in bfloat16 ran at 1.2 TFLOP a second with 520 rows, 1.5 with
-# 1,040 and 1.4 with 2,080; in float32 512 are enough (measured).
+# Tokens of a pass on two cores. Products of SmolLM2's size in bfloat16 ran at 1.2 TFLOP a second with 520 rows, 1.5
+# with 1,040 and 1.4 with 2,080; in float32 512 are enough (measured).
 _CPU_TOKENS = {torch.float32: 512}
 _CPU_TOKENS_IN_HALF = 1024
 _GPU_TOKENS = 16_384
