@@ -6,7 +6,6 @@ python app.py --port 8000 --model all-minilm-l6-v2
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import sys
 from contextlib import suppress
@@ -16,20 +15,30 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from demo.backend import create_engine
+from demo.backend.remote import server_status
 from demo.backend.starting import StartingEngine
 from demo.errors import DemoError, ModelLoading
 from demo.lab import Lab
+from demo.serving.connections import be_impatient
+from demo.serving.logs import configure_logs
 from demo.settings import parse_settings
+
+# Python's own 5 ms let any thread that answers a browser hold up each of the thousand steps of a pass: of thirty people
+# who typed, one in twenty waited 4 s and more, with this a third of a second (measured).
+_SWITCH_SECONDS = 0.0001
 
 
 def main(arguments: list[str]) -> int:
     """Serves the page until it is stopped. Returns 2 when a flag or a setting cannot be used."""
     settings = parse_settings(arguments)
+    configure_logs(settings.log_json)
     gc.disable()  # until all is imported: nothing of it is garbage, and looking for some takes a fifth of the time
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         # ZeroGPU wants its engine before anything is served; the fake one takes no time.
-        late = settings.engine == "local"
-        engine = StartingEngine(partial(create_engine, settings)) if late else create_engine(settings)
+        late = settings.engine in ("local", "ray")
+        elsewhere = [server_status(server) for server in settings.servers]
+        engine = StartingEngine(partial(create_engine, settings), elsewhere) if late else create_engine(settings)
         return _serve(Lab(settings, engine))
     except DemoError as error:
         print(f"app.py: {error}", file=sys.stderr)
@@ -43,7 +52,8 @@ def _serve(lab: Lab) -> int:
         lab.open(wait=False)  # the page answers at once, the model comes behind it
     page = create_page(lab)
     try:
-        _, url, _ = page.launch(**launch_options(lab.settings), prevent_thread_lock=True)
+        _, url, _ = page.launch(**launch_options(lab), prevent_thread_lock=True)
+        be_impatient(page.server)
     except OSError as error:
         print(f"app.py: the page cannot be served: {error}", file=sys.stderr)
         return 2
@@ -59,6 +69,4 @@ def _serve(lab: Lab) -> int:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("demo").setLevel(logging.INFO)  # which weights are fetched and how far; never a person's text
     sys.exit(main(sys.argv[1:]))

@@ -35,9 +35,13 @@ from demo.loading import BackgroundLoad
 from demo.postprocess import Transform, fewest_texts, fit_postprocess
 from demo.prompts import render_prompt
 from demo.readings import parse_choice, resolve_reading
+from demo.servers import REMOTE
 from demo.settings import Settings
 from demo.texts import Limits, parse_pairing, parse_texts
 from demo.training import TRAINED
+from demo.turns import asking
+
+_PATIENCE = 2.0  # seconds that a question which must not block waits for a server elsewhere
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,9 +143,10 @@ class Bench:
         pairing = parse_pairing(questions, answers, matches, self.limits)
         info = self.open(model, wait=wait)
         settled = resolve_reading(info, self.limits, **reading)
-        asked = self.vectors(pairing.questions, settled, Role.QUESTION)
-        answered = self.vectors(pairing.answers, settled, Role.ANSWER)
-        return self.finish(pairing, info, settled, asked, answered)
+        with asking(patience=None if wait else _PATIENCE):
+            asked = self.vectors(pairing.questions, settled, Role.QUESTION)
+            answered = self.vectors(pairing.answers, settled, Role.ANSWER)
+            return self.finish(pairing, info, settled, asked, answered)
 
     def finish(
         self, pairing: Pairing, info: ModelInfo, reading: Reading, asked: Embedded, answered: Embedded
@@ -186,7 +191,7 @@ class Bench:
         return distinct(*sides)
 
     def provenance(self, info: ModelInfo) -> dict[str, str]:
-        """What stands beside every figure."""
+        """What stands beside every figure; `host` where the texts were sent elsewhere."""
         return {
             "model": info.name,
             "revision": info.revision,
@@ -194,7 +199,8 @@ class Bench:
             "weights_precision": info.weights_precision,
             "precision": info.precision,
             "device": info.device,
-            "versions": _versions(),
+            "versions": _versions("openai") if info.host else _versions("torch", "transformers"),
+            **({"host": info.host} if info.host else {}),
         }
 
     def _forget_finished(self, model: str) -> None:
@@ -210,8 +216,9 @@ class Bench:
         model = (model or "").strip() or self.settings.model.strip()
         model = next((entry.id for entry in CATALOG.values() if entry.hub_id == model), model)
         # What was trained here has a name that nobody can guess, and holds nothing but what was trained here.
-        if self.settings.public and model not in CATALOG and not model.startswith(TRAINED):
-            raise ModelNotAllowed(model=model[:200], accepted=", ".join(CATALOG))
+        listed = [*CATALOG, *(server.id for server in self.settings.servers)]
+        if self.settings.public and model not in listed and not model.startswith(TRAINED):
+            raise ModelNotAllowed(model=model[:200], accepted=", ".join(listed))
         return model
 
 
@@ -237,12 +244,11 @@ def _fit_notices(reading: Reading, reference: np.ndarray) -> tuple[str, ...]:
 
 
 def _name(model: str) -> str:
-    return CATALOG[model].name if model in CATALOG else model
+    return CATALOG[model].name if model in CATALOG else model.removeprefix(REMOTE)
 
 
 @functools.cache  # it reads files, and every figure carries it
-def _versions() -> str:
-    packages = ("torch", "transformers")
+def _versions(*packages: str) -> str:
     return ", ".join(
         [f"Python {platform.python_version()}", *(f"{p} {importlib.metadata.version(p)}" for p in packages)]
     )

@@ -59,6 +59,7 @@ class CatalogEntry:
     layer: int = LAST_LAYER  # default reading
     postprocess: Postprocess = Postprocess.NONE
     reference: Reference = Reference.TEXTS
+    nested: bool = False  # trained so that the beginning of a vector is a vector of its own (Matryoshka)
 
     @property
     def default_reading(self) -> Reading:
@@ -230,6 +231,7 @@ _ENTRIES = (
         prompt=Prompt.OWN,
         pooling=Pooling.LAST_TOKEN,
         normalize=True,
+        nested=True,
     ),
     CatalogEntry(
         id="mistral-7b-instruct-v0.1",

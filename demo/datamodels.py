@@ -31,6 +31,15 @@ class Pooling(str, Enum):
     FIRST_TOKEN = "first_token"
 
 
+class Served(str, Enum):
+    """The pooling of a model that runs elsewhere: nobody here can choose one of Pooling.
+
+    as_served: what its server does, as whoever runs it has set it up.
+    """
+
+    AS_SERVED = "as_served"
+
+
 class Prompt(str, Enum):
     """What is written around a text before the model reads it.
 
@@ -98,11 +107,13 @@ class Kind(str, Enum):
     gpt: predict the next token, nothing else.
     tuned_gpt: a GPT, then contrastively tuned for embeddings.
     encoder: bidirectional, trained for embeddings.
+    remote: runs on a server elsewhere, which does not say.
     """
 
     GPT = "gpt"
     TUNED_GPT = "tuned_gpt"
     ENCODER = "encoder"
+    REMOTE = "remote"
 
 
 class Role(str, Enum):
@@ -112,6 +123,11 @@ class Role(str, Enum):
     ANSWER = "answer"
 
 
+# Those that are words and no more: a server elsewhere writes them into no template, and pools the whole of a text.
+SERVED_PROMPTS = (
+    *(Prompt.PLAIN, Prompt.E5_INSTRUCT, Prompt.PROMPTEOL, Prompt.PROMPTEOL_EXAMPLE),
+    *(Prompt.CHAIN_OF_THOUGHT, Prompt.KNOWLEDGE, Prompt.CUSTOM),
+)
 LAST_LAYER = -1
 TEXT = "{text}"  # where the text stands in a template
 DEFAULT_TASK = "Given a question, retrieve passages that answer the question"
@@ -123,7 +139,7 @@ class Reading:
 
     model: str  # catalogue id, Hub id or folder
     prompt: Prompt = Prompt.CHAT
-    pooling: Pooling = Pooling.LAST_TOKEN_LOGITS
+    pooling: Pooling | Served = Pooling.LAST_TOKEN_LOGITS
     layer: int = LAST_LAYER  # 0 = token embeddings … n = last block, after the final norm; −1 = last
     normalize: bool = False  # divide by the L2 norm, where the checkpoint does so itself
     eos: bool = False  # append the EOS token, and let it be pooled
@@ -134,8 +150,9 @@ class Reading:
 
     def label(self) -> str:
         """One line for figures and exports: `smollm2-135m-instruct · chat · last_token_logits · last layer`."""
-        layer = "last layer" if self.layer == LAST_LAYER else f"layer {self.layer}"
-        parts = [self.model, self.prompt.value + (" + EOS" if self.eos else ""), self.pooling.value, layer]
+        parts = [self.model, self.prompt.value + (" + EOS" if self.eos else ""), self.pooling.value]
+        if self.pooling is not Served.AS_SERVED:  # of a model elsewhere there is one layer to be had
+            parts.append("last layer" if self.layer == LAST_LAYER else f"layer {self.layer}")
         if self.postprocess is not Postprocess.NONE:
             on_corpus = " on the corpus" if self.reference is Reference.CORPUS else ""
             parts.append(self.postprocess.value + on_corpus)
@@ -147,7 +164,8 @@ class Reading:
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> Reading:
         """What `to_dict` wrote. Raises KeyError, TypeError or ValueError where it is something else."""
-        enums = {"prompt": Prompt, "pooling": Pooling, "postprocess": Postprocess, "reference": Reference}
+        pooling = Served if told.get("pooling") == Served.AS_SERVED.value else Pooling
+        enums = {"prompt": Prompt, "pooling": pooling, "postprocess": Postprocess, "reference": Reference}
         return cls(**{name: enums[name](value) if name in enums else value for name, value in told.items()})
 
 
@@ -210,7 +228,7 @@ class ModelInfo:
     model: str
     name: str
     kind: Kind
-    n_layers: int
+    n_layers: int  # 0 for a model that runs elsewhere: it can be read in one place only
     dim: int  # width of a hidden state
     vocab_size: int
     max_tokens: int  # the longest text the checkpoint was made for, template included
@@ -230,6 +248,7 @@ class ModelInfo:
     base: str = ""  # the model below, where this one is an adapter over it
     adapter: str = ""  # the folder that holds what was learned over the weights, as a script beside the lab names it
     projected: bool = False  # what was learned is a linear map after the final norm
+    host: str = ""  # where the texts are sent, of a model that runs elsewhere
     notices: tuple[str, ...] = ()
 
     @property
@@ -240,8 +259,17 @@ class ModelInfo:
     @property
     def prompts(self) -> tuple[Prompt, ...]:
         """Every prompt that this model can be given."""
+        if self.host:
+            return SERVED_PROMPTS
         impossible = {None if self.has_chat_template else Prompt.CHAT, None if self.names_prompts else Prompt.OWN}
         return tuple(prompt for prompt in Prompt if prompt not in impossible)
+
+    @property
+    def poolings(self) -> tuple[Pooling | Served, ...]:
+        """Every pooling that this model can be read with."""
+        if self.host:
+            return (Served.AS_SERVED,)
+        return tuple(pooling for pooling in Pooling if pooling is not Pooling.LAST_TOKEN_LOGITS or self.has_lm_head)
 
 
 @dataclass(frozen=True)
@@ -252,6 +280,18 @@ class Device:
     kind: str  # torch's device type: cuda, xpu, mps, cpu; "fake" for the fake engine
     precision: str  # "float32", "bfloat16", "float16"
     reason: str  # the choice in words
+
+
+@dataclass(frozen=True)
+class EngineCounts:
+    """What an engine has done since it started, and holds now."""
+
+    forward_passes: int = 0
+    texts: int = 0  # that ran through a model
+    cache_hits: int = 0  # texts whose embedding was known
+    waiting: int = 0  # questions that wait for the device
+    models: int = 0  # in memory
+    model_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -267,6 +307,7 @@ class ModelStatus:
     state: str  # "loaded", "loading", "available", "unavailable"
     reason: str = ""  # for "unavailable": in words
     default_reading: Reading | None = None
+    host: str = ""  # where the texts are sent, of a model that runs elsewhere
 
 
 @dataclass(frozen=True)

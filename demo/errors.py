@@ -9,7 +9,8 @@
     │   ├── TooManyCells      questions × answers above the limit
     │   ├── UnreadableFile    a file of texts that cannot be read
     │   ├── UnknownChoice     a pooling, prompt, layer, device … that does not exist
-    │   └── BadMatches        "which answer belongs to which question" cannot be read
+    │   ├── BadMatches        "which answer belongs to which question" cannot be read
+    │   └── DamagedLink       an address that was cut or changed on its way here
     ├── ModelError            a model cannot be had
     │   ├── ModelNotFound     neither in the catalogue, nor on the Hub, nor on this disk
     │   ├── ModelNotAllowed   typed models are switched off on this host
@@ -17,12 +18,22 @@
     │   ├── WeightsUnavailable  every source of its weights failed
     │   ├── WeightsDamaged    a file's SHA-256 is not the one that was named
     │   ├── UnsafeWeights     only pickled weights, or code that would have to run
-    │   └── UnsupportedModel  an architecture that the lab cannot read
+    │   ├── UnsupportedModel  an architecture that the lab cannot read
+    │   └── ServerUnavailable  a model that runs elsewhere cannot be had there
     ├── ReadingRefused        this model cannot be read in this way, and why
     ├── ModelLoading          the model is being loaded: ask again (not a failure)
     ├── OutOfMemory           a single text does not fit beside the model
     ├── NotFinite             the model answered with NaN or infinity
+    ├── ServerFailed          a model that runs elsewhere gave no answer, or another one than vectors
+    ├── RequestRefused        an HTTP request that is not answered
+    │   ├── TooManyRequests   more than one person, or one address, may ask
+    │   ├── RequestTooLarge   more bytes than are read
+    │   ├── RequestTooSlow    it did not come to its end
+    │   ├── RequestUnreadable it is not what the page or a program sends
+    │   └── RequestFailed     our own mistake
     ├── Busy                  all places for long work are taken
+    │   └── ClusterBusy       every replica works, and as many questions wait as may
+    ├── ClusterFailed         the cluster cannot be had, or does not answer
     └── Stopped               someone stopped it (not a failure)
 
 Each class holds its sentence as a template; the page's locales translate it by the class's name.
@@ -107,6 +118,13 @@ class BadMatches(BadInput):
     field = "matches"
 
 
+class DamagedLink(BadInput):
+    template = (
+        "The link that opened this page is damaged or incomplete, so the page stands as it always opens. Ask for the "
+        "link again, and copy the whole of it."
+    )
+
+
 class ModelError(DemoError):
     """A model cannot be had."""
 
@@ -146,6 +164,10 @@ class UnsupportedModel(ModelError):
     template = "{model} cannot be read here: {reason}"
 
 
+class ServerUnavailable(ModelError):
+    template = "{model}, on {host}: {reason}."
+
+
 class ReadingRefused(DemoError):
     """This model cannot be read in this way. `instead` is an accepted value for `field`, or None."""
 
@@ -169,8 +191,48 @@ class NotFinite(DemoError):
     template = "{model} answered with numbers that are not finite in {precision} on {device}. Try --dtype float32."
 
 
+class RequestRefused(DemoError):
+    """An HTTP request that is not answered."""
+
+
+class TooManyRequests(RequestRefused):
+    template = "That was faster than this server answers one person. What you typed stays; it goes on in {seconds} s."
+
+
+class RequestTooLarge(RequestRefused):
+    template = "That is more than this server reads at once. At most {limit} MiB are accepted."
+
+
+class RequestTooSlow(RequestRefused):
+    template = "The request did not arrive in time. Try again."
+
+
+class RequestUnreadable(RequestRefused):
+    template = (
+        "This is not a request that the page can read. Accepted is what the page sends, or what its API describes."
+    )
+
+
+class RequestFailed(RequestRefused):
+    template = "Something went wrong on our side."
+
+
+class ServerFailed(DemoError):
+    """`wait`: seconds for which there is no use in asking that server again."""
+
+    template = "{model}, on {host}: {reason}."
+
+
 class Busy(DemoError):
     template = "{count} long computations are already running on this machine. Try again in a minute."
+
+
+class ClusterBusy(Busy):
+    template = "All replicas are busy, and {count:,} questions are waiting already. Try again in a moment."
+
+
+class ClusterFailed(DemoError):
+    template = "The cluster gives no answer: {reason}."
 
 
 class Stopped(DemoError):

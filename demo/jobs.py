@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
+from weakref import WeakSet
 
 from demo.datamodels import Progress
 from demo.errors import Busy, Stopped
@@ -78,6 +79,7 @@ class Desk:
         self._lock = threading.Lock()
         self._running: list[Job] = []
         self._line: list[Job] = []
+        _desks.add(self)
 
     def start(self, run: Callable[[OnProgress], Result], name: str = "job") -> Job[Result]:
         """Begin a job, or let it wait. run gets a function to report progress to. Raises Busy."""
@@ -114,3 +116,17 @@ class Desk:
                 self._running.append(following)
         if following is not None:
             following.begin()
+
+    def count(self) -> tuple[int, int]:
+        """How many jobs run, and how many wait."""
+        with self._lock:
+            return len(self._running), len(self._line)
+
+
+_desks: WeakSet[Desk] = WeakSet()
+
+
+def count_jobs() -> dict[str, int]:
+    """How many jobs of all desks are `running` and `waiting`."""
+    running, waiting = zip(*[(0, 0), *(desk.count() for desk in list(_desks))], strict=True)
+    return {"running": sum(running), "waiting": sum(waiting)}

@@ -24,6 +24,7 @@ from demo.explanation import (
 from demo.projection import anisotropy, project, rogue_dimensions, unrelated, variance_shares
 from demo.readings import resolve_reading
 from demo.results import BenchmarkRow, Explanation, Inspected, LabelledSet, LargeComparison, Space, Sweep
+from demo.server_snippet import render_server_snippet
 from demo.similarity import cos_sim, score_pairs
 from demo.snippet import TRANSFORMERS, export_prompts, name_source, render_snippet
 from demo.studies.benchmark import Wanted, list_readings, run_benchmark
@@ -200,13 +201,20 @@ class Lab(Bench):
         watched = parse_pairing(questions, answers, matches, self.limits) if questions is not None else None
         return LiveTraining(self, Recipe(settled, **(how or {})), sets, watched)
 
-    def code(self, model=None, library: str = TRANSFORMERS, wait: bool = True, **reading) -> str:
-        """A short script that reproduces a reading's vectors. library: "transformers" or "sentence-transformers"."""
+    def code(self, model=None, library: str = TRANSFORMERS, wait: bool = True, texts=None, **reading) -> str:
+        """A short script that reproduces a reading's vectors. library: "transformers" or "sentence-transformers".
+
+        Of a model that runs elsewhere, one that asks the same server. texts: (questions, answers) to stand in it; else
+        some of the article's.
+        """
         info = self.open(model, wait=wait)
         settled = resolve_reading(info, self.limits, **reading)
+        server = next((server for server in self.settings.servers if server.id == info.model), None)
+        if server:
+            return render_server_snippet(settled, info, server.url, server.key_variable, texts)
         entry = CATALOG.get(info.base or info.model)
         source = name_source(info, entry.hub_id, entry.revision) if entry else name_source(info)
-        return render_snippet(settled, info, library, source)
+        return render_snippet(settled, info, library, source, *([texts] if texts else []))
 
     def export(self, out: str | Path, model=None, **reading) -> Reading:
         """Write a reading as a folder that `SentenceTransformer(folder)` loads; returns the reading."""

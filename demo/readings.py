@@ -16,6 +16,7 @@ from demo.datamodels import (
     Prompt,
     Reading,
     Reference,
+    Served,
 )
 from demo.errors import ReadingRefused, UnknownChoice
 from demo.texts import Limits, parse_template
@@ -44,7 +45,7 @@ def resolve_reading(
     reading = replace(
         default,
         prompt=parse_choice(Prompt, prompt, "prompt") if prompt else default.prompt,
-        pooling=parse_choice(Pooling, pooling, "pooling") if pooling else default.pooling,
+        pooling=_pooling(pooling, info) if pooling else default.pooling,
         layer=_layer(layer, info) if layer not in (None, "") else default.layer,
         eos=_flag(eos, "eos"),
         postprocess=parse_choice(Postprocess, postprocess, "postprocess") if postprocess else default.postprocess,
@@ -78,6 +79,18 @@ def _refuse_impossible(info: ModelInfo, reading: Reading) -> None:
             "random projection. Choose last_token instead.",
             instead=Pooling.LAST_TOKEN.value,
         )
+    if info.host and reading.prompt not in info.prompts:
+        raise ReadingRefused(
+            field="prompt",
+            model=info.name,
+            reason="it runs elsewhere, and its server takes texts only: it pools the whole of each, and writes no chat "
+            "template around it. Choose plain instead.",
+            instead=Prompt.PLAIN.value,
+        )
+    if info.host and reading.eos:
+        raise ReadingRefused(
+            field="eos", model=info.name, reason="it runs elsewhere, and its server alone decides how a text ends."
+        )
     if reading.prompt is Prompt.CHAT and not info.has_chat_template:
         raise ReadingRefused(
             field="prompt",
@@ -92,6 +105,19 @@ def _refuse_impossible(info: ModelInfo, reading: Reading) -> None:
             reason="its checkpoint names no prompts of its own. Choose plain instead.",
             instead=Prompt.PLAIN.value,
         )
+
+
+def _pooling(value, info: ModelInfo) -> Pooling | Served:
+    if not info.host:
+        return parse_choice(Pooling, value, "pooling")
+    if value != Served.AS_SERVED.value:
+        raise ReadingRefused(
+            field="pooling",
+            model=info.name,
+            reason="it runs elsewhere, and its server pools as whoever runs it has chosen. Choose as_served instead.",
+            instead=Served.AS_SERVED.value,
+        )
+    return Served.AS_SERVED
 
 
 def _flag(value, name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from demo.datamodels import LAST_LAYER, Metrics, Pairing, Pooling, Postprocess, Prompt, Reading, Reference
+from demo.datamodels import LAST_LAYER, Metrics, Pairing, Pooling, Postprocess, Prompt, Reading, Reference, Served
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Sweep:
 
     model: str
     prompts: tuple[Prompt, ...]
-    poolings: tuple[Pooling, ...]
+    poolings: tuple[Pooling | Served, ...]
     postprocess: tuple[Postprocess, ...]
     layers: tuple[int, ...]  # 0 … n, as Reading counts them, the last one as n
     base: Reading  # what all readings share: model, EOS, reference set

@@ -10,21 +10,21 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from demo.datamodels import Pairing
-from demo.errors import BadInput, TooManyTexts, UnreadableFile
-from demo.tables import find_separator, name_roles, split_rows
+from demo.errors import BadInput, TooManyTexts
+from demo.rows import decode, find_separator, load_data, name_roles, refuse_width, split_rows
 from demo.texts import Limits, parse_texts
 
 FIELD = "file"
 EACH_ROW, UNKNOWN = "each_row", "unknown"  # in the place of a label column: a row is a right pair; nothing is known
 _ACCEPTED = (
     "Accepted: CSV, TSV or TXT with a question and an answer in each row; JSON, a list of objects or one object with "
-    "two lists; JSONL; all in UTF-8."
+    "two lists; JSONL; all in UTF-8, UTF-16 or Korean CP949."
 )
 _TRUE, _FALSE = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
 _LINES = (".jsonl", ".ndjson")
@@ -51,6 +51,7 @@ class Sheet:
     first: int  # the file's number of the first row; 0 where the columns' names stand in no row (JSON)
     named: bool  # whether the first row names the columns
     left_out: tuple[str, ...] = ()  # columns of JSON that hold lists or objects
+    encoding: str = ""  # how its letters were read, where that is not UTF-8
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,13 +83,7 @@ class Columns:
 def load_sheet(path: str | Path, limits: SheetLimits) -> Sheet:
     """A file becomes a sheet named after it. Raises UnreadableFile and what `parse_sheet` raises."""
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(limits.bytes + 1)  # never more, however large the file or endless the device
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UnreadableFile(field=FIELD, path=path.name, reason=reason) from error
-    return parse_sheet(data, path.name, limits)
+    return parse_sheet(load_data(path, limits.bytes, FIELD), path.name, limits)
 
 
 def parse_sheet(data: bytes, name: str, limits: SheetLimits) -> Sheet:
@@ -97,17 +92,17 @@ def parse_sheet(data: bytes, name: str, limits: SheetLimits) -> Sheet:
         raise _bad(
             f"The file is larger than {limits.bytes / 2**20:g} MiB. At most {limits.bytes / 2**20:g} MiB are accepted."
         )
-    content = _decode(data)
+    content, encoding = decode(data, FIELD, _ACCEPTED)
     if not content.strip():
         raise _bad(f"The file is empty. {_ACCEPTED}")
     ending = Path(name).suffix.lower()
     if ending == ".json" or ending in _LINES:
-        sheet = _from_records(_read_json(content, ending in _LINES), name, limits)
+        sheet = _from_records(_read_json(content, ending in _LINES, limits), name, limits)
     else:
         sheet = _from_table(content, name, limits)
     if not any(any(row) for row in sheet.rows):
         raise _bad(f"The file holds names of columns and nothing below them. {_ACCEPTED}")
-    return sheet
+    return replace(sheet, encoding=encoding)
 
 
 def guess_columns(sheet: Sheet) -> Columns:
@@ -168,20 +163,6 @@ def _bad(problem: str) -> BadInput:
     return BadInput(field=FIELD, problem=problem)
 
 
-def _decode(data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise _bad(f"The file is UTF-16. {_ACCEPTED}")
-    if data.startswith(b"PK\x03\x04"):
-        raise _bad(f"The file is a spreadsheet or an archive. Save it as CSV in UTF-8 first. {_ACCEPTED}")
-    try:
-        content = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _bad(f"The file is not UTF-8: byte {error.start + 1:,} cannot be read. {_ACCEPTED}") from error
-    if "\0" in content:
-        raise _bad(f"The file holds a NUL character, which no text has. {_ACCEPTED}")
-    return content.replace("\r\n", "\n").replace("\r", "\n")
-
-
 def fit_to_show(text: str, most: int) -> str:
     """The beginning of a text that nobody has checked yet, with marks in the place of what is no character."""
     cut = re.sub(r"\s", " ", text[: most - 1] + "…" if len(text) > most else text)
@@ -195,20 +176,18 @@ def _from_table(content: str, name: str, limits: SheetLimits) -> Sheet:
     separator = find_separator(content)
     rows: list[list[str]] = []
     first = 1
-    for number, cells in enumerate(split_rows(content, separator, limits.characters), start=1):
-        cells = [cell.strip() for cell in cells]
+    for number, cells in enumerate(split_rows(content, separator, limits.characters, FIELD), start=1):
         if not rows and not any(cells):
             continue  # blank rows above the table
         if not rows:
             first = number
             _check_width(len(cells), limits)
         if rows and any(cells[len(rows[0]) :]):
-            raise _bad(
-                f"Row {number:,} has {len(cells):,} columns, the first row has {len(rows[0]):,}. Accepted: the same "
-                "number in every row; in CSV, a text that holds the separator stands in double quotes."
-            )
+            raise refuse_width(number, len(cells), len(rows[0]), FIELD)
         rows.append(cells)
         _check_rows(len(rows) - 1, limits)
+    if not rows:  # quotes around nothing
+        raise _bad(f"The file is empty. {_ACCEPTED}")
     width = len(rows[0])
     cells = tuple(tuple([*row, *[""] * width][:width]) for row in rows)
     by_name = any(name_roles(cells[0]))
@@ -231,7 +210,7 @@ def _check_rows(count: int, limits: SheetLimits) -> None:
 # ---- JSON -----------------------------------------------------------------------------------------------------------
 
 
-def _read_json(content: str, by_line: bool) -> list[dict[str, Any]]:
+def _read_json(content: str, by_line: bool, limits: SheetLimits) -> list[dict[str, Any]]:
     """The file's objects; one object of lists becomes an object for each place in them."""
     lines = content.split("\n")
     if not by_line:
@@ -241,7 +220,7 @@ def _read_json(content: str, by_line: bool) -> list[dict[str, Any]]:
             if not (isinstance(error, json.JSONDecodeError) and error.msg == "Extra data" and len(lines) > 1):
                 raise _not_json(error, 1) from error
         else:
-            return _objects(value)
+            return _objects(value, limits)
     records = []
     for number, line in enumerate(lines, start=1):  # an object a line, whatever the file's ending says
         try:
@@ -251,6 +230,7 @@ def _read_json(content: str, by_line: bool) -> list[dict[str, Any]]:
         if not isinstance(record, dict):
             raise _bad(f"Line {number:,} is not a JSON object. {_ACCEPTED}")
         records.append(record)
+        _check_rows(len(records), limits)
     return records
 
 
@@ -262,8 +242,11 @@ def _not_json(error: Exception, line: int) -> BadInput:
     return _bad(f"The JSON holds a number that is too long. {_ACCEPTED}")
 
 
-def _objects(value: Any) -> list[dict[str, Any]]:
+def _objects(value: Any, limits: SheetLimits) -> list[dict[str, Any]]:
     if isinstance(value, dict) and value and all(isinstance(column, list) for column in value.values()):
+        # Before the table is made: a long list beside many names would be a table of all the memory there is.
+        _check_width(len(value), limits)
+        _check_rows(max(map(len, value.values())), limits)
         return [dict(zip(value, row, strict=True)) for row in zip_longest(*value.values())]
     if isinstance(value, list) and all(isinstance(record, dict) for record in value):
         return value

@@ -46,7 +46,7 @@ _POSTPROCESSED = {
     scored, toned_down = (vectors - mean) / deviation, 1 - 1 / np.sqrt(singular**2 / len(reference) + 1)
     return scored - (scored @ directions.T * toned_down) @ directions""",
 }
-_AS_SENTENCE = '''
+AS_SENTENCE = '''
 
 def as_sentence(text):
     """PromptEOL's tidying: a full stop at the end, no double quotes inside the double quotes."""
@@ -64,24 +64,22 @@ _PREPENDING = """
 _PADDING = """\
 tokenizer = transformer.tokenizer
 tokenizer.padding_side, tokenizer.pad_token = "right", tokenizer.pad_token or tokenizer.eos_token"""
-_TEXTS = """\
-questions = ["Where is the headquarter of OpenAI?", "What is GPU?"]
-answers = ["OpenAI is based at San Francisco.", "A graphics processing unit (GPU) is an electronic circuit."]"""
+_TEXTS = ("Where is the headquarter of OpenAI?", "What is GPU?"), ("In San Francisco.", "A graphics processor.")
 _COSINE = """\
 unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 print(unit[: len(questions)] @ unit[len(questions) :].T)  # cosine: a row a question, a column an answer
 """
 
 
-def render_snippet(reading: Reading, info: ModelInfo, library: str, source: str) -> str:
+def render_snippet(reading: Reading, info: ModelInfo, library: str, source: str, texts=_TEXTS) -> str:
     """Python source that computes the vectors of a reading, within the rounding of its precision.
 
-    library: one of LIBRARIES. source: see `name_source`. Raises ReadingRefused for what the library cannot say or no
-    program of its own can do; UnknownChoice for another library.
+    library: one of LIBRARIES. source: see `name_source`. texts: (questions, answers). Raises ReadingRefused for what
+    the library cannot say or no program of its own can do; UnknownChoice for another library.
     """
     if library not in LIBRARIES:
         raise UnknownChoice(field="library", value=str(library)[:80], kind="library", accepted=", ".join(LIBRARIES))
-    plan = _Plan(reading, info, source)
+    plan = Plan(reading, info, source, texts)
     _raise_for(_obstacle(plan, encode=library == SENTENCE_TRANSFORMERS), info)
     return (_write_transformers if library == TRANSFORMERS else _write_sentence_transformers)(plan)
 
@@ -98,24 +96,25 @@ def name_source(info: ModelInfo, hub_id: str = "", revision: str = "") -> str:
 
 def can_export(reading: Reading, info: ModelInfo) -> str:
     """Why a sentence-transformers folder cannot hold this reading, in words; "" where it can."""
-    obstacle = _obstacle(_Plan(reading, info), encode=True, folder=True)
+    obstacle = _obstacle(Plan(reading, info), encode=True, folder=True)
     return obstacle[1] if obstacle else ""
 
 
 def export_prompts(reading: Reading, info: ModelInfo) -> dict[str, str]:
     """What such a folder writes before a "query" and a "document". Raises ReadingRefused with `can_export`'s reason."""
-    plan = _Plan(reading, info)
+    plan = Plan(reading, info)
     _raise_for(_obstacle(plan, encode=True, folder=True), info)
     return plan.prefixes
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """What the writers need to know of a reading."""
 
     reading: Reading
     info: ModelInfo
     source: str = ""
+    texts: tuple[tuple[str, ...], tuple[str, ...]] = _TEXTS  # questions, answers
 
     @property
     def frames(self) -> dict[Role, PromptedText]:
@@ -177,7 +176,7 @@ class _Plan:
         return (name, commit) if _COMMIT.fullmatch(commit) else (self.source, "")
 
 
-def _obstacle(plan: _Plan, encode: bool, folder: bool = False) -> tuple[str, str] | None:
+def _obstacle(plan: Plan, encode: bool, folder: bool = False) -> tuple[str, str] | None:
     """(field, reason) for what no script can do; encode: nor sentence-transformers; folder: nor a folder of its."""
     chat, fitted = plan.frame.chat, plan.reading.postprocess is not Postprocess.NONE
     rules = [
@@ -208,7 +207,7 @@ def _raise_for(obstacle: tuple[str, str] | None, info: ModelInfo) -> None:
         raise ReadingRefused(field=obstacle[0], model=info.name, reason=obstacle[1])
 
 
-def _write_transformers(plan: _Plan) -> str:
+def _write_transformers(plan: Plan) -> str:
     info, layer = plan.info, plan.reading.layer
     auto = "AutoModelForCausalLM" if plan.logits or info.adapter else "AutoModel"
     pinned = ", revision=REVISION" * bool(plan.origin[1])
@@ -221,7 +220,7 @@ def _write_transformers(plan: _Plan) -> str:
             return f"np.stack([embed(t, QUESTION) for t in {asked}] + [embed(t, ANSWER) for t in {answered}])"
         return f"np.stack([embed(text) for text in {both}])"
 
-    return _lines(
+    return join_lines(
         _opening(plan, "torch transformers numpy" + " peft" * bool(info.adapter)),
         "import numpy as np",
         "import torch",
@@ -230,20 +229,20 @@ def _write_transformers(plan: _Plan) -> str:
         _origin(plan),
         f"tokenizer = AutoTokenizer.from_pretrained(SOURCE{pinned})",
         f"model = {auto}.from_pretrained(SOURCE{pinned}, dtype=torch.{info.precision}{eager})",
-        info.adapter and f"model = PeftModel.from_pretrained(model, {_quote(info.adapter)}).merge_and_unload()",
+        info.adapter and f"model = PeftModel.from_pretrained(model, {quote(info.adapter)}).merge_and_unload()",
         info.adapter and not plan.logits and "model = model.base_model  # the states, without the LM head",
         "model.eval()" + '.to("cuda" if torch.cuda.is_available() else "cpu")' * (not info.device.startswith("CPU")),
         (lens or plan.frame.placeholder) and f"blocks = next(part for part in model.modules() if {stack})",
         lens and f"del blocks[{layer}:]  # the logit lens: the final norm and the LM head right after layer {layer}",
-        _templates(plan),
-        plan.tidies and _AS_SENTENCE,
+        write_templates(plan),
+        plan.tidies and AS_SENTENCE,
         _embed_function(plan),
-        _postprocess_function(plan),
-        _comparison(plan, embed),
+        write_postprocess(plan),
+        write_comparison(plan, embed),
     )
 
 
-def _embed_function(plan: _Plan) -> str:
+def _embed_function(plan: Plan) -> str:
     """One text → its vector."""
     reading, info, frame = plan.reading, plan.info, plan.frame
     template = "template" if plan.differ else "TEMPLATE"
@@ -260,7 +259,7 @@ def _embed_function(plan: _Plan) -> str:
     states = "model(inputs).last_hidden_state[0]" if plan.last_layer else states
     states = "model(inputs).logits[0]" if plan.logits else states
     message = 'tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False)'
-    return _lines(
+    return join_lines(
         "\n\n@torch.inference_mode()",
         f"def embed(text{', template' * plan.differ}):",
         f'    """The embedding of one text, ({dim},)."""',
@@ -285,13 +284,13 @@ def _embed_function(plan: _Plan) -> str:
     )
 
 
-def _write_sentence_transformers(plan: _Plan) -> str:
+def _write_sentence_transformers(plan: Plan) -> str:
     reading, info, chat = plan.reading, plan.info, plan.frame.chat
     pinned = '"revision": REVISION' * bool(plan.origin[1])
     precision = f'"dtype": "{info.precision}"' + ', "attn_implementation": "eager"' * (info.precision != "float32")
     forward = '"method": "forward", "method_output_name": "last_hidden_state"'
     prefixes = plan.is_prefix and plan.worded
-    prompts = ", ".join(f'"{side}": {_quote(text)}' for side, text in plan.prefixes.items())
+    prompts = ", ".join(f'"{side}": {quote(text)}' for side, text in plan.prefixes.items())
     text = "as_sentence(text)" if plan.tidies else "text"
 
     def embed(asked: str, answered: str, both: str) -> str:
@@ -300,7 +299,7 @@ def _write_sentence_transformers(plan: _Plan) -> str:
         each = both if plan.is_prefix else f'[TEMPLATE.replace("{TEXT}", {text}) for text in {both}]'
         return f"model.encode({each})"
 
-    return _lines(
+    return join_lines(
         _opening(plan, '"sentence-transformers>=6"'),
         "import numpy as np",
         "from sentence_transformers import SentenceTransformer",
@@ -321,18 +320,18 @@ def _write_sentence_transformers(plan: _Plan) -> str:
         prefixes and f"PROMPTS = {{{prompts}}}",
         f"model = SentenceTransformer(modules=[transformer, pooling{', Normalize()' * reading.normalize}]"
         f"{', prompts=PROMPTS' * prefixes})",
-        not plan.is_prefix and _templates(plan),
-        plan.tidies and _AS_SENTENCE,
-        _postprocess_function(plan),
-        _comparison(plan, embed),
+        not plan.is_prefix and write_templates(plan),
+        plan.tidies and AS_SENTENCE,
+        write_postprocess(plan),
+        write_comparison(plan, embed),
     )
 
 
-def _opening(plan: _Plan, packages: str) -> str:
+def _opening(plan: Plan, packages: str) -> str:
     """The comment that a script begins with."""
     info, commit = plan.info, plan.origin[1]
     other = commit and commit != info.revision
-    return _lines(
+    return join_lines(
         "# As the lab “Are GPTs good embedding models?” reads it:",
         f"# {plan.reading.label()!r}",
         other and f"# The lab had {info.weights_precision!r} weights of {info.source!r}; these are the original ones.",
@@ -341,28 +340,30 @@ def _opening(plan: _Plan, packages: str) -> str:
     )
 
 
-def _origin(plan: _Plan) -> str:
+def _origin(plan: Plan) -> str:
     name, commit = plan.origin
-    return _lines(
+    return join_lines(
         plan.on_corpus
         and "from demo.bundled import load_reference  # the corpus comes with the lab: run this beside it",
         plan.on_corpus and "\ncorpus = list(load_reference())",
-        f"SOURCE = {_quote(name)}",
-        commit and f"REVISION = {_quote(commit)}",
+        f"SOURCE = {quote(name)}",
+        commit and f"REVISION = {quote(commit)}",
     )
 
 
-def _templates(plan: _Plan) -> str:
+def write_templates(plan: Plan) -> str:
+    """What is written around the texts, as constants."""
     if plan.differ:
-        return _lines(*(f"{role.name} = {_quote(plan.frames[role].template)}" for role in Role))
-    return f"TEMPLATE = {_quote(plan.frame.template)}" * plan.worded
+        return join_lines(*(f"{role.name} = {quote(plan.frames[role].template)}" for role in Role))
+    return f"TEMPLATE = {quote(plan.frame.template)}" * plan.worded
 
 
-def _postprocess_function(plan: _Plan) -> str:
+def write_postprocess(plan: Plan) -> str:
+    """The function `postprocess`, or ""."""
     method = plan.reading.postprocess
     if method is Postprocess.NONE:
         return ""
-    return _lines(
+    return join_lines(
         "\n\ndef postprocess(vectors, reference):",
         f'    """{method.value}, fitted on the reference vectors; a text that stands twice counts once."""',
         "    reference = np.unique(reference, axis=0).astype(np.float64)",
@@ -371,11 +372,12 @@ def _postprocess_function(plan: _Plan) -> str:
     )
 
 
-def _comparison(plan: _Plan, embed: Callable[[str, str, str], str]) -> str:
+def write_comparison(plan: Plan, embed: Callable[[str, str, str], str]) -> str:
     """What is done with some texts. embed: the names of questions, answers and both → what embeds them."""
     fitted = plan.reading.postprocess is not Postprocess.NONE
-    return _lines(
-        f"\n\n{_TEXTS}",
+    return join_lines(
+        "\n",
+        *(_list(name, texts) for name, texts in zip(("questions", "answers"), plan.texts, strict=True)),
         f"vectors = {embed('questions', 'answers', 'questions + answers')}",
         fitted and f"reference = {embed('corpus', 'corpus', 'corpus') if plan.on_corpus else 'vectors'}",
         fitted and "vectors = postprocess(vectors, reference)",
@@ -383,12 +385,16 @@ def _comparison(plan: _Plan, embed: Callable[[str, str, str], str]) -> str:
     )
 
 
-def _lines(*lines: str | bool) -> str:
+def join_lines(*lines: str | bool) -> str:
     """What is not false or empty, line by line."""
     return "\n".join(line for line in lines if line)
 
 
-def _quote(text: str) -> str:
+def _list(name: str, texts: tuple[str, ...]) -> str:
+    return f"{name} = [\n" + "".join(f"    {quote(text)},\n" for text in texts) + "]"
+
+
+def quote(text: str) -> str:
     """A string literal, in double quotes where the text has none."""
     literal = repr(text)
     return literal if '"' in literal else f'"{literal[1:-1]}"'

@@ -6,29 +6,16 @@ numbers the label. Columns stand apart by tabs, commas or semicolons. Knows no m
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.errors import BadInput, TooManyCells, UnreadableFile
+from demo.errors import BadInput, TooManyCells
 from demo.results import LabelledSet
+from demo.rows import decode, find_separator, first_row, load_data, name_roles, refuse_width, split_rows, unify_lines
 from demo.texts import Limits, parse_texts
 
 FIELD = "upload"
-_NAMES = {
-    "question": ("question", "query", "sentence1", "text1", "q", "anchor", "questions", "queries", "질문"),
-    "answer": (
-        *("answer", "sentence2", "sentence", "text2", "passage", "document", "a", "positive"),
-        *("answers", "passages", "documents", "답", "답변"),
-    ),
-    "label": ("label", "score", "relevance", "gold", "similarity", "라벨"),
-    "id": ("questionid", "id"),
-}
-_ROLES = {name: role for role, names in _NAMES.items() for name in names}
 _NEEDED = (
     "Accepted: a question column (question, query, sentence1 …), an answer column (answer, sentence, sentence2 …) and, "
     "if any, a label column (label, score …); without names in the first row, two columns or a third one of numbers."
@@ -46,18 +33,11 @@ class TableLimits:
 
 
 def load_labelled(path: str | Path, limits: TableLimits) -> LabelledSet:
-    """A UTF-8 file of pairs becomes a set named after it. Raises UnreadableFile and what `parse_labelled` raises."""
+    """A file of pairs becomes a set named after it. Raises UnreadableFile and what `parse_labelled` raises."""
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(limits.bytes + 1)  # never more, however large the file or endless the device
-        _check_size(len(data), limits)
-        content = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UnreadableFile(field=FIELD, path=path.name, reason="it is not UTF-8") from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UnreadableFile(field=FIELD, path=path.name, reason=reason) from error
+    data = load_data(path, limits.bytes, FIELD)
+    _check_size(len(data), limits)
+    content, _ = decode(data, FIELD, _NEEDED)
     return parse_labelled(content, path.stem, limits)
 
 
@@ -95,14 +75,9 @@ def _check_size(count: int, limits: TableLimits) -> None:
         raise _bad(f"The file is too large. At most {limits.bytes / 2**20:g} MiB are accepted.")
 
 
-def name_roles(names: Iterable[str]) -> list[str | None]:
-    """What columns are by their names: "question", "answer", "label", "id", or None where a name says nothing."""
-    return [_ROLES.get(re.sub(r"[\s_-]", "", name).casefold()) for name in names]
-
-
 def _columns(content: str, limits: TableLimits) -> tuple[list[str], list[str], list[float]]:
     """Questions and answers, one for each row of the file ("" where there is no pair), and the pairs' labels."""
-    content = content.replace("\r\n", "\n").replace("\r", "\n")
+    content = unify_lines(content)
     if not content.strip():
         raise _bad(f"The file holds no pairs. {_NEEDED}")
     separator, roles, width, named = _layout(content)
@@ -110,8 +85,7 @@ def _columns(content: str, limits: TableLimits) -> tuple[list[str], list[str], l
     answers: list[str] = []
     labels: list[float] = []
     count = 0
-    for number, cells in enumerate(split_rows(content, separator, limits.characters), start=1):
-        cells = [cell.strip() for cell in cells]
+    for number, cells in enumerate(split_rows(content, separator, limits.characters, FIELD), start=1):
         blank = not any(cells)
         if blank or named:
             named = named and blank  # the names stand in the first row that is not blank
@@ -119,10 +93,7 @@ def _columns(content: str, limits: TableLimits) -> tuple[list[str], list[str], l
             answers.append("")
             continue
         if any(cells[width:]):
-            raise _bad(
-                f"Row {number:,} has {len(cells):,} columns, the first row has {width:,}. Accepted: the same number in "
-                "every row; in CSV, a text that holds the separator stands in double quotes."
-            )
+            raise refuse_width(number, len(cells), width, FIELD)
         found = {role: cells[column] if column < len(cells) else "" for role, column in roles.items()}
         for role, cell in found.items():
             if not cell:
@@ -139,28 +110,10 @@ def _columns(content: str, limits: TableLimits) -> tuple[list[str], list[str], l
     return questions, answers, labels
 
 
-def split_rows(content: str, separator: str, characters: int) -> Iterator[list[str]]:
-    """The rows of a file, blank ones too. TSV knows no quoting: a quotation mark is a part of its text.
-
-    characters: of a text, at most; named where a row cannot be read. Raises BadInput.
-    """
-    style = {"quoting": csv.QUOTE_NONE} if separator == "\t" else {"strict": True}
-    row = 1
-    try:
-        for cells in csv.reader(io.StringIO(content, newline=""), delimiter=separator, **style):
-            yield cells
-            row += 1
-    except csv.Error as error:
-        raise _bad(
-            f"Row {row:,} cannot be read. Accepted: texts of at most {characters:,} characters; in CSV, a text "
-            "in double quotes ends with one, and a double quote within it is written twice."
-        ) from error
-
-
 def _layout(content: str) -> tuple[str, dict[str, int], int, bool]:
     """Separator, column of each role, number of columns, and whether the first row names them."""
     separator = find_separator(content)
-    cells = _first_row(content, separator)
+    cells = first_row(content, separator)
     found = name_roles(cells)
     if not any(found):
         by_place = dict(zip(("question", "answer", "label"), range(len(cells)), strict=False))
@@ -175,23 +128,6 @@ def _layout(content: str) -> tuple[str, dict[str, int], int, bool]:
         if role not in roles:
             raise _bad(f"The first row names no {role} column. {_NEEDED}")
     return separator, roles, len(cells), True
-
-
-def find_separator(content: str) -> str:
-    """A tab wins: prose holds none. Else what splits the first row most; prose holds more commas than semicolons."""
-    if "\t" in next((line for line in content.split("\n") if line.strip()), ""):
-        return "\t"
-    return max(";,", key=lambda separator: len(_first_row(content, separator)))
-
-
-def _first_row(content: str, separator: str) -> list[str]:
-    """The first row that is not blank, under a separator that may be the wrong one."""
-    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
-    try:
-        rows = csv.reader(io.StringIO(content, newline=""), delimiter=separator, quoting=quoting)
-        return next((cells for cells in rows if any(cell.strip() for cell in cells)), [])
-    except csv.Error:  # a quote that is never closed
-        return []
 
 
 def _number(cell: str, separator: str) -> float:

@@ -17,10 +17,14 @@ def _always() -> bool:
 
 @dataclass(frozen=True)
 class Turn:
-    """urgent: a person waits for it. wanted: whether somebody still does; asked from another thread."""
+    """urgent: a person waits for it. wanted: whether somebody still does; asked from another thread.
+
+    patience: seconds that whoever asks can wait for another machine before asking again; None for as long as it takes.
+    """
 
     urgent: bool = True
     wanted: Callable[[], bool] = _always
+    patience: float | None = None
 
 
 _USUAL = Turn()
@@ -34,7 +38,7 @@ def current_turn() -> Turn:
 
 @contextmanager
 def asking(**changes) -> Iterator[None]:
-    """While it lasts, questions of this thread have this turn: `urgent=False`, `wanted=…`."""
+    """While it lasts, questions of this thread have this turn: `urgent=False`, `wanted=…`, `patience=…`."""
     token = _turn.set(replace(_turn.get(), **changes))
     try:
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 # Before anything imports them: no test reaches the Hub or phones home.
@@ -175,3 +176,15 @@ def engine(settings):
     from demo.backend.local import LocalEngine
 
     return LocalEngine(settings)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 64 KiB, and what changes it: `change("size=8m")`, `change("ro")`."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only an administrator of Linux can mount a small disk")
+    yield folder, lambda how: subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -33,23 +33,30 @@ ARROWS = {
     "similarity": {"datamodels", "errors"},
     "article": {"catalog", "datamodels", "similarity"},
     "evaluation": {"datamodels", "errors", "results"},
-    "tables": {"datamodels", "errors", "results", "texts"},
-    "sheets": {"datamodels", "errors", "tables", "texts"},
+    "rows": {"cells", "errors"},
+    "tables": {"datamodels", "errors", "results", "rows", "texts"},
+    "sheets": {"datamodels", "errors", "rows", "texts"},
     "seriation": set(),
-    "exports": {"results"},
+    "cells": set(),
+    "exports": {"backend", "cells", "datamodels", "results"},
+    "language": {"errors"},
+    "telling": {"datamodels", "figures", "language"},
+    "report": {"report", "datamodels", "errors", "figures", "language", "results", "telling"},
     "bundled": {"datamodels", "errors", "results", "training"},
     "projection": {"datamodels", "errors", "results"},
     "explanation": {"datamodels", "errors", "results"},
     "sweep": {"datamodels", "errors", "results"},
     "snippet": {"datamodels", "errors", "prompts"},
+    "server_snippet": {"datamodels", "errors", "prompts", "snippet"},
     "figures": {"figures", "datamodels", "errors", "results"},
-    "settings": {"catalog"},
-    "backend": {"backend", "catalog", "datamodels", "errors", "results", "settings", "training", "turns"},
+    "servers": set(),
+    "settings": {"catalog", "servers"},
+    "backend": {"backend", "catalog", "datamodels", "errors", "results", "servers", "settings", "training", "turns"},
     "readings": {"datamodels", "errors", "texts"},
     "loading": {"backend", "datamodels"},
     "bench": {
         *("backend", "bundled", "catalog", "datamodels", "errors", "loading", "postprocess", "prompts"),
-        *("readings", "settings", "texts", "training"),
+        *("readings", "servers", "settings", "texts", "training", "turns"),
     },
     "studies": {
         *("studies", "bench", "bundled", "catalog", "datamodels", "errors", "evaluation", "jobs", "postprocess"),
@@ -57,16 +64,19 @@ ARROWS = {
     },
     "lab": {
         *("bench", "catalog", "datamodels", "errors", "evaluation", "explanation", "projection", "results"),
-        *("readings", "similarity", "snippet", "studies", "texts", "training"),
+        *("readings", "server_snippet", "similarity", "snippet", "studies", "texts", "training"),
     },
     "__init__": {"datamodels", "errors", "lab", "settings"},
     "cli": {
         "cli",
         "bundled",
+        "cells",
         "datamodels",
         "errors",
         "evaluation",
+        "exports",
         "lab",
+        "report",
         "results",
         "settings",
         "studies",
@@ -77,10 +87,13 @@ ARROWS = {
         "training",
     },
     "__main__": {"cli"},
+    "serving": {
+        *("serving", "catalog", "datamodels", "errors", "jobs", "lab", "readings", "settings", "texts", "turns"),
+    },
     "ui": {
         *("ui", "bundled", "catalog", "datamodels", "errors", "figures", "jobs", "lab", "projection", "results"),
         *("article", "exports", "pairs", "seriation", "settings", "sheets", "snippet", "studies", "tables", "training"),
-        "turns",
+        *("cells", "language", "report", "serving", "telling", "turns"),
     },
 }
 
@@ -154,7 +167,7 @@ def light_modules() -> list[str]:
     """Everything outside the backend that exists, and the backend's own doors."""
     names = {".".join(file.relative_to(ROOT).with_suffix("").parts) for file in FILES if room(file) != "backend"}
     names = {name.removesuffix(".__init__") for name in names}
-    doors = ("", ".protocol", ".fake", ".own_reading", ".starting")
+    doors = ("", ".protocol", ".fake", ".own_reading", ".starting", ".remote", ".routing")
     return sorted(names | {f"demo.backend{door}" for door in doors})
 
 

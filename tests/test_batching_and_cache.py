@@ -10,8 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.backend.batching import out_of_memory, plan_batches, run_with_retreat
+from demo.backend.batching import out_of_memory, run_with_retreat
 from demo.backend.cache import EmbeddingCache, Entry
+from demo.backend.planning import plan_batches
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=60)
 

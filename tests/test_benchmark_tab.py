@@ -219,7 +219,7 @@ def test_names_are_escaped():
 def test_the_csv_is_the_board_and_no_cell_is_a_formula():
     said = write_csv(STANDINGS)
     rows = list(csv.DictReader(io.StringIO(said)))
-    assert [row["auc"] for row in rows] == ["0.6000", "0.9000", "0.5000"]
+    assert [row["auc"] for row in rows] == ["0.6", "0.9", "0.5"]
     assert (rows[0]["model"], rows[0]["texts_per_second"]) == ("label", "")
     assert rows[1]["revision"] == "'=1+1"
     address = re.search(r'href="(data:text/csv[^"]+)"', render_board("en", STANDINGS, "auc", SET))[1]

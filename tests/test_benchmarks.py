@@ -26,14 +26,14 @@ def make_config(queue: bool) -> dict:
     """As the page's /config, but for what nobody reads here."""
     names = {STATE: None, HEATMAP: "heatmap", QUESTIONS: "questions", ANSWERS: "answers", STATUS: "status", LINK: None}
     edits = [[0, "load"], [QUESTIONS, "change"], [ANSWERS, "change"]]
-    asked, shown = [STATE, QUESTIONS, ANSWERS, LINK], [STATE, HEATMAP, STATUS]
+    asked = [STATE, QUESTIONS, ANSWERS, LINK]
     return {
         "components": [{"id": id, "props": {"elem_id": name, "value": None}} for id, name in names.items()],
         "dependencies": [
             listener(4, edits, asked, [], queue=False, backend_fn=False),  # the front end's alone
             listener(5, [[QUESTIONS, "input"]], asked, [HEATMAP], queue=True),
-            listener(6, edits, asked, shown, queue=queue),
-            listener(7, [[STATUS, "change"]], [STATE], [STATUS], queue=True),
+            listener(6, edits, asked, [HEATMAP], queue=queue),
+            listener(7, [[HEATMAP, "settle"]], [STATE], [STATUS, ANSWERS], queue=True),
         ],
     }
 
@@ -47,7 +47,7 @@ class Page:
         self.open = asyncio.Event()
         self.open.set()
         self.asked: list[list] = []  # what the computing function was asked with
-        self.followed = self.under_way = self.most_under_way = 0
+        self.settled = self.under_way = self.most_under_way = 0
         self._joined: dict = {}
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -58,7 +58,7 @@ class Page:
             self._joined = json.loads(request.content)
             return httpx.Response(200, json={"event_id": "1"})
         body = self._joined if path == "queue/data" else json.loads(request.content)
-        data = await (self._compute(body["data"]) if body["fn_index"] == 6 else self._follow())
+        data = await (self._compute(body["data"]) if body["fn_index"] == 6 else self._settle())
         if path == "run/predict":
             return httpx.Response(self.code, json={"data": data})
         done = {"msg": "process_completed", "success": self.code == 200, "output": {"data": data, "error": "no"}}
@@ -72,11 +72,12 @@ class Page:
         await self.open.wait()
         self.under_way -= 1
         texts = {"questions": data[1].split("\n"), "answers": data[2].split("\n")} if data[1] else {}
-        return [None, {"seq": len(self.asked), "state": self.state, **texts}, f"answered {len(self.asked)}"]
+        news = 0 if data[3].endswith("settled=3") else 3
+        return [{"seq": len(self.asked), "state": self.state, "settle": news, **texts}]
 
-    async def _follow(self) -> list:
-        self.followed += 1
-        return [UNCHANGED]
+    async def _settle(self) -> list:
+        self.settled += 1
+        return [{**UNCHANGED, "value": "told"}, UNCHANGED]
 
 
 def run_person(page: Page, act) -> Person:
@@ -131,7 +132,7 @@ def test_the_device_is_what_the_app_says():
 def test_the_config_tells_which_function_computes_and_what_follows_an_answer():
     page = read_config(make_config(queue=False))
     assert (page.computing.fn, page.computing.queued) == (6, False)
-    assert [one.fn for one in page.following] == [7]
+    assert page.settling.fn == 7
     assert page.ids["questions"] == QUESTIONS
     config = make_config(queue=True)
     assert read_config(config).computing.queued
@@ -170,13 +171,12 @@ def test_a_person_has_one_question_under_way_and_the_last_text_answered(queue):
     person = run_person(page, lambda person: edit_five_times(person, page))
     assert page.most_under_way == 1
     # The page opens, the texts come, the first edit, and the last one for those between them.
-    assert [data[3] for data in page.asked] == ["", "seq=1", "seq=2", "seq=3"]
+    assert [data[3] for data in page.asked] == ["", *(f"seq={seq}&settled=3" for seq in (1, 2, 3))]
     assert [data[1:3] for data in page.asked[1:]] == [["q", "a\nb"], ["aq", "a\nb"], ["cbaq", "aa\nab"]]
     assert (person.edits, len(person.waits), person.replaced) == (5, 5, 3)
     assert not person.lost
     assert not person.errors
-    # Two answers that come at once are followed once.
-    assert page.followed == 2 + len(person.follow_waits) > 2
+    assert page.settled == 1, "the widgets' news come once"
 
 
 @pytest.mark.parametrize(("trouble", "said"), [({"state": "error"}, "error: "), ({"code": 503}, "503")])

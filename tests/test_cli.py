@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from demo.__main__ import app
 from demo.backend.fake import FakeEngine
+from demo.cli.printing import print_json
 
 ROOT = Path(__file__).parents[1]
 TWO_BY_TWO = ["--question", "alpha", "--question", "beta", "--answer", "alpha", "--answer", "gamma"]
@@ -115,10 +117,13 @@ def test_matches_are_heard():
 def test_csv_has_questions_down_and_answers_across():
     texts = ["--question", "one, two", "--question", '"q"', "--answer", "A", "--answer", "한국어", "--answer", "C"]
     rows = list(csv.reader(io.StringIO(invoke("compare", *texts, "--csv").stdout)))
-    assert rows[0] == ["", "A", "한국어", "C"]
+    assert rows[0][:4] == ["", "A", "한국어", "C"]
     assert [row[0] for row in rows[1:]] == ["one, two", '"q"']
     similarity = json.loads(invoke("compare", *texts, "--json").stdout)["similarity"]
-    np.testing.assert_allclose([[float(cell) for cell in row[1:]] for row in rows[1:]], similarity, atol=1e-6)
+    np.testing.assert_allclose([[float(cell) for cell in row[1:4]] for row in rows[1:]], similarity, atol=1e-6)
+    told = dict(zip(rows[0][4:], rows[1][4:], strict=True))
+    assert (told["right answers"], told["model"]) == ("1", "SmolLM2-135M-Instruct")
+    assert json.loads(told["settings"])["pooling"] == told["reading"].split(" · ")[2]
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x")'])
@@ -126,6 +131,22 @@ def test_a_spreadsheet_runs_no_text_as_a_formula(text):
     rows = list(csv.reader(io.StringIO(invoke("compare", "--question", text, "--answer", text, "--csv").stdout)))
     assert rows[0][1] == rows[1][0] == f"'{text}"
     float(rows[1][1])  # numbers stay numbers
+
+
+def test_a_comparison_is_saved_by_the_files_ending(tmp_path):
+    similarity = json.loads(invoke("compare", *TWO_BY_TWO, "--json").stdout)["similarity"]
+    for ending in ("csv", "npz", "safetensors", "html"):
+        done = invoke("compare", *TWO_BY_TWO, "--json", "--out", str(tmp_path / f"c.{ending}"), "--language", "ko")
+        assert json.loads(done.stdout)["similarity"] == similarity
+        assert f"c.{ending}" in done.stderr
+    with np.load(tmp_path / "c.npz", allow_pickle=False) as arrays:
+        sides = [
+            arrays[name] / np.linalg.norm(arrays[name], axis=1, keepdims=True) for name in ("questions", "answers")
+        ]
+    np.testing.assert_allclose(sides[0] @ sides[1].T, similarity, atol=1e-6)
+    page = (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert '<html lang="ko">' in page
+    assert "import torch" in page
 
 
 @pytest.mark.parametrize("text", ["[red]a[/red]", "[/]", "[link=http://x]y[/link]", "<b>&lt;</b>", ":smile:", "{x}"])
@@ -154,7 +175,6 @@ def test_files_and_options_go_together(tmp_path):
         (["compare", "--questions-file", "/no/such/file", "--answer", "b"], "/no/such/file"),
         (["compare", "--model", "qwen/qwen9"], "qwen/qwen9"),
         (["compare", "--model", "[red]"], "[red]"),
-        (["compare", "--model", "gpt2"], "GPT-2"),
         (["compare", "--model", "two\nlines"], "two lines"),
         (["compare", "--layer", "99"], "0 to 30"),
         (["compare", "--matches", "1-9"], "1-9"),
@@ -163,11 +183,22 @@ def test_files_and_options_go_together(tmp_path):
         (["compare", "--question", "x" * 20_001, "--answer", "b"], "20,000"),
         (["embed"], "texts"),
         (["embed", "--text", "a", "--out", "x.csv"], ".npz"),
+        (["compare", "--out", "x.xlsx"], ".safetensors"),
+        (["compare", "--out", "/no/such/folder/x.html"], "/no/such/folder"),
+        (["compare", "--out", "/no/such/folder/x.safetensors"], "/no/such/folder"),
         (["embed", "--text", "a", "--out", "/no/such/folder/x.npz"], "/no/such/folder"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line_with_code_2(arguments, said):
     result = invoke(*arguments, code=2)
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert said in line
+
+
+@pytest.mark.parametrize(("model", "said"), [("gpt2", "cannot be reached"), ("mistral-7b-instruct-v0.1", "16.2 GiB")])
+def test_what_fails_though_it_was_asked_for_rightly_has_code_1(model, said):
+    result = invoke("compare", "--model", model, code=1)
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
     assert said in line
@@ -192,6 +223,55 @@ def test_ctrl_c_has_code_130(monkeypatch):
 
     monkeypatch.setattr(FakeEngine, "embed", interrupted)
     assert invoke("compare", code=130).stdout == ""
+
+
+def run_with(patch: str, *arguments, **options) -> subprocess.Popen:
+    """`python -m demo …` as a process, with a few lines run before it."""
+    code = f"import sys, time\nfrom demo.backend.fake import FakeEngine\n{patch}\nfrom demo.__main__ import run\nrun()"
+    command = [sys.executable, "-c", code, *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "DEMO_ENGINE": "fake"}, **pipes)
+
+
+def test_a_real_process_is_interrupted_quietly():
+    slow = "FakeEngine.embed = lambda *a, **k: (print('computing', file=sys.stderr, flush=True), time.sleep(60))"
+    process = run_with(slow, "compare")
+    assert process.stderr.readline() == b"computing\n"
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stdout, stderr) == (130, b"", b"")
+
+
+@pytest.mark.parametrize("arguments", [["compare"], ["compare", "--json"], ["models"]])
+def test_who_reads_only_the_beginning_hears_no_complaint(arguments):
+    """As `| head -0`: the reader has left before a word is written."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = run_with("", *arguments, stdout=writer)
+    os.close(writer)
+    _, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_a_full_disk_is_said_with_code_1():
+    with open("/dev/full", "wb") as full:
+        process = run_with("", "compare", "--json", stdout=full)
+        _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert stderr.decode().splitlines() == ["The output: No space left on device."]
+
+
+def test_json_has_no_number_that_json_has_no_word_for(capsys):
+    print_json({"auc": float("nan"), "speed": float("inf"), "all": [1.5, (float("-inf"), "NaN")]})
+    said = capsys.readouterr().out
+    assert json.loads(said, parse_constant=pytest.fail) == {"auc": None, "speed": None, "all": [1.5, [None, "NaN"]]}
+
+
+def test_json_is_valid_where_a_number_has_no_meaning():
+    """One question and its answer: no wrong pair, so no margin and no AUC."""
+    said = invoke("compare", "--question", "a", "--answer", "b", "--json").stdout
+    assert json.loads(said, parse_constant=pytest.fail)["metrics"]["auc"] is None
 
 
 def test_environment_twins_work_and_flags_win(monkeypatch):
@@ -241,6 +321,20 @@ def test_models_are_listed_with_licence_and_reason():
     assert {status["kind"] for status in statuses} == {"gpt", "tuned_gpt", "encoder"}
 
 
-@pytest.mark.parametrize("command", [[], ["compare"], ["embed"], ["models"]])
-def test_help_is_there(command):
-    assert "Usage" in invoke(*command, "--help").stdout
+COMMANDS = ["compare", "embed", "models", "sweep", "benchmark", "train", "code", "export"]
+
+
+def test_the_help_lists_every_command_in_the_order_of_use_and_the_exit_codes():
+    said = invoke("--help").stdout
+    listed = re.findall(r"^│ (\w+)  ", said, flags=re.MULTILINE)
+    assert listed == COMMANDS
+    assert "Exit codes: 0 done; 1 " in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_commands_help_says_what_it_does_with_an_example(command):
+    said = invoke(command, "--help").stdout
+    assert f"Usage: python -m demo {command}" in said.replace("Usage: root", "Usage: python -m demo")
+    assert "The machine" in said
+    if command != "models":
+        assert f"python -m demo {command}" in said.partition("Example")[2]

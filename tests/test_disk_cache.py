@@ -1,10 +1,13 @@
 """Embeddings that outlive the process: the same numbers, no texts, a bound, and no harm from a bad file or disk."""
 
+import contextlib
 import sqlite3
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -22,6 +25,7 @@ def entry(*numbers, cut=False) -> Entry:
     return Entry(np.array(numbers, dtype=np.float32), cut)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), arrays(np.float32, st.integers(1, 5)), min_size=1, max_size=10))
 def test_what_is_put_is_got(tmp_path_factory, made):
     folder = tmp_path_factory.mktemp("cache")
@@ -108,20 +112,38 @@ def test_a_full_disk_costs_nothing(tmp_path):
     assert cache.get(["small"])
 
 
-def test_a_database_that_breaks_later_is_given_up(tmp_path, monkeypatch):
+def test_a_database_that_breaks_later_is_made_anew(tmp_path):
+    """Its middle is overwritten: the first page still says that it is a database."""
+    DiskCache(tmp_path, 2**24).put({i: entry(*range(500)) for i in range(300)})
+    file = tmp_path / FILE
+    file.write_bytes(file.read_bytes()[:4096] + b"\xff" * (file.stat().st_size - 4096))
+    for _ in range(2):  # the second is a process that starts later
+        cache = DiskCache(tmp_path, 2**24)
+        cache.put({"a": entry(1)})
+        cache.put({"a": entry(1)})
+        assert cache.get(["a"])["a"].numbers.tolist() == [1]
+
+
+def test_a_database_that_another_process_holds_is_left_alone(tmp_path, caplog):
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as other:
+        other.execute("CREATE TABLE mine (number)")
+        other.commit()
+        other.execute("BEGIN EXCLUSIVE")
+        assert DiskCache(tmp_path, 2**20).get(["a"]) == {}
+        assert "not kept on disk: database is locked" in caplog.text
+        other.rollback()
     cache = DiskCache(tmp_path, 2**20)
-
-    class Broken:
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            return False
-
-        def execute(self, *_):
-            raise sqlite3.DatabaseError("database disk image is malformed")
-
-    monkeypatch.setattr(cache, "_db", Broken())
-    assert cache.get(["a"]) == {}
     cache.put({"a": entry(1)})
-    assert cache._db is None
+    assert cache.get(["a"])
+    assert cache._db.execute("SELECT * FROM mine").fetchall() == [], "the same file"
+
+
+@pytest.mark.parametrize("jump", [-3600, 3600])
+def test_a_clock_that_jumps_throws_out_nothing_that_is_new(tmp_path, monkeypatch, jump):
+    cache = DiskCache(tmp_path, 400_000)
+    cache.put({(0, i): entry(*range(250)) for i in range(300)})
+    monkeypatch.setattr("demo.backend.disk_cache.time", SimpleNamespace(time=lambda: time.time() + jump))
+    for i in range(200):
+        cache.put({("new", i): entry(*range(250))})
+    assert cache.get([("new", 199)])
+    assert len(cache.get([("new", i) for i in range(100, 200)])) == 100

@@ -40,6 +40,22 @@ def test_a_survey_equals_one_pass_a_reading(settings, engine, tiny, family, norm
             np.testing.assert_allclose(survey[i, layer], expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("layer", [0, 2, LAST_LAYER])
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_the_logits_of_a_pass_are_those_of_its_states(settings, engine, tiny, family, layer, normalize):
+    """In the pass itself, out of a kept pass, and where nothing is kept: the same; and no turn of their own."""
+    wanted = reading(tiny(family), Pooling.LAST_TOKEN_LOGITS, layer, normalize)
+    calls, call = [], engine._worker.call
+    engine._worker.call = lambda act: calls.append(act) or call(act)
+    at_once = engine.embed(PROMPTED, wanted).vectors
+    assert not calls, "the head had a turn of its own"
+    other = LocalEngine(settings)
+    other.embed(PROMPTED, reading(tiny(family)))
+    np.testing.assert_allclose(at_once, other.embed(PROMPTED, wanted).vectors, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(at_once, uncached(settings).embed(PROMPTED, wanted).vectors, atol=1e-5, rtol=1e-5)
+
+
 def test_a_survey_that_nothing_is_kept_of_is_the_same(settings, engine, tiny):
     kept = engine.survey(PROMPTED, reading(tiny("llama")), STATES)
     np.testing.assert_allclose(uncached(settings).survey(PROMPTED, reading(tiny("llama")), STATES), kept, atol=1e-6)

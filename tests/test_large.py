@@ -19,7 +19,7 @@ gr = pytest.importorskip("gradio", reason="gradio is not installed: no tests of 
 from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.datamodels import Pairing  # noqa: E402
 from demo.errors import BadInput, ReadingRefused, Stopped, TooManyTexts  # noqa: E402
-from demo.exports import write_embeddings, write_similarity  # noqa: E402
+from demo.exports import write_npz, write_similarity  # noqa: E402
 from demo.figures import palette, quantize, shown_range  # noqa: E402
 from demo.jobs import Desk  # noqa: E402
 from demo.lab import Lab  # noqa: E402
@@ -33,6 +33,7 @@ from demo.ui.file_wording import render_best, render_worst  # noqa: E402
 from demo.ui.i18n import LOCALES, placeholders, translate_error, translate_phrase  # noqa: E402
 from demo.ui.lab_tab import LINKED, create_lab_tab  # noqa: E402
 from demo.ui.matrix import show_matrix  # noqa: E402
+from demo.ui.save_handlers import NAMES  # noqa: E402
 
 MODEL = "smollm2-135m-instruct"
 NASTY = "<img src=x onerror=alert(1)>"
@@ -201,13 +202,13 @@ def test_no_cell_of_the_csv_is_a_formula(lab, tmp_path):
     assert (tmp_path / "s.csv").read_bytes().startswith(b"\xef\xbb\xbf")
     with (tmp_path / "s.csv").open(encoding="utf-8-sig", newline="") as file:
         head, *rows = csv.reader(file)
-    assert head == ["", "'=1+1", "'+1", "plain"]
+    assert head[:5] == ["", "'=1+1", "'+1", "plain", "right answers"]
     assert [row[0] for row in rows] == ["'=1+1", "'+1", "'-1", "'@x", *nasty[4:]]
-    np.testing.assert_allclose(np.array([row[1:] for row in rows], dtype=float), found.similarity, atol=1e-6)
+    np.testing.assert_allclose(np.array([row[1:4] for row in rows], dtype=float), found.similarity, atol=1e-6)
 
 
 def test_the_embeddings_come_with_all_that_made_them(found, tmp_path):
-    write_embeddings(found, tmp_path / "e.npz")
+    write_npz(found, tmp_path / "e.npz")
     with np.load(tmp_path / "e.npz") as loaded:  # no pickle
         metadata = json.loads(str(loaded["metadata"]))
         np.testing.assert_array_equal(loaded["questions"], found.question_vectors)
@@ -476,26 +477,16 @@ def test_what_goes_wrong_is_a_sentence(tab, lab, tmp_path, monkeypatch):
     assert tab.on_tick(ask(), *values())[tab.widgets.run]["interactive"]
 
 
-def test_a_file_to_take_home_does_not_stay(tab, tmp_path, monkeypatch):
-    monkeypatch.setattr("demo.ui.file_handlers._TAKEN_SECONDS", 0.3)
-    upload(tab, tmp_path, table(make(5)))
-    compare(tab)
-    path = Path(tab.on_csv(ask())[tab.widgets.file])
-    for _ in range(500):
-        if not path.parent.exists():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it is still there")
-
-
 def test_files_to_take_home(tab, tmp_path):
-    assert "no longer holds" in tab.on_csv(ask())[tab.widgets.taken]
+    refused = tab.on_take("csv", ask())
+    assert "no longer holds" in refused[tab.widgets.taken]
+    assert refused[tab.widgets.file] is None, "the file before must not be fetched again"
     upload(tab, tmp_path, table(make(5)))
     compare(tab)
-    for take, ending in ((tab.on_csv, ".csv"), (tab.on_npz, ".npz")):
-        answer = take(ask())
+    for kind, name in NAMES.items():
+        answer = tab.on_take(kind, ask())
         assert answer[tab.widgets.taken] == ""
-        assert Path(answer[tab.widgets.file]).suffix == ending
+        assert Path(answer[tab.widgets.file]).name == name
         assert Path(answer[tab.widgets.file]).stat().st_size > 100
 
 
@@ -537,5 +528,5 @@ def test_words_in_both_languages():
     assert len(keys) > 60
     for key in keys:
         assert placeholders(english[key]) == placeholders(korean[key]), key
-    sentence = str(BadInput(problem="The file is UTF-16. Accepted: two different columns."))
-    assert translate_phrase("ko", sentence) == "파일이 UTF-16이에요. 서로 다른 두 열을 받아요."
+    sentence = str(BadInput(problem="The file is empty. Accepted: two different columns."))
+    assert translate_phrase("ko", sentence) == "파일이 비어 있어요. 서로 다른 두 열을 받아요."

@@ -9,8 +9,9 @@ from transformers import AutoModelForCausalLM
 
 from demo import Lab
 from demo.backend.local import LocalEngine
-from demo.datamodels import LAST_LAYER, Pooling, Prompt, PromptedText, Reading
+from demo.datamodels import LAST_LAYER, Pooling, Prompt, PromptedText, Reading, Role
 from demo.errors import ModelDoesNotFit, NotFinite, OutOfMemory, ReadingRefused
+from demo.serving.embeddings import embed_texts
 from demo.settings import Settings
 from tests.conftest import FAMILIES, TEXTS, make_sentence_transformer, save_tiny
 
@@ -137,6 +138,26 @@ def test_a_cut_text_is_told_of_also_from_the_cache(engine, tiny):
         embedded = engine.embed([PROMPTED[0], LONG], reading(tiny("llama")))
         assert embedded.cut == (1,)
         assert embedded.token_limit == 512
+
+
+def test_tokens_are_counted_as_the_model_reads_them(engine, tiny, tiny_tokenizer):
+    folder = str(tiny("llama"))
+    counted = engine.count_tokens([*PROMPTED, LONG, PromptedText("a", eos=True)], folder)
+    assert counted[: len(TEXTS)] == [len(tiny_tokenizer(text).input_ids) for text in TEXTS]
+    assert counted[len(TEXTS) :] == [512, 2], "a cut text counts as far as it is read, an EOS counts as well"
+    assert engine.forward_passes == 0
+
+
+@pytest.mark.parametrize("pooling", ["last_token_logits", "weighted_mean"])
+def test_a_program_gets_the_labs_own_vectors(settings, engine, tiny, pooling):
+    """Of a program's texts only the reading that was asked for is computed; a person's come with every other."""
+    lab = Lab(settings, engine)
+    chosen = {"model": str(tiny("qwen3")), "prompt": "prompteol", "pooling": pooling, "layer": 3}
+    chosen |= {"postprocess": "center", "reference": "corpus"}
+    told = embed_texts(lab, TEXTS[1:4], Role.QUESTION, chosen, 10**6)
+    np.testing.assert_allclose(
+        told.vectors, Lab(settings).embed(TEXTS[1:4], **chosen, role="question"), atol=1e-6, rtol=1e-5
+    )
 
 
 def test_a_model_is_loaded_once_however_many_ask(engine, tiny, monkeypatch):

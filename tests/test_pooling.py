@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from demo.backend.pooling import POOLINGS, last_positions, pool
+from demo.backend.pooling import KEPT, POOLINGS, last_positions, pool, pool_kept
 from demo.datamodels import Pooling
 
 ORACLE_MODES = {
@@ -95,3 +95,18 @@ def test_equal_to_sentence_transformers(batch):
 
 def test_every_pooling_has_a_function():
     assert set(POOLINGS) == set(Pooling)
+
+
+@pytest.mark.parametrize("padding", [0.0, float("nan"), float("inf"), float("-inf")])
+def test_every_pooling_at_once_is_each_by_itself_whatever_stands_at_the_padding(padding):
+    torch.manual_seed(7)
+    states = torch.randn(4, 9, 6)
+    mask = torch.zeros(4, 9, dtype=torch.long)
+    for row, (start, end) in enumerate([(0, 9), (2, 3), (1, 8), (4, 9)]):
+        mask[row, start:end] = 1
+    states[mask == 0] = padding
+    kept = pool_kept(mask)(states)
+    for place, pooling in enumerate(KEPT):
+        torch.testing.assert_close(kept[:, place], pool(pooling, states, mask), atol=1e-6, rtol=1e-6)
+    whole = torch.ones_like(mask[:1])
+    torch.testing.assert_close(pool_kept(whole)(states[:1]), pool_kept(mask[:1])(states[:1]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import csv
+import codecs
+import gzip
 import io
 import json
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from demo.cells import write_rows
 from demo.errors import BadCharacter, BadInput, DemoError, TextTooLong, TooManyTexts, UnreadableFile
 from demo.sheets import (
     EACH_ROW,
@@ -114,16 +116,48 @@ def test_columns_of_json_that_are_no_texts_are_left_out():
     assert sheet.rows == (("x", "4.5", ""), ("y", "true", ""))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp949"])
+@pytest.mark.parametrize(("name", "separator"), [("set.csv", ","), ("set.txt", "\t"), ("set.csv", ";")])
+def test_what_excel_writes_is_read_and_its_encoding_is_told(encoding, name, separator):
+    rows = (("질문", "답변"), ("수도는 어디?", "서울이에요"), ("What is GPU?", "똠방각하"))
+    content = "\r\n".join(separator.join(row) for row in rows).encode(encoding)
+    assert pairs(content, name)[:2] == (("수도는 어디?", "What is GPU?"), ("서울이에요", "똠방각하"))
+    assert read(content, name).encoding == {"utf-8-sig": "", "utf-16": "UTF-16", "cp949": "CP949"}[encoding]
+
+
+def test_what_was_made_harmless_for_a_spreadsheet_is_the_text_again():
+    assert pairs("question,answer\n'=1+1,'-2\n'+3,'plain'\n")[:2] == (("=1+1", "+3"), ("-2", "'plain'"))
+    file = io.StringIO()
+    texts = ("=1+1", "'=x", "@home", "-0.12", "“quoted”, and\nmore")
+    write_rows(file, [("question", "answer"), *((text, text) for text in texts)])
+    assert pairs(file.getvalue())[0] == texts
+
+
 @pytest.mark.parametrize(
     ("name", "content", "match"),
     [
         ("set.csv", "", "is empty"),
+        ("set.csv", chr(34) * 2, "is empty"),
         ("set.csv", " \n\n", "is empty"),
         ("set.json", '{"questions": [], "answers": []}', "single column|nothing below"),
         ("set.csv", "only\none column", "a single column"),
         ("set.json", '[{"q": "x"}]', "a single column"),
         ("set.csv", b"q,a\ncaf\xe9,x", "not UTF-8: byte 8"),
-        ("set.csv", "q,a\nx,y".encode("utf-16"), "is UTF-16"),
+        ("set.csv", b"q,a\nx,y\xb0", "not UTF-8: byte 8"),
+        ("set.csv", "北京,巴黎\n首都,城市\n".encode("gbk"), "not UTF-8: byte 1"),
+        ("set.csv", codecs.BOM_UTF16_LE + b"\x00\xd8", "not UTF-16: byte 3"),
+        ("set.csv", b"PK\x03\x04" + b"\0" * 50, "a spreadsheet or an archive"),
+        ("set.csv", gzip.compress(b"q,a", mtime=0), "a spreadsheet or an archive"),
+        ("set.csv", b"\xd0\xcf\x11\xe0rest", "a spreadsheet or an archive"),
+        ("set.csv", "q,a\nx,y".encode("utf-16-le"), "a NUL character"),
+        ("set.csv", "x" * 200_000 + ",y", "Row 1 cannot be read"),
+        ("set.csv", "x," * 200_000, "200,001 columns"),
+        ("set.json", '[{"q": "x", "a": "' + "y" * 200_000 + '"}]', "200,000 characters"),
+        ("set.json", '{"q": [' + "0," * 500_000 + '0], "a": []}', "more than 20,000 rows"),
+        ("set.json", "{" + ",".join(f'"{i}": []' for i in range(100_000)) + ', "a": [1, 2]}', "100,001 columns"),
+        ("set.jsonl", "\n" * 100_000 + "{}", "more than 20,000 rows"),
+        ("set.json", '[{"q": ' + "[" * 50_000 + "]" * 50_000 + ', "a": "y"}]', "nested too deeply"),
+        ("set.json", '{"a": ' * 20_000 + "1" + "}" * 20_000, "nested too deeply|neither a list"),
         ("set.xlsx", b"PK\x03\x04rest", "a spreadsheet or an archive"),
         ("set.csv", "q,a\nx,y\0z", "a NUL character"),
         ("set.csv", 'q,a\nx,"y', "Row 2 cannot be read"),
@@ -198,7 +232,7 @@ def test_what_was_written_is_what_is_read(rows):
     """Whatever the texts and the form, the pairs come back."""
     expected = {(question.strip(), answer.strip()) for question, answer in rows}
     table = io.StringIO()
-    csv.writer(table).writerows([("question", "answer"), *rows])
+    write_rows(table, [("question", "answer"), *rows])
     records = [{"question": question, "answer": answer} for question, answer in rows]
     lists = {"questions": [row[0] for row in rows], "answers": [row[1] for row in rows]}
     lines = "\n".join(json.dumps(record) for record in records)

@@ -190,14 +190,14 @@ def test_a_reading_is_applied_and_then_in_use(tab):
 def test_a_cell_that_is_clicked_offers_its_reading(tab):
     sweep(tab)
     spot = [0, 1, 0, 3]
-    answer = tab.on_pick(ask(), SimpleNamespace(point=spot), *values())
+    answer = tab.on_pick(ask(), gr.EventData(None, {"point": spot}), *values())
     reading = tab.pages.of(ask()).found.reading_at(*spot)
     assert f"plain · {reading.pooling.value} · layer 3" in answer[tab.widgets.picked]
     assert answer[tab.widgets.use_picked]["interactive"]
     used = {widget.elem_id: value for widget, value in tab.on_use_picked(ask(), SMALL).items()}
     assert (used["pooling"], used["layer"]) == (reading.pooling.value, 3)
     for nonsense in (None, "x", [0, 0], [0, 0, 0, 7], [-1, 0, 0, 0], [0, 0, 0, 1.0], [True, 0, 0, 0], {"a": 1}):
-        assert tab.on_pick(ask(), SimpleNamespace(point=nonsense), *values()) == {tab.widgets.picked: gr.skip()}
+        assert tab.on_pick(ask(), gr.EventData(None, {"point": nonsense}), *values()) == {tab.widgets.picked: gr.skip()}
 
 
 def test_it_stops_and_stays_usable(tab, slow):
@@ -225,6 +225,18 @@ def test_all_places_taken_is_a_sentence_and_who_leaves_makes_room(tab, slow):
     assert job.done.wait(5)
     with pytest.raises(Stopped):
         job.result()
+
+
+def test_who_waits_in_line_sees_how_many_are_before(tab, slow):
+    tab.desk.waiting = 1
+    tab.on_run(ask("one"), *values())
+    assert tab.on_run(ask("two"), *values())[tab.widgets.view]["note"] == "Waiting for others: 1 before you"
+    waiting = tab.on_tick(ask("two", "ko"), *values())[tab.widgets.view]
+    assert (waiting["state"], waiting["note"]) == ("running", "차례를 기다리는 중: 앞에 1명")
+    jobs = [tab.pages.of(ask(session)).job for session in ("two", "one")]
+    tab.on_leave(ask("two"))
+    tab.on_leave(ask("one"))
+    assert all(job.done.wait(5) for job in jobs)
 
 
 def test_what_goes_wrong_is_a_sentence(tab, lab, monkeypatch):
@@ -293,7 +305,7 @@ def test_grades_have_one_figure(tab, tmp_path):
         ("question,answer\n" + "".join(f"q{i},a{i}\n" for i in range(201)), "cells"),
         ("question,answer,label\n" + "".join(f"q{i},a{i},{i}\n" for i in range(201)), "402 different texts"),
         ("question,answer,label\n" + "".join(f"q{i},a,{i}\n" for i in range(2001)), "2,000 are accepted"),
-        ("question,answer\na,b\x00", "not text (U+0000)"),
+        ("question,answer\na,b\x00", "a NUL character"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_why_and_forgets_the_last_one(tab, tmp_path, content, said):

@@ -193,15 +193,32 @@ def test_a_file_with_a_byte_order_mark_is_a_set_named_after_it(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_says_why_and_not_where_it_lies(tmp_path):
-    latin = tmp_path / "latin.csv"
-    latin.write_bytes(b"q,a\ncaf\xe9,x")
-    for path, reason in ((tmp_path / "none.csv", "No such file"), (latin, "UTF-8"), (tmp_path, "directory")):
+    for path, reason in ((tmp_path / "none.csv", "No such file"), (tmp_path, "directory")):
         with pytest.raises(UnreadableFile, match=reason) as caught:
             load_labelled(path, LIMITS)
         assert caught.value.field == "upload"
         assert str(tmp_path.parent) not in str(caught.value)
     with pytest.raises(UnreadableFile):
         load_labelled("a\x00b", LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [(b"q,a\ncaf\xe9,x", "not UTF-8: byte 8"), (b"PK\x03\x04", "an archive"), ("q,a".encode("utf-16-le"), "NUL")],
+)
+def test_bytes_that_are_no_text_are_refused_in_words(tmp_path, data, match):
+    (tmp_path / "set.csv").write_bytes(data)
+    with pytest.raises(BadInput, match=match) as caught:
+        load_labelled(tmp_path / "set.csv", LIMITS)
+    assert caught.value.field == "upload"
+    assert "Accepted: a question column" in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp949"])
+def test_what_excel_writes_is_read(tmp_path, encoding):
+    (tmp_path / "set.csv").write_bytes("질문,답변\r\n수도는?,서울\r\n'=1+1,'-2\r\n".encode(encoding))
+    labelled = load_labelled(tmp_path / "set.csv", LIMITS)
+    assert (labelled.questions, labelled.answers) == (("수도는?", "=1+1"), ("서울", "-2"))
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no endless device here")

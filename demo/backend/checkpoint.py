@@ -118,6 +118,8 @@ def load_checkpoint(
     decoder = None
     if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and fast:
         decoder = make_decoder(anatomy, text_config, info.max_tokens, tokenizer(_PROBE)["input_ids"])
+    if decoder:
+        info = replace(info, memory_bytes=info.memory_bytes + decoder.packed_bytes)
     return Checkpoint(tokenizer, network, anatomy, info, pad_id, decoder)
 
 
@@ -162,7 +164,7 @@ def _load_model(folder: Path, config, placement: Placement, name: str) -> tuple[
     try:
         network, report = (AutoModelForCausalLM if causal else AutoModel).from_pretrained(folder, **options)
         has_lm_head = causal and not _is_head_missing(network, report["missing_keys"])
-    except (ValueError, OSError, KeyError, RuntimeError, ImportError) as error:
+    except (ValueError, OSError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise UnsupportedModel(model=name, reason=f"its weights cannot be loaded ({type(error).__name__}).") from error
     # transformers fills what is missing with random numbers. A pooler (BERT) is never read; a head is dropped.
     missing = [key for key in report["missing_keys"] if "pooler" not in key and not _is_head(network, key)]

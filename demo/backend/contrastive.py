@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from demo.backend.adapters import write_info, written_whole
-from demo.backend.batching import plan_batches
 from demo.backend.checkpoint import Checkpoint
 from demo.backend.learners import make_learner
+from demo.backend.planning import plan_batches
 from demo.backend.protocol import Guide
 from demo.backend.tokenization import TokenizedText, tokenize
 from demo.datamodels import PromptedText

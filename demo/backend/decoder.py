@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import torch
 from cachetools import LRUCache
 from torch import Tensor, nn
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 
 from demo.backend.forward import PREPENDING, Anatomy, Prepending, every_layer
+from demo.backend.products import AnotherBuild, GatedProduct, Product, fuse, fuse_gate, require, worth_packing
 from demo.datamodels import LAST_LAYER
 
 _PLAIN_ROPE = {"default", "linear", "llama3", "yarn"}  # whose angles do not depend on the text's length
@@ -62,47 +63,31 @@ class _Norm:
 
 
 @dataclass(frozen=True, eq=False)
-class _Product:
-    """One or several linear layers over the same input, as one."""
-
-    weight: Tensor
-    bias: Tensor | None
-
-    def __call__(self, states: Tensor) -> Tensor:
-        return linear(states.to(self.weight.dtype), self.weight, self.bias)
-
-
-@dataclass(frozen=True, eq=False)
 class _Block:
     before_attention: _Norm
-    qkv: _Product
+    qkv: Product
     query_norm: _Norm | None
     key_norm: _Norm | None
-    out: _Product
+    out: Product
     after_attention: _Norm | None  # Gemma norms what it adds, too
     before_mlp: _Norm
-    gate_up: _Product
-    activation: Callable[[Tensor], Tensor]
-    down: _Product
+    gate_up: GatedProduct
+    down: Product
     after_mlp: _Norm | None
     cos: Tensor  # (positions, 1, head_dim / 2) float32
     sin: Tensor
     scaling: float
 
 
-class _AnotherBuild(Exception):
-    """The model is not built as a Decoder expects."""
-
-
 class Decoder:
     """The blocks of one model, ready to run. Shares the model's weights; belongs to one forward pass at a time."""
 
     def __init__(self, anatomy: Anatomy, config, longest: int):
-        """longest: positions to be ready for. Raises _AnotherBuild."""
+        """longest: positions to be ready for. Raises AnotherBuild."""
         backbone, blocks = anatomy.backbone, list(anatomy.blocks)
-        _require(hasattr(backbone, "embed_tokens") and hasattr(backbone, "rotary_emb"))
-        _require(not getattr(config, "attn_logit_softcapping", None))
-        _require(not getattr(config, "use_bidirectional_attention", False))
+        require(hasattr(backbone, "embed_tokens") and hasattr(backbone, "rotary_emb"))
+        require(not getattr(config, "attn_logit_softcapping", None))
+        require(not getattr(config, "use_bidirectional_attention", False))
         self._embed = backbone.embed_tokens
         self._final_norm = _read_norm(anatomy.final_norm) or anatomy.final_norm
         attention = blocks[0].self_attn
@@ -116,11 +101,18 @@ class Decoder:
         # Half precision would do for attention on a GPU; on a CPU float32 is no slower there.
         self._attention_dtype = torch.float32 if device.type == "cpu" else self._dtype
         angles: dict[str | None, tuple[Tensor, Tensor]] = {}
-        self._blocks = [_read_block(block, backbone.rotary_emb, angles, self.longest, device) for block in blocks]
+        pack = worth_packing(blocks)
+        self._blocks = [_read_block(block, backbone.rotary_emb, angles, self.longest, device, pack) for block in blocks]
         self._prefixes: LRUCache = LRUCache(_PREFIX_BYTES, getsizeof=lambda prefix: prefix.nbytes)
 
     def __len__(self) -> int:
         return len(self._blocks)
+
+    @property
+    def packed_bytes(self) -> int:
+        """What the decoder takes beside the model."""
+        products = (each for block in self._blocks for each in (block.qkv, block.out, block.gate_up, block.down))
+        return sum(product.packed_bytes for product in products)
 
     def prefix(self, input_ids: tuple[int, ...]) -> Prefix:
         """The beginning that texts share, run once and kept for the next ones."""
@@ -218,9 +210,7 @@ class Decoder:
         )
         added = block.out(attended.transpose(1, 2).reshape(batch, width, -1))
         states.add_(block.after_attention(added.float()) if block.after_attention else added)
-        gate_up = block.gate_up(block.before_mlp(states))
-        half = gate_up.shape[-1] // 2
-        added = block.down(block.activation(gate_up[..., :half]).mul_(gate_up[..., half:]))
+        added = block.down(block.gate_up(block.before_mlp(states)))
         states.add_(block.after_mlp(added.float()) if block.after_mlp else added)
 
 
@@ -232,7 +222,7 @@ def make_decoder(anatomy: Anatomy, config, longest: int, probe: list[int]) -> De
     """
     try:
         decoder = Decoder(anatomy, config, longest)
-    except (_AnotherBuild, AttributeError):
+    except (AnotherBuild, AttributeError):
         return None
     tokens = torch.tensor([probe[: decoder.longest]], device=next(anatomy.backbone.parameters()).device)
     expected = torch.stack(every_layer(anatomy, tokens, None, lambda states: states[0].float()))
@@ -259,7 +249,7 @@ def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return turned
 
 
-def _read_block(block: nn.Module, rotary: nn.Module, angles: dict, longest: int, device) -> _Block:
+def _read_block(block: nn.Module, rotary: nn.Module, angles: dict, longest: int, device, pack: bool) -> _Block:
     attention, mlp = block.self_attn, block.mlp
     four = hasattr(block, "pre_feedforward_layernorm")  # Gemma
     queries = getattr(attention, "q_norm", None)
@@ -269,15 +259,14 @@ def _read_block(block: nn.Module, rotary: nn.Module, angles: dict, longest: int,
     cos, sin = angles[kind]
     return _Block(
         before_attention=_need_norm(block.input_layernorm),
-        qkv=_fuse(attention.q_proj, attention.k_proj, attention.v_proj),
+        qkv=fuse(attention.q_proj, attention.k_proj, attention.v_proj, pack=pack),
         query_norm=_need_norm(queries) if queries is not None else None,
         key_norm=_need_norm(attention.k_norm) if queries is not None else None,
-        out=_fuse(attention.o_proj),
+        out=fuse(attention.o_proj, pack=pack),
         after_attention=_need_norm(block.post_attention_layernorm) if four else None,
         before_mlp=_need_norm(block.pre_feedforward_layernorm if four else block.post_attention_layernorm),
-        gate_up=_fuse(mlp.gate_proj, mlp.up_proj),
-        activation=mlp.act_fn,
-        down=_fuse(mlp.down_proj),
+        gate_up=fuse_gate(mlp.gate_proj, mlp.up_proj, mlp.act_fn, pack),
+        down=fuse(mlp.down_proj, pack=pack),
         after_mlp=_need_norm(block.post_feedforward_layernorm) if four else None,
         cos=cos,
         sin=sin,
@@ -288,30 +277,16 @@ def _read_block(block: nn.Module, rotary: nn.Module, angles: dict, longest: int,
 def _read_angles(rotary: nn.Module, kind: str | None, longest: int, device) -> tuple[Tensor, Tensor]:
     """cos and sin of every position, (positions, 1, head_dim / 2) float32."""
     types = rotary.rope_type
-    _require((types[kind] if isinstance(types, dict) else types) in _PLAIN_ROPE)
+    require((types[kind] if isinstance(types, dict) else types) in _PLAIN_ROPE)
     named = (kind,) if "layer_type" in inspect.signature(rotary.forward).parameters else ()
     cos, sin = rotary(torch.zeros(1, device=device), torch.arange(longest, device=device)[None], *named)
     half = cos.shape[-1] // 2
     return cos[0, :, None, :half].contiguous(), sin[0, :, None, :half].contiguous()
 
 
-def _fuse(*layers: nn.Linear) -> _Product:
-    """Linear layers over one input as one product; their weights become views of its, so nothing is doubled."""
-    _require(all(type(layer) is nn.Linear for layer in layers))
-    biases = [layer.bias for layer in layers]
-    _require(all(bias is None for bias in biases) or all(bias is not None for bias in biases))
-    bias = None if biases[0] is None else torch.cat([bias.data for bias in biases])
-    if len(layers) == 1:
-        return _Product(layers[0].weight.data, bias)
-    weight = torch.cat([layer.weight.data for layer in layers])
-    for layer, part in zip(layers, weight.split([layer.out_features for layer in layers]), strict=True):
-        layer.weight.data = part
-    return _Product(weight, bias)
-
-
 def _need_norm(module: nn.Module) -> _Norm:
     norm = _read_norm(module)
-    _require(norm is not None)
+    require(norm is not None)
     return norm
 
 
@@ -328,8 +303,3 @@ def _read_norm(module: nn.Module | None) -> _Norm | None:
         if torch.allclose(norm(probe.to(weight.dtype).float()), expected, rtol=2e-2, atol=2e-2):
             return norm
     return None
-
-
-def _require(true: bool) -> None:
-    if not true:
-        raise _AnotherBuild()

@@ -32,6 +32,7 @@ class DiskCache:
         self._path = folder / _FILE
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
+        self._last = 0.0
         self._db = self._open()
 
     def get(self, keys: Iterable[Hashable]) -> dict[Hashable, Entry]:
@@ -47,14 +48,15 @@ class DiskCache:
                 rows = db.execute(f"SELECT name, numbers, cut FROM entries WHERE name IN ({marks})", part).fetchall()
                 for name, numbers, cut in rows:
                     found[names[name]] = Entry(np.frombuffer(numbers, dtype=np.float32), bool(cut))
-                db.execute(f"UPDATE entries SET used = ? WHERE name IN ({marks})", [time.time(), *part])
+                db.execute(f"UPDATE entries SET used = ? WHERE name IN ({marks})", [self._now(), *part])
 
         return found if self._try(read) else {}
 
     def put(self, entries: Mapping[Hashable, Entry]) -> None:
         """Keep entries; those unused for longest make room."""
+        now = self._now()
         rows = [
-            (_name(key), np.ascontiguousarray(entry.numbers, dtype=np.float32).tobytes(), entry.cut, time.time())
+            (_name(key), np.ascontiguousarray(entry.numbers, dtype=np.float32).tobytes(), entry.cut, now)
             for key, entry in entries.items()
         ]
 
@@ -65,17 +67,29 @@ class DiskCache:
 
         self._try(write)
 
-    def _open(self) -> sqlite3.Connection | None:
+    def _open(self, anew: bool = False) -> sqlite3.Connection | None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                return self._connect()
+                return self._connect_anew() if anew else self._connect()
+            except sqlite3.OperationalError:  # full, read-only, or another process holds it: it is not damaged
+                raise
             except sqlite3.DatabaseError:
-                self._path.unlink(missing_ok=True)  # no database, or a damaged one: a cache may be forgotten
-                return self._connect()
+                return self._connect_anew()
         except (OSError, sqlite3.Error) as error:
             _log.warning("embeddings are not kept on disk: %s", error)
             return None
+
+    def _connect_anew(self) -> sqlite3.Connection:
+        """In the place of no database, or a damaged one: a cache may be forgotten."""
+        for end in ("", "-wal", "-shm"):  # an old log would be read into the new file
+            self._path.with_name(_FILE + end).unlink(missing_ok=True)
+        return self._connect()
+
+    def _now(self) -> float:
+        """The time, which never goes back: after a clock was set back, what is new would be thrown out first."""
+        self._last = max(self._last, time.time())
+        return self._last
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=2, check_same_thread=False)
@@ -85,7 +99,7 @@ class DiskCache:
         return db
 
     def _try(self, act) -> bool:
-        """Whether it could be done; if not, the disk is left alone from now on."""
+        """Whether it could be done. What has got damaged is made anew; if even that fails, the disk is left alone."""
         with self._lock:
             if self._db is None:
                 return False
@@ -96,8 +110,9 @@ class DiskCache:
             except sqlite3.OperationalError as error:  # full, read-only, or another process holds it
                 _log.warning("embeddings on disk: %s", error)
             except sqlite3.Error as error:
-                _log.warning("embeddings are kept on disk no longer: %s", error)
-                self._db = None
+                _log.warning("embeddings on disk are forgotten: %s", error)
+                self._db.close()
+                self._db = self._open(anew=True)
             return False
 
 

@@ -25,6 +25,7 @@ from demo.datamodels import (
     LAST_LAYER,
     Device,
     Embedded,
+    EngineCounts,
     Kind,
     ModelInfo,
     ModelStatus,
@@ -68,6 +69,11 @@ class FakeEngine:
         self._infos: dict[str, ModelInfo] = {}
         self._lock = threading.Lock()
         self._computing = threading.Lock()  # not the load's: what is in memory answers while another model loads
+
+    def counts(self) -> EngineCounts:
+        models = list(self._infos.values())
+        size = sum(info.memory_bytes for info in models)
+        return EngineCounts(texts=self.embedded_texts, models=len(models), model_bytes=size)
 
     def device(self) -> Device:
         return Device("no device", "fake", "float32", "The fake engine computes no model.")
@@ -130,6 +136,9 @@ class FakeEngine:
     def count_kept(self, texts: Sequence[PromptedText], model: str) -> int:
         return 0
 
+    def count_tokens(self, texts: Sequence[PromptedText], model: str) -> list[int]:
+        return [len(_split(text.rendered())) for text in texts]
+
     def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
         info = self.load(model)
         if not info.has_lm_head:
@@ -147,6 +156,10 @@ class FakeEngine:
         counts = _count_trigrams(text.rendered())
         without = [(counts.sum(axis=0) - counts[position]) @ _turn(reading) for position in positions]
         return np.array(without, dtype=np.float32).reshape(len(positions), DIM), positions
+
+    def release(self, model: str) -> None:
+        """Let go of a model."""
+        self._infos.pop(model, None)
 
     def export(self, reading: Reading, prompts: Mapping[str, str], out: Path) -> None:
         raise ReadingRefused(field="model", model=self.load(reading.model).name, reason="it has no weights to write.")

@@ -52,6 +52,18 @@ def find_defect(folder: Path) -> str:
     return ""
 
 
+def is_damaged(file: Path) -> bool:
+    """Whether a safetensors or JSON file cannot be what was stored: cut off, or unreadable."""
+    try:
+        if file.suffix == ".safetensors":
+            read_header(file)
+        elif file.suffix == ".json":
+            json.loads(file.read_text("utf-8"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return True
+    return False
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors that transformers would load: the one file, or the parts that its index names."""
     index = folder / "model.safetensors.index.json"

@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
 from tqdm import tqdm
 
 from demo.backend.fetching import Report, SourceFailed, Weights, folder_size, os_words, require_space, watched
-from demo.backend.folders import ALLOWED, PICKLED, find_defect, is_allowed, stored_precision
+from demo.backend.folders import ALLOWED, PICKLED, find_defect, is_allowed, is_damaged, stored_precision
 from demo.errors import UnsafeWeights, UnsupportedModel
 
 _DEADLINE = 3.0  # seconds
@@ -133,7 +133,9 @@ def from_hub(model: str, hub_id: str, revision: str, report: Report) -> Weights:
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         _refuse_unreadable(model, sizes)
         total = sum(size for name, size in sizes.items() if is_allowed(name))
-        blobs = Path(constants.HF_HUB_CACHE, f"models--{hub_id.replace('/', '--')}", "blobs")
+        kept = Path(constants.HF_HUB_CACHE, f"models--{hub_id.replace('/', '--')}")
+        blobs = kept / "blobs"
+        _discard_damaged(kept / "snapshots" / str(info.sha), sizes)
         require_space(blobs, total - folder_size(blobs))
         with watched(blobs, total, report):
             # The name of the branch, not its commit: then the cache remembers what main was.
@@ -164,6 +166,15 @@ def from_hub(model: str, hub_id: str, revision: str, report: Report) -> Weights:
         raise SourceFailed(f"The download from the Hub is not complete ({defect}).")
     notices = (_other_commit(hub_id, pinned, folder.name),) if revision != pinned else ()
     return Weights(folder, folder.name, "the Hugging Face Hub", stored_precision(folder), notices)
+
+
+def _discard_damaged(snapshot: Path, sizes: dict[str, int]) -> None:
+    """Files of the cache that are not as the Hub has them: huggingface_hub would keep them for good."""
+    for name, size in sizes.items():
+        file = snapshot / name
+        if is_allowed(name) and file.is_file() and (size not in (0, file.stat().st_size) or is_damaged(file)):
+            file.resolve().unlink()  # the blob that the name points to
+            file.unlink(missing_ok=True)
 
 
 def _refuse_unreadable(model: str, sizes: dict[str, int]) -> None:

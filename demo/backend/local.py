@@ -23,8 +23,9 @@ from demo.backend.contrastive import ContrastiveTraining
 from demo.backend.device import choose_device, memory_budget
 from demo.backend.disk_cache import DiskCache
 from demo.backend.export import export_sentence_transformer
+from demo.backend.heap import give_back, keep_buffers
 from demo.backend.passes import Passes
-from demo.backend.pooling import KEPT, from_kept
+from demo.backend.pooling import KEPT, from_kept, scale
 from demo.backend.protocol import Guide, OnProgress
 from demo.backend.tokenization import TokenizedText, remove_token, spell, tokenize
 from demo.backend.weights import find_adapter, locate_weights, unavailable_reason
@@ -34,6 +35,7 @@ from demo.datamodels import (
     LAST_LAYER,
     Device,
     Embedded,
+    EngineCounts,
     ModelInfo,
     ModelStatus,
     Pooling,
@@ -46,8 +48,8 @@ from demo.results import Inspected
 from demo.settings import Settings
 from demo.training import PromptedPair, Recipe
 
-# Tokens of a pass on two cores. Products of SmolLM2's size in bfloat16 ran at 1.2 TFLOP a second with 520 rows, 1.5
-# with 1,040 and 1.4 with 2,080; in float32 512 are enough (measured).
+# Tokens of a pass on two cores. Products of SmolLM2's size in bfloat16 ran at 1.3 TFLOP a second with 600 rows and
+# 1.7 with 1,020; 2.4 with 2,040, but what lies between them is slower then. In float32 512 are enough (measured).
 _CPU_TOKENS = {torch.float32: 512}
 _CPU_TOKENS_IN_HALF = 1024
 _GPU_TOKENS = 16_384
@@ -69,8 +71,9 @@ class LocalEngine:
         self.budget = memory_budget(self.placement.device, settings.memory_gb)
         self.cache = EmbeddingCache(settings.cache_mb * 2**20)
         self._disk = DiskCache(settings.cache_dir, settings.disk_cache_mb * 2**20) if settings.disk_cache_mb else None
-        on_cpu = _CPU_TOKENS.get(self.placement.dtype, _CPU_TOKENS_IN_HALF)
-        tokens = on_cpu if self.placement.device.type == "cpu" else _GPU_TOKENS
+        on_cpu = self.placement.device.type == "cpu"
+        tokens = _CPU_TOKENS.get(self.placement.dtype, _CPU_TOKENS_IN_HALF) if on_cpu else _GPU_TOKENS
+        keep_buffers()
         self._passes = Passes()
         self._worker = Worker(self._passes.run, tokens)
         self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()  # least recently used first
@@ -82,6 +85,11 @@ class LocalEngine:
     def forward_passes(self) -> int:
         """How many there were."""
         return self._passes.count
+
+    def counts(self) -> EngineCounts:
+        with self._lock:
+            models, size, passes = len(self._checkpoints), self._used(), self._passes
+        return EngineCounts(passes.count, passes.texts, self.cache.hits, self._worker.waiting, models, size)
 
     def device(self) -> Device:
         return self.placement.info
@@ -113,15 +121,21 @@ class LocalEngine:
         # Every layer and pooling of a text comes out of the pass that it needs anyway; for a set too large to be kept
         # the pass ends at the reading's layer.
         all_layers = keep and self._can_keep(len(missing), checkpoint)
-        for text, entry in self._compute(missing, checkpoint, None if all_layers else reading) if missing else ():
+        wide = reading.pooling is Pooling.LAST_TOKEN_LOGITS
+        head = reading.layer if wide and all_layers else None
+        said: dict[PromptedText, Entry] = {}
+        for text, entry in self._compute(missing, checkpoint, None if all_layers else reading, head) if missing else ():
+            if head is not None:
+                entry, logits = entry
+                said[text] = replace(logits, numbers=scale(logits.numbers, reading.normalize))
             if all_layers:
                 self.cache.put((checkpoint.key, text), entry)
                 entry = self._read(entry, checkpoint, reading)
             made[text] = entry
-        if reading.pooling is Pooling.LAST_TOKEN_LOGITS:
-            made = self._apply_head(made, checkpoint, reading)
+        if wide:
+            made = self._apply_head({text: made[text] for text in made if text not in said}, checkpoint, reading) | said
         # Logits are as wide as the vocabulary: a thousand of them would fill the cache.
-        keep = keep or reading.pooling is not Pooling.LAST_TOKEN_LOGITS
+        keep = keep or not wide
         for text, entry in made.items():
             found[text] = entry
             if keep and entry.numbers.base is None:  # else it is part of a profile, which is kept already
@@ -152,12 +166,17 @@ class LocalEngine:
             count = np.full(depth, profile.count)
             for row, pooling in enumerate(poolings):
                 vectors = from_kept(pooling, profile.numbers, count)
-                out[row][:, places[text]] = self._scaled(vectors, reading)[:, None]
+                out[row][:, places[text]] = scale(vectors, reading.normalize)[:, None]
         return out
 
     def count_kept(self, texts: Sequence[PromptedText], model: str) -> int:
         checkpoint = self._checkpoint(model)
         return sum((checkpoint.key, text) in self.cache for text in self._own_span(texts, checkpoint))
+
+    def count_tokens(self, texts: Sequence[PromptedText], model: str) -> list[int]:
+        checkpoint = self._checkpoint(model)
+        info = checkpoint.info
+        return [len(text) for text in tokenize(texts, checkpoint.tokenizer, info.max_tokens, info.name)]
 
     def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
         checkpoint = self._checkpoint(model)
@@ -197,7 +216,7 @@ class LocalEngine:
         entries = dict(self._run_batches(rests, checkpoint, reading))
         vectors = np.stack([entries[i].numbers for i in range(len(rests))])
         if reading.pooling is Pooling.LAST_TOKEN_LOGITS:
-            vectors = self._scaled(self.logits_of(info.model, vectors, reading.layer), reading)
+            vectors = scale(self.logits_of(info.model, vectors, reading.layer), reading.normalize)
         return vectors, tuple(without)
 
     def read_tokens(
@@ -230,6 +249,12 @@ class LocalEngine:
             raise ReadingRefused(field="model", model=checkpoint.info.name, reason=reason)
         with self._passes.lock:  # the copy of the modules must not see the hooks of a forward pass
             return ContrastiveTraining(checkpoint, recipe, pairs, sources, guide)
+
+    def release(self, model: str) -> None:
+        """Let go of a model; what still computes with it keeps it until then."""
+        with self._lock:
+            self._checkpoints.pop(model, None)
+        give_back()
 
     def _known(self, texts: Sequence[PromptedText], how: tuple) -> dict[PromptedText, Entry]:
         """What is kept of texts under a reading, in memory or on disk."""
@@ -264,7 +289,7 @@ class LocalEngine:
         layer = checkpoint.info.n_layers if reading.layer == LAST_LAYER else reading.layer
         vector = from_kept(reading.pooling, profile.numbers[layer], np.asarray(profile.count))
         if reading.pooling is not Pooling.LAST_TOKEN_LOGITS:
-            vector = self._scaled(vector, reading)
+            vector = scale(vector, reading.normalize)
         return Entry(vector, profile.cut)
 
     def _apply_head(self, made: dict[PromptedText, Entry], checkpoint: Checkpoint, reading: Reading):
@@ -272,35 +297,30 @@ class LocalEngine:
         if not made:
             return made
         states = np.stack([entry.numbers for entry in made.values()])
-        values = self._scaled(self.logits_of(checkpoint.info.model, states, reading.layer), reading)
+        values = scale(self.logits_of(checkpoint.info.model, states, reading.layer), reading.normalize)
         return {text: Entry(row.copy(), entry.cut) for (text, entry), row in zip(made.items(), values, strict=True)}
 
-    @staticmethod
-    def _scaled(vectors: np.ndarray, reading: Reading) -> np.ndarray:
-        """L2-normalized where the checkpoint does so itself."""
-        if not reading.normalize:
-            return vectors
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-
-    def _compute(self, texts: list[PromptedText], checkpoint: Checkpoint, reading: Reading | None):
-        """Yield (text, Entry) of distinct texts: under one reading, or under all of them where it is None."""
+    def _compute(self, texts: list[PromptedText], checkpoint: Checkpoint, reading: Reading | None, head=None):
+        """Yield (text, Entry) of distinct texts: under a reading, or all of them; with a head [those, its logits]."""
         tokenized = tokenize(texts, checkpoint.tokenizer, checkpoint.info.max_tokens, checkpoint.info.name)
-        for i, entry in self._run_batches(tokenized, checkpoint, reading):
+        for i, entry in self._run_batches(tokenized, checkpoint, reading, head):
             yield texts[i], entry
 
-    def _run_batches(self, tokenized: list[TokenizedText], checkpoint: Checkpoint, reading: Reading | None):
+    def _run_batches(self, tokenized: list[TokenizedText], checkpoint: Checkpoint, reading: Reading | None, head=None):
         """Yield (index, Entry); under last_token_logits the entry is the state that the LM head reads."""
         info = checkpoint.info
         how = reading and (reading.pooling, reading.layer)
-        items = [self._passes.item(text, checkpoint, how) for text in tokenized]
+        items = [self._passes.item(text, checkpoint, how, head) for text in tokenized]
         try:
-            for i, vector in self._worker.results(items):
-                if not np.isfinite(vector).all():
+            for i, found in self._worker.results(items):
+                vectors = (found,) if head is None else found
+                if not all(np.isfinite(vector).all() for vector in vectors):
                     raise NotFinite(model=info.name, precision=info.precision, device=info.device)
                 if reading is not None and reading.pooling is not Pooling.LAST_TOKEN_LOGITS:
-                    vector = self._scaled(vector, reading)
-                start, end = tokenized[i].pooled
-                yield i, Entry(np.array(vector), tokenized[i].cut, end - start)  # a copy: not the whole batch is kept
+                    vectors = (scale(found, reading.normalize),)
+                start, end = tokenized[i].pooled  # copies: not the whole batch is kept
+                entries = [Entry(np.array(vector), tokenized[i].cut, end - start) for vector in vectors]
+                yield i, entries if head is not None else entries[0]
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
@@ -321,7 +341,7 @@ class LocalEngine:
         with self._lock:
             lock = self._loading.setdefault(model, threading.Lock())
         with lock:
-            return self._find(model) or self._load(model, on_progress or _ignore)
+            return self._find(model) or self._load(model, on_progress or (lambda progress: None))
 
     def _load(self, model: str, on_progress: OnProgress) -> Checkpoint:
         entry = CATALOG.get(model)
@@ -329,20 +349,15 @@ class LocalEngine:
             self._check_fits(entry.name, entry.memory_bytes(self._itemsize))
         on_progress(Progress("locating"))
         weights = locate_weights(model, self.settings.cache_dir, on_progress)
-        need = (
-            entry.memory_bytes(self._itemsize)
-            if entry
-            else int(count_parameters(weights.folder) * self._itemsize * 1.2)
-        )
+        size = self._itemsize
+        need = entry.memory_bytes(size) if entry else int(count_parameters(weights.folder) * size * 1.2)
         self._check_fits(entry.name if entry else model, need)
         with self._load_lock:
             self._make_room(need)
             on_progress(Progress("loading"))
             with ThreadPoolExecutor(1) as alone:  # a thread that ends: see Worker.call
-                made = alone.submit(
-                    load_checkpoint, model, weights, self.placement, self.settings.max_tokens, self.fast
-                )
-                checkpoint = made.result()
+                what = (model, weights, self.placement, self.settings.max_tokens, self.fast)
+                checkpoint = alone.submit(load_checkpoint, *what).result()
             with self._lock:
                 self._checkpoints[model] = checkpoint
         logger.info("%s is ready: %s, %s", checkpoint.info.name, checkpoint.info.source, checkpoint.info.precision)
@@ -352,7 +367,8 @@ class LocalEngine:
         """Let go of the least recently used models until `need` bytes fit the budget."""
         with self._lock:
             while self._checkpoints and need + self._used() > self.budget:
-                name, _ = self._checkpoints.popitem(last=False)
+                name = self._checkpoints.popitem(last=False)[0]
+                give_back()
                 logger.info("%s leaves memory", name)
 
     def _used(self) -> int:
@@ -382,7 +398,3 @@ class LocalEngine:
 
 def _gib(size: int) -> str:
     return f"{size / 2**30:.1f} GiB"
-
-
-def _ignore(progress: Progress) -> None:
-    """Nobody asked how far the loading is."""

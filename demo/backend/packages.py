@@ -146,10 +146,11 @@ def copy_folder(entry: CatalogEntry, cache_dir: Path) -> Path:
 
 
 def read_copy(copy: Path) -> dict | None:
-    """The source.json of a finished copy whose files all still have their size; else None."""
+    """The source.json of a finished copy that is still whole; else None."""
     try:
         source = json.loads((copy / "source.json").read_text("utf-8"))
         whole = all((copy / name).stat().st_size == size for name, size in source["files"].items())
+        whole = whole and not find_defect(copy)  # damage leaves the size as it was
     except (OSError, ValueError):
         return None
     return source if whole else None

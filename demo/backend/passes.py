@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from demo.backend.batching import Batch, stack
 from demo.backend.checkpoint import Checkpoint
 from demo.backend.decoder import joined
 from demo.backend.forward import every_layer, hidden_states, logits
-from demo.backend.pooling import pool, pool_kept
+from demo.backend.pooling import KEPT, pool, pool_kept
 from demo.backend.tokenization import TokenizedText
 from demo.backend.worker import Item
 from demo.datamodels import Pooling
@@ -37,21 +38,30 @@ class Passes:
 
     def __init__(self):
         self.count = 0
+        self.texts = 0  # that shared them
         self.lock = threading.Lock()  # for whatever else runs there
 
-    def item(self, text: TokenizedText, checkpoint: Checkpoint, how: How | None) -> Item:
-        """A text as the worker knows it: only what follows the shared beginning will run."""
+    def item(self, text: TokenizedText, checkpoint: Checkpoint, how: How | None, head: int | None = None) -> Item:
+        """A text as the worker knows it: only what follows the shared beginning will run.
+
+        head, where `how` is None: the layer whose last token the LM head reads in the same pass.
+        """
         group = Group(checkpoint, _shared(text, checkpoint), how)
-        return Item(group, (group, text), text, len(text) - len(group.shared or ()))
+        return Item(group, (group, text, head), (text, head), len(text) - len(group.shared or ()))
 
     @torch.inference_mode()
-    def run(self, group: Group, texts: list[TokenizedText]) -> list[np.ndarray]:
-        """One pass: float32 (dim,) a text, or (n_layers + 1, poolings, dim) of pooling.KEPT where `how` is None."""
+    def run(self, group: Group, contents: list[tuple[TokenizedText, int | None]]) -> list[Any]:
+        """One pass: float32 (dim,) a text, or (n_layers + 1, poolings, dim) of pooling.KEPT where `how` is None.
+
+        With a head, a pair: that, and the logits (vocabulary,).
+        """
+        texts, heads = [text for text, _ in contents], [head for _, head in contents]
         batch = stack(texts, group.checkpoint.pad_id, group.checkpoint.device, len(group.shared or ()))
         with self.lock:
             self.count += 1
+            self.texts += len(texts)
             if group.how is None:
-                return list(torch.stack(_every_layer(group, batch), dim=1).cpu().numpy())
+                return _with_logits(group, torch.stack(_every_layer(group, batch), dim=1), heads)
             pooling, layer = group.how
             return list(pool(pooling, _one_layer(group, batch, layer), batch.pooled).cpu().numpy())
 
@@ -73,6 +83,17 @@ class Passes:
                 rows = torch.from_numpy(np.ascontiguousarray(states[start : start + _HEAD_ROWS], dtype=np.float32))
                 out.append(logits(checkpoint.anatomy, rows.to(checkpoint.device), layer).float().cpu().numpy())
         return np.concatenate(out)
+
+
+def _with_logits(group: Group, kept: torch.Tensor, heads: list[int | None]) -> list[Any]:
+    """kept: (n, n_layers + 1, poolings, dim). What the LM head says comes with it: another turn would cost a pass."""
+    results: list[Any] = list(kept.cpu().numpy())
+    for layer in {*heads} - {None}:
+        rows = [row for row, head in enumerate(heads) if head == layer]
+        said = logits(group.checkpoint.anatomy, kept[rows, layer, KEPT.index(Pooling.LAST_TOKEN)], layer)
+        for row, values in zip(rows, said.float().cpu().numpy(), strict=True):
+            results[row] = results[row], values
+    return results
 
 
 def _shared(text: TokenizedText, checkpoint: Checkpoint) -> tuple[int, ...] | None:

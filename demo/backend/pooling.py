@@ -77,28 +77,36 @@ def pool(pooling: Pooling, hidden_states: Tensor, mask: Tensor) -> Tensor:
 
 
 # Several poolings of one pass. The logits come from the last token's state, and mean_sqrt_len from the mean.
-KEPT = (Pooling.LAST_TOKEN, Pooling.MEAN, Pooling.WEIGHTED_MEAN, Pooling.MAX, Pooling.FIRST_TOKEN)
+KEPT = (Pooling.LAST_TOKEN, Pooling.MEAN, Pooling.WEIGHTED_MEAN, Pooling.FIRST_TOKEN, Pooling.MAX)
 
 
 def pool_kept(mask: Tensor) -> Callable[[Tensor], Tensor]:
     """hidden_states → (batch, poolings, dim) float32: every pooling of KEPT, in its order, of one mask.
 
-    What depends on the mask alone is made once, since every layer of a pass is pooled by it.
+    What depends on the mask alone is made once, since every layer of a pass is pooled by it. All but the largest value
+    are sums, so one product makes them, in .4 to .8 of the time that each took by itself (measured).
     """
-    real = mask.float()
-    mean = real / real.sum(dim=1, keepdim=True)
-    weighted = real.cumsum(dim=1) * real
-    weights = torch.stack([mean, weighted / weighted.sum(dim=1, keepdim=True)], dim=1)
-    last, first = last_positions(mask), mask.long().argmax(dim=1)
-    left_out = None if bool(mask.all()) else mask.unsqueeze(-1) == 0
+    rows, real = torch.arange(len(mask), device=mask.device), mask.float()
+    sums = torch.zeros(len(mask), len(KEPT) - 1, mask.shape[1], device=mask.device)
+    sums[rows, 0, last_positions(mask)] = 1.0
+    sums[:, 1] = real
+    sums[:, 2] = real.cumsum(dim=1) * real
+    sums[rows, 3, mask.long().argmax(dim=1)] = 1.0
+    sums /= sums.sum(dim=2, keepdim=True)
+    inside = mask.unsqueeze(-1) != 0
+    lowered = None if bool(inside.all()) else torch.where(inside, 0.0, float("-inf"))
 
     def pool_layer(hidden_states: Tensor) -> Tensor:
         states = hidden_states.float()
-        summed = states if left_out is None else states.masked_fill(left_out, 0.0)
-        highest = states if left_out is None else states.masked_fill(left_out, float("-inf"))
-        means = torch.bmm(weights, summed)
-        picked = _pick(states, last), means[:, 0], means[:, 1], highest.amax(dim=1), _pick(states, first)
-        return torch.stack(picked, dim=1)
+        summed = torch.bmm(sums, states)
+        if lowered is not None:
+            # Padding may hold anything, and NaN · 0 is NaN. A GPU would have to wait for the answer.
+            if states.device.type == "cpu" and bool(summed.isfinite().all()):
+                states = states + lowered
+            else:
+                summed = torch.bmm(sums, states.masked_fill(~inside, 0.0))
+                states = states.masked_fill(~inside, float("-inf"))
+        return torch.cat([summed, states.amax(dim=1, keepdim=True)], dim=1)
 
     return pool_layer
 
@@ -109,6 +117,11 @@ def from_kept(pooling: Pooling, kept: np.ndarray, count: np.ndarray) -> np.ndarr
         return kept[..., KEPT.index(Pooling.MEAN), :] * np.sqrt(count)[..., None].astype(np.float32)
     source = Pooling.LAST_TOKEN if pooling is Pooling.LAST_TOKEN_LOGITS else pooling
     return kept[..., KEPT.index(source), :]
+
+
+def scale(vectors: np.ndarray, normalize: bool) -> np.ndarray:
+    """(…, dim), L2-normalized where the checkpoint does so itself."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12) if normalize else vectors
 
 
 def _pick(hidden_states: Tensor, positions: Tensor) -> Tensor:

@@ -8,7 +8,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from demo.datamodels import Device, Embedded, ModelInfo, ModelStatus, Pooling, Progress, PromptedText, Reading
+from demo.datamodels import (
+    Device,
+    Embedded,
+    EngineCounts,
+    ModelInfo,
+    ModelStatus,
+    Pooling,
+    Progress,
+    PromptedText,
+    Reading,
+)
 from demo.results import Inspected
 from demo.training import PromptedPair, Recipe, TrainStep
 
@@ -44,6 +54,9 @@ class Engine(Protocol):
     def device(self) -> Device:
         """What computes, in which precision, and why."""
 
+    def counts(self) -> EngineCounts:
+        """What it has done since it started, and holds now. Never blocks."""
+
     def models(self) -> list[ModelStatus]:
         """The catalogue, each with whether it can be chosen here. Never blocks on a download."""
 
@@ -70,6 +83,9 @@ class Engine(Protocol):
 
     def count_kept(self, texts: Sequence[PromptedText], model: str) -> int:
         """How many of the texts a survey would not have to run again."""
+
+    def count_tokens(self, texts: Sequence[PromptedText], model: str) -> list[int]:
+        """How many tokens the model reads of each text, with what the prompt adds. Runs no block of the model."""
 
     def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
         """What the LM head says of states of one layer (the logit lens below the last one).

@@ -5,13 +5,13 @@ Imports no torch; `start` makes the real engine, which answers everything from t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from demo.backend.protocol import Engine, OnProgress
 from demo.catalog import CATALOG
-from demo.datamodels import Device, ModelInfo, ModelStatus
+from demo.datamodels import Device, EngineCounts, ModelInfo, ModelStatus
 
 _DEVICE = Device("starting", "", "", "The device is known as soon as torch is there.")
 
@@ -19,8 +19,9 @@ _DEVICE = Device("starting", "", "", "The device is known as soon as torch is th
 class StartingEngine:
     """An Engine. Until it has started, what must not block says what is known without it, and all else waits."""
 
-    def __init__(self, create: Callable[[], Engine]):
+    def __init__(self, create: Callable[[], Engine], elsewhere: Sequence[ModelStatus] = ()):
         self._create = create
+        self._elsewhere = list(elsewhere)  # models that need no engine of this machine
         self._engine: Future[Engine] = Future()
 
     def start(self) -> None:
@@ -31,6 +32,9 @@ class StartingEngine:
             self._engine.set_exception(error)
             raise
 
+    def counts(self) -> EngineCounts:
+        return self._engine.result().counts() if self._engine.done() else EngineCounts()
+
     def device(self) -> Device:
         return self._engine.result().device() if self._engine.done() else _DEVICE
 
@@ -38,7 +42,7 @@ class StartingEngine:
         """Before the start every model of the catalogue counts as available."""
         if self._engine.done():
             return self._engine.result().models()
-        return [entry.status("available") for entry in CATALOG.values()]
+        return [entry.status("available") for entry in CATALOG.values()] + self._elsewhere
 
     def loaded(self, model: str) -> ModelInfo | None:
         return self._engine.result().loaded(model) if self._engine.done() else None

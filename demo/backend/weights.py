@@ -27,6 +27,7 @@ from demo.catalog import CATALOG, CatalogEntry
 from demo.errors import ModelNotFound, UnsafeWeights, UnsupportedModel, WeightsUnavailable
 from demo.training import TRAINED
 
+_ELSEWHERE = ("\\\\", "//")  # a share of another machine, in Windows' way
 _TRAINED_NAME = re.compile("[0-9a-f]{16}")
 _CATALOG_FOLDER = Path(__file__).resolve().parents[1]
 __all__ = ["Weights", "find_adapter", "hub_reachable", "locate_weights", "unavailable_reason"]
@@ -64,6 +65,8 @@ def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None =
 
 def find_adapter(model: str, cache_dir: Path) -> Path | None:
     """The folder of an adapter, or None where the model is no adapter. Raises ModelNotFound if it is gone."""
+    if model.startswith(_ELSEWHERE):  # looking whether it is there would ask another machine already
+        raise ModelNotFound(model=model)
     entry = CATALOG.get(model)
     if entry is not None:
         return _CATALOG_FOLDER / entry.adapter if entry.adapter else None

@@ -8,6 +8,7 @@ cannot be run is told of to those who asked for it, and to nobody else.
 from __future__ import annotations
 
 import itertools
+import logging
 import queue
 import threading
 import time
@@ -17,13 +18,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from demo.backend.batching import plan_batches, run_with_retreat
+from demo.backend.planning import plan_batches
 from demo.errors import Stopped
 from demo.turns import Turn, current_turn
 
 _PATIENCE = 8  # urgent passes in a row, then one of what waits behind them
 _LIVELY_SECONDS = 5.0  # after an urgent question, long work comes in smaller portions
 _PORTION = 4  # of the token budget, then
+
+_log = logging.getLogger("demo")
 
 Run = Callable[[Any, list[Any]], list[Any]]
 
@@ -60,10 +63,14 @@ class _Request:
 
 
 class Worker:
-    """run(group, contents) → one result each, in one pass; it is only ever called from one thread at a time."""
+    """run(group, contents) → one result each, in one pass; it is only ever called from one thread at a time.
 
-    def __init__(self, run: Run, token_budget: int, threaded: bool = True):
+    device: whether a pass may run out of memory, and is then run in halves.
+    """
+
+    def __init__(self, run: Run, token_budget: int, threaded: bool = True, device: bool = True):
         self._run = run
+        self._device = device
         self._budget = token_budget
         self._threaded = threaded
         self._requests: list[_Request] = []
@@ -75,16 +82,29 @@ class Worker:
         self._news = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def results(self, items: Sequence[Item]) -> Iterator[tuple[int, Any]]:
-        """Yield (index, result) of every item, in the order in which they are done. Raises what an item came to."""
+    @property
+    def waiting(self) -> int:
+        """How many questions are not answered yet."""
+        return len(self._requests)
+
+    def results(self, items: Sequence[Item], patience: float | None = None) -> Iterator[tuple[int, Any]]:
+        """Yield (index, result) of every item, in the order in which they are done. Raises what an item came to.
+
+        patience: the most seconds to wait in all, None for as long as it takes. Raises TimeoutError after them.
+        """
         request = _Request(current_turn(), next(self._arrivals))
+        end = None if patience is None else time.monotonic() + patience
         self._enter(request, items)
         try:
             for _ in items:
                 if not self._threaded:
                     while request.answers.empty():
                         self._pass()
-                index, result, error = request.answers.get()
+                try:
+                    left = None if end is None else max(0.0, end - time.monotonic())
+                    index, result, error = request.answers.get(timeout=left)
+                except queue.Empty:
+                    raise TimeoutError from None
                 if error is not None:
                     raise error
                 yield index, result
@@ -141,16 +161,23 @@ class Worker:
 
     def _serve(self) -> None:
         while True:
-            with self._news:
-                while not self._calls and not any(self._front(request) for request in self._requests):
-                    self._news.wait()
-                calls, self._calls = self._calls, deque()
-            for act, outcome in calls:
-                try:
-                    outcome.set_result(act())
-                except BaseException as error:
-                    outcome.set_exception(error)
-            self._pass()
+            try:
+                self._turn()
+            except BaseException:  # whoever waits would wait for ever for a thread that has ended
+                _log.exception("the device's thread goes on")
+
+    def _turn(self) -> None:
+        """Wait for something to do, and do it."""
+        with self._news:
+            while not self._calls and not any(self._front(request) for request in self._requests):
+                self._news.wait()
+            calls, self._calls = self._calls, deque()
+        for act, outcome in calls:
+            try:
+                outcome.set_result(act())
+            except BaseException as error:
+                outcome.set_exception(error)
+        self._pass()
 
     def _pass(self) -> None:
         """One pass: who is first, and whoever fits beside them."""
@@ -169,12 +196,27 @@ class Worker:
 
         everybody = list(range(len(batch)))
         try:
-            run_with_retreat(run, everybody)
+            self._retreating(run, everybody)
         except BaseException as failure:
             # One by one, so that it is told of to those alone whose text it is.
             for place in everybody:
-                if place not in done:
+                if place not in done and self._wanted(batch[place]):
                     self._alone(batch[place], failure if len(batch) == 1 else None)
+
+    def _wanted(self, piece: _Piece) -> bool:
+        """Whether anybody waits for it still; if not, whoever asks next begins anew."""
+        with self._news:
+            if not piece.takers:
+                self._pieces.pop(piece.item.identity, None)
+            return bool(piece.takers)
+
+    def _retreating(self, run: Callable[[list[int]], list[Any]], places: list[int]) -> None:
+        if not self._device:
+            run(places)
+            return
+        from demo.backend.batching import run_with_retreat  # imports torch, which a worker without a device lacks
+
+        run_with_retreat(run, places)
 
     def _alone(self, piece: _Piece, failure: BaseException | None) -> None:
         try:
@@ -230,6 +272,12 @@ class Worker:
 
     def _drop_unwanted(self) -> None:
         for request in self._requests:
-            if self._front(request) and not request.turn.wanted():
+            if not self._front(request):
+                continue
+            try:
+                failure = None if request.turn.wanted() else Stopped()
+            except Exception as error:  # its asker's alone
+                failure = error
+            if failure is not None:
                 request.dropped = True
-                request.answers.put((-1, None, Stopped()))
+                request.answers.put((-1, None, failure))

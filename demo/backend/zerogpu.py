@@ -51,8 +51,8 @@ class ZeroGpuEngine(LocalEngine):
             raise ModelNotAllowed(model=model, accepted=", ".join(self._kept))
         return super()._checkpoint(model, on_progress)
 
-    def _compute(self, texts: list[PromptedText], checkpoint: Checkpoint, reading: Reading | None):
-        outcome = _compute_on_gpu(texts, checkpoint.info.model, reading)
+    def _compute(self, texts: list[PromptedText], checkpoint: Checkpoint, reading: Reading | None, head=None):
+        outcome = _compute_on_gpu(texts, checkpoint.info.model, reading, head)
         if isinstance(outcome, DemoError):
             raise outcome
         yield from outcome
@@ -70,9 +70,9 @@ class ZeroGpuEngine(LocalEngine):
 
 
 @spaces.GPU(duration=_SECONDS_PER_CALL)
-def _compute_on_gpu(texts: list[PromptedText], model: str, reading: Reading | None):
+def _compute_on_gpu(texts: list[PromptedText], model: str, reading: Reading | None, head: int | None):
     """[(text, Entry)], or the DemoError: ZeroGPU wraps whatever is raised into an error of its own."""
     try:
-        return list(LocalEngine._compute(_engine, texts, _engine._checkpoint(model), reading))
+        return list(LocalEngine._compute(_engine, texts, _engine._checkpoint(model), reading, head))
     except DemoError as error:
         return error

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
 from typer.core import TyperGroup
 
 from demo.cli.printing import note
-from demo.errors import DemoError
+from demo.errors import BadInput, DemoError, ModelNotAllowed, ModelNotFound, ReadingRefused
+
+_ASKED_WRONGLY = (BadInput, ReadingRefused, ModelNotAllowed, ModelNotFound)
+_ORDER = ("compare", "embed", "models", "sweep", "benchmark", "train", "code", "export")
 
 
 class CalmGroup(TyperGroup):
     """Every command's failures in one place: one line on stderr and an exit code, never a traceback."""
 
+    def list_commands(self, ctx) -> list[str]:
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
     def invoke(self, ctx):
         try:
-            return super().invoke(ctx)
+            answer = super().invoke(ctx)
+            sys.stdout.flush()  # what cannot be written shall fail here
+            return answer
         except DemoError as error:
             note(str(error), style="red")
-            raise typer.Exit(2) from error
+            raise typer.Exit(2 if isinstance(error, _ASKED_WRONGLY) else 1) from error
+        except BrokenPipeError as error:
+            _leave_stdout()
+            raise typer.Exit(0) from error  # whoever read it had enough: `| head`
+        except OSError as error:
+            _leave_stdout()
+            note(f"{error.filename or 'The output'}: {error.strerror or error}.", style="red")
+            raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(130) from error
+
+
+def _leave_stdout() -> None:
+    """Nobody takes what is still to be written: at the end Python would try again, and complain."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:  # no file stands behind it
+        return
 
 
 app = typer.Typer(
@@ -31,6 +55,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Output goes to stdout, progress and complaints to stderr.\n\n"
+    "Exit codes: 0 done; 1 it could not be done (weights, memory, disk); 2 asked for wrongly; 130 interrupted.\n\n"
+    "Examples:\n\n"
+    "python -m demo compare\n\n"
+    "python -m demo embed --texts-file texts.txt --pooling mean --out vectors.npz\n\n"
+    "python -m demo sweep pairs.csv",
 )
 
 

@@ -10,6 +10,7 @@ import typer
 from demo.bundled import load_benchmark
 from demo.cli.app import app
 from demo.cli.options import (
+    READING,
     DeviceOption,
     DtypeOption,
     EosOption,
@@ -61,20 +62,30 @@ def benchmark(
         typer.Option(metavar="TASK", help="A task of the mteb package by name; needs pip install mteb, and the Hub."),
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="A model as in `python -m demo models`; repeat it for more.")
+        list[str] | None,
+        typer.Option(
+            metavar="ID", help="A model as in `python -m demo models`; repeat it for more.", rich_help_panel=READING
+        ),
     ] = None,
     prompt: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help=f"{choices(Prompt)}, or all; repeat it for more.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help=f"{choices(Prompt)}, or all; repeat it for more.", rich_help_panel=READING),
     ] = None,
     pooling: Annotated[
-        list[Pooling] | None, typer.Option(metavar="NAME", help=f"{choices(Pooling)}; repeat it for more.")
+        list[Pooling] | None,
+        typer.Option(metavar="NAME", help=f"{choices(Pooling)}; repeat it for more.", rich_help_panel=READING),
     ] = None,
     postprocess: Annotated[
-        list[Postprocess] | None, typer.Option(metavar="NAME", help=f"{choices(Postprocess)}; repeat it for more.")
+        list[Postprocess] | None,
+        typer.Option(metavar="NAME", help=f"{choices(Postprocess)}; repeat it for more.", rich_help_panel=READING),
     ] = None,
     layer: Annotated[
         list[str] | None,
-        typer.Option(metavar="N", help="last, best (picked on the set itself: it flatters) or a number; repeatable."),
+        typer.Option(
+            metavar="N",
+            help="last, best (picked on the set itself: it flatters) or a number; repeatable.",
+            rich_help_panel=READING,
+        ),
     ] = None,
     pairs: Annotated[
         int | None,

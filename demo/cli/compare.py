@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import io
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +11,7 @@ import typer
 
 from demo.cli.app import app
 from demo.cli.options import (
+    OUTPUT,
     DeviceOption,
     DtypeOption,
     EosOption,
@@ -26,8 +27,14 @@ from demo.cli.options import (
     gather,
     make_lab,
 )
-from demo.cli.printing import decimal, harmless_cell, note, print_json, print_line, print_plain, wait_for_model
+from demo.cli.printing import decimal, note, print_json, print_line, print_plain, wait_for_model
 from demo.datamodels import Comparison, Reference
+from demo.errors import BadInput
+from demo.exports import WRITERS, write_matrix
+from demo.lab import Lab
+from demo.results import LargeComparison
+
+SAVED = (*WRITERS, ".html")
 
 ARTICLE_QUESTIONS = ("Where is the headquarter of OpenAI?", "What is GPU?")
 ARTICLE_ANSWERS = (
@@ -36,12 +43,20 @@ ARTICLE_ANSWERS = (
 )
 
 
+class Language(str, Enum):
+    """The report's."""
+
+    ENGLISH = "en"
+    KOREAN = "ko"
+
+
 @app.command(
     epilog="Examples:\n\n"
     "python -m demo compare\n\n"
     'python -m demo compare --question "What is GPU?" --answer "A processor." --answer "A city." --pooling mean\n\n'
     "python -m demo compare --prompt prompteol --pooling last_token --postprocess zscore\n\n"
-    "python -m demo compare --questions-file q.txt --answers-file a.txt --model all-minilm-l6-v2 --csv > matrix.csv"
+    "python -m demo compare --questions-file q.txt --answers-file a.txt --model all-minilm-l6-v2 --csv > matrix.csv\n\n"
+    "python -m demo compare --out report.html"
 )
 def compare(
     question: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A question; repeat it for more.")] = None,
@@ -72,33 +87,38 @@ def compare(
     dtype: DtypeOption = None,
     as_json: JsonOption = False,
     as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print the matrix as CSV: questions down, answers across.")
+        bool,
+        typer.Option("--csv", help="Print the matrix as CSV: questions down, answers across.", rich_help_panel=OUTPUT),
     ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=f"Write a file too, by its ending: {', '.join(SAVED)}. An .html is a report that prints on A4.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    language: Annotated[
+        Language, typer.Option(metavar="NAME", help="Of the report: en or ko.", rich_help_panel=OUTPUT)
+    ] = Language.ENGLISH,
 ) -> None:
     """Compare every question with every answer. Without any texts, those of the article."""
     if as_json and as_csv:
         raise typer.BadParameter("choose one of the two", param_hint="--json, --csv")
+    if out is not None and out.suffix not in SAVED:
+        raise BadInput(problem=f"“{out}” has no known ending. Accepted: names that end in {', '.join(SAVED)}.")
     questions, answers = gather(question, questions_file), gather(answer, answers_file)
     if questions is None and answers is None:
         questions, answers = list(ARTICLE_QUESTIONS), list(ARTICLE_ANSWERS)
     lab = make_lab(device, dtype)
+    chosen = {"model": model, "prompt": prompt, "pooling": pooling, "layer": layer, "eos": eos}
+    chosen |= {"postprocess": postprocess, "reference": reference, "task": task, "template": template}
     comparison = wait_for_model(
-        lambda: lab.compare(
-            questions or [],
-            answers or [],
-            model=model,
-            prompt=prompt,
-            pooling=pooling,
-            layer=layer,
-            eos=eos,
-            postprocess=postprocess,
-            reference=reference,
-            task=task,
-            template=template,
-            matches=matches,
-            wait=False,
-        )
+        lambda: lab.compare(questions or [], answers or [], matches=matches, wait=False, **chosen)
     )
+    if out is not None:
+        save(lab, lab.compare_large(comparison.pairing, **chosen), out, language.value)
+        note(f"{comparison.reading.label()} → {out}")
     if as_json:
         print_json(comparison.to_dict())
     elif as_csv:
@@ -109,13 +129,24 @@ def compare(
         print_comparison(comparison)
 
 
+def save(lab: Lab, found: LargeComparison, out: Path, language: str) -> None:
+    """A comparison as a file of the kind that its name says. Raises BadInput where it cannot be written."""
+    try:
+        if out.suffix == ".html":
+            from demo.report import render_report, report_on  # here: it loads Plotly, and no other command needs that
+
+            reported = report_on(language, found, lab.open(found.reading.model), "fit", lab.code)
+            out.write_text(render_report(language, reported), encoding="utf-8")
+        else:
+            WRITERS[out.suffix](found, out)
+    except OSError as error:
+        raise BadInput(problem=f"{out} cannot be written: {error.strerror or error}.") from error
+
+
 def render_csv(comparison: Comparison) -> str:
-    """The matrix with a header row. A text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    """The matrix as a CSV file holds it."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["", *map(harmless_cell, comparison.answers)])
-    for question, row in zip(comparison.questions, comparison.similarity, strict=True):
-        writer.writerow([harmless_cell(question), *(f"{value:.6f}" for value in row)])
+    write_matrix(comparison, out)
     return out.getvalue()
 
 

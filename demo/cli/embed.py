@@ -11,6 +11,8 @@ import typer
 
 from demo.cli.app import app
 from demo.cli.options import (
+    OUTPUT,
+    READING,
     DeviceOption,
     DtypeOption,
     EosOption,
@@ -25,7 +27,7 @@ from demo.cli.options import (
     gather,
     make_lab,
 )
-from demo.cli.printing import note, print_json, wait_for_model
+from demo.cli.printing import note, print_json, to_json, wait_for_model
 from demo.datamodels import Reference, Role
 from demo.errors import BadInput
 from demo.texts import parse_texts
@@ -40,7 +42,12 @@ def embed(
     text: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A text; repeat it for more.")] = None,
     texts_file: Annotated[Path | None, typer.Option(metavar="FILE", help="A UTF-8 file with one text a line.")] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write here, not to the screen; the name ends in .npz or .json.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write here, not to the screen; the name ends in .npz or .json.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     model: ModelOption = None,
     prompt: PromptOption = None,
@@ -52,7 +59,11 @@ def embed(
     task: TaskOption = None,
     template: TemplateOption = None,
     role: Annotated[
-        Role, typer.Option(help="Whose prompt is used, where a model has one for questions and one for answers.")
+        Role,
+        typer.Option(
+            help="Whose prompt is used, where a model has one for questions and one for answers.",
+            rich_help_panel=READING,
+        ),
     ] = Role.ANSWER,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
@@ -76,7 +87,7 @@ def embed(
                 out, embeddings=vectors, texts=np.array(texts), reading=json.dumps(reading.to_dict(), indent=1)
             )
         else:
-            out.write_text(json.dumps(result, ensure_ascii=False), encoding="utf-8")
-    except OSError as error:
+            out.write_text(to_json(result), encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         raise BadInput(problem=f"{out} cannot be written: {error.strerror}.") from error
     note(f"{len(vectors):,} × {vectors.shape[1]:,} → {out}")

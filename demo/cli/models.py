@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from demo.cli.app import app
 from demo.cli.options import DeviceOption, DtypeOption, JsonOption, make_lab
-from demo.cli.printing import print_json, short_count
+from demo.cli.printing import Console, print_json, short_count
 
 
 @app.command()
@@ -31,8 +30,10 @@ def models(device: DeviceOption = None, dtype: DtypeOption = None, as_json: Json
     }.items():
         table.add_column(name, **options)
     for status in statuses:
-        state = f"{status.state}: {status.reason}" if status.reason else status.state
-        cells = (status.model, status.kind.value, short_count(status.parameters), status.licence, state)
+        reason = f"texts are sent to {status.host}" if status.host else status.reason
+        state = f"{status.state}: {reason}" if reason else status.state
+        size = short_count(status.parameters) if status.parameters else "–"
+        cells = (status.model, status.kind.value, size, status.licence or "–", state)
         table.add_row(*map(Text, cells), style="dim" if status.state == "unavailable" else None)
     # In a pipe or a log nobody needs the reasons folded into a narrow column.
     Console(width=None if sys.stdout.isatty() else 200).print(table)

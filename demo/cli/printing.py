@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from rich.console import Console
+from rich.console import Console as RichConsole
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -19,9 +19,15 @@ from demo.datamodels import Progress as Step
 from demo.errors import ModelLoading
 from demo.results import Interval
 
-_FORMULA_STARTS = ("=", "+", "-", "@")
 _POLL_SECONDS = 0.05
 Answer = TypeVar("Answer")
+
+
+class Console(RichConsole):
+    """Rich's console, except that a pipe that nobody reads is for the command line's frame to deal with."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def wait_for_model(ask: Callable[[], Answer]) -> Answer:
@@ -71,7 +77,23 @@ def print_line(*parts: str | tuple[str, str]) -> None:
 def print_json(value) -> None:
     # Where the stream cannot carry every letter (a Windows pipe), JSON has its own way to write them.
     unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
-    print_plain(json.dumps(value, ensure_ascii=not unicode, allow_nan=False) + "\n")
+    print_plain(to_json(value, ensure_ascii=not unicode) + "\n")
+
+
+def to_json(value, ensure_ascii: bool = False) -> str:
+    """JSON as every reader takes it: NaN and infinity, for which it has no words, are null."""
+    try:
+        return json.dumps(value, ensure_ascii=ensure_ascii, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=ensure_ascii, allow_nan=False)
+
+
+def _finite(value):
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def print_plain(text: str) -> None:
@@ -90,10 +112,6 @@ def decimal(value: float | None) -> str:
 def short_count(number: int) -> str:
     """135 M, 7.2 B."""
     return f"{number / 1e9:.1f} B" if number >= 1e9 else f"{number / 1e6:.0f} M"
-
-
-def harmless_cell(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def interval(figure: Interval | None, signed: bool = False) -> str:

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from demo.cli.app import app
-from demo.cli.options import DeviceOption, DtypeOption, EosOption, JsonOption, ModelOption, ReferenceOption, make_lab
+from demo.cli.options import (
+    READING,
+    DeviceOption,
+    DtypeOption,
+    EosOption,
+    JsonOption,
+    ModelOption,
+    ReferenceOption,
+    make_lab,
+)
 from demo.cli.printing import interval, note, print_json, print_line, print_table, showing_progress
 from demo.datamodels import Prompt, Reading, Reference
 from demo.results import Lead, Sweep
@@ -28,7 +37,8 @@ def sweep(
     ],
     model: ModelOption = None,
     prompt: Annotated[
-        list[Prompt] | None, typer.Option(metavar="NAME", help="Only this prompt; repeat it for more.")
+        list[Prompt] | None,
+        typer.Option(metavar="NAME", help="Only this prompt; repeat it for more.", rich_help_panel=READING),
     ] = None,
     eos: EosOption = False,
     reference: ReferenceOption = Reference.TEXTS,

@@ -64,19 +64,25 @@ def train(
     postprocess: PostprocessOption = None,
     reference: ReferenceOption = Reference.CORPUS,
     method: Annotated[Method, typer.Option(help="What learns: low-rank adapters, or one linear map.")] = Method.LORA,
-    steps: Annotated[int, typer.Option(metavar="N", min=1, help="Steps.")] = _DEFAULTS.steps,
+    steps: Annotated[int, typer.Option(metavar="N", min=1, help="How many steps.")] = _DEFAULTS.steps,
     batch: Annotated[int, typer.Option(metavar="N", min=2, help="Pairs a step.")] = _DEFAULTS.batch_size,
     learning_rate: Annotated[
-        float, typer.Option(metavar="RATE", min=0, help="At its height.")
+        float, typer.Option(metavar="RATE", min=0, help="At its height, after the warm-up.")
     ] = _DEFAULTS.learning_rate,
-    warmup: Annotated[int, typer.Option(metavar="N", min=0, help="Steps until then.")] = _DEFAULTS.warmup,
-    temperature: Annotated[float, typer.Option(metavar="τ", min=0.001, help="Of the softmax.")] = _DEFAULTS.temperature,
-    rank: Annotated[int, typer.Option(metavar="R", min=1, help="Of the adapters.")] = _DEFAULTS.rank,
+    warmup: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Steps until the rate is at its height.")
+    ] = _DEFAULTS.warmup,
+    temperature: Annotated[
+        float, typer.Option(metavar="τ", min=0.001, help="Of the softmax: lower is stricter.")
+    ] = _DEFAULTS.temperature,
+    rank: Annotated[
+        int, typer.Option(metavar="R", min=1, help="How many directions an adapter may add.")
+    ] = _DEFAULTS.rank,
     first_block: Annotated[
         int, typer.Option(metavar="N", min=0, help="The lowest block, from 0, that gets an adapter.")
     ] = _DEFAULTS.first_block,
     max_tokens: Annotated[
-        int, typer.Option(metavar="N", min=8, help="Of a training text with its prompt.")
+        int, typer.Option(metavar="N", min=8, help="Of a training text with its prompt, at most.")
     ] = _DEFAULTS.max_tokens,
     guide: Annotated[
         str,

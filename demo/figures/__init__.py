@@ -6,6 +6,8 @@ from demo.figures.compare import WORDS as COMPARE_WORDS
 from demo.figures.compare import difference as reading_difference
 from demo.figures.compare import plot_difference, plot_reading, shared_range
 from demo.figures.explanation import MOST_TOKENS, plot_token_similarity, spell_token
+from demo.figures.lesson import WORDS as LESSON_WORDS
+from demo.figures.lesson import plot_first_words, plot_found, plot_guess, plot_layer_auc
 from demo.figures.matrix import palette, plot_matrix, quantize, shown_range
 from demo.figures.similarity import COLORSCALE, SCALES, draw_similarity, pack_numbers, plot_similarity, two_digits
 from demo.figures.space import WORDS as SPACE_WORDS
@@ -22,6 +24,7 @@ __all__ = [
     "BENCHMARK_WORDS",
     "COLORSCALE",
     "COMPARE_WORDS",
+    "LESSON_WORDS",
     "MOST_NAMED",
     "MOST_TOKENS",
     "SCALES",
@@ -40,7 +43,11 @@ __all__ = [
     "plot_benchmark",
     "plot_cosines",
     "plot_difference",
+    "plot_first_words",
+    "plot_found",
+    "plot_guess",
     "plot_held_points",
+    "plot_layer_auc",
     "plot_gap",
     "plot_layers",
     "plot_models",

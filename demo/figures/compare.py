@@ -95,7 +95,7 @@ def _finish(figure: go.Figure, comparison: Comparison, words: Mapping[str, str],
             "thickness": 9,
             "outlinewidth": 0,
             "nticks": 5,
-            "title": {"text": scale, "side": "bottom", "font": {"size": 12}},
+            "title": {"text": scale, "side": "top", "font": {"size": 12}},
         },
         textfont={"size": 15 if max(rows, columns) <= 3 else 12 if max(rows, columns) <= 6 else 10},
     )

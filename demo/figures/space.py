@@ -87,7 +87,7 @@ def plot_variance(space: Space, words: Mapping[str, str] = WORDS) -> go.Figure:
             "title": {"text": words["share"]},
             "tickformat": ".0%",
             "range": [0, 1.12],
-            "tickvals": [0, 0.25, 0.5, 1],
+            "tickvals": [0, 0.5, 1],
         },
         yaxis={"title": {"text": words["direction"]}, "tickvals": numbers, "autorange": "reversed", "showgrid": False},
         bargap=0.35,

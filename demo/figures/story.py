@@ -51,8 +51,8 @@ def plot_positions(inspected: Sequence[Inspected], names: Sequence[str], words: 
         spans["read"].append((name, side.pooled[1] - 1, side.pooled[1]))
     figure = go.Figure(
         [
-            _strip([span for span in spans[kind] if span[2] > span[1]], words[kind], color)
-            for kind, color in (("around", _AROUND), ("inside", _RIGHT), ("read", _WRONG))
+            _strip([span for span in spans[kind] if span[2] > span[1]], words[kind], color, pattern)
+            for kind, color, pattern in (("around", _AROUND, ""), ("inside", _RIGHT, "/"), ("read", _WRONG, "x"))
         ]
     )
     figure.update_layout(
@@ -208,7 +208,8 @@ def fine_percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
 
 
-def _strip(spans: Sequence[tuple[str, int, int]], name: str, color: str) -> go.Bar:
+def _strip(spans: Sequence[tuple[str, int, int]], name: str, color: str, pattern: str) -> go.Bar:
+    """pattern: what tells it to those who do not tell it by its colour."""
     return go.Bar(
         x=[end - start for _, start, end in spans],
         base=[start for _, start, _ in spans],
@@ -216,7 +217,11 @@ def _strip(spans: Sequence[tuple[str, int, int]], name: str, color: str) -> go.B
         orientation="h",
         width=0.62,
         name=name,
-        marker={"color": color, "line": {"width": 0}},
+        marker={
+            "color": color,
+            "line": {"width": 0},
+            "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "#ffffff", "size": 8, "solidity": 0.2},
+        },
         hovertext=[f"{text}: {start + 1}–{end} {escape(name)}" for text, start, end in spans],
         hoverinfo="text",
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from demo.datamodels import LAST_LAYER, Pooling, Postprocess, Reading
+from demo.datamodels import LAST_LAYER, Pooling, Postprocess, Reading, Served
 from demo.figures.similarity import COLORSCALE, two_digits
 from demo.results import Sweep
 
@@ -42,6 +42,7 @@ _STYLES = {
     Pooling.MAX: ("#009E73", "dashdot", "triangle-up"),
     Pooling.MEAN_SQRT_LEN: ("#CC79A7", "longdash", "cross"),
     Pooling.FIRST_TOKEN: ("#56B4E9", "longdashdot", "star"),
+    Served.AS_SERVED: ("#0072B2", "solid", "circle"),
 }
 
 
@@ -82,7 +83,8 @@ def find_spot(sweep: Sweep, reading: Reading) -> Spot:
 def name_reading(reading: Reading, words: Mapping[str, str] = WORDS) -> str:
     """`echo · mean · layer 12 · zscore`: a reading within its sweep, where the model goes without saying."""
     layer = words["last_layer"] if reading.layer == LAST_LAYER else words["numbered_layer"].format(layer=reading.layer)
-    parts = [reading.prompt.value + (" + EOS" if reading.eos else ""), reading.pooling.value, layer]
+    parts = [reading.prompt.value + (" + EOS" if reading.eos else ""), reading.pooling.value]
+    parts += [] if reading.pooling is Served.AS_SERVED else [layer]
     if reading.postprocess is not Postprocess.NONE:
         parts.append(reading.postprocess.value)
     return " · ".join(parts)

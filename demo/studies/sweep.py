@@ -25,6 +25,7 @@ from demo.datamodels import (
     Reading,
     Reference,
     Role,
+    Served,
 )
 from demo.errors import BadInput, ReadingRefused
 from demo.evaluation import compare_leads, pair_cosines, quick_figures, score, split, subset
@@ -41,7 +42,7 @@ class _Axes:
     """What is swept."""
 
     prompts: tuple[Prompt, ...]
-    poolings: tuple[Pooling, ...]
+    poolings: tuple[Pooling | Served, ...]
     methods: tuple[Postprocess, ...]
     layers: tuple[int, ...]
 
@@ -121,7 +122,6 @@ def _plan(
     possible = tuple(prompt for prompt in info.prompts if prompt in wished)
     if not possible:
         raise ReadingRefused(field="prompt", model=info.name, reason="it can be read with none of these prompts.")
-    poolings = tuple(pooling for pooling in Pooling if pooling is not Pooling.LAST_TOKEN_LOGITS or info.has_lm_head)
     if base.reference is Reference.CORPUS:
         n_texts = len(load_reference())
     else:
@@ -131,7 +131,7 @@ def _plan(
     notices = ()
     if left_out:
         notices = (f"Left out, because {n_texts:,} texts are too few to fit them on: {', '.join(left_out)}.",)
-    return _Axes(possible, poolings, methods, tuple(range(info.n_layers + 1))), notices
+    return _Axes(possible, info.poolings, methods, tuple(range(info.n_layers + 1))), notices
 
 
 def _figures(

@@ -12,8 +12,11 @@ from typing import Any
 
 import gradio as gr
 
-from demo.errors import BadInput, DemoError, UnknownChoice
+from demo.errors import DemoError
 from demo.lab import Lab
+from demo.serving.asked import asked_matches, asked_reading, asked_texts, asked_word
+from demo.serving.embeddings import refuse_too_many_numbers
+from demo.turns import asking
 
 _log = logging.getLogger(__name__)
 
@@ -36,12 +39,13 @@ def create_api(lab: Lab) -> None:
         template: Any = None,
     ) -> dict:
         """Every question against every answer: similarity, metrics, reading. Texts: a list, or a text a line."""
+        told = _told(model, prompt, pooling, layer, eos, postprocess, reference, task, template)
         return _safely(
             lambda: lab.compare(
-                _texts(questions, "questions"),
-                _texts(answers, "answers"),
-                **_reading(model, prompt, pooling, layer, eos, postprocess, reference, task, template),
-                matches=_matches(matches),
+                asked_texts(questions, "questions"),
+                asked_texts(answers, "answers"),
+                **asked_reading(told),
+                matches=asked_matches(matches),
             ).to_dict()
         )
 
@@ -61,9 +65,12 @@ def create_api(lab: Lab) -> None:
         """Embeddings of texts under a reading. role ("question" or "answer") matters to prompts that differ by it."""
 
         def answer() -> dict:
-            chosen = _reading(model, prompt, pooling, layer, eos, postprocess, reference, task, template)
-            vectors = lab.embed(_lines(_texts(texts, "texts")), **chosen, role=_word(role, "role"))
-            return {"embeddings": vectors.tolist(), "reading": lab.reading(**chosen).to_dict()}
+            chosen = asked_reading(_told(model, prompt, pooling, layer, eos, postprocess, reference, task, template))
+            lines = _lines(asked_texts(texts, "texts"))
+            reading = lab.reading(**chosen)
+            refuse_too_many_numbers(lab.open(reading.model), reading, len(lines))
+            vectors = lab.embed(lines, **chosen, role=asked_word(role, "role"))
+            return {"embeddings": vectors.tolist(), "reading": reading.to_dict()}
 
         return _safely(answer)
 
@@ -73,7 +80,8 @@ def create_api(lab: Lab) -> None:
 
 def _safely(answer: Callable[[], dict]) -> dict:
     try:
-        return answer()
+        with asking(urgent=False):  # people at the page go first
+            return answer()
     except DemoError as error:
         return _error(error.code, str(error), error.field)
     except Exception as error:  # a stranger's program must never see a traceback; the log says where it happened
@@ -85,39 +93,19 @@ def _error(code: str, message: str, field: str | None) -> dict:
     return {"error": {"code": code, "message": message, "field": field}}
 
 
-def _texts(value: Any, box: str) -> str | list[str]:
-    if isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value)):
-        return value
-    raise BadInput(field=box, problem=f"The {box} are not texts. Accepted: a list of texts, or one with a text a line.")
+def _told(model, prompt, pooling, layer, eos, postprocess, reference, task, template) -> dict[str, Any]:
+    return {
+        "model": model,
+        "prompt": prompt,
+        "pooling": pooling,
+        "layer": layer,
+        "eos": eos,
+        "postprocess": postprocess,
+        "reference": reference,
+        "task": task,
+        "template": template,
+    }
 
 
 def _lines(texts: str | list[str]) -> list[str]:
     return texts.split("\n") if isinstance(texts, str) else texts
-
-
-def _matches(value: Any) -> Any:
-    if value is None or isinstance(value, str | list):
-        return value
-    raise BadInput(field="matches", problem='The matches are not pairs. Accepted: "1-2, 2-1" or [[1, 2], [2, 1]].')
-
-
-def _reading(model, prompt, pooling, layer, eos, postprocess, reference, task, template) -> dict[str, Any]:
-    if isinstance(layer, bool | list | dict):
-        raise UnknownChoice(field="layer", value=str(layer)[:80], kind="layer", accepted="a whole number")
-    return {
-        "model": _word(model, "model"),
-        "prompt": _word(prompt, "prompt"),
-        "pooling": _word(pooling, "pooling"),
-        "layer": layer,
-        "eos": eos,
-        "postprocess": _word(postprocess, "postprocess"),
-        "reference": _word(reference, "reference"),
-        "task": _word(task, "task"),
-        "template": _word(template, "template"),
-    }
-
-
-def _word(value: Any, field: str) -> str | None:
-    if value is None or isinstance(value, str):
-        return value or None
-    raise UnknownChoice(field=field, value=str(value)[:80], kind=field, accepted="a name, as a text")

@@ -4,18 +4,19 @@ are off: they know only the last answer's choices, and would refuse what was ask
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from demo.datamodels import LAST_LAYER, Pooling, Postprocess, Prompt, Reference
+from demo.datamodels import LAST_LAYER, Pooling, Postprocess, Prompt, Reference, Served
 from demo.errors import UnknownChoice
 from demo.figures import SCALES
-from demo.ui.lab_tab import READING
+from demo.ui.lab_tab import LINKED, READING
 
 _CHOICES = {
     "prompt": [choice.value for choice in Prompt],
-    "pooling": [choice.value for choice in Pooling],
+    "pooling": [choice.value for choice in (*Pooling, *Served)],
     "postprocess": [choice.value for choice in Postprocess],
     "reference": [choice.value for choice in Reference],
     "scale": list(SCALES),
@@ -58,6 +59,13 @@ class Asked:
                 said[name] = value if isinstance(value, str) else ""
         return cls(**said)
 
+    def with_news(self, due: dict[str, dict[str, Any]], refused: str = "") -> Asked:
+        """With the values that the page is still to be told: it asked before it had them. refused: a model."""
+        values = {name: news["value"] for name, news in due.items() if "value" in news and name in LINKED}
+        if refused and self.model == refused:
+            values.pop("model", None)
+        return replace(self, **values)
+
     @property
     def reading(self) -> dict[str, Any]:
         """What the lab takes as a reading."""
@@ -67,3 +75,9 @@ class Asked:
     def signed(self) -> bool:
         """Cosines below zero are nothing unusual: the fixed colours run from −1."""
         return self.postprocess != Postprocess.NONE.value
+
+
+def parse_shown(said: Any) -> tuple[int, int]:
+    """`seq=5&settled=2`, as page.js says it → which answer and which news the page has; zeros before the first one."""
+    found = re.fullmatch(r"seq=([0-9]{1,9})&settled=([0-9]{1,9})", said) if isinstance(said, str) else None
+    return (int(found[1]), int(found[2])) if found else (0, 0)

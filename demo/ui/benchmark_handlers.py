@@ -26,6 +26,7 @@ from demo.ui.benchmark_wording import (
 from demo.ui.desk import Pages
 from demo.ui.i18n import choose_language, translate
 from demo.ui.lab_tab import Widgets
+from demo.ui.quiet import QUIET
 from demo.ui.view import answer_view, next_seq, show_view
 from demo.ui.wording import render_note
 
@@ -146,14 +147,13 @@ def wire_benchmark(
 ) -> None:
     """The tab's events."""
     handlers = BenchmarkHandlers(lab, widgets)
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    live = {**quiet, "trigger_mode": "always_last", "concurrency_limit": 8}
+    live = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": 8}
     asked = widgets.choices
     shown = [widgets.view, widgets.board, widgets.note, widgets.run, widgets.stop]
     choices = [widgets.set.input, widgets.models.input, widgets.readings.input, widgets.sort.input]
     gr.on([widgets.view.tick, *choices], handlers.on_tick, asked, shown, **live)
-    widgets.run.click(handlers.on_run, asked, shown, **quiet)
-    widgets.stop.click(handlers.on_stop, asked, shown, **quiet)
+    widgets.run.click(handlers.on_run, asked, shown, **QUIET)
+    widgets.stop.click(handlers.on_stop, asked, shown, **QUIET)
     offered = [widgets.set, widgets.models, widgets.models_note]
-    page.load(handlers.on_open, asked, [*offered, *shown], queue=False, **quiet)
+    page.load(handlers.on_open, asked, [*offered, *shown], queue=False, **QUIET)
     page.unload(handlers.pages.leave)

@@ -146,14 +146,15 @@ class Known:
         return new
 
     def _chosen(self, models: Sequence[str], names: Sequence[str]) -> list[tuple[str, str]]:
-        """Every model with every name; an embedding model is read in its own way only."""
+        """Every model with every name; an encoder, or a model elsewhere, is read in its own way only."""
         ticked = [name for name in READINGS if name in names]
         own = ticked and [OWN]
-        return [(model, name) for model in models for name in (own if self._is_encoder(model) else ticked)]
+        return [(model, name) for model in models for name in (own if self._reads_one_way(model) else ticked)]
 
-    def _is_encoder(self, model: str) -> bool:
+    def _reads_one_way(self, model: str) -> bool:
         known = CATALOG.get(model) or self.lab.engine.loaded(model)
-        return known is not None and known.kind is Kind.ENCODER
+        known = known or next((status for status in self.lab.models() if status.model == model), None)
+        return known is not None and known.kind in (Kind.ENCODER, Kind.REMOTE)
 
 
 def _part(report: OnProgress, place: int, count: int) -> OnProgress:

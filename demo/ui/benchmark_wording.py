@@ -5,7 +5,6 @@ Every text that comes from outside the locales is escaped here.
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from html import escape
@@ -14,6 +13,7 @@ from urllib.parse import quote
 
 from demo.bundled import load_benchmark, load_titles
 from demo.catalog import CATALOG
+from demo.cells import write_rows
 from demo.datamodels import LAST_LAYER, ModelStatus, Postprocess, Reading
 from demo.errors import DemoError
 from demo.figures import BENCHMARK_WORDS, plot_benchmark
@@ -26,7 +26,6 @@ from demo.ui.wording import render_note
 
 _FIGURES = SORTS[:-1]
 _ORIGIN = ("revision", "source", "weights_precision", "precision", "device", "versions")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _HEIGHT = 400
 
 
@@ -151,21 +150,23 @@ def benchmark_figures(language: str, standings: Sequence[Standing], sort: str) -
 
 
 def write_csv(standings: Sequence[Standing]) -> str:
-    """The leaderboard in its order, one row a reading. A cell that a spreadsheet would compute becomes plain text."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+    """The leaderboard in its order, one row a reading."""
     spread = [name for figure in _FIGURES for name in (figure, f"{figure}_low", f"{figure}_high")]
     settings = ("prompt", "pooling", "layer", "eos", "postprocess")
-    writer.writerow(["set", "model", *settings, *spread, "texts_per_second", *_ORIGIN])
-    for standing in standings:
-        row = standing.row
-        reading = row.reading.to_dict() if row.reading else {}
-        told = [getattr(row.scores, figure) for figure in _FIGURES]
-        numbers = [f"{n:.4f}" if f else "" for f in told for n in ((f.value, f.low, f.high) if f else (0, 0, 0))]
-        speed = f"{row.texts_per_second:.2f}" if row.texts_per_second else ""
-        words = [row.set_name, reading.get("model", row.label), *(str(reading.get(name, "")) for name in settings)]
-        origin = [row.provenance.get(name, "") for name in _ORIGIN]
-        writer.writerow([*map(_harmless, words), *numbers, speed, *map(_harmless, origin)])
+
+    def rows():
+        yield ["set", "model", *settings, *spread, "texts_per_second", *_ORIGIN]
+        for standing in standings:
+            row = standing.row
+            reading = row.reading.to_dict() if row.reading else {}
+            told = [getattr(row.scores, figure) for figure in _FIGURES]
+            numbers = [round(n, 4) if f else None for f in told for n in ((f.value, f.low, f.high) if f else (0, 0, 0))]
+            speed = round(row.texts_per_second, 2) if row.texts_per_second else None
+            words = [row.set_name, reading.get("model", row.label), *(str(reading.get(name, "")) for name in settings)]
+            yield [*words, *numbers, speed, *(row.provenance.get(name, "") for name in _ORIGIN)]
+
+    file = io.StringIO()
+    write_rows(file, rows())
     return file.getvalue()
 
 
@@ -281,7 +282,3 @@ def _plain(figure: Interval | None) -> str:
 def _speed(row: BenchmarkRow) -> str:
     speed = row.texts_per_second
     return "–" if speed is None else f"{speed:,.0f}" if speed >= 10 else f"{speed:.1f}"
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell

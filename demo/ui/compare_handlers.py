@@ -39,8 +39,9 @@ from demo.ui.compare_wording import compare_figures, describe, render_slot, rend
 from demo.ui.handlers import Asked, Session
 from demo.ui.i18n import choose_language, translate, translate_error, translate_phrase, translate_word
 from demo.ui.lab_tab import Widgets
+from demo.ui.quiet import QUIET
 from demo.ui.view import answer_view, next_seq, show_view
-from demo.ui.wording import render_note
+from demo.ui.wording import model_label, render_note
 
 _log = logging.getLogger(__name__)
 _TEXTS = ("questions", "answers", "matches")  # what is wrong with these is wrong for every reading
@@ -73,17 +74,16 @@ def wire_compare(page: gr.Blocks, lab: Lab, widgets: CompareWidgets, lab_widgets
     slots = gr.State(first_slots(lab.models(), lab.settings.model))
     memory = gr.State(Memory())
     handlers = CompareHandlers(lab, widgets)
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
     chosen = [slots, *widgets.chosen]
     for letter, slot in widgets.slots.items():
         for name, widget in (("model", slot.model), ("reading", slot.reading)):
             choose = partial(handlers.on_choose, letter=letter, name=name)
-            gr.on([widget.input], choose, [slots, widget], slots, trigger_mode="always_last", **quiet)
-        slot.remove.click(handlers.removal(letter), [slots, widgets.pair], chosen, **quiet)
+            gr.on([widget.input], choose, [slots, widget], slots, trigger_mode="always_last", **QUIET)
+        slot.remove.click(handlers.removal(letter), [slots, widgets.pair], chosen, **QUIET)
     inputs = [slots, widgets.pair, session, *lab_widgets.choices]
-    widgets.add.click(handlers.on_add, inputs, chosen, **quiet)
-    widgets.keep.click(handlers.on_keep, inputs, chosen, **quiet)
-    page.load(handlers.on_open, [slots, widgets.pair], chosen, queue=False, **quiet)
+    widgets.add.click(handlers.on_add, inputs, chosen, **QUIET)
+    widgets.keep.click(handlers.on_keep, inputs, chosen, **QUIET)
+    page.load(handlers.on_open, [slots, widgets.pair], chosen, queue=False, **QUIET)
     gr.on(
         [widgets.view.tick, slots.change, widgets.scale.input, widgets.pair.input],
         handlers.on_tick,
@@ -91,7 +91,7 @@ def wire_compare(page: gr.Blocks, lab: Lab, widgets: CompareWidgets, lab_widgets
         outputs=[memory, *widgets.answered],
         trigger_mode="always_last",
         concurrency_limit=8,
-        **quiet,
+        **QUIET,
     )
 
 
@@ -233,7 +233,7 @@ class CompareHandlers:
 
     def _chosen(self, language: str, slots: Slots, pair: str) -> list:
         """The slots' boxes, in the order of the tab's `chosen`."""
-        models = [(status.name, status.model) for status in self.lab.models()]
+        models = [(model_label(language, status), status.model) for status in self.lab.models()]
         updates: list[Any] = []
         for letter in LETTERS:
             slot = slots.get(letter)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from demo.datamodels import LAST_LAYER, Comparison, Postprocess, Prompt, Reference
+from demo.datamodels import LAST_LAYER, Comparison, Postprocess, Prompt, Reference, Served
 from demo.figures import COMPARE_WORDS, plot_difference, plot_reading, reading_difference, shared_range, two_digits
 from demo.results import Lead
 from demo.ui.i18n import translate, translate_phrase
@@ -30,7 +30,8 @@ def describe(language: str, comparison: Comparison) -> str:
     if reading.prompt is Prompt.CUSTOM:
         short = reading.template if len(reading.template) <= _LONGEST else reading.template[: _LONGEST - 1] + "…"
         prompt += f" “{short}”"
-    parts = [comparison.provenance["model"], prompt, reading.pooling.value, layer]
+    parts = [comparison.provenance["model"], prompt, reading.pooling.value]
+    parts += [] if reading.pooling is Served.AS_SERVED else [layer]
     if reading.postprocess is not Postprocess.NONE:
         on_corpus = translate(language, "compare.on_corpus") if reading.reference is Reference.CORPUS else ""
         parts.append(reading.postprocess.value + on_corpus)

@@ -20,6 +20,7 @@ from demo.ui.explain import ExplainWidgets, render_explanation, render_head
 from demo.ui.handlers import Asked, Session
 from demo.ui.i18n import choose_language, translate
 from demo.ui.lab_tab import Widgets
+from demo.ui.quiet import QUIET
 from demo.ui.view import answer_view, figure_payload, next_seq, show_view
 
 _CELL = re.compile(r"(\d{1,6}),(\d{1,6})")
@@ -90,8 +91,7 @@ def wire_explain(page: gr.Blocks, lab: Lab, widgets: ExplainWidgets, lab_widgets
             trigger_mode="always_last",
             concurrency_limit=_AT_ONCE,
             concurrency_id="explain",
-            show_progress="hidden",
-            api_visibility="private",
+            **QUIET,
         )
 
 

@@ -6,18 +6,13 @@ for it, and for the part of the picture that is there so far.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
 from demo.errors import DemoError, Stopped
-from demo.exports import write_embeddings, write_similarity
 from demo.jobs import Desk, OnProgress
 from demo.lab import Lab
 from demo.results import LargeComparison
@@ -38,15 +33,16 @@ from demo.ui.file_wording import (
     render_worst,
     running_note,
 )
-from demo.ui.i18n import choose_language, translate
+from demo.ui.i18n import choose_language, translate, translate_error
 from demo.ui.lab_tab import Widgets
 from demo.ui.matrix import show_matrix
+from demo.ui.quiet import QUIET
+from demo.ui.save_handlers import choose_writer
+from demo.ui.taking import FETCH, Taking
 from demo.ui.view import answer_view, next_seq, show_view
 from demo.ui.wording import render_note
 
 _WAITING = 8  # comparisons in line; one at a time runs, all people taken together
-_TAKEN_SECONDS = 600  # after so long a file that was made has been fetched, and goes
-_FETCH = "() => { window.fetchFile('#file-download'); }"
 
 
 class FileHandlers:
@@ -61,7 +57,7 @@ class FileHandlers:
         self.kept = Kept()
         limits = SheetLimits(texts=lab.settings.max_file_texts, characters=lab.settings.max_characters)
         self.columns = FileColumns(widgets, self.pages, limits)
-        self._files = tempfile.TemporaryDirectory(prefix="large-")
+        self._taking = Taking(widgets.file)
 
     def on_run(self, request: gr.Request, *values: Any) -> dict:
         """Begin, or take a place in the line, unless this page has a comparison under way."""
@@ -94,13 +90,18 @@ class FileHandlers:
             self.widgets.best: render_best(language, found, orders),
         }
 
-    def on_csv(self, request: gr.Request) -> dict:
-        """The cosines as a file."""
-        return self._take(request, "similarity.csv", write_similarity)
-
-    def on_npz(self, request: gr.Request) -> dict:
-        """The vectors as a file."""
-        return self._take(request, "embeddings.npz", write_embeddings)
+    def on_take(self, kind: str, request: gr.Request) -> dict:
+        """What was found as a file. kind: one of FILES."""
+        language, found = choose_language(request), self._found(request)
+        if found is None:
+            return self._refuse(translate(language, "file.gone"))
+        try:
+            path = self._taking.make(*choose_writer(language, self.lab, kind, found, "fit"))
+        except DemoError as error:
+            return self._refuse(translate_error(language, error))
+        except Exception as error:  # a full disk, say: the page must stay usable
+            return self._refuse(unexpected(language, error, "a file to take home"))
+        return {self.widgets.file: path, self.widgets.taken: ""}
 
     def on_leave(self, request: gr.Request) -> None:
         """The page is gone: its comparison need not go on. What was found stays, for a phone that only slept."""
@@ -226,29 +227,15 @@ class FileHandlers:
         parts = [model, asked.prompt + (" + EOS" if asked.eos else ""), asked.pooling, f"layer {asked.layer}"]
         return " · ".join([*parts, asked.postprocess] if asked.signed else parts)
 
-    # ---- taking home ----------------------------------------------------------------------------------------------
-
-    def _take(self, request: gr.Request, name: str, write: Callable[[LargeComparison, Path], None]) -> dict:
-        language, found = choose_language(request), self._found(request)
-        if found is None:
-            return {self.widgets.taken: render_note("", translate(language, "file.gone"))}
-        try:
-            folder = Path(tempfile.mkdtemp(dir=self._files.name))
-            forget = threading.Timer(_TAKEN_SECONDS, shutil.rmtree, (folder, True))
-            forget.daemon = True
-            forget.start()
-            write(found, folder / name)
-        except Exception as error:  # a full disk, say: the page must stay usable
-            return {self.widgets.taken: render_note("", unexpected(language, error, "a file to take home"))}
-        return {self.widgets.file: str(folder / name), self.widgets.taken: ""}
+    def _refuse(self, sentence: str) -> dict:
+        return {self.widgets.file: None, self.widgets.taken: render_note("", sentence)}
 
 
 def wire_file(page: gr.Blocks, lab: Lab, widgets: FileWidgets, lab_widgets: Widgets, session: gr.State) -> None:
     """The tab's events."""
     handlers = FileHandlers(lab, widgets, lab_widgets)
     columns = handlers.columns
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    live = {**quiet, "trigger_mode": "always_last", "concurrency_limit": 8}
+    live = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": 8}
     asked = [*lab_widgets.choices, widgets.order]
     shown = [
         *(widgets.view, widgets.run, widgets.stop, widgets.plan, widgets.matrix, widgets.verdict, widgets.facts),
@@ -257,15 +244,22 @@ def wire_file(page: gr.Blocks, lab: Lab, widgets: FileWidgets, lab_widgets: Widg
     read = [widgets.note, widgets.preview, widgets.columns, *widgets.chosen]
     # What a file comes to is told by the next tick: the plan, and whether there is something to compare.
     tick = {"fn": handlers.on_tick, "inputs": asked, "outputs": shown, **live}
-    widgets.upload.upload(columns.on_upload, widgets.upload, [widgets.upload, *read], **quiet).then(**tick)
+    widgets.upload.upload(columns.on_upload, widgets.upload, [widgets.upload, *read], **QUIET).then(**tick)
     choices = [widgets.question.input, widgets.answer.input, widgets.label.input, widgets.named.input]
     gr.on(choices, columns.on_columns, widgets.chosen, read, **live).then(**tick)
     widgets.view.tick(**tick)
-    widgets.run.click(handlers.on_run, asked, shown, **quiet)
-    widgets.stop.click(handlers.on_stop, asked, shown, **quiet)
+    widgets.run.click(handlers.on_run, asked, shown, **QUIET)
+    widgets.stop.click(handlers.on_stop, asked, shown, **QUIET)
     widgets.order.input(handlers.on_order, widgets.order, [widgets.matrix, widgets.best], **live)
-    made = [widgets.file, widgets.taken]
-    widgets.csv.click(handlers.on_csv, None, made, **quiet).then(None, js=_FETCH, **quiet)
-    widgets.npz.click(handlers.on_npz, None, made, **quiet).then(None, js=_FETCH, **quiet)
-    page.load(columns.on_load, None, widgets.note, queue=False, **quiet)
+
+    def wire_take(kind: str) -> None:
+        def on_click(request: gr.Request) -> dict:
+            return handlers.on_take(kind, request)
+
+        made = widgets.takes[kind].click(on_click, None, [widgets.file, widgets.taken], **QUIET)
+        made.then(None, widgets.file, None, js=FETCH, **QUIET)
+
+    for kind in widgets.takes:
+        wire_take(kind)
+    page.load(columns.on_load, None, widgets.note, queue=False, **QUIET)
     page.unload(handlers.on_leave)

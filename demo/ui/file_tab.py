@@ -10,6 +10,7 @@ from demo.settings import Settings
 from demo.sheets import EACH_ROW, UNKNOWN
 from demo.ui.i18n import label
 from demo.ui.matrix import create_matrix
+from demo.ui.save import FILES
 from demo.ui.view import create_view
 
 ORDERS = ("given", "best", "clustered")  # as seriation.py names them
@@ -36,10 +37,9 @@ class FileWidgets:
     found: gr.Row
     order: gr.Radio
     matrix: gr.HTML
-    csv: gr.Button
-    npz: gr.Button
+    takes: dict[str, gr.Button]  # what gives a file, by its kind
     taken: gr.HTML
-    file: gr.DownloadButton  # never seen: what `csv` or `npz` made is fetched through it
+    file: gr.DownloadButton  # never seen: what was made is fetched through it
     worst: gr.HTML
     best: gr.HTML
 
@@ -51,8 +51,9 @@ class FileWidgets:
     @property
     def labelled(self) -> dict[str, gr.blocks.Block]:
         """What has a label, by the label's name."""
-        names = ("upload", "question", "answer", "label", "named", "run", "stop", "order", "csv", "npz")
-        return {f"file_{name}": getattr(self, name) for name in names}
+        names = ("upload", "question", "answer", "label", "named", "run", "stop", "order")
+        takes = {f"file_{kind}": button for kind, button in self.takes.items()}
+        return {f"file_{name}": getattr(self, name) for name in names} | takes
 
 
 def create_file_tab(settings: Settings) -> FileWidgets:
@@ -86,8 +87,9 @@ def create_file_tab(settings: Settings) -> FileWidgets:
     worst = gr.HTML(elem_id="file-worst", apply_default_css=False)
     best = gr.HTML(elem_id="file-best", apply_default_css=False)
     with gr.Row(elem_id="file-taking", elem_classes="choices-row"):
-        csv = gr.Button(label("file_csv"), size="sm", elem_id="file-csv", min_width=0)
-        npz = gr.Button(label("file_npz"), size="sm", elem_id="file-npz", min_width=0)
+        takes = {
+            kind: gr.Button(label(f"file_{kind}"), size="sm", elem_id=f"file-{kind}", min_width=0) for kind in FILES
+        }
         taken = gr.HTML(elem_id="file-taken", apply_default_css=False)
         file = gr.DownloadButton("", elem_id="file-download", visible="hidden")
     return FileWidgets(
@@ -108,8 +110,7 @@ def create_file_tab(settings: Settings) -> FileWidgets:
         found=found,
         order=order,
         matrix=matrix,
-        csv=csv,
-        npz=npz,
+        takes=takes,
         taken=taken,
         file=file,
         worst=worst,

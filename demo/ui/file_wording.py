@@ -37,6 +37,8 @@ def file_note(language: str, sheet: Sheet) -> str:
     name = fit_to_show(sheet.name, 80)
     rows = sum(any(row) for row in sheet.rows)
     note = translate(language, "file.read", name=name, rows=f"{rows:,}", columns=len(sheet.names))
+    if sheet.encoding:
+        note += " " + translate(language, "file.encoding", encoding=sheet.encoding)
     if sheet.left_out:
         names = ", ".join(fit_to_show(each, 40) for each in sheet.left_out[:5])
         note += " " + translate(language, "file.left_out", names=names)

@@ -15,22 +15,21 @@ from weakref import WeakValueDictionary
 
 import gradio as gr
 
-from demo.datamodels import Comparison, ModelInfo, ModelStatus, Prompt, Reference
+from demo.datamodels import SERVED_PROMPTS, Comparison, ModelInfo, ModelStatus, Pooling, Prompt, Reference, Served
 from demo.errors import DemoError, ModelError, ModelLoading, NoTexts, ReadingRefused, Stopped, UnknownChoice
 from demo.figures import SCALES
 from demo.lab import Lab
 from demo.turns import asking
-from demo.ui.asked import Asked
+from demo.ui.asked import Asked, parse_shown
 from demo.ui.examples import load_examples
-from demo.ui.heatmap import show_comparison, show_state
+from demo.ui.heatmap import render_piece, show_comparison, show_state
 from demo.ui.i18n import choose_language, translate, translate_error, translate_phrase, translate_word
 from demo.ui.lab_tab import NOTED, READING, WORDED, Widgets
 from demo.ui.link import parse_link, without_reading
 from demo.ui.wording import (
-    kind_name,
     layer_hint,
     model_choices,
-    parameter_count,
+    model_summary,
     render_fold_head,
     render_metrics,
     render_note,
@@ -53,7 +52,11 @@ class Session:
     offers: dict[str, str] = field(default_factory=dict)  # field → a value that would be accepted
     address_language: bool = False  # the address names the language, whatever the browser's own is
     linked: dict[str, Any] = field(default_factory=dict)  # the reading in the address, until its model is there
+    answered: Asked | None = None  # what the heatmap shows
     shown: dict[str, Any] = field(default_factory=dict)  # what was sent last: the same is not sent twice
+    due: dict[str, dict] = field(default_factory=dict)  # what answers mean for the widgets, until the page has it
+    news: int = 0  # how often something became due
+    refused: str = ""  # the model that was refused last: asked for again before the old one is back, it still is
 
 
 class Handlers:
@@ -66,33 +69,44 @@ class Handlers:
         self._open: WeakValueDictionary[str, Session] = WeakValueDictionary()
 
     def on_compute(self, request: gr.Request, session: Session, *values: Any) -> dict:
-        """The only listener that computes. Never waits for a model: while one loads, the page asks again."""
+        """The only listener that computes; answers with the heatmap's payload, which carries all that is said in words.
+
+        Never waits for a model: while one loads, the page asks again.
+        """
         language = choose_language(request)
         session.seq += 1
         self._open[request.session_hash] = session
         session.address_language = "lang" in request.query_params
         *chosen, link = values
-        if link != f"seq={session.sent}":  # an answer never arrived: send everything again
+        seq, settled = parse_shown(link)
+        if seq != session.sent:  # an answer never arrived: send everything again
             session.shown.clear()
+        if settled == session.news:
+            session.due.clear()
         asked = Asked.parse([widget.value for widget in self.widgets.choices])
         answer: dict[str, Any] = {"notes": {}}
         try:
-            asked = Asked.parse(chosen)
+            asked = Asked.parse(chosen).with_news(session.due, session.refused)
             if session.seq == 1:
                 asked = self._follow(session, asked, parse_link(link), answer)
             # Whoever has typed on, or closed the page, no longer waits for this.
             with asking(wanted=lambda seq=session.seq: session.seq == seq):
                 asked = self._answer(language, session, asked, answer)
         except Stopped:
-            return {self.session: session}
+            return gr.skip()
         except DemoError as error:
+            session.refused = asked.model if error.field == "model" else ""
             self._explain(language, session, error, answer)
         except Exception as error:  # the page must stay usable whatever happens; the log says where it happened
             trace = "".join(traceback.format_tb(error.__traceback__))
             _log.error("%s while answering:\n%s", type(error).__name__, trace)
             note = translate(language, "message.unexpected")
             answer["heatmap"] = show_state(language, session.seq, "error", note)
-        return self._outputs(language, session, asked, answer)
+        return self._payload(language, session, asked, answer)
+
+    def on_settle(self, session: Session) -> dict:
+        """What the last answers mean for the widgets: seldom anything, so that edits do not carry them along."""
+        return {getattr(self.widgets, name): gr.update(**news) for name, news in session.due.items()} or gr.skip()
 
     def on_leave(self, request: gr.Request) -> None:
         """A page was closed: what it asked last is dropped, if it has not run yet."""
@@ -109,7 +123,7 @@ class Handlers:
 
     def on_example_note(self, request: gr.Request, name: str) -> str:
         """What to look for in that set."""
-        return render_note(_teaches(choose_language(request), name))
+        return render_piece("examples-note", render_note(_teaches(choose_language(request), name)))
 
     def on_take(self, session: Session, field_name: str) -> Any:
         """The value that was offered instead of a refused one."""
@@ -133,6 +147,7 @@ class Handlers:
             **asked.reading,
         )
         session.offers = {}
+        session.answered = asked
         answer["comparison"] = comparison
         answer["heatmap"] = show_comparison(language, session.seq, comparison, asked.scale)
         return asked
@@ -149,7 +164,7 @@ class Handlers:
             if said.get("prompt") == Prompt.OWN.value and Prompt.OWN.value not in _prompts(info or status):
                 del said["prompt"]
         session.linked = {"model": model, **said}
-        answer["linked"] = {name: gr.update(value=value) for name, value in said.items()}
+        answer["linked"] = {name: {"value": value} for name, value in said.items()}
         return replace(asked, **said)
 
     def _switch(self, session: Session, asked: Asked, answer: dict) -> Asked:
@@ -174,10 +189,13 @@ class Handlers:
         if session.linked.get("model") == wished:  # a link's reading, not the default one
             chosen |= {name: session.linked[name] for name in chosen if name in session.linked}
         session.linked = {}
-        answer["model"] = gr.update(value=info.model)
-        answer |= {name: gr.update(value=value) for name, value in chosen.items()}
+        answer["model"] = {"value": info.model}
+        answer |= {name: {"value": value} for name, value in chosen.items()}
         answer["prompt"]["choices"] = _prompts(info)
-        answer["layer"]["maximum"] = info.n_layers
+        answer["pooling"]["choices"] = [pooling.value for pooling in (Served if info.host else Pooling)]
+        answer["layer"]["maximum"] = max(1, info.n_layers)  # a slider of no length is none to Gradio
+        for name in ("eos", "layer"):
+            answer[name]["visible"] = not info.host
         return replace(asked, model=info.model, **chosen)
 
     def _explain(self, language: str, session: Session, error: DemoError, answer: dict) -> None:
@@ -204,7 +222,7 @@ class Handlers:
         drawn = session.drawn
         if isinstance(error, ModelError | UnknownChoice) and error.field == "model" and session.model:
             # Nothing else has changed: the model in use comes back, and its picture with it.
-            answer["model"] = gr.update(value=session.model)
+            answer["model"] = {"value": session.model}
             answer["heatmap"] = show_state(language, seq, "ready" if drawn else "error", "" if drawn else sentence)
         elif isinstance(error, NoTexts):
             answer["heatmap"] = show_state(language, seq, "empty", translate(language, "heatmap.empty"))
@@ -212,17 +230,17 @@ class Handlers:
             note = translate(language, "heatmap.stale") if drawn else sentence
             answer["heatmap"] = show_state(language, seq, "stale", note)
 
-    def _outputs(self, language: str, session: Session, asked: Asked, answer: dict) -> dict:
-        """Only what has changed since the last answer is sent: a widget that is not named stays as it is."""
+    def _payload(self, language: str, session: Session, asked: Asked, answer: dict) -> dict:
+        """Only what has changed since the last answer is sent: what is not named stays as it is."""
         comparison: Comparison | None = answer.get("comparison")
         session.sent = session.seq
-        page: dict[str, Any] = {**answer.get("linked", {}), "heatmap": _news(session, answer["heatmap"])}
-        page |= {name: answer[name] for name in READING if name in answer}
+        for name, news in {**answer.get("linked", {}), **{n: answer[n] for n in READING if n in answer}}.items():
+            _settle(session, name, **news)
         fields = {name: asked.prompt == prompt.value for name, prompt in WORDED.items()}
         for name, visible in (fields | {"reference": asked.signed}).items():
             if session.shown.get(f"box {name}") != visible:
                 session.shown[f"box {name}"] = visible
-                page[name] = gr.update(**{**page.get(name, {}), "visible": visible})
+                _settle(session, name, visible=visible)
         pieces: dict[str, str] = {}
         drawn = session.drawn
         if comparison:
@@ -240,57 +258,50 @@ class Handlers:
         models = self._model_choices(language, session.model)
         if not drawn and session.shown.get("models") != models:  # which models fit is known once the engine has started
             session.shown["models"] = models
-            page["model"] = gr.update(**{"choices": models, **page.get("model", {})})
+            _settle(session, "model", choices=models)
         if "notices" in answer:
             pieces["notices"] = answer["notices"]
         if session.seq == 1:
-            self._first(language, session, page, pieces)
+            self._first(language, session, pieces)
             if session.address_language:
-                self._relabel(language, page)
+                self._relabel(language, session)
         hints = self._hints(language, session, asked)
         for name in NOTED:
             message, offer = answer["notes"].get(name, ("", ""))
             if name != "examples":
-                pieces[f"note {name}"] = render_note(hints.get(name, ""), message, offer)
+                pieces[f"{name}-note"] = render_note(hints.get(name, ""), message, offer)
         prompt = asked.prompt + (" + EOS" if asked.eos else "")
         corpus = f" ({translate_word(language, 'reference', asked.reference)})" * (asked.reference == Reference.CORPUS)
         done = (asked.postprocess + corpus,) if asked.signed else ()
         summary = " · ".join((self._name(session.model), prompt, asked.pooling, *done))
         pieces["reading_head"] = render_fold_head(translate(language, "heading.reading"), summary)
-        for name, piece in pieces.items():
-            if session.shown.get(name) != piece:
-                session.shown[name] = page[name] = piece
-        outputs = {self._widget(name): value for name, value in page.items()}
-        outputs[self.session] = session
-        return outputs
+        news = {name: piece for name, piece in pieces.items() if session.shown.get(name) != piece}
+        session.shown |= news
+        return {**_news(session, answer["heatmap"]), "pieces": news, "settle": session.news if session.due else 0}
 
-    def _first(self, language: str, session: Session, page: dict, pieces: dict) -> None:
+    def _first(self, language: str, session: Session, pieces: dict) -> None:
         """What is sent once, since it needs the person's language: lists, headings, the first set's hint."""
         sets = load_examples()
         titles = [(sets[name].title.get(language, sets[name].title["en"]), name) for name in sets]
-        page["examples"] = gr.update(choices=titles)
-        pieces["note examples"] = render_note(_teaches(language, next(iter(sets))))
+        _settle(session, "examples", choices=titles)
+        pieces["examples-note"] = render_note(_teaches(language, next(iter(sets))))
         info = self.lab.engine.loaded(session.model) if session.model else None
         status = self._status(session.model)
         if info or status:
-            page["prompt"] = gr.update(**{"choices": _prompts(info or status), **page.get("prompt", {})})
+            _settle(session, "prompt", choices=_prompts(info or status))
         template = translate(language, "summary.texts")
         pieces["texts_head"] = render_fold_head(translate(language, "heading.texts"), "", template)
 
-    def _relabel(self, language: str, page: dict) -> None:
+    def _relabel(self, language: str, session: Session) -> None:
         """Labels follow the browser's language by themselves; here they follow the address."""
         for name in self.widgets.labelled:
-            text = translate(language, f"label.{name}")
             key = "value" if name == "compute" else "label"
-            page[name] = gr.update(**{**page.get(name, {}), key: text})
-        for name in ("questions", "answers"):
-            page[name]["placeholder"] = translate(language, f"label.{name}_placeholder")
-        page["template"]["placeholder"] = translate(language, "label.template_placeholder")
-        page["matches"]["info"] = translate(language, "label.matches_info")
-        page["reference"]["choices"] = [
-            (translate(language, f"label.reference_{choice.value}"), choice.value) for choice in Reference
-        ]
-        page["scale"]["choices"] = [(translate(language, f"label.scale_{scale}"), scale) for scale in SCALES]
+            _settle(session, name, **{key: translate(language, f"label.{name}")})
+        for name in ("questions", "answers", "template"):
+            _settle(session, name, placeholder=translate(language, f"label.{name}_placeholder"))
+        _settle(session, "matches", info=translate(language, "label.matches_info"))
+        for name, values in (("reference", [choice.value for choice in Reference]), ("scale", SCALES)):
+            _settle(session, name, choices=[(translate(language, f"label.{name}_{value}"), value) for value in values])
 
     def _hints(self, language: str, session: Session, asked: Asked) -> dict[str, str]:
         signed = "_signed" if asked.signed and asked.scale == "unit" else ""
@@ -303,15 +314,19 @@ class Handlers:
             "eos": translate(language, "eos.hint") if asked.eos else "",
         }
         hints |= {name: translate(language, f"{name}.hint") for name in WORDED if asked.prompt == WORDED[name].value}
+        wished = self._status(asked.model)
         known: ModelInfo | ModelStatus | None = self._status(session.model)
         if session.model and known is None:
             known = self.lab.engine.loaded(session.model)
+        if wished and wished.host:
+            known = wished  # told while it is on its way: nothing typed is sent before
         if known:
-            size = f"{kind_name(language, known.kind)}, {parameter_count(known.parameters)}"
-            licence = f", {known.licence}" if isinstance(known, ModelStatus) else ""
+            size = model_summary(language, known)
+            licence = f", {known.licence}" if isinstance(known, ModelStatus) and known.licence else ""
             about = translate(language, f"kind.{known.kind.value}.hint")
             hints["model"] = f"{size[0].upper()}{size[1:]}{licence}. {about}"
-            hints["layer"] = layer_hint(language, asked.layer, known.n_layers, asked.pooling)
+            if not known.host:  # there the slider is hidden
+                hints["layer"] = layer_hint(language, asked.layer, known.n_layers, asked.pooling)
         return hints
 
     def _status(self, model: str) -> ModelStatus | None:
@@ -326,9 +341,6 @@ class Handlers:
         info = None if self._status(model) else self.lab.engine.loaded(model)
         return model_choices(language, self.lab.models()) + ([(info.name, info.model)] if info else [])
 
-    def _widget(self, name: str) -> Any:
-        return self.widgets.notes[name[5:]] if name.startswith("note ") else getattr(self.widgets, name)
-
 
 class _Unavailable(ModelError):
     """A model of the list that cannot be used here: the list already says why."""
@@ -338,6 +350,8 @@ class _Unavailable(ModelError):
 
 def _prompts(known: ModelInfo | ModelStatus) -> list[str]:
     """The prompts to choose from: `own` only where the checkpoint names some."""
+    if known.host:
+        return [prompt.value for prompt in SERVED_PROMPTS]
     if isinstance(known, ModelInfo):
         own = known.names_prompts
     else:
@@ -345,9 +359,15 @@ def _prompts(known: ModelInfo | ModelStatus) -> list[str]:
     return [prompt.value for prompt in Prompt if own or prompt is not Prompt.OWN]
 
 
+def _settle(session: Session, name: str, **news: Any) -> None:
+    """A widget's news stand ready for on_settle, over older ones that the page does not have yet."""
+    session.news += 1
+    session.due[name] = {**session.due.get(name, {}), **news}
+
+
 def _news(session: Session, payload: dict[str, Any]) -> dict[str, Any]:
     """The heatmap's payload without the words and texts that the page has from the last one."""
-    kept = {name: payload[name] for name in ("words", "questions", "answers", "matches") if name in payload}
+    kept = {name: payload[name] for name in ("words", "questions", "answers", "matches", "about") if name in payload}
     known = {name for name, value in kept.items() if session.shown.get(f"heatmap {name}") == value}
     session.shown |= {f"heatmap {name}": value for name, value in kept.items()}
     return {name: value for name, value in payload.items() if name not in known}

@@ -3,7 +3,7 @@
 // readings. People's texts are only ever set as textContent, or escaped for Plotly.
 //
 // props.value: {seq, state: ready|loading|stale|empty|error, note, progress, words?, figure?, values?, questions?,
-// answers?, matches?}; what is not said stays as it was. values: float32 cosines in base64.
+// answers?, matches?, pieces?, settle?}; what is not said stays as it was. values: float32 cosines in base64.
 
 const $ = (name) => element.querySelector(".hm-" + name);
 const root = element.querySelector(".hm");
@@ -16,7 +16,7 @@ const coarse = window.matchMedia("(pointer: coarse)");
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 let shown = null; // the last payload that carried a figure
 let words = {};
-let geometry = null; // {cell, left, top}: what the last drawing came to, in pixels
+let geometry = null; // {cell, left, top, font}: what the last drawing came to, in pixels
 let cell = null; // the keyboard's cell, {row, column}
 let explained = null; // the cell that is explained below; root.dataset.explained names it
 let timer = 0;
@@ -24,12 +24,13 @@ let timer = 0;
 function onAnswer() {
   const answer = props.value;
   if (!answer || !answer.state) return;
+  window.writePieces(answer.pieces || {});
   words = answer.words || words;
   clearTimeout(timer);
   if (answer.figure) {
     const next = { ...(shown || {}), ...answer, values: unpack(answer.values) };
     const news = explained && saidOf(next) !== saidOf(shown);
-    shown = next;
+    root.told = shown = next; // what is saved
     draw();
     if (news) follow();
     document.dispatchEvent(new CustomEvent("lab:answered")); // the other views follow
@@ -41,6 +42,7 @@ function onAnswer() {
   stage.setAttribute("aria-busy", String(answer.state === "loading"));
   showProgress(answer);
   if (answer.state === "loading") timer = setTimeout(() => trigger("tick"), POLL_MS);
+  if (window.dueToSettle(answer.settle)) trigger("settle");
 }
 
 // {bdata, shape: "rows, columns"} → rows of numbers.
@@ -67,13 +69,14 @@ const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
 function draw() {
   if (!shown || !window.Plotly || frame.clientWidth === 0) return;
-  const rows = shown.questions.length;
-  const columns = shown.answers.length;
+  const [rows, columns] = [shown.questions.length, shown.answers.length];
   geometry = measure(rows, columns);
-  const { size, left, top, right } = geometry;
+  const fontFamily = getComputedStyle(root).fontFamily;
+  geometry.font = "12px " + fontFamily;
+  const { size, left, top, right, type } = geometry;
   const trace = { z: shown.values, ...shown.figure.data[0], showscale: false, textfont: {} };
   const source = shown.figure.layout;
-  const axis = { fixedrange: coarse.matches, color: colour("--hm-ink"), tickfont: { size: 12 }, title: { text: "" } };
+  const axis = { fixedrange: coarse.matches, color: colour("--hm-ink"), tickfont: { size: type }, title: { text: "" } };
   const layout = {
     ...source,
     title: { text: "" },
@@ -82,7 +85,7 @@ function draw() {
     margin: { l: left, t: top, r: right, b: 8, pad: 6 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: getComputedStyle(root).fontFamily, color: colour("--hm-ink") },
+    font: { family: fontFamily, color: colour("--hm-ink") },
     dragmode: coarse.matches ? false : "zoom",
     shapes: source.shapes.flatMap(outline),
     xaxis: { ...source.xaxis, ...axis, range: [-0.5, columns - 0.5], ...ticks(shown.answers, "A", size) },
@@ -115,41 +118,33 @@ function draw() {
 function measure(rows, columns) {
   const width = frame.clientWidth;
   const wide = width >= 560;
-  const labels = wide && rows <= 24 ? Math.min(210, width * 0.26) : 0;
-  const left = labels ? Math.round(labels) + 16 : rows >= 100 ? 46 : 38;
-  const right = wide ? 16 : 4;
-  const top = 46;
-  const height = wide ? Math.max(340, window.innerHeight - 450) : Infinity;
+  const large = JSON.parse(document.body.dataset.large || "null"); // {type, room}: present mode's letters and height
+  const type = large?.type || 12;
+  const labels = wide && rows <= 24 && !large ? Math.min(210, width * 0.26) : 0;
+  const left = labels ? Math.round(labels) + 16 : Math.round(((rows >= 100 ? 46 : 38) * type) / 12);
+  const [right, top] = [wide ? 16 : 4, large ? Math.round(type * 2.2) : 46];
+  const height = wide ? large?.room - top || Math.max(340, window.innerHeight - 450) : Infinity;
   const across = (width - left - right) / columns;
   // Long matrices may grow down the page rather than shrink to lines; they never grow sideways.
-  const size = Math.min(across, Math.max(height / rows, 8), LARGEST_CELL);
-  return { size, left, top, right, labels };
+  const size = Math.min(across, Math.max(height / rows, 8), large ? Infinity : LARGEST_CELL);
+  return { size, left, top, right, labels, large, type };
 }
 
 function ticks(texts, letter, room) {
-  const each = letter === "A" ? room : 24;
-  const step = Math.max(1, Math.ceil(26 / (letter === "A" ? each : geometry.size * 1.6)));
+  const need = geometry.large ? (0.7 * String(texts.length).length + 0.9) * geometry.type : 26; // pixels for a number
+  const step = Math.max(1, Math.ceil(need / (letter === "A" ? room : geometry.size * 1.6)));
   const numbers = texts.map((_, i) => i).filter((i) => i % step === 0);
-  const withText = letter === "A" ? room >= 84 : room > 0 && geometry.size >= 20;
+  const withText = letter === "A" ? room >= 84 && !geometry.large : room > 0 && geometry.size >= 20;
   return {
     tickvals: numbers,
     ticktext: numbers.map((i) => {
       if (!withText) return letter + (i + 1);
       const start = "<b>" + letter + (i + 1) + "</b>";
       return letter === "A"
-        ? start + "<br>" + escaped(fit(texts[i], room - 12))
-        : escaped(fit(texts[i], room - 34)) + "  " + start;
+        ? start + "<br>" + escaped(window.fitLabel(texts[i], room - 12, geometry.font))
+        : escaped(window.fitLabel(texts[i], room - 34, geometry.font)) + "  " + start;
     }),
   };
-}
-
-const ruler = document.createElement("canvas").getContext("2d");
-function fit(text, room) {
-  ruler.font = "12px " + getComputedStyle(root).fontFamily;
-  const letters = Array.from(text.slice(0, 200));
-  if (ruler.measureText(text.slice(0, 200)).width <= room) return letters.join("");
-  while (letters.length && ruler.measureText(letters.join("") + "…").width > room) letters.pop();
-  return letters.join("").trimEnd() + "…";
 }
 
 // Plotly reads a small subset of HTML in labels.
@@ -157,7 +152,7 @@ const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").repl
 
 // A light line on a dark one: seen on every colour of the scale.
 function outline(shape) {
-  const inset = Math.min(0.06, 1.5 / geometry.size);
+  const inset = Math.min(0.06, 4 / geometry.size);
   const box = { ...shape, x0: shape.x0 + inset, x1: shape.x1 - inset, y0: shape.y0 + inset, y1: shape.y1 - inset };
   const thin = geometry.size < 18;
   return [
@@ -170,7 +165,7 @@ function cellText(trace, size) {
   const fits = trace.text && size >= SMALLEST_CELL_WITH_TEXT;
   return {
     texttemplate: fits ? "%{text}" : "",
-    textfont: { size: Math.round(Math.max(10, Math.min(20, size * 0.3))) },
+    textfont: { size: Math.round(Math.max(10, Math.min(1.7 * geometry.type, size * 0.3))) },
   };
 }
 
@@ -188,7 +183,7 @@ function fitText() {
 
 function drawLegend(trace) {
   $("legend").hidden = false;
-  const relative = trace.zmin === 0 && trace.zmax === 1 && shown.scale === "relative";
+  const relative = shown.scale === "relative";
   $("low").textContent = relative ? words.relative_low : (clipped(trace.zmin) ? "≤ " : "") + digits(trace.zmin);
   $("high").textContent = relative ? words.relative_high : digits(trace.zmax);
   const stops = plot._fullData[0].colorscale.map(([at, paint]) => `${paint} ${at * 100}%`);
@@ -259,8 +254,7 @@ function showTip(row, column) {
   tip.hidden = false;
   const at = position(row, column);
   const half = Math.abs(position(row, column + 1).x - at.x) / 2;
-  const origin = frame.getBoundingClientRect();
-  const within = stage.getBoundingClientRect();
+  const [origin, within] = [frame.getBoundingClientRect(), stage.getBoundingClientRect()];
   const x = at.x + plot.getBoundingClientRect().left - origin.left;
   const y = at.y + within.top - origin.top;
   const leftmost = Math.max(0, Math.min(frame.clientWidth - tip.offsetWidth, x - tip.offsetWidth / 2));
@@ -382,8 +376,7 @@ document.addEventListener("lab:close", () => {
   plot.focus({ preventScroll: true });
 });
 $("reset").addEventListener("click", () => {
-  const rows = shown.questions.length;
-  const columns = shown.answers.length;
+  const [rows, columns] = [shown.questions.length, shown.answers.length];
   window.Plotly.relayout(plot, { "xaxis.range": [-0.5, columns - 0.5], "yaxis.range": [rows - 0.5, -0.5] });
 });
 $("table").addEventListener("toggle", () => shown && drawTable());
@@ -393,7 +386,7 @@ new ResizeObserver(() => {
   if (frame.clientWidth !== width) draw();
   width = frame.clientWidth;
 }).observe(frame);
-new MutationObserver(draw).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+new MutationObserver(draw).observe(document.body, { attributes: true, attributeFilter: ["class", "data-large"] });
 
 watch("value", onAnswer);
 onAnswer();

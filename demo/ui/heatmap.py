@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from demo.datamodels import Comparison
 from demo.figures import draw_similarity, pack_numbers
+from demo.report import describe_figure
 from demo.ui.i18n import LOCALES, translate
 
 _HERE = Path(__file__).parent
@@ -25,7 +26,8 @@ _PREFIX = "heatmap."
 
 
 def create_heatmap() -> gr.HTML:
-    """The component. Its `tick` event asks for the next answer while a model loads."""
+    """The component. Its `tick` event asks for the next answer while a model loads, `settle` for what the last answer
+    means for the widgets."""
     return gr.HTML(
         value=None,
         elem_id="heatmap",
@@ -34,6 +36,17 @@ def create_heatmap() -> gr.HTML:
         js_on_load=(_HERE / "heatmap.js").read_text(encoding="utf-8"),
         apply_default_css=False,
     )
+
+
+def create_piece(name: str, **options: Any) -> gr.HTML:
+    """A place for words that come with an answer: heatmap.js writes them, since Gradio makes each of its outputs anew
+    for every answer, which took two thirds of the server's time."""
+    return gr.HTML(render_piece(name), elem_id=name, apply_default_css=False, **options)
+
+
+def render_piece(name: str, html: str = "") -> str:
+    """The place itself, for who sends it with words in it."""
+    return f'<div data-piece="{name}">{html}</div>'
 
 
 def plotly_route() -> Route:
@@ -54,6 +67,7 @@ def show_comparison(language: str, seq: int, comparison: Comparison, scale: str)
         "figure": figure,
         "scale": scale,
         "values": pack_numbers(comparison.similarity),
+        "about": describe_figure(language, comparison, scale),
         "questions": list(comparison.questions),
         "answers": list(comparison.answers),
         "matches": sorted([row, column] for row, column in comparison.pairing.matches),

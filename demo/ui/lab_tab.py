@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 
 import gradio as gr
 
-from demo.datamodels import DEFAULT_TASK, TEXT, ModelStatus, Pooling, Postprocess, Prompt, Reference
+from demo.datamodels import DEFAULT_TASK, TEXT, ModelStatus, Pooling, Postprocess, Prompt, Reference, Served
 from demo.figures import SCALES
 from demo.settings import Settings
 from demo.ui.examples import ExampleSet
 from demo.ui.explain import ExplainWidgets, create_explain
-from demo.ui.heatmap import create_heatmap
+from demo.ui.heatmap import create_heatmap, create_piece
 from demo.ui.i18n import label
+from demo.ui.save import SaveWidgets, create_save
 from demo.ui.takehome import TakeHomeWidgets, create_takehome
 
 # As the pipeline goes.
@@ -32,7 +33,10 @@ _NOTE_JS = """element.addEventListener('click', (event) => {
 
 @dataclass
 class Widgets:
-    """What the page can read and write. `notes` are the lines under the boxes: a hint, or what is wrong."""
+    """What the page can read and write. `notes` are the lines under the boxes: a hint, or what is wrong.
+
+    What an answer says in words are the pieces (`create_piece`): they come with the heatmap's payload.
+    """
 
     questions: gr.Textbox
     answers: gr.Textbox
@@ -51,28 +55,17 @@ class Widgets:
     scale: gr.Radio
     compute: gr.Button
     heatmap: gr.HTML
-    status: gr.HTML
-    verdict: gr.HTML
-    metrics: gr.HTML
-    notices: gr.HTML
-    texts_head: gr.HTML
-    reading_head: gr.HTML
     link: gr.Textbox  # never shown: what the address says, when the page opens
     view_heatmap: gr.Tab
     explain: ExplainWidgets
     takehome: TakeHomeWidgets
+    save: SaveWidgets
     notes: dict[str, gr.HTML] = field(default_factory=dict)
 
     @property
     def choices(self) -> list[gr.components.Component]:
         """What a comparison is made of, in the order in which the handler takes it."""
         return [getattr(self, name) for name in LINKED]
-
-    @property
-    def answered(self) -> list[gr.components.Component]:
-        """What an answer may change."""
-        shown = [self.heatmap, self.status, self.verdict, self.metrics, self.notices, self.texts_head]
-        return [*shown, self.reading_head, *self.labelled.values(), *self.notes.values()]
 
     @property
     def labelled(self) -> dict[str, gr.blocks.Block]:
@@ -91,10 +84,10 @@ def create_lab_tab(
     create_views builds the tabs that stand behind the heatmap's.
     """
     notes: dict[str, gr.HTML] = {}
-    status = gr.HTML(elem_id="status", apply_default_css=False)
+    create_piece("status")
     with gr.Row(elem_id="bench"):
         with gr.Column(elem_id="texts", elem_classes="fold"):
-            texts_head = gr.HTML(apply_default_css=False)
+            create_piece("texts_head")
             with gr.Column(elem_classes="fold-body"):
                 widgets = _create_texts(notes, article)
         with gr.Column(elem_id="hero"), gr.Tabs(elem_id="views", overflow_behavior="wrap"):
@@ -109,30 +102,26 @@ def create_lab_tab(
                         elem_classes="segments",
                     )
                     notes["scale"] = _create_note("scale")
-                verdict = gr.HTML(elem_id="verdict", apply_default_css=False)
-                metrics = gr.HTML(elem_id="metrics", apply_default_css=False)
-                notices = gr.HTML(elem_id="notices", apply_default_css=False)
+                create_piece("verdict")
+                create_piece("metrics")
+                create_piece("notices")
                 explain = create_explain()
                 takehome = create_takehome()
+                save = create_save()
             create_views()
         with gr.Column(elem_id="reading", elem_classes="fold"):
-            reading_head = gr.HTML(apply_default_css=False)
+            create_piece("reading_head")
             with gr.Column(elem_classes="fold-body"):
                 widgets |= _create_reading(notes, settings, first)
     return Widgets(
         **widgets,
         scale=scale,
         heatmap=heatmap,
-        status=status,
-        verdict=verdict,
-        metrics=metrics,
-        notices=notices,
-        texts_head=texts_head,
-        reading_head=reading_head,
         link=gr.Textbox(visible=False),
         view_heatmap=tab,
         explain=explain,
         takehome=takehome,
+        save=save,
         notes=notes,
     )
 
@@ -205,10 +194,11 @@ def _create_reading(
             visible=prompt is WORDED[name],
         )
         notes[name] = _create_note(name)
-    widgets["eos"] = gr.Checkbox(value=bool(default and default.eos), label=label("eos"), elem_id="eos")
+    here = not (first and first.host)  # whatever runs elsewhere has no such choices
+    widgets["eos"] = gr.Checkbox(value=bool(default and default.eos), label=label("eos"), elem_id="eos", visible=here)
     notes["eos"] = _create_note("eos")
     widgets["pooling"] = gr.Dropdown(
-        [pooling.value for pooling in Pooling],
+        [pooling.value for pooling in (Pooling if here else Served)],
         value=default.pooling.value if default else Pooling.LAST_TOKEN.value,
         label=label("pooling"),
         elem_id="pooling",
@@ -217,7 +207,13 @@ def _create_reading(
     notes["pooling"] = _create_note("pooling")
     n_layers = first.n_layers if first else 1
     widgets["layer"] = gr.Slider(
-        0, n_layers, value=n_layers, step=1, label=label("layer"), elem_id="layer", interactive=True
+        *(0, max(1, n_layers)),  # a slider of no length is none to Gradio
+        value=n_layers,
+        step=1,
+        label=label("layer"),
+        elem_id="layer",
+        interactive=True,
+        visible=here,
     )
     notes["layer"] = _create_note("layer")
     widgets["postprocess"] = gr.Dropdown(
@@ -242,4 +238,4 @@ def _create_reading(
 
 
 def _create_note(name: str) -> gr.HTML:
-    return gr.HTML(elem_id=f"{name}-note", elem_classes="note", js_on_load=_NOTE_JS, apply_default_css=False)
+    return create_piece(f"{name}-note", elem_classes="note", js_on_load=_NOTE_JS)

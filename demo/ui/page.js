@@ -1,4 +1,4 @@
-// What the page does by itself: line numbers beside the texts, summary lines, and folding on a small screen.
+// What the page does by itself: line numbers beside the texts, summary lines, labels that fit, folding on a small screen.
 // Sends nothing and asks for nothing.
 
 (() => {
@@ -44,62 +44,66 @@
   }
   window.numberLines = numberAll;
 
+  // The start of a text that a room of so many pixels holds. Kept: an edit changes one text, and all are drawn again.
+  const ruler = document.createElement("canvas").getContext("2d");
+  const fitted = new Map();
+  window.fitLabel = (text, room, font) => {
+    const key = `${font} ${room} ${text}`;
+    if (fitted.size > 1000) fitted.clear();
+    if (!fitted.has(key)) fitted.set(key, cutToFit(text.slice(0, 200), room, font));
+    return fitted.get(key);
+  };
+
+  function cutToFit(text, room, font) {
+    ruler.font = font;
+    if (ruler.measureText(text).width <= room) return text;
+    const letters = Array.from(text);
+    let [fits, wide] = [0, letters.length];
+    while (wide - fits > 1) {
+      const middle = (fits + wide) >> 1;
+      if (ruler.measureText(letters.slice(0, middle).join("") + "…").width > room) wide = middle;
+      else fits = middle;
+    }
+    return letters.slice(0, fits).join("").trimEnd() + "…";
+  }
+
+  // What an answer says in words, as HTML in which Python has escaped people's texts; {place: HTML}.
+  window.writePieces = (pieces) => {
+    for (const [name, html] of Object.entries(pieces)) {
+      const place = document.querySelector(`[data-piece="${name}"]`);
+      if (!place) continue;
+      const held = place.contains(document.activeElement) && document.activeElement;
+      place.innerHTML = html;
+      if (held) keepFocus(place, held);
+      const open = place.closest(".fold")?.classList.contains("open");
+      place.querySelector(".fold-head")?.setAttribute("aria-expanded", String(Boolean(open)));
+    }
+    if ("texts_head" in pieces) setTimeout(numberAll, 0);
+  };
+
+  // Who stood on a link or button of a piece stands on its new one; where that has gone, in the box that the note is about.
+  function keepFocus(place, held) {
+    const again = [...place.querySelectorAll(held.tagName)].find((node) => node.className === held.className);
+    const box = document.querySelector(`#${place.dataset.piece.replace(/-note$/, "")} :is(input, textarea)`);
+    (again || box)?.focus({ preventScroll: true });
+  }
+
+  // What an answer means for the widgets is fetched apart, and counted: due, on its way, there.
+  const news = { due: 0, coming: 0, there: 0 };
+  window.dueToSettle = (count) => {
+    news.due = count || news.due;
+    return news.due !== news.there;
+  };
+  window.settling = () => (news.coming = news.due);
+  window.settled = () => (news.there = news.coming);
+  window.newsThere = () => news.there;
+  window.atRest = () => news.due === news.there && document.querySelector("#hero").dataset.state !== "loading";
+
   // Press Compute: what is drawn no longer belongs to what stands in the boxes.
   window.markChanged = () => {
     const hero = document.querySelector("#hero");
     if (hero.dataset.state === "ready") hero.dataset.state = "changed";
   };
-
-  // The address keeps what stands in the boxes and which view is open, behind the "#" that is never sent: it outlives
-  // a reload, and is a link.
-  const LONGEST_LINK = 8192;
-  let linkRead = false;
-  let untouched = null; // what stood in the boxes when the page opened: needs no link
-  const opened = new URLSearchParams(location.hash.slice(1));
-  let view = opened.get("tab") || ""; // "" for the heatmap, which needs no link
-  opened.delete("tab");
-  let typed = opened.toString(); // what stands in them now, where that is something else
-  let viewOpened = false;
-  let keeping = 0;
-  // With every question: which answer is on the page, so that the server sends what is new since; before the first one,
-  // what the address asks for.
-  window.sayWhatIsShown = () => {
-    const seq = document.querySelector("#heatmap .hm")?.dataset.seq;
-    return seq ? `seq=${seq}` : window.readLink();
-  };
-
-  window.readLink = () => {
-    const link = linkRead ? "" : location.hash.slice(1);
-    linkRead = true;
-    return link;
-  };
-  window.keepLink = (said) => {
-    const link = new URLSearchParams(said).toString();
-    if (untouched === null) untouched = link;
-    clearTimeout(keeping);
-    keeping = setTimeout(() => {
-      typed = link !== untouched && link.length <= LONGEST_LINK ? link : "";
-      writeLink();
-    }, 300);
-  };
-  function writeLink() {
-    const kept = [typed, view && new URLSearchParams({ tab: view }).toString()].filter(Boolean).join("&");
-    const hash = kept && "#" + kept;
-    if (hash !== location.hash) history.replaceState(history.state, "", location.pathname + location.search + hash);
-  }
-  window.keepView = (name) => {
-    if (!viewOpened) return;
-    document.querySelector(`#view-${name}-button`).scrollIntoView({ block: "nearest", inline: "nearest" });
-    view = name === "heatmap" ? "" : name;
-    writeLink();
-  };
-  window.openView = () => {
-    viewOpened = true;
-    const button = [...document.querySelectorAll("#views [role=tab]")].find((tab) => tab.id === `view-${view}-button`);
-    if (button) button.click();
-    else view = "";
-  };
-  window.addEventListener("hashchange", () => location.reload()); // another link in the same tab
 
   // The bar is written anew with every answer: the reason for the device stays open if somebody has opened it.
   let asksWhy = false;
@@ -118,8 +122,6 @@
   };
 
   document.addEventListener("click", (event) => {
-    const language = event.target.closest("#status a");
-    if (language) language.hash = location.hash;
     const head = event.target.closest(".fold-head");
     if (!head) return;
     const section = head.closest(".fold");
@@ -128,10 +130,9 @@
     if (open) numberAll();
   });
 
-  // A file that was just made is fetched through a button that nobody sees, once its address has come.
-  window.fetchFile = (place) => {
-    const button = document.querySelector(place);
-    setTimeout(() => button && button.click(), 100);
+  // A file that was just made for this page is fetched at once.
+  window.fetchFile = (file) => {
+    if (file) Object.assign(document.createElement("a"), { href: file.url, download: file.orig_name || "" }).click();
   };
 
   document.addEventListener("keydown", (event) => {

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.requests import Request
 
+from demo.errors import DemoError
 from demo.lab import Lab
+from demo.serving import Metrics, create_middleware, create_routes
 from demo.settings import Settings
 from demo.ui.api import create_api
 from demo.ui.benchmark_handlers import wire_benchmark
 from demo.ui.benchmark_tab import create_benchmark_tab
+from demo.ui.calm import calm_gradio
 from demo.ui.compare_handlers import wire_compare
 from demo.ui.compare_tab import create_compare_tab
 from demo.ui.examples import load_examples
@@ -23,8 +27,16 @@ from demo.ui.file_handlers import wire_file
 from demo.ui.file_tab import create_file_tab
 from demo.ui.handlers import Handlers, Session
 from demo.ui.heatmap import plotly_route
-from demo.ui.i18n import LOCALES, choose_language, label, page_i18n, translate
+from demo.ui.i18n import LOCALES, choose_language, label, page_i18n, translate, translate_error
 from demo.ui.lab_tab import LINKED, create_lab_tab
+from demo.ui.lesson_handlers import wire_lesson
+from demo.ui.lesson_tab import create_lesson_tab
+from demo.ui.present import create_present
+from demo.ui.present_handlers import wire_present
+from demo.ui.quiet import QUIET
+from demo.ui.save_handlers import wire_save
+from demo.ui.share import create_share
+from demo.ui.share_handlers import wire_share
 from demo.ui.space_handlers import wire_space
 from demo.ui.space_tab import create_space_tab
 from demo.ui.story_handlers import wire_story
@@ -38,9 +50,9 @@ from demo.ui.train_tab import create_train_tab
 
 _HERE = Path(__file__).parent
 _STYLES = [_HERE / "style.css", *sorted((_HERE / "styles").glob("*.css"))]
+_SCRIPTS = ("wait.js", "page.js", "aloud.js", "link.js")
 _AT_ONCE = 8  # how many answers may be under way together, all people taken together
 _WAITING = 64
-_QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,7 @@ class View:
 
 VIEWS = (  # in the order of the tabs
     View("story", create_story_tab, wire_story),
+    View("lesson", create_lesson_tab, wire_lesson),
     View("sweep", create_sweep_tab, wire_sweep),
     View("compare", create_compare_tab, wire_compare),
     View("file", create_file_tab, wire_file),
@@ -76,17 +89,27 @@ def create_page(lab: Lab) -> gr.Blocks:
             with gr.Tab(label(f"view_{view.name}"), id=view.name, elem_id=f"view-{view.name}") as tabs[view.name]:
                 created[view.name] = view.create(settings)
 
-    kept = {"delete_cache": (3600, 3600)}  # seconds: files that were made to be fetched
+    kept = {"delete_cache": (600, 600)}  # seconds: files that came, and files that were made to be fetched
     with gr.Blocks(title=LOCALES["en"]["page.title"], analytics_enabled=False, fill_width=True, **kept) as page:
         session = gr.State(Session(model=settings.model if first else ""))
+        skip = gr.Button(label("skip"), elem_id="skip")
+        skip.click(None, js="() => { window.skipToResult(); return []; }", **QUIET)
+        with gr.Row(elem_id="tools"):
+            present, share = create_present(), create_share()
         widgets = create_lab_tab(settings, first, article, create_views)
         handlers = Handlers(lab, widgets, session)
         _wire(page, handlers, settings.live)
+        wire_present(page, handlers, present)
+        wire_share(page, lab, share)
         wire_explain(page, lab, widgets.explain, widgets, session)
         wire_takehome(page, lab, widgets.takehome, widgets, session)
+        wire_save(page, lab, widgets.save, session)
         for view in VIEWS:
             view.wire(page, lab, created[view.name], widgets, session)
-        _wire_tabs(page, {"heatmap": widgets.view_heatmap, **tabs}, {"takehome": widgets.takehome, **created})
+        labelled = {"skip": skip, **widgets.takehome.labelled, **widgets.save.labelled}
+        for view in created.values():
+            labelled |= getattr(view, "labelled", {})
+        _wire_tabs(page, {"heatmap": widgets.view_heatmap, **tabs}, labelled)
         create_api(lab)
     page.queue(default_concurrency_limit=_AT_ONCE, max_size=_WAITING, api_open=False)
     return page
@@ -101,53 +124,62 @@ def _wire(page: gr.Blocks, handlers: Handlers, live: bool) -> None:
         [*asks, *edits] if live else asks,
         handlers.on_compute,
         inputs=[session, *widgets.choices, widgets.link],
-        outputs=[session, *widgets.answered],
+        outputs=widgets.heatmap,
         js="(...values) => [...values.slice(0, -1), window.sayWhatIsShown()]",
         trigger_mode="always_last",
         queue=False,  # two round trips less
         preprocess=False,  # checked by us: a layer may come that the last answer's model no longer has
-        **_QUIET,
+        **QUIET,
     )
+    settled = list(widgets.labelled.values())
+    settling = widgets.heatmap.settle(
+        handlers.on_settle,
+        session,
+        settled,
+        js="(session) => { window.settling(); return [session]; }",
+        trigger_mode="always_last",
+        queue=False,
+        **QUIET,
+    )
+    settling.then(None, js="() => { window.settled(); return []; }", **QUIET)
     said = ", ".join(LINKED)
     gr.on(
         [page.load, widgets.model.change, *edits],
         None,
         inputs=widgets.choices,
         js=f"({said}) => {{ window.keepLink({{ {said} }}); return []; }}",
-        **_QUIET,
+        **QUIET,
     )
     if not live:
-        gr.on(edits, None, js="() => window.markChanged()", **_QUIET)
+        gr.on(edits, None, js="() => window.markChanged()", **QUIET)
     gr.on(
-        [page.load, widgets.questions.change, widgets.answers.change, widgets.texts_head.change],
+        [page.load, widgets.questions.change, widgets.answers.change],
         None,
         js="() => { setTimeout(window.numberLines, 0); }",
-        **_QUIET,
+        **QUIET,
     )
-    page.load(None, js="() => { window.keepWhy(); }", **_QUIET)
+    page.load(None, js="() => { window.keepWhy(); window.speakUp(); }", **QUIET)
     page.unload(handlers.on_leave)
     boxes = [widgets.questions, widgets.answers, widgets.matches]
-    widgets.examples.input(handlers.on_example, widgets.examples, boxes, trigger_mode="always_last", **_QUIET)
+    widgets.examples.input(handlers.on_example, widgets.examples, boxes, trigger_mode="always_last", **QUIET)
     widgets.examples.input(
         handlers.on_example_note,
         widgets.examples,
         widgets.notes["examples"],
         trigger_mode="always_last",
-        **_QUIET,
+        **QUIET,
     )
     for name in ("prompt", "pooling"):
         note, box = widgets.notes[name], getattr(widgets, name)
-        note.click(partial(handlers.on_take, field_name=name), session, box, **_QUIET)
+        note.click(partial(handlers.on_take, field_name=name), session, box, **QUIET)
 
 
-def _wire_tabs(page: gr.Blocks, tabs: dict[str, gr.Tab], created: dict[str, Any]) -> None:
+def _wire_tabs(page: gr.Blocks, tabs: dict[str, gr.Tab], labelled: dict[str, gr.blocks.Block]) -> None:
     """The address keeps which view is open; its language, where it names one, wins over the browser's."""
     for name, tab in tabs.items():
-        tab.select(None, js=f"() => {{ window.keepView({name!r}); }}", **_QUIET)
-    page.load(None, js="() => { window.openView(); }", **_QUIET)
-    labelled = {f"view_{name}": tab for name, tab in tabs.items()}
-    for widgets in created.values():
-        labelled |= getattr(widgets, "labelled", {})
+        tab.select(None, js=f"() => {{ window.keepView({name!r}); }}", **QUIET)
+    page.load(None, js="() => { window.openView(); }", **QUIET)
+    labelled = {**labelled, **{f"view_{name}": tab for name, tab in tabs.items()}}
 
     def on_load(request: gr.Request) -> list:
         if "lang" not in request.query_params:
@@ -155,7 +187,7 @@ def _wire_tabs(page: gr.Blocks, tabs: dict[str, gr.Tab], created: dict[str, Any]
         language = choose_language(request)
         return [_relabel(language, name, widget) for name, widget in labelled.items()]
 
-    page.load(on_load, None, list(labelled.values()), queue=False, **_QUIET)
+    page.load(on_load, None, list(labelled.values()), queue=False, **QUIET)
 
 
 def _relabel(language: str, name: str, widget: gr.blocks.Block) -> dict:
@@ -170,8 +202,18 @@ def _relabel(language: str, name: str, widget: gr.blocks.Block) -> dict:
     return gr.update(**said)
 
 
-def launch_options(settings: Settings) -> dict[str, Any]:
+def _say(request: Request, error: DemoError) -> str:
+    """How the server words a refusal."""
+    return translate_error(choose_language(request), error)
+
+
+def launch_options(lab: Lab) -> dict[str, Any]:
     """How the page is served: no history, no monitoring, no tracebacks, nothing from outside."""
+    settings = lab.settings
+    calm_gradio()
+    metrics = Metrics(lab)
+    routes = [plotly_route(), *create_routes(lab, metrics)]
+    scripts = [(_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS]
     return {
         "server_name": settings.host,
         "server_port": settings.port or None,
@@ -186,7 +228,10 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "footer_links": [],
         "theme": create_theme(),
         "css": "\n".join(path.read_text(encoding="utf-8") for path in _STYLES),
-        "head": f"<script>{(_HERE / 'page.js').read_text(encoding='utf-8')}</script>",
+        "head": "".join(f"<script>{script}</script>" for script in scripts),
         "i18n": page_i18n(),
-        "app_kwargs": {"routes": [plotly_route()]},
+        "app_kwargs": {
+            "routes": routes,
+            "middleware": create_middleware(lab, metrics, routes, _say, scripts),
+        },
     }

@@ -17,6 +17,7 @@ from demo.results import Space
 from demo.ui.handlers import Asked
 from demo.ui.i18n import choose_language, translate, translate_phrase
 from demo.ui.lab_tab import Widgets
+from demo.ui.quiet import QUIET
 from demo.ui.space_tab import SpaceWidgets
 from demo.ui.view import answer_view, figure_payload, next_seq, show_view
 from demo.ui.wording import render_notices
@@ -58,8 +59,7 @@ def wire_space(page: gr.Blocks, lab: Lab, widgets: SpaceWidgets, lab_widgets: Wi
         "outputs": [widgets.view, widgets.facts, widgets.notices],
         "trigger_mode": "always_last",
         "concurrency_limit": 8,
-        "show_progress": "hidden",
-        "api_visibility": "private",
+        **QUIET,
     }
     gr.on([widgets.view.tick, widgets.dimensions.input], on_tick, **wiring)
     widgets.method.input(on_method, **wiring)

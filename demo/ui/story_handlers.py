@@ -10,22 +10,19 @@ from typing import Any
 
 import gradio as gr
 
-from demo.catalog import CATALOG
-from demo.datamodels import LAST_LAYER, Reading
 from demo.errors import Busy, Stopped
 from demo.jobs import Desk
 from demo.lab import Lab
 from demo.ui.desk import Pages
 from demo.ui.handlers import Session
-from demo.ui.heatmap import show_state
-from demo.ui.i18n import choose_language, translate, translate_word
-from demo.ui.lab_tab import READING, Widgets
+from demo.ui.i18n import choose_language, translate
+from demo.ui.lab_tab import Widgets
+from demo.ui.quiet import QUIET
 from demo.ui.story_board import board_figures, render_board, running_note
 from demo.ui.story_runs import ARTICLE, LAST_TOKEN, OWN, PROMPTEOL, SAMPLED, TUNED, UNTUNED, Run, StoryRuns
 from demo.ui.story_tab import IN_LAB, STEPS, StoryWidgets, step_js
 from demo.ui.story_wording import (
     Shown,
-    model_name,
     render_step,
     tell_logits,
     tell_loss,
@@ -34,9 +31,9 @@ from demo.ui.story_wording import (
     tell_why,
 )
 from demo.ui.view import answer_view, next_seq, show_view
+from demo.ui.visit import VISIT_JS, stay, visit_lab, visited
 from demo.ui.wording import render_note
 
-_OPEN_HEATMAP = "document.querySelector('#view-heatmap-button').click();"
 _OPEN_TRAIN = "() => { document.querySelector('#view-train-button')?.click(); }"
 
 
@@ -72,22 +69,9 @@ class StoryHandlers:
         """The step's model, reading and texts come into the lab's widgets, whose changes draw the heatmap."""
         reading = self.runs.reading(_step(step))
         if reading is None:
-            return {self.lab_widgets.heatmap: gr.skip()}
-        entry = CATALOG.get(reading.model)
-        layers = entry.n_layers if entry else self.lab.open(reading.model).n_layers
-        chosen = _choices(reading, layers)
-        texts = {"questions": self.runs.questions, "answers": self.runs.answers}
-        answer = {getattr(self.lab_widgets, name): "\n".join(lines) for name, lines in texts.items()}
-        answer[self.lab_widgets.matches] = ""
-        answer |= {getattr(self.lab_widgets, name): value for name, value in chosen.items()}
-        answer[self.lab_widgets.layer] = gr.update(value=chosen["layer"], maximum=layers)
-        if session.model != reading.model:
-            # As a link would: the reading is kept until the model is there, and the heatmap asks until it is.
-            session.linked = chosen
-            stage = translate_word(choose_language(request), "stage", "starting")
-            note = translate(choose_language(request), "heatmap.loading", model=model_name(reading.model), stage=stage)
-            answer[self.lab_widgets.heatmap] = show_state(choose_language(request), session.seq, "loading", note)
-        return answer
+            return stay(self.lab_widgets)
+        language, runs = choose_language(request), self.runs
+        return visit_lab(language, self.lab, self.lab_widgets, session, reading, runs.questions, runs.answers)
 
     def on_measure(self, request: gr.Request, step: Any) -> dict:
         """Measure what can run here and is not known yet, unless this page or another one is at it."""
@@ -181,31 +165,21 @@ class StoryHandlers:
 def wire_story(page: gr.Blocks, lab: Lab, widgets: StoryWidgets, lab_widgets: Widgets, session: gr.State) -> None:
     """The tab's events."""
     handlers = StoryHandlers(lab, widgets, lab_widgets)
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    live = {**quiet, "trigger_mode": "always_last", "concurrency_limit": 8}
+    live = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": 8}
     buttons = [widgets.use, widgets.train, widgets.measure, widgets.stop, widgets.back, widgets.next]
     shown = [widgets.view, widgets.found, *buttons]
     announced = [widgets.text, widgets.note, *shown]
-    page.load(handlers.on_open, None, announced, queue=False, **quiet)
+    page.load(handlers.on_open, None, announced, queue=False, **QUIET)
     widgets.step.change(handlers.on_step, widgets.step, announced, **live)
     widgets.view.tick(handlers.on_tick, widgets.step, shown, **live)
     for button, by in ((widgets.back, -1), (widgets.next, 1)):
-        button.click(None, widgets.step, widgets.step, js=step_js(by), **quiet)
-    widgets.measure.click(handlers.on_measure, widgets.step, [*shown, widgets.note], **quiet)
-    widgets.stop.click(handlers.on_stop, widgets.step, shown, **quiet)
-    taken = [getattr(lab_widgets, name) for name in ("questions", "answers", "matches", *READING, "heatmap")]
-    open_heatmap = f"(...values) => {{ {_OPEN_HEATMAP} return values; }}"
-    widgets.use.click(handlers.on_use, [session, widgets.step], taken, js=open_heatmap, **quiet)
-    widgets.train.click(None, js=_OPEN_TRAIN, **quiet)
+        button.click(None, widgets.step, widgets.step, js=step_js(by), **QUIET)
+    widgets.measure.click(handlers.on_measure, widgets.step, [*shown, widgets.note], **QUIET)
+    widgets.stop.click(handlers.on_stop, widgets.step, shown, **QUIET)
+    widgets.use.click(handlers.on_use, [session, widgets.step], visited(lab_widgets), js=VISIT_JS, **QUIET)
+    widgets.train.click(None, js=_OPEN_TRAIN, **QUIET)
     page.unload(handlers.pages.leave)
 
 
 def _step(value: Any) -> str:
     return value if value in STEPS else STEPS[0]
-
-
-def _choices(reading: Reading, n_layers: int) -> dict[str, Any]:
-    """A reading as the lab's widgets take it."""
-    told = reading.to_dict()
-    chosen = {name: told[name] for name in READING if name not in ("task", "template") or told[name]}
-    return {**chosen, "layer": n_layers if reading.layer == LAST_LAYER else reading.layer}

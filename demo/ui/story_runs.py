@@ -6,12 +6,9 @@ computed again. Nothing here waits for a model, except the job that measures eve
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +34,7 @@ from demo.results import Inspected, Space
 from demo.ui.compare_slots import PRESETS, YARDSTICK
 from demo.ui.desk import PageWork
 from demo.ui.examples import load_examples
+from demo.ui.once import Once
 
 TUNED = "smollm2-135m-instruct-contrastive"
 ARTICLE, OWN, LAST_TOKEN, PROMPTEOL = "article", "own", "last_token", "prompteol"
@@ -45,7 +43,6 @@ SAMPLED = (ARTICLE, LAST_TOKEN, PROMPTEOL)  # whose cosines of unrelated texts a
 _SAMPLE = 12  # question–answer pairs beside the article's four texts
 _MOST_SAID = 6  # next tokens
 _WAIT_SECONDS = 0.2  # between two looks at a model that is on its way
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -96,30 +93,29 @@ class StoryRuns:
         self.questions, self.answers = article.questions, article.answers
         diagonal = frozenset((place, place) for place in range(len(article.questions)))
         self.pairing = Pairing(article.questions, article.answers, diagonal)
-        self._kept: dict[tuple[str, ...], Any] = {}
-        self._locks: dict[tuple[str, ...], threading.Lock] = defaultdict(threading.Lock)
+        self._once = Once()
 
     @property
     def gpt(self) -> str:
         """The pure GPT that the story is told with."""
-        return self._offered(DEFAULT_MODEL, self.lab.settings.model)
+        return offered(self.lab, DEFAULT_MODEL, self.lab.settings.model)
 
     @property
     def tuned(self) -> str:
         """The same GPT after contrastive training; where it cannot be had, a model trained with the same loss."""
-        return self._offered(TUNED, YARDSTICK)
+        return offered(self.lab, TUNED, YARDSTICK)
 
     def told(self, how: str) -> tuple[Told, ...]:
         """The four texts as the GPT receives them under a reading, questions first. Raises ModelLoading."""
-        return self._once(("told", self.gpt, how), lambda: self._tell(self.gpt, how))
+        return self._once.of(("told", self.gpt, how), lambda: self._tell(self.gpt, how))
 
     def compare(self, model: str, how: str) -> Comparison:
         """The article's four texts. Raises ModelLoading."""
-        return self._once(("compared", model, how), lambda: self._compare(self.questions, self.answers, model, how))
+        return self._once.of(("compared", model, how), lambda: self._compare(self.questions, self.answers, model, how))
 
     def gap(self, how: str) -> Gap:
         """Pairs about other things, read by the GPT. Raises ModelLoading."""
-        return self._once(("gap", self.gpt, how), lambda: self._gap(self.gpt, how))
+        return self._once.of(("gap", self.gpt, how), lambda: self._gap(self.gpt, how))
 
     def printed(self, model: str) -> Comparison:
         """The article's own figures for a model."""
@@ -128,7 +124,7 @@ class StoryRuns:
     def reading(self, step: str) -> Reading | None:
         """The reading that a step shows last, once it is known: what to try in the lab."""
         shown = {"result": (self.gpt, ARTICLE), "why": (self.gpt, PROMPTEOL), "loss": (self.tuned, OWN)}
-        known = self._kept.get(("compared", *shown[step])) if step in shown else None
+        known = self._once.known(("compared", *shown[step])) if step in shown else None
         return known.reading if known else None
 
     def board(self, run: Run) -> list[BoardRow]:
@@ -140,13 +136,13 @@ class StoryRuns:
             absent = BoardRow(model, CATALOG[model].name, ARTICLE, state="unavailable")
             rows += self._rows(statuses[model], run) if model in statuses else [absent]
         for model, status in statuses.items():
-            if model not in PRINTED and status.state != "unavailable":
+            if model not in PRINTED and _runs_here(status):
                 rows += self._rows(status, run)
         return rows
 
     def missing(self) -> list[str]:
         """The models that can run here and are not measured yet."""
-        offered = [status.model for status in self.lab.models() if status.state != "unavailable"]
+        offered = [status.model for status in self.lab.models() if _runs_here(status)]
         return [model for model in offered if not self._measured(model)]
 
     def measure_loaded(self) -> None:
@@ -172,14 +168,6 @@ class StoryRuns:
                 run.problems[model] = error
 
     # ---- asking the lab -------------------------------------------------------------------------------------------
-
-    def _once(self, key: tuple[str, ...], make: Callable[[], Made]) -> Made:
-        """What is known by this name, else what `make` comes to: once, however many ask at the same moment."""
-        if key not in self._kept:
-            with self._locks[key]:
-                if key not in self._kept:
-                    self._kept[key] = make()
-        return self._kept[key]
 
     def _compare(self, questions, answers, model: str, how: str) -> Comparison:
         info = self.lab.open(model, wait=False)
@@ -229,7 +217,7 @@ class StoryRuns:
             self.compare(model, how)
 
     def _measured(self, model: str) -> bool:
-        return all(("compared", model, how) in self._kept for how in (ARTICLE, OWN))
+        return all(self._once.known(("compared", model, how)) for how in (ARTICLE, OWN))
 
     def _rows(self, status: ModelStatus, run: Run) -> list[BoardRow]:
         row = BoardRow(status.model, status.name, ARTICLE)
@@ -253,10 +241,15 @@ class StoryRuns:
                 report(Progress("", loading.values.get("fraction")))
             time.sleep(_WAIT_SECONDS)
 
-    def _offered(self, wished: str, instead: str) -> str:
-        """The wished model where it is in the list and can be had here."""
-        offered = {status.model for status in self.lab.models() if status.state != "unavailable"}
-        return wished if wished in offered else instead
+
+def _runs_here(status: ModelStatus) -> bool:
+    """Nothing is sent to a server elsewhere without being asked to."""
+    return status.state != "unavailable" and not status.host
+
+
+def offered(lab: Lab, wished: str, instead: str) -> str:
+    """The wished model where it is in the list and can be had here."""
+    return wished if wished in {status.model for status in lab.models() if status.state != "unavailable"} else instead
 
 
 def _options_of(reading: Reading) -> dict[str, Any]:

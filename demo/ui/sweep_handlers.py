@@ -23,6 +23,7 @@ from demo.ui.desk import Pages, PageWork
 from demo.ui.handlers import Asked
 from demo.ui.i18n import choose_language, translate, translate_error
 from demo.ui.lab_tab import READING, Widgets
+from demo.ui.quiet import QUIET
 from demo.ui.sweep_tab import BEST_METHOD, FIGURES, FOR_EVERY_MODEL, METHODS, SweepWidgets
 from demo.ui.sweep_wording import (
     estimate,
@@ -35,10 +36,11 @@ from demo.ui.sweep_wording import (
     sweep_figures,
     uploaded_note,
 )
-from demo.ui.view import answer_view, next_seq, show_view
+from demo.ui.view import answer_view, next_seq, said_by, show_view
 from demo.ui.wording import render_note
 
 _AT_ONCE = 2  # sweeps, all people taken together
+_WAITING = 8  # in line behind them
 _MOST_PAIRS = 2_000
 _MOST_TEXTS = 400  # distinct ones of a file: each runs through the model once a prompt
 _MOST_BYTES = 2**20
@@ -142,7 +144,7 @@ class SweepHandlers:
         """A cell was clicked: its reading is offered."""
         language, page = choose_language(request), self.pages.of(request)
         asked, wanted = self._read(values)
-        found, spot = page.found, getattr(event, "point", None)
+        found, spot = page.found, said_by(event, "point")
         if found is None or not _is_spot(found, spot):
             return {self.widgets.picked: gr.skip()}
         page.picked = found.reading_at(*spot)
@@ -262,7 +264,7 @@ class SweepHandlers:
 
     def _progress(self, language: str, page: _Page) -> dict:
         progress = page.job.progress
-        note = running_note(language, progress, page.stopping)
+        note = running_note(language, progress, page.stopping, page.job.before)
         return show_view(language, next_seq(), "running", note, progress.fraction, poll=True)
 
     def _offer(self, language: str, page: _Page, asked: Asked, wanted: _Wanted) -> dict:
@@ -305,9 +307,8 @@ class SweepHandlers:
 
 def wire_sweep(page: gr.Blocks, lab: Lab, widgets: SweepWidgets, lab_widgets: Widgets, session: gr.State) -> None:
     """The tab's events."""
-    handlers = SweepHandlers(lab, widgets, lab_widgets, Desk(_AT_ONCE))
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    live = {**quiet, "trigger_mode": "always_last", "concurrency_limit": 8}
+    handlers = SweepHandlers(lab, widgets, lab_widgets, Desk(_AT_ONCE, _WAITING))
+    live = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": 8}
     asked = [*lab_widgets.choices, *widgets.choices]
     shown = [
         *(widgets.view, widgets.verdict, widgets.scores, widgets.hint, widgets.picked, widgets.figure),
@@ -317,14 +318,14 @@ def wire_sweep(page: gr.Blocks, lab: Lab, widgets: SweepWidgets, lab_widgets: Wi
     events = [widgets.view.tick, widgets.figure.input, widgets.method.input, widgets.prompts.input]
     gr.on(events, handlers.on_tick, inputs=asked, outputs=shown, **live)
     started = [widgets.view, widgets.upload_note, widgets.fold, widgets.estimate, widgets.run, widgets.stop]
-    widgets.run.click(handlers.on_run, asked, started, **quiet)
-    widgets.stop.click(handlers.on_stop, None, [widgets.view, widgets.run, widgets.stop], **quiet)
-    gr.on([page.load, widgets.upload.upload], handlers.on_upload, widgets.upload, widgets.upload_note, **quiet)
+    widgets.run.click(handlers.on_run, asked, started, **QUIET)
+    widgets.stop.click(handlers.on_stop, None, [widgets.view, widgets.run, widgets.stop], **QUIET)
+    gr.on([page.load, widgets.upload.upload], handlers.on_upload, widgets.upload, widgets.upload_note, **QUIET)
     offered = [widgets.picked, widgets.use_best, widgets.use_picked]
     widgets.view.pick(handlers.on_pick, asked, offered, **live)
     read = [getattr(lab_widgets, name) for name in _READ]
-    widgets.use_best.click(handlers.on_use_best, lab_widgets.model, read, **quiet)
-    widgets.use_picked.click(handlers.on_use_picked, lab_widgets.model, read, **quiet)
+    widgets.use_best.click(handlers.on_use_best, lab_widgets.model, read, **QUIET)
+    widgets.use_picked.click(handlers.on_use_picked, lab_widgets.model, read, **QUIET)
     page.unload(handlers.on_leave)
 
 

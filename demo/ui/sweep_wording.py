@@ -33,10 +33,12 @@ def figure_words(language: str) -> dict[str, str]:
     return {name: translate(language, f"sweep.figure.{name}") for name in SWEEP_WORDS}
 
 
-def running_note(language: str, progress: Progress, stopping: bool) -> str:
-    """How far a sweep is, in words."""
+def running_note(language: str, progress: Progress, stopping: bool, before: int = 0) -> str:
+    """How far a sweep is, in words. before: how many others are in front of it in the line."""
     if stopping:
         return translate(language, "sweep.stopping")
+    if before:
+        return translate(language, "sweep.waiting", count=before)
     if progress.stage in (prompt.value for prompt in Prompt):
         return translate(language, "sweep.running", prompt=progress.stage)
     return translate(language, f"sweep.{'scoring' if progress.stage == 'scoring' else 'starting'}")
@@ -46,7 +48,7 @@ def estimate(language: str, info: ModelInfo | None, prompts: list[str]) -> str:
     """How many readings a sweep is about to compare, at most: few texts leave post-processings out."""
     if info is None or not prompts:
         return ""
-    poolings = [pooling for pooling in Pooling if pooling is not Pooling.LAST_TOKEN_LOGITS or info.has_lm_head]
+    poolings = info.poolings
     at_every_layer = len(poolings) - (Pooling.LAST_TOKEN_LOGITS in poolings)
     spots = at_every_layer * (info.n_layers + 1) + len(poolings) - at_every_layer
     return translate(

@@ -10,6 +10,10 @@ from demo.snippet import LIBRARIES, TRANSFORMERS
 from demo.ui.i18n import label
 
 _MOST_LINES = 40  # what is longer scrolls
+# After an answer, and only while the fold is open: thirty people who type would ask for scripts that nobody sees.
+_FOLLOW_JS = """document.addEventListener('lab:answered', () => {
+    if (document.querySelector('#takehome-code')?.checkVisibility()) trigger('follow');
+});"""
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,13 @@ def create_takehome() -> TakeHomeWidgets:
             elem_classes="segments",
             interactive=True,
         )
-        note = gr.HTML(elem_id="takehome-note", elem_classes="note", apply_default_css=False)
+        note = gr.HTML(elem_id="takehome-note", elem_classes="note", js_on_load=_FOLLOW_JS, apply_default_css=False)
         code = gr.Code(
             language="python",
             label=label("takehome_code"),
             interactive=False,
             max_lines=_MOST_LINES,
+            wrap_lines=True,
             buttons=["copy"],
             elem_id="takehome-code",
         )

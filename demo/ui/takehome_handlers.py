@@ -15,26 +15,21 @@ from demo.lab import Lab
 from demo.ui.handlers import Asked, Session
 from demo.ui.i18n import choose_language, translate, translate_error
 from demo.ui.lab_tab import Widgets
+from demo.ui.quiet import QUIET
 from demo.ui.takehome import TakeHomeWidgets
 from demo.ui.wording import render_note
 
 
 def wire_takehome(page: gr.Blocks, lab: Lab, widgets: TakeHomeWidgets, lab_widgets: Widgets, session: gr.State) -> None:
     """The fold's events: opened, another library, a new answer while it is open."""
-    is_open = gr.State(False)
 
-    def on_answer(request: gr.Request, opened: bool, session: Session, library: str, *chosen: Any) -> tuple[Any, Any]:
-        return write_script(choose_language(request), lab, session, library, *chosen) if opened else (gr.skip(),) * 2
+    def on_ask(request: gr.Request, session: Session, library: str, *chosen: Any) -> tuple[str, str]:
+        return write_script(choose_language(request), lab, session, library, *chosen)
 
-    def on_open(request: gr.Request, session: Session, library: str, *chosen: Any) -> tuple[Any, Any, bool]:
-        return *write_script(choose_language(request), lab, session, library, *chosen), True
-
-    quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
     asked, shown = [session, widgets.library, *lab_widgets.choices], [widgets.code, widgets.note]
-    gr.on([widgets.fold.expand, widgets.library.input], on_open, asked, [*shown, is_open], **quiet)
-    widgets.fold.collapse(lambda: False, None, is_open, **quiet)
-    # The bar's time of answer changes with every answer.
-    lab_widgets.status.change(on_answer, [is_open, *asked], shown, **quiet)
+    quiet = {"trigger_mode": "always_last", **QUIET}
+    gr.on([widgets.fold.expand, widgets.library.input], on_ask, asked, shown, **quiet)
+    widgets.note.follow(on_ask, asked, shown, **quiet)
 
 
 def write_script(language: str, lab: Lab, session: Session, library: str, *chosen: Any) -> tuple[str, str]:
@@ -43,6 +38,8 @@ def write_script(language: str, lab: Lab, session: Session, library: str, *chose
     asked = replace(asked, model=(asked.model or "").strip() or session.model)
     try:
         script = lab.code(**asked.reading, library=library, wait=False)
-        return script, render_note(translate(language, f"takehome.{library}.hint"))
+        info = lab.engine.loaded(asked.model)
+        means = "openai" if info and info.host else library
+        return script, render_note(translate(language, f"takehome.{means}.hint"))
     except DemoError as error:
         return "", render_note("", translate_error(language, error))

@@ -25,6 +25,8 @@ from demo.ui.desk import Pages
 from demo.ui.handlers import Asked
 from demo.ui.i18n import choose_language, translate, translate_error
 from demo.ui.lab_tab import Widgets
+from demo.ui.quiet import QUIET
+from demo.ui.taking import FETCH
 from demo.ui.train_formula import render_formula
 from demo.ui.train_pages import Page, unexpected
 from demo.ui.train_runs import LOADING, TRAINING, Run, Wanted, pack
@@ -56,7 +58,6 @@ _RECOMMENDED = {  # a reading that training likes to start from, of any model
     "postprocess": Postprocess.NONE.value,
 }
 _ASK_HEATMAP = "() => { document.dispatchEvent(new CustomEvent('lab:ask')); }"
-_FETCH = "() => { window.fetchFile('#train-file'); }"
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ class TrainHandlers:
             page.packed = pack(self.lab, model, folder, file_name(run, run.kept_at[0]))
             return {self.widgets.file: str(page.packed), self.widgets.keep_note: ""}
 
-        return self._take(language, page, take)
+        return {self.widgets.file: None, **self._take(language, page, take)}
 
     def on_leave(self, request: gr.Request) -> None:
         """The page is gone: its run ends, or leaves the line. What was seen stays, for a phone that only slept."""
@@ -348,8 +349,7 @@ class TrainHandlers:
 def wire_train(page: gr.Blocks, lab: Lab, widgets: TrainWidgets, lab_widgets: Widgets, session: gr.State) -> None:
     """The tab's events."""
     handlers = TrainHandlers(lab, widgets, lab_widgets)
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    live = {**quiet, "trigger_mode": "always_last", "concurrency_limit": 8}
+    live = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": 8}
     asked = [*lab_widgets.choices, *widgets.choices]
     shown = [
         *(widgets.view, widgets.state, widgets.formula, widgets.look, widgets.reading_note, widgets.source_note),
@@ -358,14 +358,14 @@ def wire_train(page: gr.Blocks, lab: Lab, widgets: TrainWidgets, lab_widgets: Wi
     choices = [widgets.reading.input, widgets.source.input, widgets.sets.input, widgets.effort.input]
     gr.on([widgets.view.tick], handlers.on_tick, asked, shown, **live)
     gr.on(choices, handlers.on_choose, asked, shown, **live)
-    widgets.run.click(handlers.on_run, asked, [*shown, widgets.keep_note], **quiet)
-    widgets.pause.click(handlers.on_pause, asked, shown, **quiet)
-    widgets.stop.click(handlers.on_stop, asked, shown, **quiet)
+    widgets.run.click(handlers.on_run, asked, [*shown, widgets.keep_note], **QUIET)
+    widgets.pause.click(handlers.on_pause, asked, shown, **QUIET)
+    widgets.stop.click(handlers.on_stop, asked, shown, **QUIET)
     widgets.look.input(handlers.on_look, [widgets.look, *asked], shown, **live)
-    widgets.upload.upload(handlers.on_upload, [widgets.upload, *asked], shown, **quiet)
+    widgets.upload.upload(handlers.on_upload, [widgets.upload, *asked], shown, **QUIET)
     kept = [lab_widgets.model, widgets.keep_note]
-    widgets.keep.click(handlers.on_keep, None, kept, **quiet).then(None, js=_ASK_HEATMAP, **quiet)
+    widgets.keep.click(handlers.on_keep, None, kept, **QUIET).then(None, js=_ASK_HEATMAP, **QUIET)
     made = [widgets.file, widgets.keep_note]
-    widgets.download.click(handlers.on_download, None, made, **quiet).then(None, js=_FETCH, **quiet)
-    page.load(handlers.on_open, asked, [widgets.model, widgets.sets, *shown], queue=False, **quiet)
+    widgets.download.click(handlers.on_download, None, made, **QUIET).then(None, widgets.file, None, js=FETCH, **QUIET)
+    page.load(handlers.on_open, asked, [widgets.model, widgets.sets, *shown], queue=False, **QUIET)
     page.unload(handlers.on_leave)

@@ -8,6 +8,7 @@
 const root = element.querySelector(".view");
 const [note, bar, frame] = ["note", "bar", "figures"].map((name) => root.querySelector(".view-" + name));
 const POLL_MS = 400;
+const REST = 2; // times what an answer and its pictures took: a machine that has much to do is asked less often
 const SETTLE_MS = 60;
 const PATIENCE_MS = 5000; // after this an unanswered question is taken for lost
 const coarse = window.matchMedia("(pointer: coarse)");
@@ -25,6 +26,7 @@ function onAnswer() {
   const answer = props.value;
   if (!answer || !answer.state) return;
   words = answer.words || words;
+  const sent = asked || Date.now();
   if (answer.seq !== seq) asked = 0;
   seq = answer.seq;
   root.dataset.state = answer.state;
@@ -33,8 +35,9 @@ function onAnswer() {
   root.classList.toggle("view-has-figures", drawn.size > 0);
   frame.setAttribute("aria-busy", String(working(answer)));
   showProgress(answer);
-  if (answer.poll || working(answer)) wanted = true;
-  ask(answer.poll || working(answer) ? POLL_MS : SETTLE_MS);
+  if (!answer.poll && !working(answer)) return ask();
+  wanted = true;
+  ask(Math.min(PATIENCE_MS, Math.max(POLL_MS, REST * (Date.now() - sent))));
 }
 
 function working(answer) {

@@ -316,7 +316,7 @@ async def figures_of(typists: list[Typist], people: list[Person]) -> dict[str, f
     return {
         **spread("answer", (wait for person in people for wait in person.waits)),
         **spread("painted", [wait for typist in typists for wait in await typist.waits()]),
-        **spread("after", (wait for person in people for wait in person.follow_waits)),
+        **spread("after", (wait for person in people for wait in person.settle_waits)),
         "edits": sum(person.edits for person in people),
         "replaced": sum(person.replaced for person in people),
         "keys": sum(typist.keys for typist in typists),

@@ -13,7 +13,6 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import httpx
@@ -36,6 +35,7 @@ class Listener:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     changes: frozenset[int]  # the components whose change calls it
+    settles: bool  # whether an answer with news for the widgets calls it
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class PageConfig:
     ids: dict[str, int]  # of the components that have a name
     values: dict[int, Any]  # what stands in each component when the page opens
     computing: Listener  # answers an edit with a heatmap; its last input is what sayWhatIsShown() says
-    following: tuple[Listener, ...]  # called by the front end when an answer changes something else
+    settling: Listener  # called by the front end when an answer has news for the widgets
 
 
 def read_config(config: dict[str, Any]) -> PageConfig:
@@ -58,19 +58,22 @@ def read_config(config: dict[str, Any]) -> PageConfig:
             inputs=tuple(one["inputs"]),
             outputs=tuple(one["outputs"]),
             changes=frozenset(component for component, event in one["targets"] if event == "change"),
+            settles=[ids["heatmap"], "settle"] in one["targets"],
         )
         for one in config["dependencies"]
         if one["backend_fn"]
     ]
     edits = {ids["questions"], ids["answers"]}
     computing = [one for one in listeners if edits <= one.changes and ids["heatmap"] in one.outputs]
-    if len(computing) != 1:
-        raise LookupError(f"{len(computing)} functions of the page answer an edit with a heatmap.")
+    settling = [one for one in listeners if one.settles]
+    if len(computing) != 1 or len(settling) != 1:
+        found = f"{len(computing)} functions answer an edit with a heatmap, {len(settling)} settle the widgets."
+        raise LookupError(found)
     return PageConfig(
         ids=ids,
         values={one["id"]: one["props"].get("value") for one in config["components"]},
         computing=computing[0],
-        following=tuple(one for one in listeners if one is not computing[0] and one.changes & {*computing[0].outputs}),
+        settling=settling[0],
     )
 
 
@@ -110,13 +113,13 @@ class Person:
     """An open page with two lists of texts, whose edits are answered by heatmaps.
 
     waits: seconds from each edit to the first heatmap that has it; an edit that was replaced waits for a newer one's.
-    follow_waits: seconds that each question took which an answer made the front end ask.
+    settle_waits: seconds that each question took which an answer made the front end ask.
     """
 
     def __init__(self, client: httpx.AsyncClient, page: PageConfig, questions: Sequence[str], answers: Sequence[str]):
         self.texts = {"questions": list(questions), "answers": list(answers)}
         self.waits: list[float] = []
-        self.follow_waits: list[float] = []
+        self.settle_waits: list[float] = []
         self.edits = self.replaced = 0
         self.errors: Counter[str] = Counter()
         self._client = client
@@ -128,7 +131,8 @@ class Person:
         self._stream = asyncio.Lock()
         self._heartbeat: asyncio.Task | None = None
         self._computing = AlwaysLast(self._compute)
-        self._following = [(one, AlwaysLast(partial(self._follow, one))) for one in page.following]
+        self._settling = AlwaysLast(self._ask_news)
+        self._there = 0  # the news that the widgets have
 
     async def open(self) -> None:
         """Open the page and put the texts into its boxes. Returns when their heatmap is there."""
@@ -136,7 +140,7 @@ class Person:
         await self._settle()
         self._write()
         await self._settle()
-        self.follow_waits.clear()
+        self.settle_waits.clear()
 
     async def edit(self, turn: int) -> None:
         """One more letter before one of the texts, which is then a text that nobody had before."""
@@ -151,8 +155,7 @@ class Person:
     async def rest(self) -> None:
         """Until all is answered."""
         await self._computing.rest()
-        for _, asking in self._following:
-            await asking.rest()
+        await self._settling.rest()
 
     @property
     def lost(self) -> bool:
@@ -174,14 +177,13 @@ class Person:
 
     async def _compute(self) -> None:
         listener, taken = self._page.computing, len(self._pending)
-        self._values[listener.inputs[-1]] = f"seq={self._shown['seq']}" if "seq" in self._shown else ""
+        self._values[listener.inputs[-1]] = self._said()
         try:
             answer = await self._ask(listener)
         except (httpx.HTTPError, Refused) as error:
             self.errors[_first_line(error)] += 1
             return
-        told = {component: said(value) for component, value in zip(listener.outputs, answer, strict=True)}
-        heatmap = told[self._page.ids["heatmap"]] or {"state": "no heatmap"}
+        heatmap = said(answer[listener.outputs.index(self._page.ids["heatmap"])]) or {"state": "no heatmap"}
         if heatmap["state"] == "loading":
             await asyncio.sleep(POLL_SECONDS)
             self._computing.wish()
@@ -193,19 +195,24 @@ class Person:
         else:
             self.errors[f"{heatmap['state']}: {heatmap.get('note', '')}"] += 1
         self._shown |= heatmap
-        changed = {component for component, value in told.items() if value not in (None, self._values[component])}
-        self._values |= {component: told[component] for component in changed}
-        for listener, asking in self._following:
-            if listener.changes & changed:
-                asking.wish()
+        if heatmap.get("settle", 0) not in (0, self._there):
+            self._settling.wish()
 
-    async def _follow(self, listener: Listener) -> None:
-        started = time.perf_counter()
+    def _said(self) -> str:
+        """As page.js says which answer and which news it has."""
+        return f"seq={self._shown['seq']}&settled={self._there}" if "seq" in self._shown else ""
+
+    async def _ask_news(self) -> None:
+        started, coming, listener = time.perf_counter(), self._shown["settle"], self._page.settling
         try:
-            await self._ask(listener)
+            answer = await self._ask(listener)
         except (httpx.HTTPError, Refused) as error:
             self.errors[f"after an answer: {_first_line(error)}"] += 1
-        self.follow_waits.append(time.perf_counter() - started)
+            return
+        self.settle_waits.append(time.perf_counter() - started)
+        told = {component: said(value) for component, value in zip(listener.outputs, answer, strict=True)}
+        self._values |= {component: value for component, value in told.items() if value is not None}
+        self._there = coming
 
     async def _ask(self, listener: Listener) -> list[Any]:
         """What a function of the page answers, one value an output. Raises httpx.HTTPError or Refused."""

@@ -71,7 +71,7 @@ def test_the_device_and_its_reason_can_be_read_without_hovering(open_page):
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_bar_keeps_its_height_when_the_first_answer_comes(serve, open_page, width):
-    engine = WordyEngine(load_seconds=5)
+    engine = WordyEngine(load_seconds=12)
     page = open_page(serve(engine), drawn=False, width=width, height=844, is_mobile=width < 800)
     page.wait_for_selector(STATE.format("loading"))
     height = "() => document.querySelector('#status').offsetHeight"

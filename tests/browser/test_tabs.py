@@ -56,7 +56,7 @@ def test_the_keyboard_opens_a_view(open_page):
     page.focus(HEATMAP)
     page.keyboard.press("Tab")
     assert page.evaluate("() => document.activeElement.id") == "view-story-button"
-    for _ in range(4):  # story, sweep, compare, file, space
+    for _ in range(5):  # story, lesson, sweep, compare, file, space
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_selector(READY)

@@ -6,6 +6,8 @@ import pytest
 
 gr = pytest.importorskip("gradio")
 
+from demo.backend.fake import FakeEngine  # noqa: E402
+from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 
 pytestmark = pytest.mark.browser
@@ -54,7 +56,7 @@ def address(asked):
         view.tick(on_tick, None, view)
         view.pick(on_pick, None, said)
         fewer.click(lambda: show_view("en", next_seq(), "ready", figures=figures()[:1]), None, view)
-    options = launch_options(Settings(engine="fake", port=0))
+    options = launch_options(Lab(Settings(engine="fake", port=0), FakeEngine()))
     options["head"] = f'<script src="{_PLOTLY_URL}"></script>'
     _, url, _ = page.launch(**options, prevent_thread_lock=True)
     yield url

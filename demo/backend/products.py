@@ -1,0 +1,120 @@
+"""Products: the linear layers of a block as few matrix products, packed for the processor where that pays.
+
+Packed: the weight once more, in the order in which oneDNN multiplies it fastest, and with what follows the product
+done while its numbers are still in the processor. torch's own compiler does the same, but needs a C++ compiler there.
+Measured on two cores with AMX in bfloat16: SmolLM2's products over 10 tokens took 11.9 ms, else 18.4; its gate and up
+over 1,024 tokens 2.1 ms a block, else 2.9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, linear, silu
+
+# A second copy of the weights pays for small models only, whose passes over one text are what typing waits for.
+_MOST_PACKED_BYTES = 512 * 2**20
+_ACTIVATIONS = {("swish", ""): silu, ("gelu", "tanh"): partial(gelu, approximate="tanh"), ("gelu", "none"): gelu}
+
+
+class AnotherBuild(Exception):
+    """The model is not built as its reader expects."""
+
+
+def require(true: bool) -> None:
+    """Raises AnotherBuild."""
+    if not true:
+        raise AnotherBuild()
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """One or several linear layers over the same input, as one."""
+
+    weight: Tensor
+    bias: Tensor | None
+    packed: Tensor | None
+
+    def __call__(self, states: Tensor) -> Tensor:
+        states = states.to(self.weight.dtype)
+        if self.packed is None:
+            return linear(states, self.weight, self.bias)
+        return torch.ops.mkldnn._linear_pointwise(states, self.packed, self.bias, "none", [], "")
+
+    @property
+    def packed_bytes(self) -> int:
+        return 0 if self.packed is None else self.weight.nbytes
+
+
+@dataclass(frozen=True, eq=False)
+class GatedProduct:
+    """activation(gate(x)) · up(x)."""
+
+    product: Product  # both as one
+    activation: Callable[[Tensor], Tensor]
+    packed: tuple[Tensor, Tensor] | None  # the two, each ending with its own part of the rest
+    ending: tuple[str, str]  # the activation as oneDNN names it
+
+    def __call__(self, states: Tensor) -> Tensor:
+        if self.packed is None:
+            gate, up = self.product(states).chunk(2, dim=-1)
+            return self.activation(gate).mul_(up)
+        states = states.to(self.product.weight.dtype)
+        name, variant = self.ending
+        gate = torch.ops.mkldnn._linear_pointwise(states, self.packed[0], None, name, [], variant)
+        return torch.ops.mkldnn._linear_pointwise.binary(states, gate, self.packed[1], None, "mul")
+
+    @property
+    def packed_bytes(self) -> int:
+        return 0 if self.packed is None else self.product.weight.nbytes
+
+
+def worth_packing(blocks: list[nn.Module]) -> bool:
+    """Whether these blocks' weights should be in memory twice."""
+    weights = [module.weight for block in blocks for module in block.modules() if isinstance(module, nn.Linear)]
+    native = all(weight.device.type == "cpu" and weight.dtype is torch.bfloat16 for weight in weights)
+    return native and sum(weight.nbytes for weight in weights) <= _MOST_PACKED_BYTES
+
+
+def fuse(*layers: nn.Linear, pack: bool) -> Product:
+    """Linear layers over one input as one product; their weights become views of its. Raises AnotherBuild."""
+    require(all(type(layer) is nn.Linear for layer in layers))
+    biases = [layer.bias for layer in layers]
+    require(all(bias is None for bias in biases) or all(bias is not None for bias in biases))
+    bias = None if biases[0] is None else torch.cat([bias.data for bias in biases])
+    weight = layers[0].weight.data
+    if len(layers) > 1:
+        weight = torch.cat([layer.weight.data for layer in layers])
+        for layer, part in zip(layers, weight.split([layer.out_features for layer in layers]), strict=True):
+            layer.weight.data = part
+    return Product(weight, bias, _pack(weight) if pack else None)
+
+
+def fuse_gate(gate: nn.Linear, up: nn.Linear, activation: Callable[[Tensor], Tensor], pack: bool) -> GatedProduct:
+    """The first half of a gated MLP. Raises AnotherBuild."""
+    ending = _name_activation(activation) if pack and gate.bias is None else None
+    product = fuse(gate, up, pack=pack and not ending)
+    halves = [_pack(half) for half in product.weight.chunk(2)] if ending else [None]
+    packed = None if None in halves else tuple(halves)
+    return GatedProduct(product, activation, packed, ending or ("none", ""))
+
+
+def _pack(weight: Tensor) -> Tensor | None:
+    """None where this torch, or this processor, has no such order."""
+    try:
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, 1)
+        torch.ops.mkldnn._linear_pointwise(weight[:1], packed, None, "none", [], "")
+    except (AttributeError, RuntimeError):
+        return None
+    return packed
+
+
+def _name_activation(activation: Callable[[Tensor], Tensor]) -> tuple[str, str] | None:
+    """As oneDNN calls it; None where it has no such thing."""
+    probe = torch.linspace(-6, 6, 97)
+    found = activation(probe)
+    return next((name for name, known in _ACTIVATIONS.items() if torch.allclose(known(probe), found)), None)

@@ -1,0 +1,103 @@
+// The address keeps what stands in the boxes and which view is open, behind the "#" that is never sent: it outlives a
+// reload, and is a link. Sends nothing. demo/ui/link.py reads what is written here.
+
+(() => {
+  const LONGEST = 32768; // characters; no longer one is read
+  const LONGEST_PLAIN = 2000; // what is longer is packed
+  let linkRead = false;
+  let openedWith = null; // what stood in the boxes when the page opened, by name: needs no link
+  let saidNow = {}; // what stands in them, by name
+  const opened = new URLSearchParams(location.hash.slice(1));
+  let view = opened.get("tab") || ""; // "" for the heatmap, which needs no link
+  opened.delete("tab");
+  let typed = opened.toString(); // what the address says of the boxes
+  let viewOpened = false;
+  let keeping = 0;
+
+  // With every question: which answer and which news are on the page, so that the server sends what is new since;
+  // before the first one, what the address asks for.
+  window.sayWhatIsShown = () => {
+    const seq = document.querySelector("#heatmap .hm")?.dataset.seq;
+    return seq ? `seq=${seq}&settled=${window.newsThere()}` : readLink();
+  };
+  function readLink() {
+    const link = linkRead ? "" : location.hash.slice(1);
+    linkRead = true;
+    return link;
+  }
+
+  const plain = (said) => new URLSearchParams(said).toString();
+
+  // "z=…": the same fields with only what must be escaped, deflated, in base64url.
+  async function pack(said) {
+    const bare = ([name, value]) => name + "=" + String(value).replace(/[%&+]/g, encodeURIComponent);
+    const text = new Blob([Object.entries(said).map(bare).join("&")]);
+    const packing = text.stream().pipeThrough(new CompressionStream("deflate-raw"));
+    const bytes = new Uint8Array(await new Response(packing).arrayBuffer());
+    const letters = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+    return "z=" + letters.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  }
+
+  // The shorter of the two; a browser that cannot pack keeps the plain one.
+  async function shorten(said) {
+    const long = plain(said);
+    const short = await pack(said).catch(() => long);
+    return short.length < long.length ? short : long;
+  }
+
+  window.keepLink = (said) => {
+    saidNow = said;
+    const link = plain(said);
+    openedWith = openedWith || said;
+    clearTimeout(keeping);
+    keeping = setTimeout(async () => {
+      const kept = link.length > LONGEST_PLAIN ? await shorten(said) : link;
+      if (said !== saidNow) return; // typed on meanwhile
+      typed = link !== plain(openedWith) && kept.length <= LONGEST ? kept : "";
+      writeLink();
+    }, 300);
+  };
+  window.saidNow = () => saidNow;
+
+  // A link for somebody else: everything that stands here now, whatever their page opens with. address: where the
+  // page is to be found; texts: whether they go along. "" where it is too long for any link.
+  const TEXTS = ["questions", "answers", "matches"];
+  const SAME = ["task", "template"]; // what every host opens with goes without saying
+  window.createLink = async (address, texts) => {
+    const goes = ([name, value]) =>
+      TEXTS.includes(name) ? texts : !(SAME.includes(name) && value === openedWith[name]);
+    const said = Object.fromEntries(Object.entries(saidNow).filter(goes));
+    const lang = new URLSearchParams(location.search).get("lang");
+    const link = withView(await shorten(said));
+    if (link.length > LONGEST) return "";
+    return address.replace(/[?#].*$/s, "") + (lang ? "?" + plain({ lang }) : "") + "#" + link;
+  };
+
+  const withView = (link) => [link, view && plain({ tab: view })].filter(Boolean).join("&");
+  function writeLink() {
+    const kept = withView(typed);
+    const hash = kept && "#" + kept;
+    if (hash !== location.hash) history.replaceState(history.state, "", location.pathname + location.search + hash);
+  }
+
+  window.keepView = (name) => {
+    if (!viewOpened) return;
+    document.querySelector(`#view-${name}-button`).scrollIntoView({ block: "nearest", inline: "nearest" });
+    view = name === "heatmap" ? "" : name;
+    writeLink();
+  };
+  window.openView = () => {
+    viewOpened = true;
+    const button = [...document.querySelectorAll("#views [role=tab]")].find((tab) => tab.id === `view-${view}-button`);
+    if (button) button.click();
+    else view = "";
+  };
+
+  // Another link in the same tab; an anchor of the page is none.
+  window.addEventListener("hashchange", () => location.hash.includes("=") && location.reload());
+
+  document.addEventListener("click", (event) => {
+    const language = event.target.closest("#status a");
+    if (language) language.hash = location.hash;
+  });
+})();

@@ -1,0 +1,260 @@
+"""Everyone: what axe finds on any tab, how narrow a screen may be, and the main job without a mouse. Fake engine."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pytest
+
+from demo.backend import fake
+from demo.training import EFFORTS
+from tests.browser import test_benchmark, test_file, test_sweep
+from tests.browser.test_page import settle, wait_text
+
+pytest.importorskip("axe_playwright_python", reason="axe is not installed")
+from axe_playwright_python.sync_playwright import Axe
+from playwright import sync_api
+
+pytestmark = pytest.mark.browser
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+EVERYTHING = {
+    "runOnly": {"type": "tag", "values": TAGS},
+    "resultTypes": ["violations"],
+    "rules": {"target-size": {"enabled": True}},  # axe leaves it out unless asked
+}
+COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, "resultTypes": ["violations"]}
+NARROW = 320  # CSS pixels: WCAG 1.4.10; a window of 1280 at 400 %
+FOCUS = "() => document.activeElement.id || document.activeElement.className"
+# What is drawn in the open tab and lacks a title, the name of an axis, or words and a table in its place.
+UNTOLD = """() => [...document.querySelectorAll('#hero .js-plotly-plot')].filter((plot) => plot.checkVisibility())
+    .flatMap((plot) => {
+        const figure = plot.closest('figure'), live = plot.closest('.hm, .mx');
+        const name = figure ? figure.dataset.figure : live.className;
+        const axes = Object.entries(plot._fullLayout).filter(([key]) => /^[xy]axis$/.test(key)).map(([, axis]) => axis);
+        return [
+            [plot.getAttribute('aria-label'), 'no words'],
+            [live || figure.querySelector('figcaption').textContent, 'no title'],
+            [live || figure.querySelector('details:not([hidden]) summary'), 'no table'],
+            [live || !plot._fullLayout._has('cartesian') || axes.every((axis) => axis.title.text), 'a nameless axis'],
+        ].filter(([told]) => !told).map(([, lacks]) => `${name}: ${lacks}`);
+    })"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """The fake counts a text's trigrams once, and a training takes a few steps."""
+    slow, efforts = fake._count_trigrams, {name: dict(how) for name, how in EFFORTS.items()}
+    fake._count_trigrams = lru_cache(maxsize=None)(slow)
+    for how in EFFORTS.values():
+        how |= {"steps": 20, "batch_size": 8}
+    yield
+    fake._count_trigrams = slow
+    EFFORTS.update(efforts)
+
+
+@pytest.fixture(scope="module")
+def address(serve) -> str:
+    engine = fake.FakeEngine()
+    for model in ("all-minilm-l6-v2", "smollm2-135m-instruct"):
+        engine.load(model)
+    return serve(engine, model="all-minilm-l6-v2")
+
+
+def explain(page) -> None:
+    """The heatmap with its table, a cell's explanation and the script."""
+    page.click("#heatmap .hm-table summary")
+    page.focus("#heatmap .hm-plot")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#explain-body h3")
+    page.click("#takehome > button")
+    page.wait_for_selector("#takehome-code .cm-line")
+
+
+def sweep(page) -> None:
+    test_sweep.open_sweep(page)
+    test_sweep.run(page)
+
+
+def compare_file(page) -> None:
+    page.wait_for_selector("#file-note p")
+    test_file.upload(page, test_file.table(6))
+    test_file.run(page, "6x6")
+
+
+def train(page) -> None:
+    page.click("#train-run")
+    page.wait_for_selector('#train .view[data-state="ready"]', timeout=60_000)
+    page.wait_for_selector("#train-formula dl")
+
+
+def benchmark(page) -> None:
+    page.click("#benchmark-set input")
+    page.get_by_role("option").nth(2).click()
+    test_benchmark.run(page)
+
+
+DRAW = {"heatmap": explain, "sweep": sweep, "file": compare_file, "train": train, "benchmark": benchmark}
+
+
+def draw(page, view: str) -> None:
+    """Opens a tab and brings its results; a tab that is not named above shows some by itself."""
+    page.click(f"#view-{view}-button")
+    if view in DRAW:
+        DRAW[view](page)
+    else:
+        page.wait_for_selector(f"#{view} .view:is([data-state=ready], [data-state=idle])")
+
+
+def find_faults(page, options: dict) -> list[str]:
+    """What is serious or critical, as axe says it."""
+    return [
+        f"{fault['id']}: {node['html'][:120]} {node.get('failureSummary', '')[:200]}"
+        for fault in Axe().run(page, options=options).response["violations"]
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(("locale", "language"), [("en-US", "en"), ("ko-KR", "ko")])
+def test_every_tab_with_its_results(address, open_page, locale, language):
+    """Read by axe in light; in dark, where only colours differ, its colours. Then on the narrowest screen."""
+    from demo.ui.i18n import translate
+    from demo.ui.page import VIEWS
+
+    page = open_page(address, locale=locale, reduced_motion="reduce")
+    page.wait_for_function("(language) => document.documentElement.lang === language", arg=language)
+    assert page.title() == translate(language, "page.title")
+    faults = []
+    for view in ["heatmap", *(view.name for view in VIEWS)]:
+        draw(page, view)
+        told = find_faults(page, EVERYTHING)
+        if language == "en":
+            page.emulate_media(color_scheme="dark")
+            page.wait_for_function("() => document.body.classList.contains('dark')")
+            told += [f"dark, {fault}" for fault in find_faults(page, COLOURS)]
+            page.emulate_media(color_scheme="light")
+        told += page.evaluate(UNTOLD)
+        page.set_viewport_size({"width": NARROW, "height": 800})
+        page.wait_for_timeout(250)  # the pictures take their new size
+        width = page.evaluate("() => document.documentElement.scrollWidth")
+        told += [f"{width} wide on a screen of {NARROW}"] if width > NARROW else []
+        page.set_viewport_size({"width": 1280, "height": 900})
+        faults += [f"{view}: {fault}" for fault in told]
+    assert not faults, "\n".join(faults)
+
+
+def press(page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def tab_to(page, target: str, back: bool = False, most: int = 60) -> int:
+    """Tab until the focus is in a place; returns how often. On the way it is always somewhere, and always moves on."""
+    before = None
+    for count in range(1, most):
+        press(page, "Shift+Tab" if back else "Tab")
+        now = page.evaluate_handle("() => document.activeElement")
+        lost, stuck, there = page.evaluate(
+            "([now, before, target]) => [now === document.body, now === before, Boolean(now.closest(target))]",
+            [now, before, target],
+        )
+        assert not lost, f"the focus is lost on the way to {target}"
+        assert not stuck, f"Tab is trapped at {page.evaluate(FOCUS)}"
+        if there:
+            return count
+        before = now
+    raise AssertionError(f"{target} is not reached within {most} Tabs; now at {page.evaluate(FOCUS)}")
+
+
+def choose(page, box: str) -> None:
+    """The next option of a dropdown, by its arrow keys. Then the focus is still there."""
+    tab_to(page, f"#{box}")
+    before = page.input_value(f"#{box} input")
+    page.wait_for_selector(f"#{box} [role=listbox], [role=option]:visible")
+    press(page, "ArrowDown", "Enter")
+    page.wait_for_function("([box, was]) => document.querySelector(`#${box} input`).value !== was", arg=[box, before])
+    settle(page)
+    page.wait_for_function(
+        "(box) => document.activeElement.closest(box)", arg=f"#{box}"
+    )  # after what the answer brings
+
+
+def ask_for_file(page):
+    """The browser's dialog, by Space on the button that has the focus; pressed again where a busy page missed it."""
+    for patience in (5_000, 10_000, 20_000):
+        try:
+            with page.expect_file_chooser(timeout=patience) as chooser:
+                press(page, "Space")
+            return chooser.value
+        except sync_api.TimeoutError:
+            assert page.evaluate("() => Boolean(document.activeElement.closest('#file-upload'))"), "the focus stays"
+    raise AssertionError("no dialog")
+
+
+def type_in(page, box: str, text: str) -> None:
+    tab_to(page, f"#{box}")
+    press(page, "Control+a")
+    page.keyboard.type(text, delay=15)
+
+
+def test_the_main_job_without_a_mouse(address, open_page):
+    """Texts, reading, a cell and why, the table, the script to take home; in another tab a file, and one comes back."""
+    page = open_page(address, reduced_motion="reduce")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    press(page, "Tab")
+    assert page.evaluate(FOCUS) == "skip"
+    assert page.evaluate("() => getComputedStyle(document.querySelector('#skip')).opacity") == "1"
+    press(page, "Enter")
+    page.wait_for_function("() => document.activeElement.matches('.hm-plot')")
+
+    verdict = (
+        "() => document.querySelector('#verdict .verdict').textContent === document.querySelector('#aloud').textContent"
+    )
+    page.wait_for_function(verdict)
+    page.evaluate("""() => { window.heard = 0; new MutationObserver(() => window.heard++).observe(
+        document.querySelector('#aloud'), { childList: true }); }""")
+    tab_to(page, "#questions", back=True)
+    press(page, "Control+a")
+    page.keyboard.type("Who wrote the tragedy of Hamlet?\nWhere do penguins live in winter?", delay=15)
+    type_in(page, "answers", "The tragedy of Hamlet was by Shakespeare.\nIn winter penguins live on the ice.")
+    wait_text(page, "A2 In winter penguins live on the ice.")
+    page.wait_for_function(verdict)
+    assert page.evaluate("() => window.heard") <= 3, "said when the texts stand still, not at every key"
+
+    for box in ("model", "prompt", "pooling"):
+        choose(page, box)
+    tab_to(page, ".hm-plot", back=True)
+    press(page, "ArrowRight", "ArrowRight", "ArrowDown")
+    assert page.text_content("#heatmap .hm-live").startswith("Question 2: Where do penguins")
+    press(page, "Enter")
+    page.wait_for_selector("#explain-body h3")
+    tab_to(page, ".ex-close")
+    press(page, "Enter")
+    page.wait_for_function("() => document.activeElement.matches('.hm-plot')")
+    page.evaluate("() => document.querySelector('#heatmap .hm-table').open = false")
+    tab_to(page, ".hm-table summary")
+    press(page, "Enter")
+    page.wait_for_selector("#heatmap .hm-table td.hm-match")
+    tab_to(page, "#takehome > button")
+    press(page, "Enter")
+    page.wait_for_selector("#takehome-code .cm-line")
+    tab_to(page, "#takehome-code button")
+    press(page, "Enter")
+    page.wait_for_function("() => navigator.clipboard.readText().then((text) => text.includes('penguins'))")
+
+    tab_to(page, "#view-file-button", back=True)
+    press(page, "Enter")
+    page.wait_for_selector("#file-note p")
+    tab_to(page, "#file-upload")
+    file = {"name": "pairs.csv", "mimeType": "text/csv", "buffer": test_file.table(6)}
+    ask_for_file(page).set_files(file)
+    page.wait_for_selector("#file-run:enabled")
+    tab_to(page, "#file-run")
+    press(page, "Enter")
+    page.wait_for_selector(test_file.SHAPE.format("6x6"), timeout=60_000)
+    page.wait_for_selector("#file-verdict .verdict")
+    tab_to(page, "#file-csv")
+    with page.expect_download() as download:
+        press(page, "Enter")
+    assert download.value.path().read_text(encoding="utf-8-sig").count("\n") == 7

@@ -1,0 +1,107 @@
+"""A block's products: fused and packed, they are the linear layers' own."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import gelu, linear, relu, silu
+
+from demo.backend import products
+from demo.backend.decoder import make_decoder
+from demo.backend.products import AnotherBuild, fuse, fuse_gate, worth_packing
+from tests.test_decoder import PROBE, load
+
+ACTIVATIONS = {"silu": silu, "gelu": gelu, "gelu tanh": partial(gelu, approximate="tanh"), "another": relu}
+
+
+@pytest.fixture(scope="module")
+def native():
+    """oneDNN multiplies bfloat16 only where the processor has AVX512 at least."""
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this processor has no bfloat16 products")
+
+
+def layers(*outs, bias=False, inputs=48):
+    torch.manual_seed(3)
+    return [nn.Linear(inputs, out, bias=bias, dtype=torch.bfloat16).requires_grad_(False) for out in outs]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("rows", [(1,), (3, 7), (300,)])
+@torch.inference_mode()
+def test_a_packed_product_is_the_product(native, bias, rows):
+    parts = layers(64, 16, 16, bias=bias)
+    states = torch.randn(*rows, 48)
+    expected = torch.cat([part(states.bfloat16()) for part in parts], dim=-1)
+    packed, plain = fuse(*parts, pack=True), fuse(*parts, pack=False)
+    assert packed.packed is not None
+    assert packed.packed_bytes == 2 * 96 * 48
+    torch.testing.assert_close(plain(states), expected)
+    torch.testing.assert_close(packed(states), expected, atol=1e-2, rtol=1e-2)
+    states = torch.randn(5, 48, dtype=torch.bfloat16)
+    torch.testing.assert_close(parts[1](states), packed(states)[:, 64:80], atol=1e-2, rtol=1e-2)  # a view still
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("bias", [False, True])
+@torch.inference_mode()
+def test_a_gate_ends_with_its_activation(native, name, bias):
+    gate, up = layers(96, 96, bias=bias)
+    states = torch.randn(2, 20, 48)
+    rounded = states.bfloat16().double()
+    exact = [linear(rounded, part.weight.double(), part.bias.double() if bias else None) for part in (gate, up)]
+    expected = (ACTIVATIONS[name](exact[0]) * exact[1]).float()
+    found = fuse_gate(gate, up, ACTIVATIONS[name], pack=True)
+    assert (found.packed is not None) == (name != "another" and not bias)
+    assert found.packed_bytes == (2 * 192 * 48 if found.packed else 0)
+    for product in (found, fuse_gate(gate, up, ACTIVATIONS[name], pack=False)):
+        torch.testing.assert_close(product(states).float(), expected, atol=2e-2, rtol=2e-2)
+
+
+def test_a_torch_that_cannot_pack_multiplies_as_it_is(monkeypatch):
+    def refuse(*args):
+        raise RuntimeError("mkldnn_reorder_linear_weight: bf16 path needs the cpu support avx512bw")
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", refuse)
+    [part] = layers(64)
+    product = fuse(part, pack=True)
+    assert product.packed is None
+    assert product.packed_bytes == 0
+    states = torch.randn(4, 48)
+    torch.testing.assert_close(product(states), part(states.bfloat16()))
+
+
+def test_what_is_in_memory_twice(monkeypatch):
+    assert worth_packing(layers(64, 64))
+    assert not worth_packing([part.float() for part in layers(64, 64)])
+    monkeypatch.setattr(products, "_MOST_PACKED_BYTES", 2 * 128 * 48 - 1)
+    assert not worth_packing(layers(64, 64))
+
+
+def test_layers_that_do_not_fit_together_are_another_build():
+    with pytest.raises(AnotherBuild):
+        fuse(nn.Linear(4, 4), nn.Linear(4, 4, bias=False), pack=False)
+    with pytest.raises(AnotherBuild):
+        fuse(nn.Identity(), pack=False)
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "qwen3", "gemma3_text"])
+@torch.inference_mode()
+def test_a_decoder_of_packed_products_is_the_decoder(native, tiny, family, monkeypatch):
+    """In bfloat16 they are as far from float32 as those that are not packed."""
+    network, anatomy = load(tiny(family))
+    exact = make_decoder(anatomy, network.config, 64, PROBE)
+    network, anatomy = load(tiny(family), torch.bfloat16)
+    packed = make_decoder(anatomy, network.config, 64, PROBE)
+    assert packed.packed_bytes > 0
+    monkeypatch.setattr(products, "_MOST_PACKED_BYTES", 0)
+    network, anatomy = load(tiny(family), torch.bfloat16)
+    plain = make_decoder(anatomy, network.config, 64, PROBE)
+    assert plain.packed_bytes == 0
+    ids = torch.arange(32).reshape(4, 8) + 5  # Gemma's window
+    expected = exact.hidden_states(ids, -1)
+    distances = [(decoder.hidden_states(ids, -1) - expected).norm() / expected.norm() for decoder in (packed, plain)]
+    assert distances[0] < 1.3 * distances[1] + 1e-3
+    alone = torch.cat([packed.hidden_states(row[None, :6], -1) for row in ids])
+    assert torch.cosine_similarity(alone, packed.hidden_states(ids, -1)[:, :6], dim=-1).min() > 0.999
