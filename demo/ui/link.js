@@ -4,6 +4,7 @@
 (() => {
   const LONGEST = 32768; // characters; no longer one is read
   const LONGEST_PLAIN = 2000; // what is longer is packed
+  const KEEP_MS = 300; // of rest, before the address is written
   let linkRead = false;
   let openedWith = null; // what stood in the boxes when the page opened, by name: needs no link
   let saidNow = {}; // what stands in them, by name
@@ -12,14 +13,15 @@
   opened.delete("tab");
   let typed = opened.toString(); // what the address says of the boxes
   let viewOpened = false;
-  let keeping = 0;
+  let keeping = 0; // the timer, while something is to be written
 
   // With every question: which answer and which news are on the page, so that the server sends what is new since;
   // before the first one, what the address asks for.
   window.sayWhatIsShown = () => {
-    const seq = document.querySelector("#heatmap .hm")?.dataset.seq;
+    const seq = shownSeq();
     return seq ? `seq=${seq}&settled=${window.newsThere()}` : readLink();
   };
+  const shownSeq = () => document.querySelector("#heatmap .hm")?.dataset.seq;
   function readLink() {
     const link = linkRead ? "" : location.hash.slice(1);
     linkRead = true;
@@ -46,17 +48,23 @@
   }
 
   window.keepLink = (said) => {
+    const opening = openedWith === null;
+    if (opening) openedWith = said;
+    const changed = plain(said) !== plain(saidNow);
     saidNow = said;
-    const link = plain(said);
-    openedWith = openedWith || said;
+    if (opening || !changed) return; // the address stays as it came until something else stands in the boxes
     clearTimeout(keeping);
-    keeping = setTimeout(async () => {
-      const kept = link.length > LONGEST_PLAIN ? await shorten(said) : link;
-      if (said !== saidNow) return; // typed on meanwhile
-      typed = link !== plain(openedWith) && kept.length <= LONGEST ? kept : "";
-      writeLink();
-    }, 300);
+    keeping = setTimeout(keep, KEEP_MS);
   };
+  async function keep() {
+    keeping = 0;
+    const said = saidNow;
+    const link = plain(said);
+    const kept = link.length > LONGEST_PLAIN ? await shorten(said) : link;
+    if (said !== saidNow) return; // typed on meanwhile
+    typed = link !== plain(openedWith) && kept.length <= LONGEST ? kept : "";
+    writeLink();
+  }
   window.saidNow = () => saidNow;
 
   // A link for somebody else: everything that stands here now, whatever their page opens with. address: where the
@@ -89,15 +97,24 @@
   window.openView = () => {
     viewOpened = true;
     const button = [...document.querySelectorAll("#views [role=tab]")].find((tab) => tab.id === `view-${view}-button`);
-    if (button) button.click();
-    else view = "";
+    if (button) return button.click();
+    view = "";
+    writeLink();
   };
 
   // Another link in the same tab; an anchor of the page is none.
   window.addEventListener("hashchange", () => location.hash.includes("=") && location.reload());
 
+  // Gradio tells of an edit once the answer before it is there; what is typed must not wait for that.
+  document.addEventListener("input", (event) => {
+    const name = [...TEXTS, ...SAME].find((name) => event.target.matches(`#${name} :is(input, textarea)`));
+    if (name && openedWith) window.keepLink({ ...saidNow, [name]: event.target.value });
+  });
+
   document.addEventListener("click", (event) => {
     const language = event.target.closest("#status a");
-    if (language) language.hash = location.hash;
+    if (!language) return;
+    const now = withView(plain(saidNow)); // with what was typed last, and the address does not have yet
+    language.hash = keeping && now.length <= LONGEST ? now : location.hash;
   });
 })();

@@ -120,12 +120,14 @@ def _wire(page: gr.Blocks, handlers: Handlers, live: bool) -> None:
     # `change`, not `input`: Textbox.input misses Backspace, paste and input methods.
     edits = [widget.change for widget in widgets.choices if widget is not widgets.model]
     asks = [page.load, widgets.model.input, widgets.heatmap.tick, widgets.compute.click]
+    said = ", ".join(LINKED)
+    keep = f"window.keepLink({{ {said} }})"
     gr.on(
         [*asks, *edits] if live else asks,
         handlers.on_compute,
         inputs=[session, *widgets.choices, widgets.link],
         outputs=widgets.heatmap,
-        js="(...values) => [...values.slice(0, -1), window.sayWhatIsShown()]",
+        js=f"(session, {said}) => {{ {keep}; return [session, {said}, window.sayWhatIsShown()]; }}",
         trigger_mode="always_last",
         queue=False,  # two round trips less
         preprocess=False,  # checked by us: a layer may come that the last answer's model no longer has
@@ -142,12 +144,12 @@ def _wire(page: gr.Blocks, handlers: Handlers, live: bool) -> None:
         **QUIET,
     )
     settling.then(None, js="() => { window.settled(); return []; }", **QUIET)
-    said = ", ".join(LINKED)
+    # The server may put another model there than was asked for, and edits that ask nothing are kept too.
     gr.on(
-        [page.load, widgets.model.change, *edits],
+        [widgets.model.change, *([] if live else edits)],
         None,
         inputs=widgets.choices,
-        js=f"({said}) => {{ window.keepLink({{ {said} }}); return []; }}",
+        js=f"({said}) => {{ {keep}; return []; }}",
         **QUIET,
     )
     if not live:

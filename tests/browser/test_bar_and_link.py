@@ -11,6 +11,16 @@ pytestmark = pytest.mark.browser
 CUT = """() => [...document.querySelectorAll('#status dd, #status small')]
     .filter((node) => node.scrollWidth > node.clientWidth + 1).length"""
 
+# Every question takes a second more on its way, and what the address says meanwhile is kept.
+SLOW = """() => {
+    const fetch = window.fetch;
+    window.fetch = async (...asked) => {
+        await new Promise((done) => setTimeout(done, 1000));
+        return fetch(...asked);
+    };
+    setInterval(() => window.hashes.add(location.hash), 10);
+}"""
+
 
 def test_a_reload_keeps_what_was_typed_and_chosen(open_page):
     page = open_page()
@@ -38,6 +48,23 @@ def test_a_reload_keeps_what_was_typed_and_chosen(open_page):
     page.wait_for_function("() => document.querySelector('#questions')?.textContent.includes('질문')")
     wait_text(page, "Q2 <b>second</b>")
     settle(page)
+
+
+def test_a_slow_answer_does_not_cost_the_link(open_page):
+    page = open_page()
+    page.fill(QUESTIONS, "first\nsecond")
+    page.wait_for_function("() => location.hash.includes('second')")
+    page.add_init_script(f"window.hashes = new Set(); ({SLOW})()")
+    page.reload()
+    page.wait_for_selector(PLOT)
+    wait_text(page, "Q2 second")
+    page.wait_for_function("() => document.querySelector('#questions textarea').value.includes('second')")
+    page.wait_for_timeout(900)
+    assert {"second" in link for link in page.evaluate("() => [...window.hashes]")} == {True}
+    page.fill(QUESTIONS, "first\nsecond\nthird")
+    page.click("#status a")  # at once, before the address can have it
+    page.wait_for_function("() => document.querySelector('#questions')?.textContent.includes('질문')")
+    wait_text(page, "Q3 third")
 
 
 @pytest.mark.parametrize(
