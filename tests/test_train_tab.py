@@ -194,7 +194,9 @@ def test_the_clock_ends_a_run_and_what_was_reached_is_kept(lab):
     assert lab.open(run.kept).name.endswith("trained 0 steps")
 
 
-def test_a_paused_run_takes_no_step_and_keeps_when_asked(lab):
+def test_a_paused_run_takes_no_step_and_keeps_when_asked(lab, monkeypatch):
+    ended = []
+    monkeypatch.setattr(FakeTraining, "end", ended.append)
     run = Run(wanted())
     run.pause(True)
     thread = threading.Thread(target=run.train, args=(lab, 60, lambda progress: None))
@@ -207,11 +209,14 @@ def test_a_paused_run_takes_no_step_and_keeps_when_asked(lab):
     run.pause(False)
     thread.join(20)
     assert (run.ended, len(run.steps)) == (DONE, 12)
+    assert len(ended) == 1
     assert run.kept != first
     assert run.keep() == run.kept  # over: what is kept
 
 
-def test_a_run_whose_page_has_gone_keeps_nothing_and_no_wish_waits_for_ever(lab):
+def test_a_run_whose_page_has_gone_keeps_nothing_and_no_wish_waits_for_ever(lab, monkeypatch):
+    ended = []
+    monkeypatch.setattr(FakeTraining, "end", ended.append)
     run = Run(wanted())
     run.pause(True)
     gone = threading.Event()
@@ -231,6 +236,7 @@ def test_a_run_whose_page_has_gone_keeps_nothing_and_no_wish_waits_for_ever(lab)
     thread.join(20)
     assert not thread.is_alive()
     assert (run.ended, run.kept, run.keep()) == ("", "", "")
+    assert len(ended) == 1  # nothing goes on elsewhere
 
 
 def test_the_model_that_is_kept_draws_the_heatmap_that_was_seen(tiny, settings):

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -35,7 +33,6 @@ from demo.training import PromptedPair, Recipe, TrainStep
 
 _TOKENS = 2_048  # of one forward pass, padding included
 _STATE, _DONE = "state.safetensors", "state.json"
-_NICE = 10  # training yields to people who wait for an answer
 _CLIP = 1.0  # norm of the gradient, at most
 _GUIDE_TEMPERATURE = 0.05
 
@@ -129,7 +126,6 @@ class ContrastiveTraining:
         return sum(parameter.numel() for parameter in self._learner.parameters())
 
     def steps(self) -> Iterator[TrainStep]:
-        yield_to_others()
         while self.done < self.recipe.steps:
             yield self._step(self._plan[self.done])
 
@@ -170,6 +166,9 @@ class ContrastiveTraining:
                         key: t.clone() if key == "step" else t.to(self._device) for key, t in kept.items()
                     }
         self.done = told["done"]
+
+    def end(self) -> None:
+        """It holds nothing elsewhere."""
 
     def _step(self, rows: np.ndarray) -> TrainStep:
         started = time.perf_counter()
@@ -237,9 +236,3 @@ class ContrastiveTraining:
             found = tokenize(own, self.checkpoint.tokenizer, limit, info.name)
             self._tokens |= {(text, limit): tokens for text, tokens in zip(new, found, strict=True)}
         return [self._tokens[text, limit] for text in texts]
-
-
-def yield_to_others() -> None:
-    """Let the system give this thread, and those it starts, the processor only when nobody else wants it."""
-    if hasattr(os, "setpriority") and os.uname().sysname == "Linux":  # elsewhere a thread has no priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from transformers.utils import logging as transformers_logging
 
+from demo.backend.apart import TrainingApart, should_be_apart
 from demo.backend.batching import out_of_memory
 from demo.backend.cache import EmbeddingCache, Entry
 from demo.backend.checkpoint import Checkpoint, count_parameters, load_checkpoint
@@ -26,9 +27,9 @@ from demo.backend.export import export_sentence_transformer
 from demo.backend.heap import give_back, keep_buffers
 from demo.backend.passes import Passes
 from demo.backend.pooling import KEPT, from_kept, scale
-from demo.backend.protocol import Guide, OnProgress
+from demo.backend.protocol import Guide, OnProgress, Training
 from demo.backend.tokenization import TokenizedText, remove_token, spell, tokenize
-from demo.backend.weights import find_adapter, locate_weights, unavailable_reason
+from demo.backend.weights import find_adapter, locate_weights, reasons_of
 from demo.backend.worker import Worker
 from demo.catalog import CATALOG, CatalogEntry
 from demo.datamodels import (
@@ -74,6 +75,7 @@ class LocalEngine:
         on_cpu = self.placement.device.type == "cpu"
         tokens = _CPU_TOKENS.get(self.placement.dtype, _CPU_TOKENS_IN_HALF) if on_cpu else _GPU_TOKENS
         keep_buffers()
+        self._why_not = reasons_of(settings.cache_dir)
         self._passes = Passes()
         self._worker = Worker(self._passes.run, tokens)
         self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()  # least recently used first
@@ -83,7 +85,6 @@ class LocalEngine:
 
     @property
     def forward_passes(self) -> int:
-        """How many there were."""
         return self._passes.count
 
     def counts(self) -> EngineCounts:
@@ -240,13 +241,15 @@ class LocalEngine:
         pairs: Sequence[PromptedPair],
         sources: Sequence[tuple[int, float]],
         guide: Guide | None = None,
-    ) -> ContrastiveTraining:
+    ) -> Training:
         checkpoint = self._checkpoint(recipe.reading.model)
         if recipe.reading.pooling is Pooling.LAST_TOKEN_LOGITS:
             self._require_head(checkpoint)
         if find_adapter(recipe.reading.model, self.settings.cache_dir):
             reason = "it carries an adapter already. Train the model below it."
             raise ReadingRefused(field="model", model=checkpoint.info.name, reason=reason)
+        if should_be_apart(checkpoint, self.budget - self._used()):
+            return TrainingApart(self.settings, recipe, pairs, sources, guide)
         with self._passes.lock:  # the copy of the modules must not see the hooks of a forward pass
             return ContrastiveTraining(checkpoint, recipe, pairs, sources, guide)
 
@@ -346,10 +349,10 @@ class LocalEngine:
     def _load(self, model: str, on_progress: OnProgress) -> Checkpoint:
         entry = CATALOG.get(model)
         if entry:
-            self._check_fits(entry.name, entry.memory_bytes(self._itemsize))
+            self._check_fits(entry.name, entry.memory_bytes(self.placement.dtype.itemsize))
         on_progress(Progress("locating"))
         weights = locate_weights(model, self.settings.cache_dir, on_progress)
-        size = self._itemsize
+        size = self.placement.dtype.itemsize
         need = entry.memory_bytes(size) if entry else int(count_parameters(weights.folder) * size * 1.2)
         self._check_fits(entry.name if entry else model, need)
         with self._load_lock:
@@ -381,19 +384,15 @@ class LocalEngine:
             )
 
     def _status(self, entry: CatalogEntry) -> ModelStatus:
-        need = entry.memory_bytes(self._itemsize)
+        need = entry.memory_bytes(self.placement.dtype.itemsize)
         with self._lock:
             loaded = entry.id in self._checkpoints
         state, reason = ("loaded" if loaded else "available"), ""
         if not loaded and need > self.budget:
             state, reason = "unavailable", f"needs {_gib(need)}, this machine has {_gib(self.budget)} for models"
-        elif not loaded and (reason := unavailable_reason(entry, self.settings.cache_dir)):
+        elif not loaded and (reason := self._why_not(entry)):
             state = "unavailable"
         return entry.status(state, reason)
-
-    @property
-    def _itemsize(self) -> int:
-        return self.placement.dtype.itemsize
 
 
 def _gib(size: int) -> str:

@@ -9,9 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
+from collections.abc import Callable
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
+from cachetools import TTLCache, cached
 from huggingface_hub import constants, get_token
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
@@ -30,7 +34,8 @@ from demo.training import TRAINED
 _ELSEWHERE = ("\\\\", "//")  # a share of another machine, in Windows' way
 _TRAINED_NAME = re.compile("[0-9a-f]{16}")
 _CATALOG_FOLDER = Path(__file__).resolve().parents[1]
-__all__ = ["Weights", "find_adapter", "hub_reachable", "locate_weights", "unavailable_reason"]
+_LOOK_SECONDS = 2.0  # between two looks at the disk
+__all__ = ["Weights", "find_adapter", "hub_reachable", "locate_weights", "reasons_of", "unavailable_reason"]
 
 
 def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None = None) -> Weights:
@@ -136,6 +141,12 @@ def unavailable_reason(entry: CatalogEntry, cache_dir: Path) -> str:
     if entry.gated and not get_token():
         return "not on this disk, and the Hub asks for a login and accepted terms"
     return ""
+
+
+def reasons_of(cache_dir: Path) -> Callable[[CatalogEntry], str]:
+    """`unavailable_reason` that looks at the disk every few seconds at most: the page asks with every key press."""
+    kept = TTLCache(len(CATALOG), _LOOK_SECONDS)
+    return cached(kept, attrgetter("id"), threading.Lock())(lambda entry: unavailable_reason(entry, cache_dir))
 
 
 def _from_disk(model: str, path: Path, cache_dir: Path, report: Report) -> Weights:

@@ -29,6 +29,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -276,17 +277,27 @@ async def start_long_work(
     """A sweep over some texts and a training run, both under way."""
     before = children(server)
     browser = await launch()
-    for process in children(server) - before:
-        process.nice(LAST)  # whoever watches a sweep draws it on a machine of their own, not on everybody's
+    put_last(children(server) - before)
     sweep, train = LongWork("sweep", await new_page(browser)), LongWork("train", await new_page(browser))
     await sweep.open(url, texts)
     await train.open(url, texts, f"#train-effort label:nth-of-type({list(EFFORTS).index(effort) + 1})")
+    put_last(children(server) - before)  # again: Chromium gives each page's process a priority of its own
     return sweep, train
+
+
+def put_last(processes: set[psutil.Process]) -> None:
+    """Whoever watches a sweep draws it on a machine of their own, not on everybody's."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess, OSError):
+            for thread in process.threads():
+                os.setpriority(os.PRIO_PROCESS, thread.id, LAST)
+            # A browser is a session of its own, and Linux shares the processor among sessions first.
+            Path(f"/proc/{process.pid}/autogroup").write_text(str(LAST))
 
 
 def children(server: psutil.Process) -> set[psutil.Process]:
     """The browsers' processes."""
-    return {child for child in psutil.Process().children(recursive=True) if child != server}
+    return {*psutil.Process().children(recursive=True)} - {server, *server.children(recursive=True)}
 
 
 async def let_edit(typists: list[Typist], people: list[Person], seconds: float, every: float) -> float:
