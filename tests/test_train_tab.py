@@ -14,7 +14,7 @@ import pytest
 
 gr = pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
 
-from demo.backend.fake import FakeEngine  # noqa: E402
+from demo.backend.fake import FakeEngine, FakeTraining  # noqa: E402
 from demo.bundled import load_training  # noqa: E402
 from demo.catalog import CATALOG  # noqa: E402
 from demo.errors import OutOfMemory, ReadingRefused  # noqa: E402
