@@ -196,7 +196,7 @@ def test_the_clock_ends_a_run_and_what_was_reached_is_kept(lab):
 
 def test_a_paused_run_takes_no_step_and_keeps_when_asked(lab, monkeypatch):
     ended = []
-    monkeypatch.setattr(FakeTraining, "end", ended.append)
+    monkeypatch.setattr(FakeTraining, "end", lambda training: ended.append(training))
     run = Run(wanted())
     run.pause(True)
     thread = threading.Thread(target=run.train, args=(lab, 60, lambda progress: None))
@@ -216,7 +216,7 @@ def test_a_paused_run_takes_no_step_and_keeps_when_asked(lab, monkeypatch):
 
 def test_a_run_whose_page_has_gone_keeps_nothing_and_no_wish_waits_for_ever(lab, monkeypatch):
     ended = []
-    monkeypatch.setattr(FakeTraining, "end", ended.append)
+    monkeypatch.setattr(FakeTraining, "end", lambda training: ended.append(training))
     run = Run(wanted())
     run.pause(True)
     gone = threading.Event()
