@@ -34,7 +34,6 @@
     ├── Busy                  all places for long work are taken
     │   └── ClusterBusy       every replica works, and as many questions wait as may
     ├── ClusterFailed         the cluster cannot be had, or does not answer
-    ├── TrainingLost          the process that trained has gone
     └── Stopped               someone stopped it (not a failure)
 
 Each class holds its sentence as a template; the page's locales translate it by the class's name.
@@ -234,10 +233,6 @@ class ClusterBusy(Busy):
 
 class ClusterFailed(DemoError):
     template = "The cluster gives no answer: {reason}."
-
-
-class TrainingLost(DemoError):
-    template = "The process that trained has ended by itself, perhaps for want of memory. Try it once more."
 
 
 class Stopped(DemoError):

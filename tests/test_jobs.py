@@ -1,7 +1,9 @@
 """Long work: told of, stopped, and never more at once than there are places."""
 
+import os
 import threading
 
+import psutil
 import pytest
 
 from demo.datamodels import Progress
@@ -125,3 +127,25 @@ def test_a_job_that_fails_or_is_stopped_gives_its_place_on():
         failed.result()
     stopped.stop()
     assert last.result() == "last"
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="only Linux gives a thread a priority of its own")
+def test_long_work_yields_and_so_does_what_it_starts():
+    def look(report):
+        child = psutil.Popen(["sleep", "0.5"])
+        return os.sched_getscheduler(0), os.sched_getscheduler(child.pid)
+
+    assert Desk().start(look).result() == (os.SCHED_IDLE, os.SCHED_IDLE)
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="only Linux gives a thread a priority of its own")
+def test_where_that_is_forbidden_it_is_nice(monkeypatch):
+    def forbid(*arguments):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setscheduler", forbid)
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    nice = Desk().start(lambda report: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result()
+    assert nice == 10 > before
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before

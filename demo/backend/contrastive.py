@@ -167,9 +167,6 @@ class ContrastiveTraining:
                     }
         self.done = told["done"]
 
-    def end(self) -> None:
-        """It holds nothing elsewhere."""
-
     def _step(self, rows: np.ndarray) -> TrainStep:
         started = time.perf_counter()
         pairs = [self._pairs[i] for i in rows]

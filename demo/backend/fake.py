@@ -239,9 +239,6 @@ class FakeTraining:
     def load_state(self, folder: Path) -> None:
         self.done = json.loads((folder / "state.json").read_text())["done"]
 
-    def end(self) -> None:
-        pass
-
 
 def _info(entry: CatalogEntry) -> ModelInfo:
     return ModelInfo(

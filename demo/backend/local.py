@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from transformers.utils import logging as transformers_logging
 
-from demo.backend.apart import TrainingApart, should_be_apart
 from demo.backend.batching import out_of_memory
 from demo.backend.cache import EmbeddingCache, Entry
 from demo.backend.checkpoint import Checkpoint, count_parameters, load_checkpoint
@@ -27,7 +26,7 @@ from demo.backend.export import export_sentence_transformer
 from demo.backend.heap import give_back, keep_buffers
 from demo.backend.passes import Passes
 from demo.backend.pooling import KEPT, from_kept, scale
-from demo.backend.protocol import Guide, OnProgress, Training
+from demo.backend.protocol import Guide, OnProgress
 from demo.backend.tokenization import TokenizedText, remove_token, spell, tokenize
 from demo.backend.weights import find_adapter, locate_weights, reasons_of
 from demo.backend.worker import Worker
@@ -241,15 +240,13 @@ class LocalEngine:
         pairs: Sequence[PromptedPair],
         sources: Sequence[tuple[int, float]],
         guide: Guide | None = None,
-    ) -> Training:
+    ) -> ContrastiveTraining:
         checkpoint = self._checkpoint(recipe.reading.model)
         if recipe.reading.pooling is Pooling.LAST_TOKEN_LOGITS:
             self._require_head(checkpoint)
         if find_adapter(recipe.reading.model, self.settings.cache_dir):
             reason = "it carries an adapter already. Train the model below it."
             raise ReadingRefused(field="model", model=checkpoint.info.name, reason=reason)
-        if should_be_apart(checkpoint, self.budget - self._used()):
-            return TrainingApart(self.settings, recipe, pairs, sources, guide)
         with self._passes.lock:  # the copy of the modules must not see the hooks of a forward pass
             return ContrastiveTraining(checkpoint, recipe, pairs, sources, guide)
 

@@ -47,9 +47,6 @@ class Training(Protocol):
     def load_state(self, folder: Path) -> None:
         """Go on from there. Raises BadInput where it belongs to another recipe, or is not whole."""
 
-    def end(self) -> None:
-        """Nothing will be asked of it any more: what it holds elsewhere is let go of."""
-
 
 class Engine(Protocol):
     """Loads models and embeds texts. Every method may be called from several threads at once."""

@@ -132,10 +132,6 @@ class LiveTraining:
         """Write the adapter as it is now, with what is known of it: all of the folder, or nothing."""
         self.training.save(folder, self.describe(scores), card)
 
-    def end(self) -> None:
-        """The run is over, and kept where it should be."""
-        self.training.end()
-
     def describe(self, scores: dict | None = None) -> dict:
         """What stands beside an adapter: recipe, data, scores, versions."""
         held = self.last_look.held if self.last_look else None

@@ -133,7 +133,6 @@ class Run:
     def train(self, lab: Lab, seconds: float, report: OnProgress) -> None:
         """The whole run, for so many seconds at most. Raises what the lab raises, and Stopped where nobody is left."""
         ends = time.monotonic() + seconds
-        live = None
         try:
             live = self._begin(lab, report)
             ended = self._follow(live, ends, report)
@@ -143,8 +142,6 @@ class Run:
             self.ended = ended
         finally:
             self._close()
-            if live:
-                live.end()
 
     def _begin(self, lab: Lab, report: OnProgress) -> LiveTraining:
         wanted = self.wanted
