@@ -134,7 +134,7 @@ def _yield_to_others() -> None:
     From its beginning: torch starts the threads of a thread with its first product, and they keep the priority that it
     has then. Niceness is the second best: who is nice still gets a tenth, in slices of milliseconds, and a product over
     two cores waits for the one of its threads that was interrupted. Of thirty people who typed on two cores beside a
-    sweep and a training run, half waited 6.8 s with niceness and 3.0 s with this (one run each).
+    sweep and a training run, half waited 6.8 s with niceness and 3.0 s with this (one run each; such runs differ much).
     """
     if sys.platform != "linux":  # elsewhere a thread has no priority of its own
         return

@@ -346,10 +346,10 @@ class LocalEngine:
     def _load(self, model: str, on_progress: OnProgress) -> Checkpoint:
         entry = CATALOG.get(model)
         if entry:
-            self._check_fits(entry.name, entry.memory_bytes(self.placement.dtype.itemsize))
+            self._check_fits(entry.name, entry.memory_bytes(self._itemsize))
         on_progress(Progress("locating"))
         weights = locate_weights(model, self.settings.cache_dir, on_progress)
-        size = self.placement.dtype.itemsize
+        size = self._itemsize
         need = entry.memory_bytes(size) if entry else int(count_parameters(weights.folder) * size * 1.2)
         self._check_fits(entry.name if entry else model, need)
         with self._load_lock:
@@ -381,7 +381,7 @@ class LocalEngine:
             )
 
     def _status(self, entry: CatalogEntry) -> ModelStatus:
-        need = entry.memory_bytes(self.placement.dtype.itemsize)
+        need = entry.memory_bytes(self._itemsize)
         with self._lock:
             loaded = entry.id in self._checkpoints
         state, reason = ("loaded" if loaded else "available"), ""
@@ -390,6 +390,10 @@ class LocalEngine:
         elif not loaded and (reason := self._why_not(entry)):
             state = "unavailable"
         return entry.status(state, reason)
+
+    @property
+    def _itemsize(self) -> int:
+        return self.placement.dtype.itemsize
 
 
 def _gib(size: int) -> str:

@@ -18,10 +18,9 @@
   // With every question: which answer and which news are on the page, so that the server sends what is new since;
   // before the first one, what the address asks for.
   window.sayWhatIsShown = () => {
-    const seq = shownSeq();
+    const seq = document.querySelector("#heatmap .hm")?.dataset.seq;
     return seq ? `seq=${seq}&settled=${window.newsThere()}` : readLink();
   };
-  const shownSeq = () => document.querySelector("#heatmap .hm")?.dataset.seq;
   function readLink() {
     const link = linkRead ? "" : location.hash.slice(1);
     linkRead = true;
