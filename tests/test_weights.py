@@ -358,6 +358,12 @@ def test_a_model_counts_as_available_until_the_probe_has_answered(entry, cache):
     assert unavailable_reason(entry, cache) == "not on this disk, and the Hub cannot be reached from here"
 
 
+def test_the_first_answer_of_a_probe_is_none_however_quick_the_refusal(monkeypatch):
+    monkeypatch.setattr(hub, "_endpoint_answers", lambda timeout: False)
+    monkeypatch.setattr(threading.Thread, "start", threading.Thread.run)
+    assert [hub.hub_probe.last_answer(), hub.hub_probe.last_answer()] == [None, False]
+
+
 # --- the package index ----------------------------------------------------------------------------------------------
 
 

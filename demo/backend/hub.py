@@ -59,9 +59,10 @@ class _HubProbe:
 
     def last_answer(self) -> bool | None:
         """What was found last, at once; None before the first answer. A stale answer is renewed in the background."""
+        found = self._answer if self._endpoint == constants.ENDPOINT else None  # read first: a refusal comes at once
         if self._is_stale() and not self._lock.locked():
             threading.Thread(target=self.ask, args=(_DEADLINE,), daemon=True).start()
-        return self._answer if self._endpoint == constants.ENDPOINT else None
+        return found
 
     def _is_stale(self) -> bool:
         return self._endpoint != constants.ENDPOINT or time.monotonic() > self._until
