@@ -74,7 +74,8 @@ def test_a_torch_that_cannot_pack_multiplies_as_it_is(monkeypatch):
 
 def test_what_is_in_memory_twice(monkeypatch):
     assert worth_packing(layers(64, 64))
-    assert not worth_packing([part.float() for part in layers(64, 64)])
+    assert worth_packing([part.float() for part in layers(64, 64)])
+    assert not worth_packing([part.half() for part in layers(64, 64)])
     monkeypatch.setattr(products, "_MOST_PACKED_BYTES", 2 * 128 * 48 - 1)
     assert not worth_packing(layers(64, 64))
 
