@@ -270,3 +270,174 @@ def test_no_exception_ends_the_thread(device):
     assert ask(worker, items("d")) == {0: "D"}
     assert worker._thread is thread
     assert thread.is_alive()
+
+
+# --- two lanes ------------------------------------------------------------------------------------------------------
+
+
+class TwoLanes:
+    """Cores for two lanes. Writes down which pass has all of them."""
+
+    lanes = 2
+
+    def __init__(self):
+        self.alone: list[bool] = []
+
+    def share(self, alone):
+        self.alone.append(alone)
+
+
+class Road:
+    """A device on which every pass waits until it is let go."""
+
+    def __init__(self):
+        self.under_way: list[tuple[str, ...]] = []
+        self.most = 0
+        self._moved = threading.Condition()
+
+    def run(self, group, contents):
+        with self._moved:
+            self.under_way.append(tuple(contents))
+            self.most = max(self.most, len(self.under_way))
+            self._moved.notify_all()
+            assert self._moved.wait_for(lambda: tuple(contents) not in self.under_way, 10)
+        return [content.upper() for content in contents]
+
+    def wait_for(self, *passes):
+        with self._moved:
+            assert self._moved.wait_for(lambda: sorted(self.under_way) == sorted(passes), 10), self.under_way
+
+    def beside(self, content):
+        """What runs beside the pass of one text."""
+        with self._moved:
+            assert self._moved.wait_for(lambda: len(self.under_way) == 2, 10), self.under_way
+            [[other]] = [contents for contents in self.under_way if contents != (content,)]
+        return other
+
+    def stays(self, *passes):
+        """Nothing else begins."""
+        with self._moved:
+            assert not self._moved.wait_for(lambda: sorted(self.under_way) != sorted(passes), 0.2), self.under_way
+
+    def let_go(self, *contents):
+        with self._moved:
+            self.under_way.remove(contents)
+            self._moved.notify_all()
+
+
+@pytest.fixture
+def road():
+    road = Road()
+    yield road
+    with road._moved:
+        road.under_way.clear()
+        road._moved.notify_all()
+
+
+def test_two_passes_go_side_by_side_and_who_is_alone_has_all_cores(road, people, monkeypatch):
+    monkeypatch.setattr("demo.backend.worker._COMPANY_SECONDS", 0.3)
+    cores = TwoLanes()
+    worker = Worker(road.run, 8, cores=cores)
+    asked = [people.submit(ask, worker, items("a", group="a"))]
+    road.wait_for(("a",))
+    asked += [people.submit(ask, worker, items(name, group=name)) for name in "bc"]
+    in_line(worker, 3)
+    second = road.beside("a")
+    [third] = {"b", "c"} - {second}
+    road.stays(("a",), (second,))  # there is no third lane
+    road.let_go("a")
+    road.wait_for((second,), (third,))
+    road.let_go(second)
+    road.let_go(third)
+    assert [each.result(10) for each in asked] == [{0: name.upper()} for name in "abc"]
+    assert cores.alone == [True, False, False]
+    time.sleep(0.4)
+    alone = people.submit(ask, worker, items("d"))
+    road.wait_for(("d",))
+    road.let_go("d")
+    assert alone.result(10) == {0: "D"}
+    assert cores.alone == [True, False, False, True]
+    assert road.most == 2
+
+
+def test_the_lanes_share_the_budget(road, people):
+    worker = Worker(road.run, 8, cores=TwoLanes())
+    asked = people.submit(ask, worker, items(*"abcdefgh"))
+    road.wait_for(tuple("abcd"), tuple("efgh"))
+    road.let_go(*"abcd")
+    road.let_go(*"efgh")
+    assert asked.result(10) == {i: name.upper() for i, name in enumerate("abcdefgh")}
+
+
+def test_while_somebody_types_one_lane_stays_free_of_long_work(road, people):
+    cores = TwoLanes()
+    worker = Worker(road.run, 32, cores=cores)
+    edit = people.submit(ask, worker, items("edit"))
+    road.wait_for(("edit",))
+    road.let_go("edit")
+    edit.result(10)
+    sweep = people.submit(ask, worker, items(*"abcdefgh", group="sweep"), urgent=False)
+    road.wait_for(tuple("abcd"))  # a quarter of a lane's budget at a time
+    road.stays(tuple("abcd"))
+    edit = people.submit(ask, worker, items("again"))
+    road.wait_for(tuple("abcd"), ("again",))
+    road.let_go("again")
+    assert edit.result(10) == {0: "AGAIN"}
+    road.stays(tuple("abcd"))
+    road.let_go(*"abcd")
+    road.wait_for(tuple("efgh"))
+    road.let_go(*"efgh")
+    assert len(sweep.result(10)) == 8
+    assert cores.alone == [True, False, False, False], "long work beside somebody who types has a part of the cores"
+
+
+def test_a_text_that_runs_in_the_other_lane_is_waited_for(road, people):
+    worker = Worker(road.run, 8, cores=TwoLanes())
+    first = people.submit(ask, worker, items("same"))
+    road.wait_for(("same",))
+    second = people.submit(ask, worker, items("same", "other"))
+    road.wait_for(("same",), ("other",))
+    road.let_go("same")
+    road.let_go("other")
+    assert first.result(10) == {0: "SAME"}
+    assert second.result(10) == {0: "SAME", 1: "OTHER"}
+    assert not worker._pieces
+
+
+def test_the_second_lane_ends_when_there_is_nothing_for_it_and_begins_anew(road, people, monkeypatch):
+    monkeypatch.setattr("demo.backend.worker._IDLE_SECONDS", 0.05)
+    worker = Worker(road.run, 8, cores=TwoLanes())
+    for _ in range(2):
+        asked = [people.submit(ask, worker, items(name, group=name)) for name in "ab"]
+        road.wait_for(("a",), ("b",))
+        lane = worker._second
+        assert lane.is_alive()
+        road.let_go("a")
+        road.let_go("b")
+        assert [each.result(10) for each in asked] == [{0: "A"}, {0: "B"}]
+        lane.join(10)
+        assert not lane.is_alive()
+        assert worker._second is None
+
+
+def test_no_exception_closes_the_second_lane(road, people):
+    def run(group, contents):
+        results = road.run(group, contents)
+        if "exit" in contents:
+            raise SystemExit
+        return results
+
+    worker = Worker(run, 8, cores=TwoLanes())
+    first = people.submit(ask, worker, items("first", group="first"))
+    road.wait_for(("first",))
+    for name in ("exit", "next"):
+        beside = people.submit(ask, worker, items(name, group=name))
+        road.wait_for(("first",), (name,))
+        road.let_go(name)
+        if name == "exit":
+            with pytest.raises(SystemExit):
+                beside.result(10)
+        else:
+            assert beside.result(10) == {0: "NEXT"}
+    road.let_go("first")
+    assert first.result(10) == {0: "FIRST"}

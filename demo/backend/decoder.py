@@ -11,6 +11,7 @@ The residual stream and attention are float32 in every precision: rounded less, 
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -80,7 +81,7 @@ class _Block:
 
 
 class Decoder:
-    """The blocks of one model, ready to run. Shares the model's weights; belongs to one forward pass at a time."""
+    """The blocks of one model, ready to run, by several threads at once. Shares the model's weights."""
 
     def __init__(self, anatomy: Anatomy, config, longest: int):
         """longest: positions to be ready for. Raises AnotherBuild."""
@@ -103,6 +104,7 @@ class Decoder:
         angles: dict[str | None, tuple[Tensor, Tensor]] = {}
         pack = worth_packing(blocks)
         self._blocks = [_read_block(block, backbone.rotary_emb, angles, self.longest, device, pack) for block in blocks]
+        self._prefix_lock = threading.Lock()
         self._prefixes: LRUCache = LRUCache(_PREFIX_BYTES, getsizeof=lambda prefix: prefix.nbytes)
 
     def __len__(self) -> int:
@@ -116,20 +118,24 @@ class Decoder:
 
     def prefix(self, input_ids: tuple[int, ...]) -> Prefix:
         """The beginning that texts share, run once and kept for the next ones."""
-        known = self._prefixes.get(input_ids)
-        if known is None:
-            keys, values, states = [], [], []
-            tokens = torch.tensor([input_ids], device=self._embed.weight.device)
+        with self._prefix_lock:
+            known = self._prefixes.get(input_ids)
+            if known is None:
+                known = self._run_prefix(input_ids)
+                if known.nbytes <= self._prefixes.maxsize:
+                    self._prefixes[input_ids] = known
+            return known
 
-            def keep(block_keys: Tensor, block_values: Tensor) -> None:
-                keys.append(block_keys)
-                values.append(block_values)
+    def _run_prefix(self, input_ids: tuple[int, ...]) -> Prefix:
+        keys, values, states = [], [], []
+        tokens = torch.tensor([input_ids], device=self._embed.weight.device)
 
-            self._run(tokens, len(self), lambda _, x: states.append(x[0].clone()), keep=keep)
-            known = Prefix(tuple(keys), tuple(values), tuple(states))
-            if known.nbytes <= self._prefixes.maxsize:
-                self._prefixes[input_ids] = known
-        return known
+        def keep(block_keys: Tensor, block_values: Tensor) -> None:
+            keys.append(block_keys)
+            values.append(block_values)
+
+        self._run(tokens, len(self), lambda _, x: states.append(x[0].clone()), keep=keep)
+        return Prefix(tuple(keys), tuple(values), tuple(states))
 
     def hidden_states(
         self, input_ids: Tensor, layer: int, prepending: Prepending | None = None, prefix: Prefix | None = None

@@ -20,6 +20,7 @@ from demo.backend.batching import out_of_memory
 from demo.backend.cache import EmbeddingCache, Entry
 from demo.backend.checkpoint import Checkpoint, count_parameters, load_checkpoint
 from demo.backend.contrastive import ContrastiveTraining
+from demo.backend.cores import Cores
 from demo.backend.device import choose_device, memory_budget
 from demo.backend.disk_cache import DiskCache
 from demo.backend.export import export_sentence_transformer
@@ -48,10 +49,9 @@ from demo.results import Inspected
 from demo.settings import Settings
 from demo.training import PromptedPair, Recipe
 
-# Tokens of a pass on two cores. Products of SmolLM2's size in bfloat16 ran at 1.3 TFLOP a second with 600 rows and
-# 1.7 with 1,020; 2.4 with 2,040, but what lies between them is slower then. In float32 512 are enough (measured).
-_CPU_TOKENS = {torch.float32: 512}
-_CPU_TOKENS_IN_HALF = 1024
+# Tokens of the passes at a time, on two cores. Products of SmolLM2's size in bfloat16 ran at 1.3 TFLOP a second with
+# 600 rows and 1.7 with 1,020; 2.4 with 2,040, but what lies between them is slower then. In float32 512 do (measured).
+_CPU_TOKENS = {torch.float32: 512, torch.bfloat16: 1024, torch.float16: 1024}
 _GPU_TOKENS = 16_384
 
 logger = logging.getLogger("demo")
@@ -71,12 +71,11 @@ class LocalEngine:
         self.budget = memory_budget(self.placement.device, settings.memory_gb)
         self.cache = EmbeddingCache(settings.cache_mb * 2**20)
         self._disk = DiskCache(settings.cache_dir, settings.disk_cache_mb * 2**20) if settings.disk_cache_mb else None
-        on_cpu = self.placement.device.type == "cpu"
-        tokens = _CPU_TOKENS.get(self.placement.dtype, _CPU_TOKENS_IN_HALF) if on_cpu else _GPU_TOKENS
+        tokens = _CPU_TOKENS[self.placement.dtype] if self.placement.device.type == "cpu" else _GPU_TOKENS
         keep_buffers()
         self._why_not = reasons_of(settings.cache_dir)
         self._passes = Passes()
-        self._worker = Worker(self._passes.run, tokens)
+        self._worker = Worker(self._passes.run, tokens, cores=Cores(self.placement.device))
         self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()  # least recently used first
         self._loading: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()  # guards the two above
@@ -360,13 +359,14 @@ class LocalEngine:
                 checkpoint = alone.submit(load_checkpoint, *what).result()
             with self._lock:
                 self._checkpoints[model] = checkpoint
+            self._make_room(0, keep=1)  # its packed products are known only now
         logger.info("%s is ready: %s, %s", checkpoint.info.name, checkpoint.info.source, checkpoint.info.precision)
         return checkpoint
 
-    def _make_room(self, need: int) -> None:
-        """Let go of the least recently used models until `need` bytes fit the budget."""
+    def _make_room(self, need: int, keep: int = 0) -> None:
+        """Let go of the least recently used models, but for so many, until `need` bytes fit the budget."""
         with self._lock:
-            while self._checkpoints and need + self._used() > self.budget:
+            while len(self._checkpoints) > keep and need + self._used() > self.budget:
                 name = self._checkpoints.popitem(last=False)[0]
                 give_back()
                 logger.info("%s leaves memory", name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,12 +35,13 @@ class Group:
 
 
 class Passes:
-    """Forward passes on one device, one at a time."""
+    """Forward passes on one device. Those of the model's own, which hangs hooks into its modules, one at a time."""
 
     def __init__(self):
         self.count = 0
         self.texts = 0  # that shared them
-        self.lock = threading.Lock()  # for whatever else runs there
+        self.lock = threading.RLock()  # while it is held, no hook hangs in a model
+        self._counting = threading.Lock()
 
     def item(self, text: TokenizedText, checkpoint: Checkpoint, how: How | None, head: int | None = None) -> Item:
         """A text as the worker knows it: only what follows the shared beginning will run.
@@ -57,11 +59,9 @@ class Passes:
         """
         texts, heads = [text for text, _ in contents], [head for _, head in contents]
         batch = stack(texts, group.checkpoint.pad_id, group.checkpoint.device, len(group.shared or ()))
-        with self.lock:
-            self.count += 1
-            self.texts += len(texts)
+        with self._pass_of(group, len(texts)):
             if group.how is None:
-                return _with_logits(group, torch.stack(_every_layer(group, batch), dim=1), heads)
+                return self._with_logits(group, torch.stack(_every_layer(group, batch), dim=1), heads)
             pooling, layer = group.how
             return list(pool(pooling, _one_layer(group, batch, layer), batch.pooled).cpu().numpy())
 
@@ -70,8 +70,7 @@ class Passes:
         """The states of a text's tokens at one layer, float32 (n_tokens, dim)."""
         batch = stack([text], checkpoint.pad_id, checkpoint.device)
         group = Group(checkpoint, None if _shared(text, checkpoint) is None else (), None)
-        with self.lock:
-            self.count += 1
+        with self._pass_of(group):
             return _one_layer(group, batch, layer)[0].float().cpu().numpy()
 
     @torch.inference_mode()
@@ -84,16 +83,23 @@ class Passes:
                 out.append(logits(checkpoint.anatomy, rows.to(checkpoint.device), layer).float().cpu().numpy())
         return np.concatenate(out)
 
+    def _with_logits(self, group: Group, kept: torch.Tensor, heads: list[int | None]) -> list[Any]:
+        """kept: (n, n_layers + 1, poolings, dim). What the LM head says comes along: another turn would cost a pass."""
+        results: list[Any] = list(kept.cpu().numpy())
+        for layer in {*heads} - {None}:
+            rows = [row for row, head in enumerate(heads) if head == layer]
+            with self.lock:
+                said = logits(group.checkpoint.anatomy, kept[rows, layer, KEPT.index(Pooling.LAST_TOKEN)], layer)
+            for row, values in zip(rows, said.float().cpu().numpy(), strict=True):
+                results[row] = results[row], values
+        return results
 
-def _with_logits(group: Group, kept: torch.Tensor, heads: list[int | None]) -> list[Any]:
-    """kept: (n, n_layers + 1, poolings, dim). What the LM head says comes with it: another turn would cost a pass."""
-    results: list[Any] = list(kept.cpu().numpy())
-    for layer in {*heads} - {None}:
-        rows = [row for row, head in enumerate(heads) if head == layer]
-        said = logits(group.checkpoint.anatomy, kept[rows, layer, KEPT.index(Pooling.LAST_TOKEN)], layer)
-        for row, values in zip(rows, said.float().cpu().numpy(), strict=True):
-            results[row] = results[row], values
-    return results
+    def _pass_of(self, group: Group, texts: int = 0) -> AbstractContextManager:
+        """Counts it; while it lasts, the lock is held if the model's own pass runs."""
+        with self._counting:
+            self.count += 1
+            self.texts += texts
+        return self.lock if group.shared is None else nullcontext()
 
 
 def _shared(text: TokenizedText, checkpoint: Checkpoint) -> tuple[int, ...] | None:

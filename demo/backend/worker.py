@@ -1,8 +1,12 @@
-"""Worker: one thread a device runs whatever waits when it is free. Texts of one reading share a pass, whoever asks.
+"""Worker: a device runs whatever waits when it is free. Texts of one reading share a pass, whoever asks.
 
 No timer and no window: what has come while a pass ran goes into the next one. What a person waits for goes before what
 runs for minutes; among equals whoever has had least goes first. A text that two people ask for runs once. A text that
 cannot be run is told of to those who asked for it, and to nobody else.
+
+A processor has two lanes: two passes side by side on half of the cores each, wherever there is more to do than one. The
+threads of one pass wait for each other at every product, and where others want the cores too, for the one that was
+interrupted. Who is alone has all cores.
 """
 
 from __future__ import annotations
@@ -16,15 +20,20 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from demo.backend.planning import plan_batches
 from demo.errors import Stopped
 from demo.turns import Turn, current_turn
 
+if TYPE_CHECKING:
+    from demo.backend.cores import Cores  # imports torch, which a worker without a device lacks
+
 _PATIENCE = 8  # urgent passes in a row, then one of what waits behind them
 _LIVELY_SECONDS = 5.0  # after an urgent question, long work comes in smaller portions
 _PORTION = 4  # of the token budget, then
+_COMPANY_SECONDS = 1.0  # after two things had to be done at once, the next one gets half of the cores again
+_IDLE_SECONDS = 5.0  # until the second lane's thread ends: idle threads of a product make those of others slower
 
 _log = logging.getLogger("demo")
 
@@ -63,15 +72,22 @@ class _Request:
 
 
 class Worker:
-    """run(group, contents) → one result each, in one pass; it is only ever called from one thread at a time.
+    """run(group, contents) → one result each, in one pass; called from one thread at a time, or from two lanes.
 
-    device: whether a pass may run out of memory, and is then run in halves.
+    token_budget: of all passes at a time, padding included. device: whether a pass may run out of memory, and is then
+    run in halves. cores: how many lanes there are, and each pass takes its part of them; None: one lane.
     """
 
-    def __init__(self, run: Run, token_budget: int, threaded: bool = True, device: bool = True):
+    def __init__(
+        self, run: Run, token_budget: int, threaded: bool = True, device: bool = True, cores: Cores | None = None
+    ):
         self._run = run
+        self._cores = cores
+        self._lanes = cores.lanes if cores else 1
+        self._running: list[bool] = []  # of each pass under way, whether it is urgent
+        self._last_company = float("-inf")
         self._device = device
-        self._budget = token_budget
+        self._budget = token_budget // self._lanes
         self._threaded = threaded
         self._requests: list[_Request] = []
         self._pieces: dict[Hashable, _Piece] = {}  # in line or running, by identity
@@ -81,6 +97,7 @@ class Worker:
         self._last_urgent = float("-inf")
         self._news = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._second: threading.Thread | None = None
 
     @property
     def waiting(self) -> int:
@@ -129,7 +146,10 @@ class Worker:
         if self._threaded and self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="device", daemon=True)
             self._thread.start()
-        self._news.notify()
+        if self._lanes > 1 and self._running and self._second is None:
+            self._second = threading.Thread(target=self._help, name="device's second lane", daemon=True)
+            self._second.start()
+        self._news.notify_all()
 
     def _enter(self, request: _Request, items: Sequence[Item]) -> None:
         groups: dict[Hashable, list[int]] = {}
@@ -166,11 +186,24 @@ class Worker:
             except BaseException:  # whoever waits would wait for ever for a thread that has ended
                 _log.exception("the device's thread goes on")
 
+    def _help(self) -> None:
+        """The second lane: passes beside the first one's, until there are none for a while."""
+        try:
+            while True:
+                with self._news:
+                    if not self._news.wait_for(lambda: self._running and self._chosen(), _IDLE_SECONDS):
+                        self._second = None
+                        return
+                self._pass()
+        except BaseException:
+            with self._news:
+                self._second = None  # the next one who comes starts another
+            _log.exception("the device's second lane begins anew")
+
     def _turn(self) -> None:
         """Wait for something to do, and do it."""
         with self._news:
-            while not self._calls and not any(self._front(request) for request in self._requests):
-                self._news.wait()
+            self._news.wait_for(lambda: self._calls or self._chosen())
             calls, self._calls = self._calls, deque()
         for act, outcome in calls:
             try:
@@ -182,9 +215,34 @@ class Worker:
     def _pass(self) -> None:
         """One pass: who is first, and whoever fits beside them."""
         with self._news:
-            batch = self._next_batch()
-        if not batch:
-            return
+            batch, urgent = self._next_batch()
+            if not batch:
+                return
+            alone = self._alone_with(urgent)
+            self._running.append(urgent)
+            if self._chosen():
+                self._wake()
+        try:
+            if self._cores:
+                self._cores.share(alone)
+            self._run_batch(batch)
+        finally:
+            with self._news:
+                self._running.remove(urgent)
+                self._news.notify_all()
+
+    def _alone_with(self, urgent: bool) -> bool:
+        """Whether the pass that begins now has the device for itself."""
+        now = time.monotonic()
+        if self._running or self._chosen():
+            self._last_company = now
+        return now - self._last_company > _COMPANY_SECONDS and (urgent or not self._is_lively())
+
+    def _is_lively(self) -> bool:
+        """Whether somebody types: then one lane at most is for long work."""
+        return time.monotonic() - self._last_urgent < _LIVELY_SECONDS
+
+    def _run_batch(self, batch: list[_Piece]) -> None:
         done: set[int] = set()
 
         def run(places: list[int]) -> list[Any]:
@@ -234,19 +292,26 @@ class Worker:
         for request, index in takers:
             request.answers.put((index, result, error))
 
-    def _next_batch(self) -> list[_Piece]:
-        """The pieces of the next pass, taken out of the line."""
-        self._drop_unwanted()
+    def _chosen(self) -> list[_Request]:
+        """Those of whom the next pass is: who is urgent, else who is patient; nobody where all lanes for them run."""
         waiting = [request for request in self._requests if self._front(request)]
-        if not waiting:
-            return []
         urgent = [request for request in waiting if request.turn.urgent]
         patient = [request for request in waiting if not request.turn.urgent]
+        if self._lanes > 1 and self._running.count(False) >= self._lanes - self._is_lively():
+            return urgent
         starved = bool(patient) and self._urgent_in_a_row >= _PATIENCE
-        chosen = patient if starved or not urgent else urgent
-        self._urgent_in_a_row = self._urgent_in_a_row + 1 if chosen is urgent else 0
+        return patient if starved or not urgent else urgent
+
+    def _next_batch(self) -> tuple[list[_Piece], bool]:
+        """The pieces of the next pass, taken out of the line, and whether they are urgent."""
+        self._drop_unwanted()
+        chosen = self._chosen()
+        if not chosen:
+            return [], False
+        is_urgent = chosen[0].turn.urgent
+        self._urgent_in_a_row = self._urgent_in_a_row + 1 if is_urgent else 0
         budget = self._budget
-        if chosen is patient and time.monotonic() - self._last_urgent < _LIVELY_SECONDS:
+        if not is_urgent and self._is_lively():
             budget //= _PORTION
         chosen.sort(key=lambda request: (request.served, request.arrival))
         group = self._front(chosen[0]).item.group
@@ -262,7 +327,7 @@ class Worker:
                 piece.taken = True
                 longest = width
                 batch.append(piece)
-        return batch
+        return batch, is_urgent
 
     def _front(self, request: _Request) -> _Piece | None:
         """The first piece of a request that no pass has taken yet."""
