@@ -66,7 +66,7 @@ def test_where_texts_go_is_said_before_any_is_sent(server, open_page):
     answered(ask)
     server.open.clear()
     first = ask(model="remote:far")
-    assert first["state"] == "loading"
+    assert (first["state"], first["again"]) == ("loading", 0.4)
     assert f"Texts go to {server.host}" in first["pieces"]["model-note"]
     server.open.set()
     answer = answered(ask, model="remote:far")

@@ -204,7 +204,8 @@ class Handlers:
         if isinstance(error, ModelLoading):
             values = {**error.values, "stage": translate_word(language, "stage", error.values["stage"])}
             note = translate(language, "heatmap.loading", model=values["model"], stage=values["stage"])
-            answer["heatmap"] = show_state(language, seq, "loading", note, values.get("fraction"))
+            fraction, pages = values.get("fraction"), len(self._open)
+            answer["heatmap"] = show_state(language, seq, "loading", note, fraction, pages)
             return
         sentence = translate_error(language, error)
         if isinstance(error, _Unavailable):

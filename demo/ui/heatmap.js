@@ -3,12 +3,12 @@
 // readings. People's texts are only ever set as textContent, or escaped for Plotly.
 //
 // props.value: {seq, state: ready|loading|stale|empty|error, note, progress, words?, figure?, values?, questions?,
-// answers?, matches?, pieces?, settle?}; what is not said stays as it was. values: float32 cosines in base64.
+// answers?, matches?, pieces?, settle?, again?}; what is not said stays as it was. values: float32 cosines in base64.
+// again: seconds, while a model loads.
 
 const $ = (name) => element.querySelector(".hm-" + name);
 const root = element.querySelector(".hm");
 const [frame, stage, plot, cursor, ring, tip, live] = "frame stage plot cursor ring tip live".split(" ").map($);
-const POLL_MS = 400;
 const FOLLOW_MS = 250;
 const LARGEST_CELL = 168;
 const SMALLEST_CELL_WITH_TEXT = 26;
@@ -41,7 +41,7 @@ function onAnswer() {
   element.closest("#hero").dataset.state = answer.state; // what stands under the picture dims with it
   stage.setAttribute("aria-busy", String(answer.state === "loading"));
   showProgress(answer);
-  if (answer.state === "loading") timer = setTimeout(() => trigger("tick"), POLL_MS);
+  if (answer.state === "loading") timer = setTimeout(() => trigger("tick"), 1000 * answer.again);
   if (window.dueToSettle(answer.settle)) trigger("settle");
 }
 

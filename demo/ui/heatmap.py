@@ -23,6 +23,8 @@ _HERE = Path(__file__).parent
 _PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _PLOTLY_URL = f"assets/plotly-{plotly.__version__}.min.js"
 _PREFIX = "heatmap."
+_AGAIN_SECONDS = 0.4  # until a page asks again whether its model is there
+_PAGE_SECONDS = 0.1  # for each open page: an answer costs 20 ms, and the model loads on the same cores
 
 
 def create_heatmap() -> gr.HTML:
@@ -74,9 +76,15 @@ def show_comparison(language: str, seq: int, comparison: Comparison, scale: str)
     }
 
 
-def show_state(language: str, seq: int, state: str, note: str = "", progress: float | None = None) -> dict[str, Any]:
-    """A payload without a figure: the one that was drawn last stays. state: ready, loading, stale, empty, error."""
-    return {"seq": seq, "state": state, "note": note, "progress": progress, "words": _words(language)}
+def show_state(
+    language: str, seq: int, state: str, note: str = "", progress: float | None = None, pages: int = 1
+) -> dict[str, Any]:
+    """A payload without a figure: the one that was drawn last stays. state: ready, loading, stale, empty, error.
+
+    pages: how many are open. A page that waits for a model asks again the later, the more of them wait with it.
+    """
+    told = {"seq": seq, "state": state, "note": note, "progress": progress, "words": _words(language)}
+    return told | ({"again": max(_AGAIN_SECONDS, _PAGE_SECONDS * pages)} if state == "loading" else {})
 
 
 def _words(language: str) -> dict[str, str]:

@@ -18,7 +18,6 @@ from typing import Any
 import httpx
 
 API = "/gradio_api/"
-POLL_SECONDS = 0.4  # as heatmap.js asks while a model loads
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -185,7 +184,7 @@ class Person:
             return
         heatmap = said(answer[listener.outputs.index(self._page.ids["heatmap"])]) or {"state": "no heatmap"}
         if heatmap["state"] == "loading":
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(heatmap["again"])
             self._computing.wish()
         elif heatmap["state"] == "ready":
             now = time.perf_counter()
