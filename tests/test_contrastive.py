@@ -16,7 +16,7 @@ from demo.backend.adapters import is_adapter, read_info, written_whole
 from demo.backend.batching import stack
 from demo.backend.contrastive import ContrastiveTraining, guided, info_nce, learning_rate, plan_steps
 from demo.backend.forward import hidden_states
-from demo.backend.learners import LoraLearner, make_learner, share
+from demo.backend.learners import LoraLearner, share
 from demo.backend.local import LocalEngine
 from demo.backend.tokenization import tokenize
 from demo.datamodels import LAST_LAYER, Pooling, Prompt, PromptedText, Reading
@@ -146,7 +146,7 @@ def test_frozen_layers_from_memory_give_the_step_of_a_whole_pass(engine, tiny, f
     if prompt is Prompt.TOKEN_PREPENDING and family == "bert":
         pytest.skip("no placeholder in an encoder")
     checkpoint = engine._checkpoint(str(tiny(family)))
-    learner = make_learner(checkpoint, recipe_for(tiny(family), prompt=prompt))
+    learner = LoraLearner(checkpoint, recipe_for(tiny(family), prompt=prompt))
     _randomize(learner)
     texts = [pair.question for pair in PAIRS[:4]] + [pair.answer for pair in PAIRS[:4]]
     if prompt is Prompt.TOKEN_PREPENDING:
@@ -178,7 +178,7 @@ def _randomize(learner) -> None:
 
 
 def test_the_lean_forward_is_pefts_own(engine, tiny):
-    learner = make_learner(engine._checkpoint(str(tiny("llama"))), recipe_for(tiny("llama")))
+    learner = LoraLearner(engine._checkpoint(str(tiny("llama"))), recipe_for(tiny("llama")))
     _randomize(learner)
     layers = [module for module in learner._network.modules() if isinstance(module, LoraLayer)]
     assert len(layers) == 2 * 7
@@ -189,7 +189,7 @@ def test_the_lean_forward_is_pefts_own(engine, tiny):
 
 @pytest.mark.parametrize("family", ["gpt2"])
 def test_the_lean_forward_knows_conv1d(engine, tiny, family):
-    learner = make_learner(engine._checkpoint(str(tiny(family))), recipe_for(tiny(family)))
+    learner = LoraLearner(engine._checkpoint(str(tiny(family))), recipe_for(tiny(family)))
     _randomize(learner)
     for layer in (module for module in learner._network.modules() if isinstance(module, LoraLayer)):
         states = torch.randn(2, 3, layer.in_features)
@@ -401,6 +401,6 @@ def test_any_peft_adapter_over_a_known_model_is_taken(settings, tiny, tmp_path):
 
 
 def test_the_lowest_adapter_is_below_the_layer_that_is_read(engine, tiny):
-    learner = make_learner(engine._checkpoint(str(tiny("llama"))), recipe_for(tiny("llama"), layer=2, first_block=9))
+    learner = LoraLearner(engine._checkpoint(str(tiny("llama"))), recipe_for(tiny("llama"), layer=2, first_block=9))
     assert isinstance(learner, LoraLearner)
     assert {name.split(".layers.")[1][0] for name, _ in learner.named_parameters()} == {"1"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from demo.backend.adapters import write_info, written_whole
 from demo.backend.checkpoint import Checkpoint
-from demo.backend.learners import make_learner
+from demo.backend.learners import Frozen, make_learner
 from demo.backend.planning import plan_batches
 from demo.backend.protocol import Guide
 from demo.backend.tokenization import TokenizedText, tokenize
@@ -100,7 +100,11 @@ def plan_steps(recipe: Recipe, sources: Sequence[tuple[int, float]]) -> list[np.
 
 
 class ContrastiveTraining:
-    """A Training (protocol.py) over a checkpoint. Raises ReadingRefused where the recipe cannot be trained on it."""
+    """A Training (protocol.py) over a checkpoint. Raises ReadingRefused where the recipe cannot be trained on it.
+
+    frozen: what the checkpoint itself reads of texts. turn: runs what takes milliseconds in between what else the
+    device does; a step that takes seconds would keep everybody waiting there, and stays in its own thread.
+    """
 
     def __init__(
         self,
@@ -108,7 +112,9 @@ class ContrastiveTraining:
         recipe: Recipe,
         pairs: Sequence[PromptedPair],
         sources: Sequence[tuple[int, float]],
-        guide: Guide | None = None,
+        guide: Guide | None,
+        frozen: Frozen,
+        turn: Callable[[Callable[[], Any]], Any],
     ):
         self.checkpoint = checkpoint
         self.recipe = recipe
@@ -117,7 +123,8 @@ class ContrastiveTraining:
         self._plan = plan_steps(recipe, sources)
         self._guide = guide
         self._device = next(checkpoint.network.parameters()).device
-        self._learner = make_learner(checkpoint, recipe)
+        self._learner = make_learner(checkpoint, recipe, frozen)
+        self._in_turn = turn if self._learner.brief else lambda act: act()
         self._optimizer = torch.optim.AdamW(self._learner.parameters(), lr=recipe.learning_rate, weight_decay=0.0)
         self._tokens: dict[tuple[PromptedText, int], TokenizedText] = {}
 
@@ -129,9 +136,11 @@ class ContrastiveTraining:
         while self.done < self.recipe.steps:
             yield self._step(self._plan[self.done])
 
+    @torch.no_grad()
     def embed(self, texts: Sequence[PromptedText]) -> np.ndarray:
-        with torch.no_grad():
-            return self._vectors(list(texts), self.checkpoint.info.max_tokens).cpu().numpy()
+        tokenized = self._tokenize(list(texts), self.checkpoint.info.max_tokens)
+        self._learner.prepare(tokenized)
+        return self._in_turn(lambda: self._vectors(tokenized).detach().cpu().numpy())
 
     def save(self, folder: Path, info: dict[str, Any], card: str = "") -> None:
         with written_whole(folder) as made:
@@ -172,29 +181,42 @@ class ContrastiveTraining:
         pairs = [self._pairs[i] for i in rows]
         negatives = [pair.negative for pair in pairs if pair.negative is not None]
         texts = [*(pair.question for pair in pairs), *(pair.answer for pair in pairs), *negatives]
+        tokenized = self._tokenize(texts, self.recipe.max_tokens)
+        self._learner.prepare(tokenized)
+        soft = None if self._guide is None else self._ask_guide(texts)
+        known = self._equal(pairs, texts)
         rate = learning_rate(self.recipe, self.done + 1)
+        loss, example = self._in_turn(lambda: self._descend(tokenized, len(pairs), rate, known, soft))
+        self.done += 1
+        seconds = time.perf_counter() - started
+        return TrainStep(self.done, loss, rate, len(texts) / seconds, example, seconds)
+
+    def _descend(
+        self, texts: list[TokenizedText], count: int, rate: float, known: Tensor, soft: Tensor | None
+    ) -> tuple[float, np.ndarray]:
+        """One step down the gradient; returns (loss before it, cosines of the first question with all answers).
+
+        texts: `count` questions, their answers, hard negatives. soft: the guide's vectors of them.
+        """
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)
-        vectors = self._vectors(texts, self.recipe.max_tokens)
-        asked, answered = vectors[: len(pairs)], vectors[len(pairs) :]
-        if self._guide is None:
-            loss = info_nce(asked, answered, self.recipe.temperature, self._equal(pairs, texts))
+        vectors = self._vectors(texts)
+        asked, answered = vectors[:count], vectors[count:]
+        temperature = self.recipe.temperature
+        if soft is None:
+            loss = info_nce(asked, answered, temperature, known)
         else:
             # The guide knows that a hard negative is half right; InfoNCE would push it as far away as anything else.
-            hard = info_nce(
-                asked, answered[: len(pairs)], self.recipe.temperature, self._equal(pairs, texts)[:, : len(pairs)]
-            )
-            soft = guided(vectors, self._ask_guide(texts), self.recipe.temperature)
-            loss = (1 - self.recipe.guide_weight) * hard + self.recipe.guide_weight * soft
+            hard = info_nce(asked, answered[:count], temperature, known[:, :count])
+            weight = self.recipe.guide_weight
+            loss = (1 - weight) * hard + weight * guided(vectors, soft, temperature)
         loss.backward()
         nn.utils.clip_grad_norm_(self._learner.parameters(), _CLIP)
         self._optimizer.step()
-        self.done += 1
-        seconds = time.perf_counter() - started
         with torch.no_grad():
-            example = functional.cosine_similarity(asked[:1], answered[: len(pairs)]).cpu().numpy()
-        return TrainStep(self.done, float(loss.detach()), rate, len(texts) / seconds, example, seconds)
+            example = functional.cosine_similarity(asked[:1], answered[:count]).cpu().numpy()
+        return float(loss.detach()), example
 
     def _equal(self, pairs: Sequence[PromptedPair], texts: Sequence[PromptedText]) -> Tensor:
         """bool (n, n + m): where an answer is the row's own answer once more, or the answer to the same question."""
@@ -213,16 +235,15 @@ class ContrastiveTraining:
     def _ask_guide(self, texts: Sequence[PromptedText]) -> Tensor:
         return torch.from_numpy(np.asarray(self._guide([text.text for text in texts]))).to(self._device)
 
-    def _vectors(self, texts: list[PromptedText], limit: int) -> Tensor:
+    def _vectors(self, texts: list[TokenizedText]) -> Tensor:
         """(n, dim) float32, each distinct text once, like lengths together."""
-        tokenized = self._tokenize(texts, limit)
-        places = {text: i for i, text in enumerate(dict.fromkeys(tokenized))}
+        places = {text: i for i, text in enumerate(dict.fromkeys(texts))}
         distinct = list(places)
         made: list[Tensor | None] = [None] * len(distinct)
         for batch in plan_batches([len(text) for text in distinct], _TOKENS):
             for i, vector in zip(batch, self._learner.embed([distinct[i] for i in batch]), strict=True):
                 made[i] = vector
-        return torch.stack([made[places[text]] for text in tokenized])
+        return torch.stack([made[places[text]] for text in texts])
 
     def _tokenize(self, texts: list[PromptedText], limit: int) -> list[TokenizedText]:
         info = self.checkpoint.info

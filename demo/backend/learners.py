@@ -1,6 +1,6 @@
 """Learners: what of a model learns, over its frozen weights: low-rank adapters, or one linear map.
 
-A learner embeds with gradients and saves what it learned. Must not know the loss, nor what a step is.
+A learner embeds with gradients and saves what it learned. Must not know the loss, nor when a step is taken.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
@@ -34,8 +35,16 @@ _KEPT_BYTES = 2**30  # of frozen states, between steps
 _SUMS_TO_ONE = (Pooling.LAST_TOKEN, Pooling.MEAN, Pooling.WEIGHTED_MEAN, Pooling.FIRST_TOKEN)
 
 
+Frozen = Callable[[Sequence[TokenizedText]], np.ndarray]  # vectors of the model as it is, float32 (n, dim)
+
+
 class Learner(Protocol):
     """What learns."""
+
+    brief: bool  # whether a step over prepared texts takes milliseconds
+
+    def prepare(self, texts: Sequence[TokenizedText]) -> None:
+        """Have what of these texts never changes, before they are embedded."""
 
     def embed(self, texts: Sequence[TokenizedText]) -> Tensor:
         """One batch: (n, dim) float32, with gradients to what learns."""
@@ -50,10 +59,10 @@ class Learner(Protocol):
         """Write what was learned into an existing folder."""
 
 
-def make_learner(checkpoint: Checkpoint, recipe: Recipe) -> Learner:
+def make_learner(checkpoint: Checkpoint, recipe: Recipe, frozen: Frozen) -> Learner:
     """The learner that the recipe names. Raises ReadingRefused where its reading cannot be learned."""
     if recipe.method is Method.PROJECTION:
-        return ProjectionLearner(checkpoint, recipe)
+        return ProjectionLearner(checkpoint, recipe, frozen)
     return LoraLearner(checkpoint, recipe)
 
 
@@ -62,6 +71,8 @@ class LoraLearner:
 
     What lies below the lowest adapter never changes: it runs once a text, and its states are kept.
     """
+
+    brief = False
 
     def __init__(self, checkpoint: Checkpoint, recipe: Recipe):
         reading, info = recipe.reading, checkpoint.info
@@ -108,6 +119,9 @@ class LoraLearner:
         self._network.save_pretrained(folder, state_dict=state, **_NO_EMBEDDINGS)
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty card; ours is written beside it
 
+    def prepare(self, texts: Sequence[TokenizedText]) -> None:
+        pass  # what is kept of them is made where it is needed: all of it would not fit
+
     def embed(self, texts: Sequence[TokenizedText]) -> Tensor:
         batch = stack(texts, self._pad_id, self._device)
         states = self._below(texts)
@@ -144,7 +158,9 @@ class ProjectionLearner:
     Only poolings whose weights sum to one: there, mapping the pooled vector is mapping every token's state.
     """
 
-    def __init__(self, checkpoint: Checkpoint, recipe: Recipe):
+    brief = True
+
+    def __init__(self, checkpoint: Checkpoint, recipe: Recipe, frozen: Frozen):
         reading, info = recipe.reading, checkpoint.info
         if reading.pooling not in _SUMS_TO_ONE or reading.layer not in (LAST_LAYER, info.n_layers):
             accepted = ", ".join(pooling.value for pooling in _SUMS_TO_ONE)
@@ -154,9 +170,7 @@ class ProjectionLearner:
                 reason=f"a projection is trained on the last layer, with one of {accepted}.",
                 instead=Pooling.LAST_TOKEN.value,
             )
-        self._reading = reading
-        self._pad_id = checkpoint.pad_id
-        self._anatomy = find_anatomy(share(checkpoint.network), checkpoint.anatomy.head is not None)
+        self._frozen = frozen
         self._device = next(checkpoint.network.parameters()).device
         self.weight = nn.Parameter(torch.eye(info.dim, device=self._device))
         self.bias = nn.Parameter(torch.zeros(info.dim, device=self._device))
@@ -172,15 +186,12 @@ class ProjectionLearner:
         tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in self.named_parameters()}
         save_file(tensors, folder / PROJECTION_FILE)
 
-    def embed(self, texts: Sequence[TokenizedText]) -> Tensor:
-        missing = [text for text in texts if text not in self._kept]
+    def prepare(self, texts: Sequence[TokenizedText]) -> None:
+        missing = [text for text in dict.fromkeys(texts) if text not in self._kept]
         if missing:
-            batch = stack(missing, self._pad_id, self._device)
-            with torch.no_grad():
-                states = hidden_states(
-                    self._anatomy, batch.input_ids, batch.attention, self._reading.layer, batch.prepending
-                )
-                self._kept |= zip(missing, pool(self._reading.pooling, states, batch.pooled), strict=True)
+            self._kept |= zip(missing, torch.from_numpy(self._frozen(missing)).to(self._device), strict=True)
+
+    def embed(self, texts: Sequence[TokenizedText]) -> Tensor:
         return nn.functional.linear(torch.stack([self._kept[text] for text in texts]), self.weight, self.bias)
 
 

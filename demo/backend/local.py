@@ -157,15 +157,16 @@ class LocalEngine:
         out = np.empty((len(poolings), depth, len(texts), checkpoint.info.dim), dtype=np.float32)
         known = {text: self.cache.get((checkpoint.key, text)) for text in places}
         missing = [text for text, profile in known.items() if profile is None]
-        keep = self._can_keep(len(missing), checkpoint)
         found = [(text, profile) for text, profile in known.items() if profile is not None]
+        keep = self._can_keep(len(missing), checkpoint)
         for text, profile in itertools.chain(found, self._compute(missing, checkpoint, None) if missing else ()):
             if keep:
                 self.cache.put((checkpoint.key, text), profile)
             count = np.full(depth, profile.count)
             for row, pooling in enumerate(poolings):
-                vectors = from_kept(pooling, profile.numbers, count)
-                out[row][:, places[text]] = scale(vectors, reading.normalize)[:, None]
+                out[row][:, places[text]] = scale(from_kept(pooling, profile.numbers, count), reading.normalize)[
+                    :, None
+                ]
         return out
 
     def count_kept(self, texts: Sequence[PromptedText], model: str) -> int:
@@ -173,9 +174,7 @@ class LocalEngine:
         return sum((checkpoint.key, text) in self.cache for text in self._own_span(texts, checkpoint))
 
     def count_tokens(self, texts: Sequence[PromptedText], model: str) -> list[int]:
-        checkpoint = self._checkpoint(model)
-        info = checkpoint.info
-        return [len(text) for text in tokenize(texts, checkpoint.tokenizer, info.max_tokens, info.name)]
+        return [len(text) for text in self._tokenize(texts, self._checkpoint(model))]
 
     def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
         checkpoint = self._checkpoint(model)
@@ -185,9 +184,6 @@ class LocalEngine:
     def inspect(self, texts: Sequence[PromptedText], reading: Reading) -> list[Inspected]:
         checkpoint = self._checkpoint(reading.model)
         embedded = self.embed(texts, reading)
-        tokenized = tokenize(
-            self._own_span(texts, checkpoint), checkpoint.tokenizer, checkpoint.info.max_tokens, checkpoint.info.name
-        )
         return [
             Inspected(
                 text=text.text,
@@ -200,20 +196,18 @@ class LocalEngine:
                 vector=vector,
                 cut=tokens.cut,
             )
-            for text, tokens, vector in zip(texts, tokenized, embedded.vectors, strict=True)
+            for text, tokens, vector in zip(texts, self._tokenize(texts, checkpoint), embedded.vectors, strict=True)
         ]
 
     def leave_one_out(self, text: PromptedText, reading: Reading) -> tuple[np.ndarray, tuple[int, ...]]:
         checkpoint = self._checkpoint(reading.model)
         info = checkpoint.info
-        [whole] = tokenize(self._own_span([text], checkpoint), checkpoint.tokenizer, info.max_tokens, info.name)
+        [whole] = self._tokenize([text], checkpoint)
         without = {position: remove_token(whole, position) for position in range(*whole.inside)}
         without = {position: rest for position, rest in without.items() if rest is not None}
         if not without:
             return np.empty((0, info.dim), dtype=np.float32), ()
-        rests = list(without.values())
-        entries = dict(self._run_batches(rests, checkpoint, reading))
-        vectors = np.stack([entries[i].numbers for i in range(len(rests))])
+        vectors = self._vectors(list(without.values()), checkpoint, reading)
         if reading.pooling is Pooling.LAST_TOKEN_LOGITS:
             vectors = scale(self.logits_of(info.model, vectors, reading.layer), reading.normalize)
         return vectors, tuple(without)
@@ -246,8 +240,9 @@ class LocalEngine:
         if find_adapter(recipe.reading.model, self.settings.cache_dir):
             reason = "it carries an adapter already. Train the model below it."
             raise ReadingRefused(field="model", model=checkpoint.info.name, reason=reason)
+        frozen = partial(self._vectors, checkpoint=checkpoint, reading=replace(recipe.reading, normalize=False))
         with self._passes.lock:  # the copy of the modules must not see the hooks of a forward pass
-            return ContrastiveTraining(checkpoint, recipe, pairs, sources, guide)
+            return ContrastiveTraining(checkpoint, recipe, pairs, sources, guide, frozen, self._worker.call)
 
     def release(self, model: str) -> None:
         """Let go of a model; what still computes with it keeps it until then."""
@@ -268,6 +263,10 @@ class LocalEngine:
     def _own_span(self, texts: Sequence[PromptedText], checkpoint: Checkpoint) -> list[PromptedText]:
         """The texts, pooled as the checkpoint itself pools them."""
         return [replace(text, pool_text_only=True) if checkpoint.pool_text_only else text for text in texts]
+
+    def _tokenize(self, texts: Sequence[PromptedText], checkpoint: Checkpoint) -> list[TokenizedText]:
+        info = checkpoint.info
+        return tokenize(self._own_span(texts, checkpoint), checkpoint.tokenizer, info.max_tokens, info.name)
 
     def _require_head(self, checkpoint: Checkpoint) -> None:
         if checkpoint.anatomy.head is None:
@@ -301,9 +300,12 @@ class LocalEngine:
 
     def _compute(self, texts: list[PromptedText], checkpoint: Checkpoint, reading: Reading | None, head=None):
         """Yield (text, Entry) of distinct texts: under a reading, or all of them; with a head [those, its logits]."""
-        tokenized = tokenize(texts, checkpoint.tokenizer, checkpoint.info.max_tokens, checkpoint.info.name)
-        for i, entry in self._run_batches(tokenized, checkpoint, reading, head):
+        for i, entry in self._run_batches(self._tokenize(texts, checkpoint), checkpoint, reading, head):
             yield texts[i], entry
+
+    def _vectors(self, tokenized: Sequence[TokenizedText], checkpoint: Checkpoint, reading: Reading) -> np.ndarray:
+        entries = dict(self._run_batches(list(tokenized), checkpoint, reading))
+        return np.stack([entries[i].numbers for i in range(len(entries))])
 
     def _run_batches(self, tokenized: list[TokenizedText], checkpoint: Checkpoint, reading: Reading | None, head=None):
         """Yield (index, Entry); under last_token_logits the entry is the state that the LM head reads."""
