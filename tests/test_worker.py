@@ -369,14 +369,15 @@ def test_the_lanes_share_the_budget(road, people):
     assert asked.result(10) == {i: name.upper() for i, name in enumerate("abcdefgh")}
 
 
-def test_while_somebody_types_one_lane_stays_free_of_long_work(road, people):
+def test_while_somebody_types_long_work_gets_the_gaps(road, people):
     cores = TwoLanes()
     worker = Worker(road.run, 32, cores=cores)
     edit = people.submit(ask, worker, items("edit"))
     road.wait_for(("edit",))
+    sweep = people.submit(ask, worker, items(*"abcdefgh", group="sweep"), urgent=False)
+    road.stays(("edit",))
     road.let_go("edit")
     edit.result(10)
-    sweep = people.submit(ask, worker, items(*"abcdefgh", group="sweep"), urgent=False)
     road.wait_for(tuple("abcd"))  # a quarter of a lane's budget at a time
     road.stays(tuple("abcd"))
     edit = people.submit(ask, worker, items("again"))
@@ -389,6 +390,22 @@ def test_while_somebody_types_one_lane_stays_free_of_long_work(road, people):
     road.let_go(*"efgh")
     assert len(sweep.result(10)) == 8
     assert cores.alone == [True, False, False, False], "long work beside somebody who types has a part of the cores"
+
+
+def test_long_work_does_not_wait_for_ever_beside_two_lanes(road, people):
+    worker = Worker(road.run, 32, cores=TwoLanes())
+    edits = [people.submit(ask, worker, items("edit 0"))]
+    road.wait_for(("edit 0",))
+    sweep = people.submit(ask, worker, items("sweep"), urgent=False)
+    for i in range(1, 8):
+        edits.append(people.submit(ask, worker, items(f"edit {i}")))
+        road.wait_for((f"edit {i - 1}",), (f"edit {i}",))
+        road.let_go(f"edit {i - 1}")
+    road.wait_for(("edit 7",), ("sweep",))
+    road.let_go("edit 7")
+    road.let_go("sweep")
+    assert sweep.result(10) == {0: "SWEEP"}
+    assert all(edit.result(10) for edit in edits)
 
 
 def test_a_text_that_runs_in_the_other_lane_is_waited_for(road, people):

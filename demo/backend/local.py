@@ -164,9 +164,8 @@ class LocalEngine:
                 self.cache.put((checkpoint.key, text), profile)
             count = np.full(depth, profile.count)
             for row, pooling in enumerate(poolings):
-                out[row][:, places[text]] = scale(from_kept(pooling, profile.numbers, count), reading.normalize)[
-                    :, None
-                ]
+                vectors = scale(from_kept(pooling, profile.numbers, count), reading.normalize)
+                out[row][:, places[text]] = vectors[:, None]
         return out
 
     def count_kept(self, texts: Sequence[PromptedText], model: str) -> int:
@@ -201,15 +200,14 @@ class LocalEngine:
 
     def leave_one_out(self, text: PromptedText, reading: Reading) -> tuple[np.ndarray, tuple[int, ...]]:
         checkpoint = self._checkpoint(reading.model)
-        info = checkpoint.info
         [whole] = self._tokenize([text], checkpoint)
         without = {position: remove_token(whole, position) for position in range(*whole.inside)}
         without = {position: rest for position, rest in without.items() if rest is not None}
         if not without:
-            return np.empty((0, info.dim), dtype=np.float32), ()
+            return np.empty((0, checkpoint.info.dim), dtype=np.float32), ()
         vectors = self._vectors(list(without.values()), checkpoint, reading)
         if reading.pooling is Pooling.LAST_TOKEN_LOGITS:
-            vectors = scale(self.logits_of(info.model, vectors, reading.layer), reading.normalize)
+            vectors = scale(self.logits_of(reading.model, vectors, reading.layer), reading.normalize)
         return vectors, tuple(without)
 
     def read_tokens(

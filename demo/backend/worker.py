@@ -239,7 +239,7 @@ class Worker:
         return now - self._last_company > _COMPANY_SECONDS and (urgent or not self._is_lively())
 
     def _is_lively(self) -> bool:
-        """Whether somebody types: then one lane at most is for long work."""
+        """Whether somebody types."""
         return time.monotonic() - self._last_urgent < _LIVELY_SECONDS
 
     def _run_batch(self, batch: list[_Piece]) -> None:
@@ -293,13 +293,14 @@ class Worker:
             request.answers.put((index, result, error))
 
     def _chosen(self) -> list[_Request]:
-        """Those of whom the next pass is: who is urgent, else who is patient; nobody where all lanes for them run."""
+        """Those of whom the next pass is: who is urgent, else who is patient; nobody where these must wait."""
         waiting = [request for request in self._requests if self._front(request)]
         urgent = [request for request in waiting if request.turn.urgent]
         patient = [request for request in waiting if not request.turn.urgent]
-        if self._lanes > 1 and self._running.count(False) >= self._lanes - self._is_lively():
-            return urgent
         starved = bool(patient) and self._urgent_in_a_row >= _PATIENCE
+        # Beside somebody who types, long work gets the gaps: it begins beside nothing, and one lane stays free of it.
+        if self._lanes > 1 and self._is_lively() and self._running and (False in self._running or not starved):
+            return urgent
         return patient if starved or not urgent else urgent
 
     def _next_batch(self) -> tuple[list[_Piece], bool]:
