@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -284,6 +285,24 @@ def test_a_saved_projection_is_a_model_with_the_same_vectors(settings, engine, t
     np.testing.assert_allclose(found, training.embed(texts), atol=1e-4)
     inspected = engine.inspect(texts[:1], info.default_reading)[0]
     np.testing.assert_allclose(inspected.vector, found[0], atol=1e-5)
+
+
+def test_a_projection_learns_in_turn_with_what_else_the_device_does(engine, tiny, monkeypatch):
+    """Its texts run as anybody's, once each; its steps are taken in the device's thread, LoRA's in its own."""
+    call, threads = engine._worker.call, []
+
+    def in_turn(act):
+        return call(lambda: (threads.append(threading.current_thread().name), act())[1])
+
+    monkeypatch.setattr(engine._worker, "call", in_turn)
+    training = train(engine, recipe_for(tiny("llama"), method=Method.PROJECTION, steps=30))
+    assert threads == ["device"] * 30
+    texts = {text for pair in PAIRS for text in (pair.question, pair.answer, pair.negative) if text}
+    assert engine.counts().texts == len(texts)
+    training.embed([pair.question for pair in PAIRS])
+    assert engine.counts().texts == len(texts)
+    train(engine, recipe_for(tiny("llama")), steps=1)
+    assert threads == ["device"] * 31
 
 
 @pytest.mark.parametrize(

@@ -24,5 +24,6 @@ class Cores:
     def share(self, alone: bool) -> None:
         """From now on the calling thread computes on all cores, or on its lane's part of them."""
         if self.lanes > 1:
+            torch.get_num_threads()  # a thread's first call of it sets what torch.set_num_threads was told
             for library in self._libraries:
                 library.set_num_threads(self._threads if alone else self._threads // self.lanes)
