@@ -129,9 +129,9 @@ class Worker:
             self._leave(request)
 
     def call(self, act: Callable[[], Any]) -> Any:
-        """Anything else that computes on the device, in the same thread, before the next pass: what act() comes to.
+        """Anything else that computes on the device, in its first lane before the next pass there: what act() comes to.
 
-        A second thread that computes costs both dearly: OpenMP then lets its threads sleep between two products, and a
+        A third thread that computes costs all dearly: OpenMP then lets its threads sleep between two products, and a
         pass over one text takes 80 ms instead of 48 (measured).
         """
         if not self._threaded:
