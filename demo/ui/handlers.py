@@ -7,6 +7,7 @@ one calm sentence, and a line in the server's log without anybody's texts.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import traceback
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import gradio as gr
+from cachetools import TTLCache
 
 from demo.datamodels import SERVED_PROMPTS, Comparison, ModelInfo, ModelStatus, Pooling, Prompt, Reference, Served
 from demo.errors import DemoError, ModelError, ModelLoading, NoTexts, ReadingRefused, Stopped, UnknownChoice
@@ -37,6 +39,8 @@ from demo.ui.wording import (
     render_status,
     render_verdict,
 )
+
+_MOST_WAITING, _WAITING_SECONDS = 100, 5.0  # pages, and how long one is counted after it has asked
 
 _log = logging.getLogger(__name__)
 
@@ -67,6 +71,8 @@ class Handlers:
         self.widgets = widgets
         self.session = session
         self._open: WeakValueDictionary[str, Session] = WeakValueDictionary()
+        self._waiting = TTLCache(_MOST_WAITING, _WAITING_SECONDS)  # pages that wait for a model, by session
+        self._lock = threading.Lock()  # guards it
 
     def on_compute(self, request: gr.Request, session: Session, *values: Any) -> dict:
         """The only listener that computes; answers with the heatmap's payload, which carries all that is said in words.
@@ -204,8 +210,10 @@ class Handlers:
         if isinstance(error, ModelLoading):
             values = {**error.values, "stage": translate_word(language, "stage", error.values["stage"])}
             note = translate(language, "heatmap.loading", model=values["model"], stage=values["stage"])
-            fraction, pages = values.get("fraction"), len(self._open)
-            answer["heatmap"] = show_state(language, seq, "loading", note, fraction, pages)
+            with self._lock:
+                self._waiting[id(session)] = None
+                pages = len(self._waiting)
+            answer["heatmap"] = show_state(language, seq, "loading", note, values.get("fraction"), pages)
             return
         sentence = translate_error(language, error)
         if isinstance(error, _Unavailable):

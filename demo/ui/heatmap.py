@@ -24,7 +24,7 @@ _PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _PLOTLY_URL = f"assets/plotly-{plotly.__version__}.min.js"
 _PREFIX = "heatmap."
 _AGAIN_SECONDS = 0.4  # until a page asks again whether its model is there
-_PAGE_SECONDS = 0.1  # for each open page: an answer costs 20 ms, and the model loads on the same cores
+_PAGE_SECONDS = 0.1  # for each page that waits: an answer costs 20 ms, and the model loads on the same cores
 
 
 def create_heatmap() -> gr.HTML:
@@ -81,7 +81,7 @@ def show_state(
 ) -> dict[str, Any]:
     """A payload without a figure: the one that was drawn last stays. state: ready, loading, stale, empty, error.
 
-    pages: how many are open. A page that waits for a model asks again the later, the more of them wait with it.
+    pages: how many wait for a model. Each asks again the later, the more of them there are.
     """
     told = {"seq": seq, "state": state, "note": note, "progress": progress, "words": _words(language)}
     return told | ({"again": max(_AGAIN_SECONDS, _PAGE_SECONDS * pages)} if state == "loading" else {})
