@@ -22,6 +22,7 @@ from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.telling import judge  # noqa: E402
 from demo.ui.examples import load_examples  # noqa: E402
+from demo.ui.heatmap import show_state  # noqa: E402
 from demo.ui.i18n import LOCALES, choose_language, placeholders, translate_error, translate_phrase  # noqa: E402
 from demo.ui.link import parse_link  # noqa: E402
 from demo.ui.wording import render_note, render_verdict  # noqa: E402
@@ -413,3 +414,9 @@ def test_an_event_that_says_nothing_is_none(told):
 
     assert said_by(gradio.EventData(None, told), "point") is None
     assert said_by(gradio.EventData(None, {"point": 3}), "point") == 3
+
+
+def test_pages_that_wait_for_a_model_ask_later_the_more_of_them_wait():
+    waits = [show_state("en", 1, "loading", pages=pages)["again"] for pages in (1, 4, 30)]
+    assert waits == pytest.approx([0.4, 0.4, 3.0])
+    assert "again" not in show_state("en", 1, "error", pages=30)
