@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 from demo.lab import Lab
 from demo.serving.answers import Say, say_plainly
 from demo.serving.bodies import Bodies
+from demo.serving.compressed import Compressed
 from demo.serving.doors import Doors
 from demo.serving.headers import SecurityHeaders
 from demo.serving.health import health_routes
@@ -54,6 +55,7 @@ def create_middleware(
         rates = [Middleware(Rates, settings.person_rate, settings.address_rate, **whose, say=say)]
     return [
         Middleware(Observing, metrics or Metrics(lab), routes, say),
+        Middleware(Compressed),
         Middleware(SecurityHeaders, scripts, embedded=settings.on_spaces),
         Middleware(Doors, routes, **whose),
         *crowd,

@@ -155,5 +155,5 @@ def wire_benchmark(
     widgets.run.click(handlers.on_run, asked, shown, **QUIET)
     widgets.stop.click(handlers.on_stop, asked, shown, **QUIET)
     offered = [widgets.set, widgets.models, widgets.models_note]
-    page.load(handlers.on_open, asked, [*offered, *shown], queue=False, **QUIET)
+    widgets.view.opened(handlers.on_open, asked, [*offered, *shown], queue=False, **QUIET)
     page.unload(handlers.pages.leave)

@@ -83,7 +83,7 @@ def wire_compare(page: gr.Blocks, lab: Lab, widgets: CompareWidgets, lab_widgets
     inputs = [slots, widgets.pair, session, *lab_widgets.choices]
     widgets.add.click(handlers.on_add, inputs, chosen, **QUIET)
     widgets.keep.click(handlers.on_keep, inputs, chosen, **QUIET)
-    page.load(handlers.on_open, [slots, widgets.pair], chosen, queue=False, **QUIET)
+    widgets.view.opened(handlers.on_open, [slots, widgets.pair], chosen, queue=False, **QUIET)
     gr.on(
         [widgets.view.tick, slots.change, widgets.scale.input, widgets.pair.input],
         handlers.on_tick,

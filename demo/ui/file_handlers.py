@@ -261,5 +261,5 @@ def wire_file(page: gr.Blocks, lab: Lab, widgets: FileWidgets, lab_widgets: Widg
 
     for kind in widgets.takes:
         wire_take(kind)
-    page.load(columns.on_load, None, widgets.note, queue=False, **QUIET)
+    widgets.view.opened(columns.on_load, None, widgets.note, queue=False, **QUIET)
     page.unload(handlers.on_leave)

@@ -155,7 +155,7 @@ def wire_lesson(page: gr.Blocks, lab: Lab, widgets: LessonWidgets, lab_widgets: 
     ways_on = [widgets.again, widgets.use, widgets.korean, widgets.back, widgets.next]
     shown = [widgets.view, widgets.judged, widgets.found, *ways_on]
     announced = [widgets.text, widgets.choice, widgets.number, widgets.note, widgets.commit, *shown]
-    page.load(handlers.on_open, widgets.guesses, announced, queue=False, **QUIET)
+    widgets.view.opened(handlers.on_open, widgets.guesses, announced, queue=False, **QUIET)
     widgets.step.change(handlers.on_step, asked, announced, **live)
     widgets.view.tick(handlers.on_tick, asked, shown, **live)
     # Checked by us: Gradio knows only the options of the step before, and refuses without a sentence of ours.

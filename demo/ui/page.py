@@ -31,6 +31,7 @@ from demo.ui.i18n import LOCALES, choose_language, label, page_i18n, translate, 
 from demo.ui.lab_tab import LINKED, create_lab_tab
 from demo.ui.lesson_handlers import wire_lesson
 from demo.ui.lesson_tab import create_lesson_tab
+from demo.ui.light import lighten_gradio
 from demo.ui.present import create_present
 from demo.ui.present_handlers import wire_present
 from demo.ui.quiet import QUIET
@@ -213,6 +214,7 @@ def launch_options(lab: Lab) -> dict[str, Any]:
     """How the page is served: no history, no monitoring, no tracebacks, nothing from outside."""
     settings = lab.settings
     calm_gradio()
+    lighten_gradio()
     metrics = Metrics(lab)
     routes = [plotly_route(), *create_routes(lab, metrics)]
     scripts = [(_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS]

@@ -169,7 +169,7 @@ def wire_story(page: gr.Blocks, lab: Lab, widgets: StoryWidgets, lab_widgets: Wi
     buttons = [widgets.use, widgets.train, widgets.measure, widgets.stop, widgets.back, widgets.next]
     shown = [widgets.view, widgets.found, *buttons]
     announced = [widgets.text, widgets.note, *shown]
-    page.load(handlers.on_open, None, announced, queue=False, **QUIET)
+    widgets.view.opened(handlers.on_open, None, announced, queue=False, **QUIET)
     widgets.step.change(handlers.on_step, widgets.step, announced, **live)
     widgets.view.tick(handlers.on_tick, widgets.step, shown, **live)
     for button, by in ((widgets.back, -1), (widgets.next, 1)):

@@ -320,7 +320,8 @@ def wire_sweep(page: gr.Blocks, lab: Lab, widgets: SweepWidgets, lab_widgets: Wi
     started = [widgets.view, widgets.upload_note, widgets.fold, widgets.estimate, widgets.run, widgets.stop]
     widgets.run.click(handlers.on_run, asked, started, **QUIET)
     widgets.stop.click(handlers.on_stop, None, [widgets.view, widgets.run, widgets.stop], **QUIET)
-    gr.on([page.load, widgets.upload.upload], handlers.on_upload, widgets.upload, widgets.upload_note, **QUIET)
+    for sent in (widgets.view.opened, widgets.upload.upload):
+        sent(handlers.on_upload, widgets.upload, widgets.upload_note, **QUIET)
     offered = [widgets.picked, widgets.use_best, widgets.use_picked]
     widgets.view.pick(handlers.on_pick, asked, offered, **live)
     read = [getattr(lab_widgets, name) for name in _READ]

@@ -367,5 +367,5 @@ def wire_train(page: gr.Blocks, lab: Lab, widgets: TrainWidgets, lab_widgets: Wi
     widgets.keep.click(handlers.on_keep, None, kept, **QUIET).then(None, js=_ASK_HEATMAP, **QUIET)
     made = [widgets.file, widgets.keep_note]
     widgets.download.click(handlers.on_download, None, made, **QUIET).then(None, widgets.file, None, js=FETCH, **QUIET)
-    page.load(handlers.on_open, asked, [widgets.model, widgets.sets, *shown], queue=False, **QUIET)
+    widgets.view.opened(handlers.on_open, asked, [widgets.model, widgets.sets, *shown], queue=False, **QUIET)
     page.unload(handlers.on_leave)

@@ -253,3 +253,4 @@ new IntersectionObserver((entries) => {
 if (follows) listenToHeatmap();
 watch("value", onAnswer);
 onAnswer();
+setTimeout(() => trigger("opened"), 0); // Gradio builds a tab when it is first opened, and once

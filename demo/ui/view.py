@@ -1,7 +1,8 @@
 """A view: any number of Plotly figures with their state, drawn by view.js. Computes nothing, knows no figure's content.
 
 A view that follows the heatmap asks by its `tick` event for what it should show, whenever the heatmap has a new answer
-and the view is looked at; hidden, it costs nothing. A click on a point is its `pick` event.
+and the view is looked at; hidden, it costs nothing. A click on a point is its `pick` event. Its `opened` event comes
+once, when its tab is opened for the first time: who never opens it need not be told what its boxes offer.
 """
 
 from __future__ import annotations
