@@ -234,7 +234,14 @@ def run_with(patch: str, *arguments, **options) -> subprocess.Popen:
 
 
 def test_a_real_process_is_interrupted_quietly():
-    slow = "FakeEngine.embed = lambda *a, **k: (print('computing', file=sys.stderr, flush=True), time.sleep(60))"
+    # In short sleeps: a signal that comes just before a long one begins is noticed after it.
+    slow = (
+        "def embed(*asked, **options):\n"
+        "    print('computing', file=sys.stderr, flush=True)\n"
+        "    for _ in range(600):\n"
+        "        time.sleep(0.1)\n"
+        "FakeEngine.embed = embed"
+    )
     process = run_with(slow, "compare")
     assert process.stderr.readline() == b"computing\n"
     process.send_signal(signal.SIGINT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+from functools import partial
 
 import pytest
 
@@ -22,8 +23,9 @@ _ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PLOT = "#heatmap .js-plotly-plot"
+PATIENCE_MS = 45_000  # a first visit takes 5 s where nothing else runs
 # What Gradio's client writes when a page is left while an answer is on its way.
 _LEFT = ("AbortError", "Connection errored out", "Failed to fetch", "net::ERR_")
 
@@ -54,32 +56,55 @@ def find_browser() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def browser():
+def playwright():
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests")
-    path = find_browser()
-    if path is None:
-        pytest.skip("no Chromium found (CHROMIUM=…, chromium on the path, or `playwright install chromium`)")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(_ARGUMENTS))
-        yield browser
-        browser.close()
+        yield playwright
 
 
 @pytest.fixture(scope="session")
-def serve():
-    """Starts a page over an engine; returns its address. All are stopped at the end."""
+def chromium() -> dict:
+    """How a Chromium is started."""
+    path = find_browser()
+    if path is None:
+        pytest.skip("no Chromium found (CHROMIUM=…, chromium on the path, or `playwright install chromium`)")
+    return {"executable_path": path, "args": list(_ARGUMENTS)}
+
+
+@pytest.fixture(scope="session")
+def browser(playwright, chromium):
+    """For people who are each another: every context of it begins with nothing."""
+    browser = playwright.chromium.launch(**chromium)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def regular(playwright, chromium, tmp_path_factory):
+    """One person's browser for the whole session: what the page is made of is fetched and compiled once, not once a
+    test, which halves a visit. What a test leaves in it is cleared."""
+    profile = tmp_path_factory.mktemp("profile")
+    context = playwright.chromium.launch_persistent_context(profile, **chromium, locale="en-US")
+    yield context
+    context.close()
+
+
+def launch(engine: FakeEngine, pages: list, **options) -> str:
+    """Starts a page over an engine; returns its address."""
     from demo.ui.page import create_page, launch_options
 
-    pages = []
+    lab = Lab(Settings(engine="fake", port=0, **options), engine)
+    page = create_page(lab)
+    _, url, _ = page.launch(**launch_options(lab), prevent_thread_lock=True)
+    pages.append(page)
+    return url
 
-    def start(engine: FakeEngine, **options) -> str:
-        lab = Lab(Settings(engine="fake", port=0, **options), engine)
-        page = create_page(lab)
-        _, url, _ = page.launch(**launch_options(lab), prevent_thread_lock=True)
-        pages.append(page)
-        return url
 
-    yield start
+@pytest.fixture(scope="module")
+def serve():
+    """`launch`, for the module: a server that nobody asks costs the others a twentieth of a core."""
+    pages: list = []
+    yield partial(launch, pages=pages)
     for page in pages:
         page.close(verbose=False)
 
@@ -92,8 +117,10 @@ def shared_engine() -> FakeEngine:
 
 
 @pytest.fixture(scope="session")
-def url(serve, shared_engine) -> str:
-    return serve(shared_engine, max_texts=50)
+def url(shared_engine):
+    pages: list = []
+    yield launch(shared_engine, pages, max_texts=50)
+    pages[0].close(verbose=False)
 
 
 @pytest.fixture
@@ -104,15 +131,28 @@ def engine(shared_engine):
 
 
 @pytest.fixture
-def open_page(browser, url):
-    """Opens the page and waits for its heatmap. Afterwards: nothing in the console, no request to another host."""
-    contexts, said, requests = [], [], []
+def open_page(request, regular, url):
+    """Opens the page and waits for its heatmap. Afterwards: nothing in the console, no request to another host.
+
+    The first visitor of a test is a regular one; another, or one of another kind, comes with a browser of their own.
+    """
+    contexts, visitors, said, requests = [], [], [], []
+
+    def arrive(width: int, height: int, options: dict):
+        looks = {name: options.pop(name) for name in ("color_scheme", "reduced_motion") if name in options}
+        if options or visitors:
+            told = {"viewport": {"width": width, "height": height}, "locale": "en-US", **looks, **options}
+            contexts.append(request.getfixturevalue("browser").new_context(**told))
+            return contexts[-1].new_page()
+        page = regular.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(**looks)
+        return page
 
     def start(address: str = "", drawn: bool = True, width: int = 1280, height: int = 900, **options):
-        context = browser.new_context(**{"viewport": {"width": width, "height": height}, "locale": "en-US", **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
+        page = arrive(width, height, options)
+        visitors.append(page)
+        page.set_default_timeout(PATIENCE_MS)
         visits = []
         said.append((visits, complaints := []))
         page.on("request", lambda request: visits.append(request.url) if request.is_navigation_request() else None)
@@ -121,13 +161,18 @@ def open_page(browser, url):
         page.on("request", lambda request: requests.append(request.url))
         page.goto(address if address.startswith("http") else url + address)
         if drawn:
-            page.wait_for_selector(PLOT, timeout=20_000)
+            page.wait_for_selector(PLOT)
             page.wait_for_selector('#heatmap .hm[data-state="ready"]')
         return page
 
     yield start
     for context in contexts:
         context.close()
+    for page in regular.pages[1:]:  # but the empty one that it began with
+        page.evaluate("() => { localStorage.clear(); }")
+        page.close()
+    regular.clear_cookies()
+    regular.clear_permissions()
     hosts = {request.split("/")[2].split(":")[0] for request in requests if "://" in request}
     assert hosts <= {"127.0.0.1"}, hosts
     # A page that was left may say so before its next visit is known of.

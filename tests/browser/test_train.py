@@ -208,7 +208,7 @@ def test_others_edit_meanwhile_and_wait_for_their_turn(address, lasting, slow, o
     assert not second.is_visible("#train-pause")
     first.wait_for_selector("#train .view-note:has-text('Training')")
     slow.seconds_per_step = 0.02
-    first.context.close()  # its place becomes free
+    first.close()  # its place becomes free
     second.wait_for_selector("#train .view-note:has-text('Done after 60 steps.')", timeout=60_000)
 
 
