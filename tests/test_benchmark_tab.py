@@ -158,6 +158,7 @@ def test_one_at_a_time_and_what_was_reached_stays(handlers, engine):
     assert "One benchmark runs on this machine at a time" in busy["note"]
     seen: dict = {}
     while not seen.get("board"):
+        time.sleep(0.01)
         seen |= named(handlers, handlers.on_tick(PAGE, *values))
         assert seen["view"]["state"] == "running"
         assert 0 <= seen["view"]["progress"] <= 1
@@ -185,6 +186,7 @@ def test_progress_says_model_and_prompt(handlers, engine):
     notes = {named(handlers, handlers.on_run(PAGE, *values))["view"]["note"]}
     while handlers.pages.of(PAGE).working:
         notes.add(named(handlers, handlers.on_tick(PAGE, *values))["view"]["note"])
+        time.sleep(0.01)
     assert "SmolLM2-135M-Instruct: every text under the prompt “echo”" in notes
 
 

@@ -102,11 +102,12 @@ def values(
 
 def until(condition, seconds: float = 20.0):
     """Until something has come about; what it came to."""
-    for _ in range(int(seconds / 0.01)):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
         found = condition()
         if found:
             return found
-        time.sleep(0.01)
+        time.sleep(0.05)  # an answer draws figures, and the run computes on the same cores
     raise AssertionError("it does not come about")
 
 

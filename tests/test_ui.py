@@ -116,14 +116,16 @@ def test_only_two_endpoints_are_public(client):
 def test_rubbish_on_private_endpoints_shows_no_traceback(served):
     import httpx
 
-    config = httpx.get(f"{served}config").json()
-    for dependency in config["dependencies"]:
-        for data in ([], [None] * 40, [{"a": [1]}] * 12, ["x" * 100_000] * 9):
-            body = {"data": data, "fn_index": dependency["id"], "session_hash": "abc"}
-            answer = httpx.post(f"{served}gradio_api/run/predict", json=body)
-            assert "Traceback" not in answer.text
-            assert "site-packages" not in answer.text
-            assert "/demo/" not in answer.text
+    with httpx.Client(base_url=served) as web:
+        for dependency in web.get("config").json()["dependencies"]:
+            if not dependency["backend_fn"]:
+                continue
+            for data in ([], [None] * 40, [{"a": [1]}] * 12, ["x" * 100_000] * 9):
+                body = {"data": data, "fn_index": dependency["id"], "session_hash": "abc"}
+                answer = web.post("gradio_api/run/predict", json=body)
+                assert "Traceback" not in answer.text
+                assert "site-packages" not in answer.text
+                assert "/demo/" not in answer.text
 
 
 def test_the_page_names_no_path_of_the_servers_disk(served):
