@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import inspect
 
 import anyio
 import brotli
@@ -21,7 +22,6 @@ from demo.backend.fake import FakeEngine
 from demo.lab import Lab
 from demo.serving.compressed import Compressed
 from demo.settings import Settings
-from demo.ui.light import lighten_gradio
 from demo.ui.page import VIEWS, create_page, launch_options
 
 SCRIPT = "const letters = 'abc'; // the same for everybody\n" * 200
@@ -194,7 +194,6 @@ def page(lab) -> gr.Blocks:
 
 
 def test_nothing_is_written_out_for_a_session_that_nobody_reads(page, monkeypatch):
-    lighten_gradio()
     written = []
     original = gradio.blocks.BlocksConfig.config_for_block
     monkeypatch.setattr(
@@ -213,8 +212,14 @@ def test_nothing_is_written_out_for_a_session_that_nobody_reads(page, monkeypatc
 
 
 def test_the_page_itself_is_written_out_in_full(page):
-    lighten_gradio()
     assert len(page.get_config_file()["components"]) > 100
+
+
+def test_who_is_not_asked_does_not_look_a_thousand_times_a_second(page):
+    queue = page._queue
+    assert (queue.sleep_when_free, queue.progress_update_sleep_when_free) == (0.02, 0.5)
+    for loop, name in ((queue.start_processing, "sleep"), (queue.start_progress_updates, "progress_update_sleep")):
+        assert f"asyncio.sleep(self.{name}_when_free)" in inspect.getsource(loop), "Gradio's own names for them"
 
 
 def test_a_page_that_opens_is_told_of_no_tab_that_it_has_not_opened(page):

@@ -113,6 +113,7 @@ def create_page(lab: Lab) -> gr.Blocks:
         _wire_tabs(page, {"heatmap": widgets.view_heatmap, **tabs}, labelled)
         create_api(lab)
     page.queue(default_concurrency_limit=_AT_ONCE, max_size=_WAITING, api_open=False)
+    lighten_gradio(page)
     return page
 
 
@@ -214,7 +215,6 @@ def launch_options(lab: Lab) -> dict[str, Any]:
     """How the page is served: no history, no monitoring, no tracebacks, nothing from outside."""
     settings = lab.settings
     calm_gradio()
-    lighten_gradio()
     metrics = Metrics(lab)
     routes = [plotly_route(), *create_routes(lab, metrics)]
     scripts = [(_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS]

@@ -36,7 +36,7 @@ def visit(browser: Browser, url: str, server: psutil.Process) -> dict[str, float
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     finished = []
-    page.on("requestfinished", finished.append)
+    page.on("requestfinished", lambda request: finished.append(request))
     before, began = _processor_seconds(server), time.perf_counter()
     open_when_up(page, url)
     page.wait_for_function(READY, timeout=120_000)
