@@ -185,7 +185,7 @@ def test_what_is_kept_has_a_bound(asked):
 
 @pytest.fixture(scope="module")
 def lab() -> Lab:
-    return Lab(Settings(engine="fake"), FakeEngine())
+    return Lab(Settings(engine="fake", port=0), FakeEngine())
 
 
 @pytest.fixture(scope="module")

@@ -112,18 +112,19 @@ def until(condition, seconds: float = 20.0):
 
 
 def finish(tab: TrainHandlers, session: str = "one", **chosen) -> dict:
-    """Ticks until the run is over; the answer that tells so."""
+    """Ticks until the run is over; what the page shows then, of all that was told."""
+    shown: dict = {}
 
     def told():
-        answer = tab.on_tick(ask(session), *values(**chosen))
-        return answer if answer[tab.widgets.view]["state"] != "running" else None
+        shown.update(tab.on_tick(ask(session), *values(**chosen)))
+        return shown if shown[tab.widgets.view]["state"] != "running" else None
 
     return until(told)
 
 
 def train(tab: TrainHandlers, session: str = "one", **chosen) -> dict:
-    tab.on_run(ask(session), *values(**chosen))
-    return finish(tab, session, **chosen)
+    begun = tab.on_run(ask(session), *values(**chosen))
+    return {**begun, **finish(tab, session, **chosen)}
 
 
 def run_of(tab: TrainHandlers, session: str = "one") -> Run:
