@@ -167,7 +167,7 @@ def test_a_first_word_is_the_texts_own_another_or_how_a_text_goes_on():
 
 def test_nothing_is_computed_or_told_before_it_is_predicted(handlers, engine):
     before = engine.embedded_texts
-    named(handlers, handlers.on_open(PAGE, {}))
+    named(handlers, handlers.on_open(PAGE, None, {}))
     for step in STEPS:
         [announced] = [named(handlers, answer) for answer in handlers.on_step(PAGE, step.name, {})]
         seen = named(handlers, handlers.on_tick(PAGE, step.name, {}))
@@ -416,4 +416,13 @@ def test_every_step_computes_with_real_weights_as_the_handout_says():
         assert list(map(int, rows.values())) == [1, 3, 4, 5, 5, 5, 6]
         wrong = [handlers.runs.told(name).value for name in ("unrelated", "training")]
         assert wrong == pytest.approx([0.83, 0.21], abs=0.015)
-    assert CATALOG[GPT].name in plain(named(handlers, handlers.on_open(PAGE, {}))["text"])
+    assert CATALOG[GPT].name in plain(named(handlers, handlers.on_open(PAGE, None, {}))["text"])
+
+
+def test_a_step_that_is_clicked_before_the_tab_is_told_of_stays(handlers):
+    """The tab's first answer comes when it is opened, and somebody may be faster."""
+    second = STEPS[1].name
+    opened = named(handlers, handlers.on_open(PAGE, second, {}))
+    announced = named(handlers, next(handlers.on_step(PAGE, second, {})))
+    assert opened["text"] == announced["text"]
+    assert opened["text"] != named(handlers, handlers.on_open(PAGE, None, {}))["text"]

@@ -130,7 +130,7 @@ def test_the_procedure_takes_what_the_model_has(engine):
 
 
 def test_nothing_is_computed_before_somebody_looks(handlers, engine):
-    opened = named(handlers, handlers.on_open(PAGE))
+    opened = named(handlers, handlers.on_open(PAGE, None))
     announced = named(handlers, next(handlers.on_step(PAGE, "why")))
     assert engine.embedded_texts == 0
     assert (opened["view"]["state"], opened["view"]["figures"]) == ("running", [])

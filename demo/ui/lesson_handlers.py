@@ -45,9 +45,9 @@ class LessonHandlers:
         self.lab_widgets = lab_widgets
         self.runs = LessonRuns(lab)
 
-    def on_open(self, request: gr.Request, guesses: Guesses) -> dict:
-        """The first step in the person's language."""
-        return self._announce(choose_language(request), NAMES[0], guesses)
+    def on_open(self, request: gr.Request, step: Any, guesses: Guesses) -> dict:
+        """The first step in the person's language, or the one that was clicked meanwhile."""
+        return self._announce(choose_language(request), _step(step), guesses)
 
     def on_step(self, request: gr.Request, step: Any, guesses: Guesses) -> Iterator[dict]:
         """Another step: its question, and its result if it was predicted before."""
@@ -155,7 +155,7 @@ def wire_lesson(page: gr.Blocks, lab: Lab, widgets: LessonWidgets, lab_widgets: 
     ways_on = [widgets.again, widgets.use, widgets.korean, widgets.back, widgets.next]
     shown = [widgets.view, widgets.judged, widgets.found, *ways_on]
     announced = [widgets.text, widgets.choice, widgets.number, widgets.note, widgets.commit, *shown]
-    widgets.view.opened(handlers.on_open, widgets.guesses, announced, queue=False, **QUIET)
+    widgets.view.opened(handlers.on_open, asked, announced, queue=False, **QUIET)
     widgets.step.change(handlers.on_step, asked, announced, **live)
     widgets.view.tick(handlers.on_tick, asked, shown, **live)
     # Checked by us: Gradio knows only the options of the step before, and refuses without a sentence of ours.

@@ -48,9 +48,10 @@ class StoryHandlers:
         self.desk = Desk(at_once=1)
         self.pages = Pages(Run)
 
-    def on_open(self, request: gr.Request) -> dict:
-        """The first step's text in the person's language; its figures are asked for once somebody looks."""
-        return self._announce(choose_language(request), STEPS[0], self.pages.of(request))
+    def on_open(self, request: gr.Request, step: Any) -> dict:
+        """The first step's text in the person's language, or that of the one that was clicked meanwhile; its figures
+        are asked for once somebody looks."""
+        return self._announce(choose_language(request), _step(step), self.pages.of(request))
 
     def on_step(self, request: gr.Request, step: Any) -> Iterator[dict]:
         """Another step: its text at once, and what it computes as soon as it is known."""
@@ -169,7 +170,7 @@ def wire_story(page: gr.Blocks, lab: Lab, widgets: StoryWidgets, lab_widgets: Wi
     buttons = [widgets.use, widgets.train, widgets.measure, widgets.stop, widgets.back, widgets.next]
     shown = [widgets.view, widgets.found, *buttons]
     announced = [widgets.text, widgets.note, *shown]
-    widgets.view.opened(handlers.on_open, None, announced, queue=False, **QUIET)
+    widgets.view.opened(handlers.on_open, widgets.step, announced, queue=False, **QUIET)
     widgets.step.change(handlers.on_step, widgets.step, announced, **live)
     widgets.view.tick(handlers.on_tick, widgets.step, shown, **live)
     for button, by in ((widgets.back, -1), (widgets.next, 1)):

@@ -80,3 +80,20 @@ def test_on_a_phone_the_tabs_stand_over_the_view_and_nothing_scrolls_sideways(op
     open_space(page)
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     assert page.query_selector("#space .js-plotly-plot").bounding_box()["width"] <= 332
+
+
+def test_a_tab_that_is_opened_again_stands_as_it_was_left_and_asks_nothing(open_page):
+    """What its boxes offer is asked for once, when Gradio builds it."""
+    page = open_page()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
+    page.click("#view-lesson-button")
+    page.click("#lesson-next")
+    page.wait_for_selector("#lesson-text h2:has-text('What cosine do two strangers get?')")
+    page.click("#view-heatmap-button")
+    settle(page)
+    before = len(asked)
+    page.click("#view-lesson-button")
+    page.wait_for_selector("#lesson-text h2:has-text('What cosine do two strangers get?')")
+    page.wait_for_timeout(500)
+    assert asked[before:] == []
