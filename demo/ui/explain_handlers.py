@@ -36,6 +36,7 @@ class Panel:
     """What the server remembers of one open page's panel."""
 
     cell: tuple[int, int] | None = None  # what it shows, or is about to
+    asked: int = 0  # how often; an answer that a newer question overtook is not shown
 
 
 class ExplainHandlers:
@@ -49,6 +50,8 @@ class ExplainHandlers:
         """Explain the marked cell: says at once that it is at work, then what came of it. Never waits for a model."""
         language = choose_language(request)
         *chosen, marked = values
+        panel.asked += 1
+        mine = panel.asked
         cell = _parse_cell(marked)
         if cell != panel.cell:
             panel.cell = cell
@@ -69,7 +72,8 @@ class ExplainHandlers:
             return show_view(language, next_seq(), "ready", figures=figures)
 
         view = answer_view(language, answer)
-        yield self._outputs(language, cell, view, *explained)
+        if mine == panel.asked:  # else a newer question is under way, or was answered before this one
+            yield self._outputs(language, cell, view, *explained)
 
     def _outputs(self, language: str, cell: tuple[int, int] | None, view: dict, explanation: Explanation | None = None):
         """The whole panel. Without an explanation nothing of the last one stays: the view alone says why."""

@@ -29,10 +29,9 @@ function onAnswer() {
   clearTimeout(timer);
   if (answer.figure) {
     const next = { ...(shown || {}), ...answer, values: unpack(answer.values) };
-    const news = explained && saidOf(next) !== saidOf(shown);
     root.told = shown = next; // what is saved
     draw();
-    if (news) follow();
+    if (explained) follow(); // even of the same numbers: the widgets may say more by now than when it last asked
     document.dispatchEvent(new CustomEvent("lab:answered")); // the other views follow
   }
   root.dataset.state = answer.state;
@@ -365,8 +364,6 @@ function follow() {
   clearTimeout(following);
   following = setTimeout(() => explained && trigger("cell", explained), FOLLOW_MS);
 }
-
-const saidOf = ({ questions, answers, values }) => JSON.stringify([questions, answers, values]);
 
 plot.addEventListener("keydown", onKey);
 plot.addEventListener("blur", leaveCell);
