@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ from demo.lab import Lab
 from demo.results import Explanation, Inspected
 from demo.settings import Settings
 from demo.ui.explain import render_explanation, render_head
-from demo.ui.explain_handlers import _parse_cell
+from demo.ui.explain_handlers import ExplainHandlers, Panel, _parse_cell
+from demo.ui.lab_tab import LINKED
 
 NASTY = "<img src=x onerror='hacked()'>"
 
@@ -156,3 +158,30 @@ def test_a_text_too_long_for_leaving_out_says_so_in_korean():
     assert len(told.notices) == 1
     html = render_explanation("ko", told)
     assert "64토큰까지인 글에만 해요. 이 질문은 70토큰이에요." in html
+
+
+def test_an_answer_that_a_newer_question_overtook_is_not_shown(monkeypatch):
+    """Two questions are under way, and the older is answered last: what the newer one brought stays."""
+    lab = Lab(Settings(engine="fake"), FakeEngine())
+    lab.open("smollm2-135m-instruct")
+    widgets = SimpleNamespace(head="head", body="body", view="view")
+    handlers, panel = ExplainHandlers(lab, widgets), Panel(cell=(0, 0))
+    explain, newer = lab.explain, []
+
+    def ask(question: str) -> list[dict]:
+        boxes = {**dict.fromkeys(LINKED, ""), "questions": question, "answers": "b", "prompt": "plain", "eos": False}
+        boxes |= {"layer": 30, "pooling": "mean", "postprocess": "none", "model": "smollm2-135m-instruct"}
+        request = SimpleNamespace(query_params={"lang": "en"}, headers={}, session_hash="one")
+        session = SimpleNamespace(model="smollm2-135m-instruct")
+        return list(handlers.on_explain(request, session, panel, *(boxes[name] for name in LINKED), "0,0"))
+
+    def overtaken(questions, *asked, **chosen):
+        told = explain(questions, *asked, **chosen)
+        if questions == "older":
+            newer.extend(ask("newer"))
+        return told
+
+    monkeypatch.setattr(lab, "explain", overtaken)
+    assert ask("older") == []
+    assert ["newer" in answer["head"] for answer in newer] == [True]
+    assert len(ask("another")) == 1

@@ -240,5 +240,11 @@ def test_the_page_goes_out_compressed(lab, page):
         assert "script-src 'self'" in answer.headers["content-security-policy"]
         assert "gradio_config" in answer.text
         assert int(answer.headers["content-length"]) < len(answer.content) / 5
+        script = f"{url}static/js/iframeResizer.contentWindow.min.js"
+        etag = httpx2.get(script).headers["etag"]
+        for _ in range(2):
+            known = httpx2.get(script, headers={"If-None-Match": etag})
+            assert (known.status_code, known.content) == (304, b"")
+            assert "content-length" not in known.headers
     finally:
         page.close(verbose=False)
