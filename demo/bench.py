@@ -144,8 +144,7 @@ class Bench:
         info = self.open(model, wait=wait)
         settled = resolve_reading(info, self.limits, **reading)
         with asking(patience=None if wait else _PATIENCE):
-            asked = self.vectors(pairing.questions, settled, Role.QUESTION)
-            answered = self.vectors(pairing.answers, settled, Role.ANSWER)
+            asked, answered = self.both(pairing.questions, pairing.answers, settled)
             return self.finish(pairing, info, settled, asked, answered)
 
     def finish(
@@ -173,9 +172,12 @@ class Bench:
 
     def vectors(self, texts: Sequence[str], reading: Reading, role: Role, keep: bool = True) -> Embedded:
         """The engine's embeddings, before post-processing. keep: as in Engine.embed."""
-        # What is done after the model is none of the engine's business, nor of its cache.
-        bare = replace(reading, postprocess=Postprocess.NONE, reference=Reference.TEXTS)
-        return self.engine.embed(self.prompted(texts, reading, role), bare, keep)
+        return self.engine.embed(self.prompted(texts, reading, role), _before_postprocess(reading), keep)
+
+    def both(self, questions: Sequence[str], answers: Sequence[str], reading: Reading) -> tuple[Embedded, Embedded]:
+        """As `vectors`, of questions and answers, which share their passes."""
+        prompted = self.prompted(questions, reading, Role.QUESTION) + self.prompted(answers, reading, Role.ANSWER)
+        return self.engine.embed(prompted, _before_postprocess(reading)).split(len(questions))
 
     def fit(self, reading: Reading, *sides: np.ndarray) -> Transform:
         """The reading's post-processing, fitted on its reference set; sides: the vectors of the texts at hand."""
@@ -220,6 +222,11 @@ class Bench:
         if self.settings.public and model not in listed and not model.startswith(TRAINED):
             raise ModelNotAllowed(model=model[:200], accepted=", ".join(listed))
         return model
+
+
+def _before_postprocess(reading: Reading) -> Reading:
+    """What is done after the model is none of the engine's business, nor of its cache."""
+    return replace(reading, postprocess=Postprocess.NONE, reference=Reference.TEXTS)
 
 
 def distinct(*sides: np.ndarray) -> np.ndarray:

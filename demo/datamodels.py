@@ -326,6 +326,14 @@ class Embedded:
     cut: tuple[int, ...] = ()  # indices of texts that were longer than max_tokens and were cut
     token_limit: int = 0
 
+    def split(self, at: int) -> tuple[Embedded, Embedded]:
+        """The texts before an index, and those from it on."""
+        first, rest = tuple(i for i in self.cut if i < at), tuple(i - at for i in self.cut if i >= at)
+        return (
+            Embedded(self.vectors[:at], first, self.token_limit),
+            Embedded(self.vectors[at:], rest, self.token_limit),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:

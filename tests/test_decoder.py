@@ -5,9 +5,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from demo.backend.batching import stack
 from demo.backend.decoder import Decoder, make_decoder
 from demo.backend.forward import Prepending, every_layer, find_anatomy, hidden_states
 from demo.backend.local import LocalEngine
+from demo.backend.tree import Tree, plant
 from demo.datamodels import LAST_LAYER, TEXT, Pooling, Prompt, PromptedText, Reading
 from tests.conftest import FAMILIES, TEXTS
 
@@ -25,6 +27,19 @@ PROMPTS = {
 def load(folder, dtype=torch.float32):
     network = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval().requires_grad_(False)
     return network, find_anatomy(network, has_lm_head=True)
+
+
+def planted(ids: torch.Tensor) -> Tree:
+    return plant(ids.numpy(), ids.device)
+
+
+def watch(monkeypatch, look) -> list:
+    """What `look` sees of the tree of every pass."""
+    seen, run = [], Decoder._run
+    monkeypatch.setattr(
+        Decoder, "_run", lambda self, tree, *a, **k: seen.append(look(tree)) or run(self, tree, *a, **k)
+    )
+    return seen
 
 
 def slow(settings, folder) -> LocalEngine:
@@ -49,11 +64,11 @@ def test_every_state_of_every_layer_is_the_models(tiny, family):
     expected = every_layer(anatomy, ids, None, torch.clone)
     decoder = make_decoder(anatomy, network.config, 8, PROBE)
     for layer, (found, states) in enumerate(
-        zip(decoder.every_layer(ids, torch.clone), expected, strict=True),
+        zip(decoder.every_layer(planted(ids), torch.clone), expected, strict=True),
     ):
         torch.testing.assert_close(found, states, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(decoder.hidden_states(ids, layer), states, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(decoder.hidden_states(ids, LAST_LAYER), expected[-1], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(decoder.hidden_states(planted(ids), layer), states, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(decoder.hidden_states(planted(ids), LAST_LAYER), expected[-1], atol=1e-5, rtol=1e-5)
     # The model itself still works: its weights are views of the decoder's.
     torch.testing.assert_close(hidden_states(anatomy, ids, None, LAST_LAYER), expected[-1], atol=1e-6, rtol=1e-6)
 
@@ -69,12 +84,12 @@ def test_what_follows_a_kept_beginning_is_what_follows_it_in_one_pass(tiny, fami
     assert decoder.prefix(beginning) is prefix
     places = Prepending(torch.tensor([4, 4]), torch.tensor([6, 6]))
     for prepending in (None, places):
-        expected = decoder.every_layer(whole, torch.clone, prepending)
-        joined = decoder.every_layer(rests, torch.clone, prepending, prefix, join=True)
+        expected = decoder.every_layer(planted(whole), torch.clone, prepending)
+        joined = decoder.every_layer(planted(rests), torch.clone, prepending, prefix, join=True)
         for found, states in zip(joined, expected, strict=True):
             torch.testing.assert_close(found, states, atol=1e-5, rtol=1e-5)
         for layer in (0, 2, LAST_LAYER):
-            found = decoder.hidden_states(rests, layer, prepending, prefix)
+            found = decoder.hidden_states(planted(rests), layer, prepending, prefix)
             torch.testing.assert_close(found, expected[layer][:, 4:], atol=1e-5, rtol=1e-5)
 
 
@@ -95,9 +110,7 @@ def test_the_fast_engine_equals_the_slow_one(settings, engine, tiny, family, pro
 def test_the_beginning_of_a_prompt_runs_once(settings, tiny, monkeypatch):
     engine = LocalEngine(settings.model_copy(update={"cache_mb": 0}))
     reading = Reading(str(tiny("llama")), Prompt.CHAT, Pooling.LAST_TOKEN)
-    widths = []
-    run = Decoder._run
-    monkeypatch.setattr(Decoder, "_run", lambda self, ids, *a, **k: widths.append(ids.shape) or run(self, ids, *a, **k))
+    widths = watch(monkeypatch, lambda tree: tree.nodes.shape)
     engine.load(str(tiny("llama")))
     widths.clear()
     texts = [PromptedText(text, chat=True) for text in ("What is GPU?", "What is CPU?")]
@@ -109,6 +122,34 @@ def test_the_beginning_of_a_prompt_runs_once(settings, tiny, monkeypatch):
     engine.embed(texts[:1], reading)
     assert len(widths) == 1, "the rest alone"
     assert widths[0][1] <= rests[1]
+
+
+SAME = "one two three four five"
+ALIKE = (SAME, f"{SAME} six", f"{SAME} seven eight", f"{SAME} six seven", "one", "two", "one two emoji 🙂")
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+@pytest.mark.parametrize("pooling", [Pooling.LAST_TOKEN, Pooling.WEIGHTED_MEAN, Pooling.MAX])
+def test_texts_that_begin_alike_are_read_as_if_each_ran_alone(settings, tiny, prompt, pooling):
+    texts = [PromptedText(text, **PROMPTS[prompt]) for text in ALIKE]
+    reading = Reading(str(tiny("llama")), Prompt.PLAIN, pooling)
+    alone = slow(settings, tiny("llama"))
+    expected = np.concatenate([alone.embed([text], reading).vectors for text in texts])
+    engine = LocalEngine(settings.model_copy(update={"cache_mb": 0}))
+    np.testing.assert_allclose(engine.embed(texts, reading).vectors, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_their_beginning_runs_once(engine, tiny, prompt):
+    """With token prepending the end of a text stands in its beginning, too: none is shared."""
+    checkpoint = engine._checkpoint(str(tiny("llama")))
+    texts = engine._tokenize([PromptedText(text, **PROMPTS[prompt]) for text in ALIKE], checkpoint)
+    start = len(texts[0].beginning)
+    rests = [text.input_ids[start:] for text in texts]
+    tree = stack(texts, checkpoint.pad_id, checkpoint.device, start, planted=True).tree
+    beginnings, tokens = {rest[:end] for rest in rests for end in range(1, len(rest) + 1)}, sum(map(len, rests))
+    assert len(beginnings) < tokens
+    assert len(tree.tokens) == (tokens if prompt == "token prepending" else len(beginnings))
 
 
 def test_a_model_whose_states_are_others_is_left_to_itself(tiny):
@@ -126,7 +167,7 @@ def test_half_precision_is_near_float32_and_hardly_depends_on_batch_mates(tiny):
     half = make_decoder(anatomy, network.config, 64, PROBE)
     ids = torch.arange(40).reshape(4, 10) + 5
     with torch.inference_mode():
-        expected, found = exact.hidden_states(ids, LAST_LAYER), half.hidden_states(ids, LAST_LAYER)
+        expected, found = exact.hidden_states(planted(ids), LAST_LAYER), half.hidden_states(planted(ids), LAST_LAYER)
         assert torch.cosine_similarity(expected, found, dim=-1).min() > 0.999
-        alone = torch.cat([half.hidden_states(row[None, :6], LAST_LAYER) for row in ids])
+        alone = torch.cat([half.hidden_states(planted(row[None, :6]), LAST_LAYER) for row in ids])
         assert torch.cosine_similarity(alone, found[:, :6], dim=-1).min() > 0.9999

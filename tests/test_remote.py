@@ -113,7 +113,7 @@ def test_prompts_that_are_words_are_written_here(lab, server):
     lab.embed(["A city."], model="remote:far", prompt="prompteol")
     assert server.asked[-1] == ['This sentence : "A city." means in one word:"']
     lab.compare(["Which?"], ["A city."], model="remote:far", prompt="e5_instruct", task="Find")
-    assert sorted(sum(server.asked[-2:], [])) == ["A city.", "Instruct: Find\nQuery: Which?"]
+    assert sorted(server.asked[-1]) == ["A city.", "Instruct: Find\nQuery: Which?"], "one request for both"
     assert not np.allclose(
         lab.embed(TEXTS, model="remote:far"), lab.embed(TEXTS, model="remote:far", postprocess="center")
     )

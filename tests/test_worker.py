@@ -369,6 +369,50 @@ def test_the_lanes_share_the_budget(road, people):
     assert asked.result(10) == {i: name.upper() for i, name in enumerate("abcdefgh")}
 
 
+def test_what_is_less_than_both_could_take_is_halved(road, people):
+    worker = Worker(road.run, 16, cores=TwoLanes())
+    asked = people.submit(ask, worker, items(*"abcdef"))
+    road.wait_for(tuple("abc"), tuple("def"))
+    road.let_go(*"abc")
+    road.let_go(*"def")
+    assert asked.result(10) == {i: name.upper() for i, name in enumerate("abcdef")}
+
+
+def test_what_is_little_is_not_split(road, people):
+    cores = TwoLanes()
+    worker = Worker(road.run, 16, cores=cores)
+    asked = people.submit(ask, worker, items(*"abcd"))
+    road.wait_for(tuple("abcd"))
+    road.let_go(*"abcd")
+    assert len(asked.result(10)) == 4
+    assert cores.alone == [True]
+
+
+def test_beside_a_pass_under_way_the_rest_is_not_halved(road, people):
+    worker = Worker(road.run, 16, cores=TwoLanes())
+    first = people.submit(ask, worker, items("first", group="other"))
+    road.wait_for(("first",))
+    asked = people.submit(ask, worker, items(*"abcdef"))
+    road.wait_for(("first",), tuple("abcdef"))
+    road.let_go("first")
+    road.let_go(*"abcdef")
+    assert first.result(10)
+    assert len(asked.result(10)) == 6
+
+
+def test_texts_that_begin_alike_are_neighbours_and_may_be_padded_more(device):
+    """Budget 12, padding included: three passes. Where padding costs attention alone, two."""
+    beginnings = {"a": (1, 2, 3), "b": (9, 9), "c": (1, 2, 4), "d": (9,)}
+    lengths = {"a": 5, "b": 6, "c": 7, "d": 1}
+    texts = [Item("g", name, name, lengths[name], beginnings[name]) for name in "abcd"]
+    worker = Worker(device.run, 12, threaded=False)
+    assert ask(worker, texts) == {i: name.upper() for i, name in enumerate("abcd")}
+    assert device.passes == [("a", "c"), ("b", "d")]
+    device.passes.clear()
+    ask(worker, [Item("g", name, name, lengths[name]) for name in "abcd"])
+    assert device.passes == [("c",), ("b", "a"), ("d",)]
+
+
 def test_while_somebody_types_long_work_gets_the_gaps(road, people):
     cores = TwoLanes()
     worker = Worker(road.run, 32, cores=cores)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from demo.backend.forward import Prepending
 from demo.backend.tokenization import TokenizedText
+from demo.backend.tree import Tree, move, plant
 
 Result = TypeVar("Result")
 
@@ -25,10 +26,16 @@ class Batch:
     pooled: Tensor  # 1 where a token is pooled
     prepending: Prepending | None  # token prepending only
     joins: bool  # whether tokens before `start` are pooled; the columns of `pooled` begin with them then
+    tree: Tree | None  # of the input_ids, where it was asked for
 
 
-def stack(texts: Sequence[TokenizedText], pad_id: int, device: torch.device, start: int = 0) -> Batch:
-    """Tokenized texts as one batch on the device. start: leading tokens that are left out, since all share them."""
+def stack(
+    texts: Sequence[TokenizedText], pad_id: int, device: torch.device, start: int = 0, planted: bool = False
+) -> Batch:
+    """Tokenized texts as one batch on the device.
+
+    start: leading tokens that are left out, since all share them. planted: with a tree, as a decoder wants it.
+    """
     lengths = [len(text) for text in texts]
     shape = len(texts), max(lengths)
     ids, attention, pooled = np.full(shape, pad_id), np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
@@ -40,20 +47,17 @@ def stack(texts: Sequence[TokenizedText], pad_id: int, device: torch.device, sta
     prepending = None
     if texts[0].placeholder is not None:
         placeholders = np.array([text.placeholder for text in texts])
-        prepending = Prepending(_move(placeholders, device), _move(np.array(lengths) - 1, device))
+        prepending = Prepending(move(placeholders, device), move(np.array(lengths) - 1, device))
+    # Token prepending lets the end of a text into its beginning, which no other text shares then.
+    share = prepending is None
     return Batch(
-        input_ids=_move(ids[:, start:], device),
-        attention=None if min(lengths) == max(lengths) else _move(attention[:, start:], device),
-        pooled=_move(pooled if joins else pooled[:, start:], device),
+        input_ids=move(ids[:, start:], device),
+        attention=None if min(lengths) == max(lengths) else move(attention[:, start:], device),
+        pooled=move(pooled if joins else pooled[:, start:], device),
         prepending=prepending,
         joins=joins,
+        tree=plant(ids[:, start:], device, np.array(lengths) - start, share) if planted else None,
     )
-
-
-def _move(numbers: np.ndarray, device: torch.device) -> Tensor:
-    """On the device. CUDA copies from pinned memory without making the processor wait."""
-    tensor = torch.from_numpy(np.ascontiguousarray(numbers))
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def run_with_retreat(run: Callable[[list[int]], list[Result]], batch: list[int]) -> list[Result]:

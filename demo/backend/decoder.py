@@ -3,7 +3,8 @@
 What most GPTs since Llama share: RMS norms, rotary positions, grouped queries, a gated MLP. Whether a model is really
 built so is measured when it is loaded: a decoder whose states are not those of the model itself is never used. Faster
 because one product makes queries, keys and values, another gate and up, because padding on the right needs no mask in
-a causal model, and because the beginning that prompts share runs once and its keys and values are kept.
+a causal model, because texts of a pass that begin alike run their beginning once (tree.py), and because the keys and
+values of what all texts of a prompt begin with are kept.
 
 The residual stream and attention are float32 in every precision: rounded less, a vector depends less on its batch.
 """
@@ -15,6 +16,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from cachetools import LRUCache
 from torch import Tensor, nn
@@ -22,6 +24,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from demo.backend.forward import PREPENDING, Anatomy, Prepending, every_layer
 from demo.backend.products import AnotherBuild, GatedProduct, Product, fuse, fuse_gate, require, worth_packing
+from demo.backend.tree import Tree, plant
 from demo.datamodels import LAST_LAYER
 
 _PLAIN_ROPE = {"default", "linear", "llama3", "yarn"}  # whose angles do not depend on the text's length
@@ -128,28 +131,27 @@ class Decoder:
 
     def _run_prefix(self, input_ids: tuple[int, ...]) -> Prefix:
         keys, values, states = [], [], []
-        tokens = torch.tensor([input_ids], device=self._embed.weight.device)
+        tree = plant(np.array([input_ids]), self._embed.weight.device)
 
         def keep(block_keys: Tensor, block_values: Tensor) -> None:
             keys.append(block_keys)
             values.append(block_values)
 
-        self._run(tokens, len(self), lambda _, x: states.append(x[0].clone()), keep=keep)
+        self._run(tree, len(self), lambda _, x: states.append(x[0].clone()), keep=keep)
         return Prefix(tuple(keys), tuple(values), tuple(states))
 
     def hidden_states(
-        self, input_ids: Tensor, layer: int, prepending: Prepending | None = None, prefix: Prefix | None = None
+        self, tree: Tree, layer: int, prepending: Prepending | None = None, prefix: Prefix | None = None
     ) -> Tensor:
         """The states of one layer, (batch, tokens, dim) float32, of what follows the prefix.
 
-        input_ids: (batch, tokens), padded on the right; what stands at the padding means nothing. Equal to
-        `forward.hidden_states`.
+        What stands at the padding means nothing. Equal to `forward.hidden_states`.
         """
-        return self._run(input_ids, len(self) if layer == LAST_LAYER else layer, None, prepending, prefix)
+        return self._run(tree, len(self) if layer == LAST_LAYER else layer, None, prepending, prefix)
 
     def every_layer(
         self,
-        input_ids: Tensor,
+        tree: Tree,
         reduce: Callable[[Tensor], Tensor],
         prepending: Prepending | None = None,
         prefix: Prefix | None = None,
@@ -161,37 +163,40 @@ class Decoder:
         def see(layer: int, states: Tensor) -> None:
             reduced.append(reduce(joined(prefix, states, layer) if join else states))
 
-        self._run(input_ids, len(self), see, prepending, prefix)
+        self._run(tree, len(self), see, prepending, prefix)
         return reduced
 
-    def _run(self, input_ids, depth: int, see: See | None, prepending=None, prefix=None, keep=None) -> Tensor:
-        start, width = len(prefix) if prefix else 0, input_ids.shape[1]
+    def _run(self, tree: Tree, depth: int, see: See | None, prepending=None, prefix=None, keep=None) -> Tensor:
+        start, width = len(prefix) if prefix else 0, tree.nodes.shape[1]
         mask = None
         if start:
-            mask = torch.ones(width, start + width, dtype=torch.bool, device=input_ids.device).tril(start)
-        states = self._embed(input_ids).float()
-        for place in range(depth):
+            mask = torch.ones(width, start + width, dtype=torch.bool, device=tree.nodes.device).tril(start)
+        if prepending is not None:
+            rows = torch.arange(len(tree.nodes), device=tree.nodes.device)
+            placeholder, last = (tree.nodes[rows, at - start] for at in (prepending.placeholder, prepending.last))
+        states = self._embed(tree.tokens).float()
+        for place, block in enumerate(self._blocks[:depth]):
             if see:
-                see(place, states)
+                see(place, tree.spread(states))
             if prepending is not None and place in PREPENDING:
-                rows = torch.arange(len(states), device=states.device)
-                states[rows, prepending.placeholder - start] = states[rows, prepending.last - start]
+                states[placeholder] = states[last]
             past = (prefix.keys[place], prefix.values[place]) if prefix else None
-            self._step(self._blocks[place], states, start, mask, past, keep)
+            self._step(block, tree, states, start, mask, past, keep)
         if depth == len(self):
             if isinstance(self._final_norm, _Norm):
                 states = self._final_norm(states)
             else:
                 states = self._final_norm(states.to(self._dtype)).float()
+        states = tree.spread(states)
         if see:
             see(depth, states)
         return states
 
-    def _step(self, block: _Block, states: Tensor, start: int, mask, past, keep) -> None:
-        """One block, added to the states in place."""
-        batch, width, _ = states.shape
+    def _step(self, block: _Block, tree: Tree, states: Tensor, start: int, mask, past, keep) -> None:
+        """One block, added to the states (nodes, dim) in place."""
+        batch, width = tree.nodes.shape
         queries_and_keys = self._heads + self._kv_heads
-        heads = block.qkv(block.before_attention(states)).view(batch, width, -1, self._head_dim)
+        heads = tree.spread(block.qkv(block.before_attention(states))).view(batch, width, -1, self._head_dim)
         rotated = heads[:, :, :queries_and_keys].float()
         if block.query_norm:
             normed = block.query_norm(rotated[:, :, : self._heads]), block.key_norm(rotated[:, :, self._heads :])
@@ -214,7 +219,8 @@ class Decoder:
             scale=block.scaling,
             enable_gqa=self._heads != self._kv_heads,
         )
-        added = block.out(attended.transpose(1, 2).reshape(batch, width, -1))
+        attended = attended.transpose(1, 2).reshape(batch, width, -1).to(self._dtype)
+        added = block.out(tree.gather(attended))
         states.add_(block.after_attention(added.float()) if block.after_attention else added)
         added = block.down(block.gate_up(block.before_mlp(states)))
         states.add_(block.after_mlp(added.float()) if block.after_mlp else added)
@@ -230,9 +236,9 @@ def make_decoder(anatomy: Anatomy, config, longest: int, probe: list[int]) -> De
         decoder = Decoder(anatomy, config, longest)
     except (AnotherBuild, AttributeError):
         return None
-    tokens = torch.tensor([probe[: decoder.longest]], device=next(anatomy.backbone.parameters()).device)
-    expected = torch.stack(every_layer(anatomy, tokens, None, lambda states: states[0].float()))
-    found = torch.stack(decoder.every_layer(tokens, lambda states: states[0].clone()))
+    tree = plant(np.array([probe[: decoder.longest]]), next(anatomy.backbone.parameters()).device)
+    expected = torch.stack(every_layer(anatomy, tree.tokens[None], None, lambda states: states[0].float()))
+    found = torch.stack(decoder.every_layer(tree, lambda states: states[0].clone()))
     distances = (found - expected).norm(dim=-1) / expected.norm(dim=-1)
     exact = decoder._dtype is torch.float32
     agrees = distances.max() < _FURTHEST if exact else distances.median() < _FURTHEST_IN_HALF

@@ -49,7 +49,8 @@ class Passes:
         head, where `how` is None: the layer whose last token the LM head reads in the same pass.
         """
         group = Group(checkpoint, _shared(text, checkpoint), how)
-        return Item(group, (group, text, head), (text, head), len(text) - len(group.shared or ()))
+        length = len(text) - len(group.shared or ())
+        return Item(group, (group, text, head), (text, head), length, text.input_ids)
 
     @torch.inference_mode()
     def run(self, group: Group, contents: list[tuple[TokenizedText, int | None]]) -> list[Any]:
@@ -58,7 +59,7 @@ class Passes:
         With a head, a pair: that, and the logits (vocabulary,).
         """
         texts, heads = [text for text, _ in contents], [head for _, head in contents]
-        batch = stack(texts, group.checkpoint.pad_id, group.checkpoint.device, len(group.shared or ()))
+        batch = _stack(group, texts)
         with self._pass_of(group, len(texts)):
             if group.how is None:
                 return self._with_logits(group, torch.stack(_every_layer(group, batch), dim=1), heads)
@@ -68,8 +69,8 @@ class Passes:
     @torch.inference_mode()
     def states(self, text: TokenizedText, checkpoint: Checkpoint, layer: int) -> np.ndarray:
         """The states of a text's tokens at one layer, float32 (n_tokens, dim)."""
-        batch = stack([text], checkpoint.pad_id, checkpoint.device)
         group = Group(checkpoint, None if _shared(text, checkpoint) is None else (), None)
+        batch = _stack(group, [text])
         with self._pass_of(group):
             return _one_layer(group, batch, layer)[0].float().cpu().numpy()
 
@@ -110,13 +111,18 @@ def _shared(text: TokenizedText, checkpoint: Checkpoint) -> tuple[int, ...] | No
     return beginning if len(beginning) >= _LEAST_SHARED else ()
 
 
+def _stack(group: Group, texts: list[TokenizedText]) -> Batch:
+    checkpoint, shared = group.checkpoint, group.shared
+    return stack(texts, checkpoint.pad_id, checkpoint.device, len(shared or ()), planted=shared is not None)
+
+
 def _every_layer(group: Group, batch: Batch) -> list[torch.Tensor]:
     """(n, poolings, dim) of each layer."""
     reduce, decoder = pool_kept(batch.pooled), group.checkpoint.decoder
     if group.shared is None:
         return every_layer(group.checkpoint.anatomy, batch.input_ids, batch.attention, reduce, batch.prepending)
     prefix = decoder.prefix(group.shared) if group.shared else None
-    return decoder.every_layer(batch.input_ids, reduce, batch.prepending, prefix, batch.joins)
+    return decoder.every_layer(batch.tree, reduce, batch.prepending, prefix, batch.joins)
 
 
 def _one_layer(group: Group, batch: Batch, layer: int) -> torch.Tensor:
@@ -125,5 +131,5 @@ def _one_layer(group: Group, batch: Batch, layer: int) -> torch.Tensor:
     if group.shared is None:
         return hidden_states(group.checkpoint.anatomy, batch.input_ids, batch.attention, layer, batch.prepending)
     prefix = decoder.prefix(group.shared) if group.shared else None
-    states = decoder.hidden_states(batch.input_ids, layer, batch.prepending, prefix)
+    states = decoder.hidden_states(batch.tree, layer, batch.prepending, prefix)
     return joined(prefix, states, layer) if batch.joins else states

@@ -22,7 +22,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from demo.backend.planning import plan_batches
+from demo.backend.planning import put_in_order
 from demo.errors import Stopped
 from demo.turns import Turn, current_turn
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _PATIENCE = 8  # urgent passes in a row, then one of what waits behind them
 _LIVELY_SECONDS = 5.0  # after an urgent question, long work comes in smaller portions
 _PORTION = 4  # of the token budget, then
+_PADDED = 2  # times the budget, padding included
 _COMPANY_SECONDS = 1.0  # after two things had to be done at once, the next one gets half of the cores again
 _IDLE_SECONDS = 5.0  # until the second lane's thread ends: idle threads of a product make those of others slower
 
@@ -42,12 +43,16 @@ Run = Callable[[Any, list[Any]], list[Any]]
 
 @dataclass(frozen=True)
 class Item:
-    """One text to run. group: what may share a pass; items of one identity are the same text under the same reading."""
+    """One text to run. group: what may share a pass; items of one identity are the same text under the same reading.
+
+    beginning: items that have more of it in common cost less when they share a pass.
+    """
 
     group: Hashable
     identity: Hashable
     content: Any
     length: int
+    beginning: tuple[int, ...] = ()
 
 
 @dataclass(eq=False)
@@ -158,7 +163,7 @@ class Worker:
         with self._news:
             for members in groups.values():
                 lengths = [items[index].length for index in members]
-                for place in itertools.chain(*plan_batches(lengths, self._budget)):
+                for place in put_in_order(lengths, [items[index].beginning for index in members]):
                     index = members[place]
                     piece = self._pieces.get(items[index].identity)
                     if piece is None:
@@ -316,19 +321,35 @@ class Worker:
             budget //= _PORTION
         chosen.sort(key=lambda request: (request.served, request.arrival))
         group = self._front(chosen[0]).item.group
+        share = self._share(chosen, group) if is_urgent or not self._is_lively() else budget
         batch: list[_Piece] = []
-        longest = 0
+        longest = tokens = 0
         for request in chosen:
             while (piece := self._front(request)) and piece.item.group == group:
                 width = max(longest, piece.item.length)
-                if batch and width * (len(batch) + 1) > budget:
+                # Those that begin alike are padded for attention alone.
+                room = _PADDED * budget if piece.item.beginning else budget
+                if batch and (tokens >= share or tokens >= budget or width * (len(batch) + 1) > room):
                     break
                 request.line.popleft()
                 request.served += piece.item.length
+                tokens += piece.item.length
                 piece.taken = True
                 longest = width
                 batch.append(piece)
         return batch, is_urgent
+
+    def _share(self, chosen: list[_Request], group: Hashable) -> int:
+        """A lane's part of the tokens that wait, where the other lane is free for the rest: both end together then."""
+        room, waiting = self._lanes * self._budget, 0
+        for request in chosen:
+            for piece in request.line:
+                if piece.item.group != group or waiting >= room:
+                    break
+                waiting += 0 if piece.taken else piece.item.length
+        # A short pass gains nothing by being split: each half reads all of the model's weights.
+        splits = not self._running and self._budget // 2 < waiting < room
+        return -(-waiting // self._lanes) if splits else room
 
     def _front(self, request: _Request) -> _Piece | None:
         """The first piece of a request that no pass has taken yet."""

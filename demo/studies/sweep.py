@@ -24,7 +24,6 @@ from demo.datamodels import (
     Prompt,
     Reading,
     Reference,
-    Role,
     Served,
 )
 from demo.errors import BadInput, ReadingRefused
@@ -175,8 +174,7 @@ def _winners(figures: dict[str, np.ndarray], criterion: str) -> tuple[tuple[int,
 
 def measure_reading(bench: Bench, labelled: LabelledSet, reading: Reading) -> np.ndarray:
     """Cosine of each pair of a set under one reading, float64 (n_pairs,)."""
-    asked = bench.vectors(labelled.questions, reading, Role.QUESTION).vectors
-    answered = bench.vectors(labelled.answers, reading, Role.ANSWER).vectors
+    asked, answered = (side.vectors for side in bench.both(labelled.questions, labelled.answers, reading))
     fit = bench.fit(reading, asked, answered)
     return pair_cosines(fit(asked), fit(answered), labelled)
 

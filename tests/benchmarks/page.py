@@ -1,8 +1,9 @@
 """How live is the page? Start to first heatmap, and one edited text to the redrawn heatmap, in a real browser.
 
-    python -m tests.benchmarks.page [--edits 50] [--json]
+    python -m tests.benchmarks.page [--edits 50] [--side 10] [--json]
 
-Prints medians and 95th percentiles, and beside them the forward pass of the same texts alone.
+Prints medians and 95th percentiles of edits in `side` questions and as many answers, and beside them the pass of
+the edited text alone. Any other flag goes to app.py.
 """
 
 from __future__ import annotations
@@ -19,9 +20,15 @@ import time
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import sync_playwright
 
+from demo.bundled import load_reference
+
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 READY = """document.querySelector('#heatmap .hm')?.dataset.state === 'ready'
   && document.querySelector('#heatmap .main-svg') !== null"""
+SHOWN = """([rows, columns]) => {
+  const z = document.querySelector('#heatmap .js-plotly-plot')?.data[0].z;
+  return z?.length === rows && z[0].length === columns;
+}"""
 # The time of the key press, and of the first frame after the answer to it was drawn.
 LISTEN = """() => {
   window.keyAt = 0; window.paintedAt = 0;
@@ -59,7 +66,7 @@ def open_when_up(page, url: str, seconds: float = 120) -> None:
             time.sleep(0.05)
 
 
-def measure(edits: int, arguments: list[str]) -> dict:
+def measure(edits: int, side: int, arguments: list[str]) -> dict:
     port = free_port()
     with sync_playwright() as playwright:
         path = shutil.which("chromium") or shutil.which("google-chrome")
@@ -72,8 +79,12 @@ def measure(edits: int, arguments: list[str]) -> dict:
             first_answer = time.perf_counter() - started
             page.wait_for_function(READY, timeout=300_000)
             first_heatmap = time.perf_counter() - started
-            page.evaluate(LISTEN)
+            texts = load_reference()
+            page.locator("#questions textarea").fill("\n".join(texts[:side]))
             box = page.locator("#answers textarea")
+            box.fill("\n".join(texts[side : 2 * side]))
+            page.wait_for_function(SHOWN, arg=[side, side], timeout=60_000)
+            page.evaluate(LISTEN)
             box.click()
             page.keyboard.press("Control+End")
             waits = []
@@ -82,7 +93,7 @@ def measure(edits: int, arguments: list[str]) -> dict:
                 page.wait_for_function("window.paintedAt > window.keyAt", timeout=30_000)
                 waits.append(page.evaluate("window.paintedAt - window.keyAt"))
                 page.wait_for_timeout(150)
-            texts = box.input_value().split("\n")
+            edited = box.input_value().split("\n")[-1]
         finally:
             server.terminate()
             server.wait(20)
@@ -93,7 +104,7 @@ def measure(edits: int, arguments: list[str]) -> dict:
         "first_heatmap_s": first_heatmap,
         "edit_ms_median": statistics.median(waits),
         "edit_ms_p95": percentile(waits, 0.95),
-        "forward_ms_median": forward_time(texts[-1], arguments),
+        "forward_ms_median": forward_time(edited, arguments),
     }
 
 
@@ -115,9 +126,10 @@ def forward_time(text: str, arguments: list[str]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--edits", type=int, default=50)
+    parser.add_argument("--side", type=int, default=10, help="questions, and answers")
     parser.add_argument("--json", action="store_true")
     options, arguments = parser.parse_known_args()
-    figures = measure(options.edits, arguments)
+    figures = measure(options.edits, options.side, arguments)
     if options.json:
         print(json.dumps(figures))
         return
