@@ -90,6 +90,11 @@ def create_lab_tab(
             create_piece("texts_head")
             with gr.Column(elem_classes="fold-body"):
                 widgets = _create_texts(notes, article)
+        # Before the views: at each edit Gradio's front end looks every choice up among the page's parts, one by one.
+        with gr.Column(elem_id="reading", elem_classes="fold"):
+            create_piece("reading_head")
+            with gr.Column(elem_classes="fold-body"):
+                widgets |= _create_reading(notes, settings, first)
         with gr.Column(elem_id="hero"), gr.Tabs(elem_id="views", overflow_behavior="wrap"):
             with gr.Tab(label("view_heatmap"), id="heatmap", elem_id="view-heatmap", render_children=True) as tab:
                 heatmap = create_heatmap()
@@ -109,10 +114,6 @@ def create_lab_tab(
                 takehome = create_takehome()
                 save = create_save()
             create_views()
-        with gr.Column(elem_id="reading", elem_classes="fold"):
-            create_piece("reading_head")
-            with gr.Column(elem_classes="fold-body"):
-                widgets |= _create_reading(notes, settings, first)
     return Widgets(
         **widgets,
         scale=scale,

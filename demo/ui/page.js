@@ -16,21 +16,26 @@
       copy.setAttribute("aria-hidden", "true");
       area.before(copy);
       area.addEventListener("scroll", () => (copy.scrollTop = area.scrollTop));
-      area.addEventListener("input", numberAll);
-      new ResizeObserver(() => numberLines(id)).observe(area);
+      area.addEventListener("input", () => setTimeout(numberAll, 0)); // the question to the server goes out first
+      new ResizeObserver(() => {
+        copy.style.width = area.clientWidth + "px";
+        copy.style.height = area.clientHeight + "px";
+        copy.scrollTop = area.scrollTop;
+      }).observe(area);
     }
-    copy.style.width = area.clientWidth + "px";
-    copy.style.height = area.clientHeight + "px";
     let number = 0;
     const lines = area.value.split("\n").slice(0, 1000);
-    const nodes = lines.map((text) => {
-      const line = document.createElement("div");
-      line.textContent = text || "\u200b";
-      if (text.trim()) line.dataset.number = boxes[id] + ++number;
-      return line;
+    lines.forEach((text, at) => {
+      const line = copy.children[at] || copy.appendChild(document.createElement("div"));
+      const shown = text || "\u200b";
+      if (line.textContent !== shown) line.textContent = shown;
+      const label = text.trim() ? boxes[id] + ++number : "";
+      if ((line.dataset.number || "") === label) return;
+      if (label) line.dataset.number = label;
+      else delete line.dataset.number;
     });
-    copy.replaceChildren(...nodes);
-    copy.scrollTop = area.scrollTop;
+    while (copy.children.length > lines.length) copy.lastChild.remove();
+    if (copy.scrollTop !== area.scrollTop) copy.scrollTop = area.scrollTop;
     return number;
   }
 
@@ -38,9 +43,9 @@
     const counts = Object.keys(boxes).map(numberLines);
     const summary = document.querySelector("#texts .fold-summary");
     const template = summary && summary.dataset.template;
-    if (template) {
-      summary.textContent = template.replace("{questions}", counts[0]).replace("{answers}", counts[1]);
-    }
+    if (!template) return;
+    const said = template.replace("{questions}", counts[0]).replace("{answers}", counts[1]);
+    if (summary.textContent !== said) summary.textContent = said;
   }
   window.numberLines = numberAll;
 

@@ -225,7 +225,7 @@ def test_the_main_job_without_a_mouse(address, open_page):
 
     for box in ("model", "prompt", "pooling"):
         choose(page, box)
-    tab_to(page, ".hm-plot", back=True)
+    tab_to(page, ".hm-plot")
     press(page, "ArrowRight", "ArrowRight", "ArrowDown")
     assert page.text_content("#heatmap .hm-live").startswith("Question 2: Where do penguins")
     press(page, "Enter")
