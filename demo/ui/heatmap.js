@@ -24,13 +24,15 @@ let timer = 0;
 function onAnswer() {
   const answer = props.value;
   if (!answer || !answer.state) return;
-  window.writePieces(answer.pieces || {});
   words = answer.words || words;
   clearTimeout(timer);
   if (answer.figure) {
     const next = { ...(shown || {}), ...answer, values: unpack(answer.values) };
     root.told = shown = next; // what is saved
     draw();
+  }
+  window.writePieces(answer.pieces || {}); // after drawing, which asks for widths: the page is laid out once, not twice
+  if (answer.figure) {
     if (explained) follow(); // even of the same numbers: the widgets may say more by now than when it last asked
     document.dispatchEvent(new CustomEvent("lab:answered")); // the other views follow
   }
@@ -75,7 +77,9 @@ function draw() {
   const { size, left, top, right, type } = geometry;
   const trace = { z: shown.values, ...shown.figure.data[0], showscale: false, textfont: {} };
   const source = shown.figure.layout;
-  const axis = { fixedrange: coarse.matches, color: colour("--hm-ink"), tickfont: { size: type }, title: { text: "" } };
+  const ink = colour("--hm-ink");
+  const axis = { fixedrange: coarse.matches, color: ink, tickfont: { size: type }, title: { text: "" } };
+  axis.ticklabeloverflow = "allow"; // labels are cut to fit below; else Plotly measures every one of them
   const layout = {
     ...source,
     title: { text: "" },
@@ -84,7 +88,7 @@ function draw() {
     margin: { l: left, t: top, r: right, b: 8, pad: 6 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: fontFamily, color: colour("--hm-ink") },
+    font: { family: fontFamily, color: ink },
     dragmode: coarse.matches ? false : "zoom",
     shapes: source.shapes.flatMap(outline),
     xaxis: { ...source.xaxis, ...axis, range: [-0.5, columns - 0.5], ...ticks(shown.answers, "A", size) },

@@ -128,19 +128,34 @@ def describe(lab: Lab) -> dict:
     }
 
 
-def matrix_work(lab: Lab, texts: list[str]) -> tuple[float, float]:
-    """(floating-point operations of the texts' products in the blocks, those a second of one large product)."""
+def count_tokens(lab: Lab, texts: list[str], prompt: str) -> tuple[int, int]:
+    """(tokens of the texts, tokens that run: neither a beginning that a prompt kept nor one that texts share)."""
+    decoder, ran = lab.engine._checkpoint(MODEL).decoder, []
+    run = decoder._run
+    decoder._run = lambda tree, *args, **options: ran.append(len(tree.tokens)) or run(tree, *args, **options)
+    embed(lab, texts, prompt)
+    decoder._run = run
+    prompted = lab.prompted(texts, lab.reading(MODEL, prompt, "last_token"), Role.ANSWER)
+    return sum(lab.engine.count_tokens(prompted, MODEL)), sum(ran)
+
+
+def matrix_work(lab: Lab) -> tuple[float, float]:
+    """(floating-point operations of the products in the blocks for one token, those a second of one large product)."""
     checkpoint = lab.engine._checkpoint(MODEL)
     linear = sum(m.weight.numel() for m in checkpoint.anatomy.blocks.modules() if isinstance(m, torch.nn.Linear))
-    tokens = sum(len(ids) for ids in checkpoint.tokenizer(texts)["input_ids"])
     square = torch.randn(2048, 2048, dtype=lab.engine.placement.dtype, device=checkpoint.device)
+    cores = lab.engine._worker._cores
 
     def product() -> float:
+        cores.share(alone=True)  # all of them, whatever the last pass had
         started = time.perf_counter()
-        lab.engine._worker.call(lambda: square @ square)
+        square @ square
         return time.perf_counter() - started
 
-    return 2 * linear * tokens, 2 * 2048**3 / take_turns({"product": product}, runs=20)["product"]
+    def in_its_thread() -> float:
+        return lab.engine._worker.call(product)
+
+    return 2 * linear, 2 * 2048**3 / take_turns({"product": in_its_thread}, runs=20)["product"]
 
 
 def one_text(lab: Lab, texts: list[str]) -> dict[str, float]:
@@ -251,7 +266,8 @@ def against_sentence_transformers(ours: Peer, about: dict, texts: list[str]) -> 
     """How many times faster than `encode` on the same strings in equal precision, and than as it comes."""
     peer = Peer(make_sentence_transformer, about["folder"], about["precision"])
     default = Peer(make_sentence_transformer, about["folder"], None)
-    figures = {}
+    work, peak = ours(matrix_work)
+    figures = {"matrix-product peak, GFLOP a second": peak / 1e9}
     for prompt in PROMPTS:
         strings = ours(render, texts, prompt)
         least = 0.99999 if about["precision"] == "float32" else 0.98
@@ -267,10 +283,11 @@ def against_sentence_transformers(ours: Peer, about: dict, texts: list[str]) -> 
         figures[f"{prompt}: sentence-transformers, equal precision"] = taken["peer"] / taken["ours"]
         if prompt == "plain":
             figures["plain: sentence-transformers, as it comes"] = taken["default"] / taken["ours"]
-            work, peak = ours(matrix_work, texts)
-            figures["plain: our share of the matrix-product peak"] = work / taken["ours"] / peak
-            figures["matrix-product peak, GFLOP a second"] = peak / 1e9
+        tokens, ran = ours(count_tokens, texts, prompt)
         figures[f"{prompt}: our texts a second"] = len(texts) / taken["ours"]
+        figures[f"{prompt}: share of the tokens that run"] = ran / tokens
+        figures[f"{prompt}: their products' share of the peak"] = work * ran / taken["ours"] / peak
+        figures[f"{prompt}: the same at the peak, equal precision"] = taken["peer"] * peak / (work * ran)
     peer.end()
     default.end()
     return figures

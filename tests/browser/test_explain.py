@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import time
+
 import pytest
 
 from demo.backend.fake import FakeEngine
@@ -97,6 +100,31 @@ def test_the_panel_follows_the_texts_and_the_reading(open_page):
     page.wait_for_function("() => document.querySelector('.ex-shares')?.textContent.includes('under weighted_mean')")
     choose(page, "model", "all-MiniLM")
     page.wait_for_function("() => document.querySelector('.ex-says')?.textContent.includes('no LM head')")
+    settle(page)
+
+
+def test_the_panel_follows_however_slow_the_answers_are(serve, open_page):
+    """Answers overtake each other: the panel must end with the last of what was chosen."""
+
+    class Halting(FakeEngine):
+        waits = random.Random(7)
+
+        def embed(self, *args, **options):
+            time.sleep(self.waits.uniform(0, 0.6))
+            return super().embed(*args, **options)
+
+        def inspect(self, *args, **options):
+            time.sleep(self.waits.uniform(0, 0.6))
+            return super().inspect(*args, **options)
+
+    page = open_page(serve(Halting()))
+    explain(page, 1, 0)
+    for text, pooling in (("Is this new?", "mean"), ("Is that newer?", "weighted_mean")):
+        page.fill(QUESTIONS, f"Where is OpenAI?\n{text}")
+        choose(page, "pooling", pooling)
+        wait_explained(page, 1, 0, text)
+        says = f"() => document.querySelector('.ex-shares')?.textContent.includes('under {pooling}')"
+        page.wait_for_function(says)
     settle(page)
 
 
