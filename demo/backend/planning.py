@@ -25,6 +25,6 @@ def plan_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
 def put_in_order(lengths: Sequence[int], beginnings: Sequence[Sequence[int]]) -> list[int]:
     """Indices of texts, the longest first so that a lack of memory shows at once, and those that begin alike together.
 
-    Of a thousand questions (TREC), in passes of 512 tokens, 16 % need not run then, and 13 % by length alone.
+    Of the tokens of a thousand TREC questions, in passes of 512, 16 % need not run then, and 12 % by length alone.
     """
     return sorted(range(len(lengths)), key=lambda i: (-(lengths[i] // _ALIKE), beginnings[i], -lengths[i]))
