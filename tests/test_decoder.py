@@ -152,6 +152,15 @@ def test_their_beginning_runs_once(engine, tiny, prompt):
     assert len(tree.tokens) == (tokens if prompt == "token prepending" else len(beginnings))
 
 
+@pytest.mark.parametrize("family", ["llama", "bert", "gpt2"])
+def test_only_the_decoders_texts_say_what_they_begin_with(engine, tiny, family):
+    """The model's own pass runs its padding: there like lengths go together, and nothing else counts."""
+    checkpoint = engine._checkpoint(str(tiny(family)))
+    [text] = engine._tokenize([PromptedText("What is GPU?")], checkpoint)
+    item = engine._passes.item(text, checkpoint, None)
+    assert item.beginning == (text.input_ids if family in FAST else ())
+
+
 def test_a_model_whose_states_are_others_is_left_to_itself(tiny):
     network, anatomy = load(tiny("llama"))
     assert make_decoder(anatomy, network.config, 8, PROBE) is not None

@@ -360,22 +360,14 @@ def test_two_passes_go_side_by_side_and_who_is_alone_has_all_cores(road, people,
     assert road.most == 2
 
 
-def test_the_lanes_share_the_budget(road, people):
-    worker = Worker(road.run, 8, cores=TwoLanes())
-    asked = people.submit(ask, worker, items(*"abcdefgh"))
-    road.wait_for(tuple("abcd"), tuple("efgh"))
-    road.let_go(*"abcd")
-    road.let_go(*"efgh")
-    assert asked.result(10) == {i: name.upper() for i, name in enumerate("abcdefgh")}
-
-
-def test_what_is_less_than_both_could_take_is_halved(road, people):
-    worker = Worker(road.run, 16, cores=TwoLanes())
-    asked = people.submit(ask, worker, items(*"abcdef"))
-    road.wait_for(tuple("abc"), tuple("def"))
-    road.let_go(*"abc")
-    road.let_go(*"def")
-    assert asked.result(10) == {i: name.upper() for i, name in enumerate("abcdef")}
+@pytest.mark.parametrize(("budget", "first", "second"), [(8, "abcd", "efgh"), (16, "abc", "def")])
+def test_the_lanes_share_the_budget_and_what_is_less_than_it_by_halves(road, people, budget, first, second):
+    worker = Worker(road.run, budget, cores=TwoLanes())
+    asked = people.submit(ask, worker, items(*first, *second))
+    road.wait_for(tuple(first), tuple(second))
+    road.let_go(*first)
+    road.let_go(*second)
+    assert asked.result(10) == {i: name.upper() for i, name in enumerate(first + second)}
 
 
 def test_what_is_little_is_not_split(road, people):
@@ -411,6 +403,12 @@ def test_texts_that_begin_alike_are_neighbours_and_may_be_padded_more(device):
     device.passes.clear()
     ask(worker, [Item("g", name, name, lengths[name]) for name in "abcd"])
     assert device.passes == [("c",), ("b", "a"), ("d",)]
+
+
+def test_however_little_padding_costs_a_pass_stays_within_its_budget_of_tokens(device):
+    worker = Worker(device.run, 12, threaded=False)
+    ask(worker, [Item("g", name, name, 7, (1,)) for name in "abc"])
+    assert device.passes == [("a",), ("b",), ("c",)]
 
 
 def test_while_somebody_types_long_work_gets_the_gaps(road, people):

@@ -50,7 +50,8 @@ class Passes:
         """
         group = Group(checkpoint, _shared(text, checkpoint), how)
         length = len(text) - len(group.shared or ())
-        return Item(group, (group, text, head), (text, head), length, text.input_ids)
+        beginning = () if group.shared is None else text.input_ids  # the model's own pass shares none and runs padding
+        return Item(group, (group, text, head), (text, head), length, beginning)
 
     @torch.inference_mode()
     def run(self, group: Group, contents: list[tuple[TokenizedText, int | None]]) -> list[Any]:

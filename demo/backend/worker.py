@@ -329,7 +329,8 @@ class Worker:
                 width = max(longest, piece.item.length)
                 # Those that begin alike are padded for attention alone.
                 room = _PADDED * budget if piece.item.beginning else budget
-                if batch and (tokens >= share or tokens >= budget or width * (len(batch) + 1) > room):
+                full = tokens >= share or tokens + piece.item.length > budget
+                if batch and (full or width * (len(batch) + 1) > room):
                     break
                 request.line.popleft()
                 request.served += piece.item.length
