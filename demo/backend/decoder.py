@@ -3,8 +3,8 @@
 What most GPTs since Llama share: RMS norms, rotary positions, grouped queries, a gated MLP. Whether a model is really
 built so is measured when it is loaded: a decoder whose states are not those of the model itself is never used. Faster
 because one product makes queries, keys and values, another gate and up, because padding on the right needs no mask in
-a causal model, because texts of a pass that begin alike run their beginning once (tree.py), and because the keys and
-values of what all texts of a prompt begin with are kept.
+a causal model, because texts of a pass that begin alike run their beginning once (tree.py), and because a beginning
+that has run is kept (prefix.py, recent.py).
 
 The residual stream and attention are float32 in every precision: rounded less, a vector depends less on its batch.
 """
@@ -23,7 +23,9 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from demo.backend.forward import PREPENDING, Anatomy, Prepending, every_layer
+from demo.backend.prefix import Prefix, Record, joined
 from demo.backend.products import AnotherBuild, GatedProduct, Product, fuse, fuse_gate, require, worth_packing
+from demo.backend.recent import Recent
 from demo.backend.tree import Tree, plant
 from demo.datamodels import LAST_LAYER
 
@@ -36,22 +38,6 @@ _FURTHEST_IN_HALF = 0.05
 _PREFIX_BYTES = 64 * 2**20
 
 See = Callable[[int, Tensor], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Prefix:
-    """The shared beginning of prompts after its pass: (1, kv_heads, tokens, head_dim) a block, and its states."""
-
-    keys: tuple[Tensor, ...]
-    values: tuple[Tensor, ...]
-    states: tuple[Tensor, ...]  # of every layer, (tokens, dim) float32
-
-    def __len__(self) -> int:
-        return len(self.states[0])
-
-    @property
-    def nbytes(self) -> int:
-        return sum(tensor.nbytes for part in (self.keys, self.values, self.states) for tensor in part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +64,7 @@ class _Block:
     gate_up: GatedProduct
     down: Product
     after_mlp: _Norm | None
-    cos: Tensor  # (positions, 1, head_dim / 2) float32
+    cos: Tensor  # (positions, 1, head_dim) float32
     sin: Tensor
     scaling: float
 
@@ -107,6 +93,7 @@ class Decoder:
         angles: dict[str | None, tuple[Tensor, Tensor]] = {}
         pack = worth_packing(blocks)
         self._blocks = [_read_block(block, backbone.rotary_emb, angles, self.longest, device, pack) for block in blocks]
+        self.recent = Recent()
         self._prefix_lock = threading.Lock()
         self._prefixes: LRUCache = LRUCache(_PREFIX_BYTES, getsizeof=lambda prefix: prefix.nbytes)
 
@@ -130,15 +117,10 @@ class Decoder:
             return known
 
     def _run_prefix(self, input_ids: tuple[int, ...]) -> Prefix:
-        keys, values, states = [], [], []
+        record = Record(None)
         tree = plant(np.array([input_ids]), self._embed.weight.device)
-
-        def keep(block_keys: Tensor, block_values: Tensor) -> None:
-            keys.append(block_keys)
-            values.append(block_values)
-
-        self._run(tree, len(self), lambda _, x: states.append(x[0].clone()), keep=keep)
-        return Prefix(tuple(keys), tuple(values), tuple(states))
+        self._run(tree, len(self), record.see, keep=record.keep)
+        return record.prefix()
 
     def hidden_states(
         self, tree: Tree, layer: int, prepending: Prepending | None = None, prefix: Prefix | None = None
@@ -156,14 +138,23 @@ class Decoder:
         prepending: Prepending | None = None,
         prefix: Prefix | None = None,
         join: bool = False,
+        keep: Callable[[Prefix], None] | None = None,
     ) -> list[Tensor]:
-        """What `reduce` makes of each layer's states, layer 0 … n. join: with the prefix's states before them."""
+        """What `reduce` makes of each layer's states, layer 0 … n. join: with the prefix's states before them.
+
+        keep: is given the one text that runs, prefix included, after its pass.
+        """
         reduced: list[Tensor] = []
+        record = Record(prefix) if keep else None
 
         def see(layer: int, states: Tensor) -> None:
             reduced.append(reduce(joined(prefix, states, layer) if join else states))
+            if record:
+                record.see(layer, states)
 
-        self._run(tree, len(self), see, prepending, prefix)
+        self._run(tree, len(self), see, prepending, prefix, record.keep if record else None)
+        if record:
+            keep(record.prefix())
         return reduced
 
     def _run(self, tree: Tree, depth: int, see: See | None, prepending=None, prefix=None, keep=None) -> Tensor:
@@ -205,11 +196,11 @@ class Decoder:
         rotated = rotated.to(self._attention_dtype).transpose(1, 2)
         queries, keys = rotated[:, : self._heads], rotated[:, self._heads :]
         values = heads[:, :, queries_and_keys:].to(self._attention_dtype).transpose(1, 2)
-        if keep:
-            keep(keys.contiguous(), values.contiguous())
         if past:
             keys = torch.cat([past[0].expand(batch, -1, -1, -1), keys], dim=2)
             values = torch.cat([past[1].expand(batch, -1, -1, -1), values], dim=2)
+        if keep:
+            keep(keys, values)
         attended = scaled_dot_product_attention(
             queries,
             keys,
@@ -245,20 +236,9 @@ def make_decoder(anatomy: Anatomy, config, longest: int, probe: list[int]) -> De
     return decoder if agrees else None
 
 
-def joined(prefix: Prefix, states: Tensor, layer: int) -> Tensor:
-    """The states of whole texts: the prefix's own before what follows it."""
-    before = prefix.states[layer if layer != LAST_LAYER else -1]
-    return torch.cat([before.expand(len(states), -1, -1), states], dim=1)
-
-
 def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary positions (RoFormer, arXiv 2104.09864). heads: (batch, tokens, heads, head_dim) float32."""
-    half = heads.shape[-1] // 2
-    first, second = heads[..., :half], heads[..., half:]
-    turned = torch.empty_like(heads)
-    torch.addcmul(first * cos, second, sin, value=-1, out=turned[..., :half])
-    torch.addcmul(second * cos, first, sin, out=turned[..., half:])
-    return turned
+    return torch.addcmul(heads * cos, heads.roll(heads.shape[-1] // 2, -1), sin)
 
 
 def _read_block(block: nn.Module, rotary: nn.Module, angles: dict, longest: int, device, pack: bool) -> _Block:
@@ -287,13 +267,14 @@ def _read_block(block: nn.Module, rotary: nn.Module, angles: dict, longest: int,
 
 
 def _read_angles(rotary: nn.Module, kind: str | None, longest: int, device) -> tuple[Tensor, Tensor]:
-    """cos and sin of every position, (positions, 1, head_dim / 2) float32."""
+    """cos and sin of every position, (positions, 1, head_dim) float32; sin as it meets the other half of a head."""
     types = rotary.rope_type
     require((types[kind] if isinstance(types, dict) else types) in _PLAIN_ROPE)
     named = (kind,) if "layer_type" in inspect.signature(rotary.forward).parameters else ()
     cos, sin = rotary(torch.zeros(1, device=device), torch.arange(longest, device=device)[None], *named)
-    half = cos.shape[-1] // 2
-    return cos[0, :, None, :half].contiguous(), sin[0, :, None, :half].contiguous()
+    cos, sin = cos[0, :, None].contiguous(), sin[0, :, None].contiguous()
+    sin[..., : sin.shape[-1] // 2].neg_()
+    return cos, sin
 
 
 def _need_norm(module: nn.Module) -> _Norm:

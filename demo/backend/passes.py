@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,9 @@ import torch
 
 from demo.backend.batching import Batch, stack
 from demo.backend.checkpoint import Checkpoint
-from demo.backend.decoder import joined
 from demo.backend.forward import every_layer, hidden_states, logits
 from demo.backend.pooling import KEPT, pool, pool_kept
+from demo.backend.prefix import Prefix, joined
 from demo.backend.tokenization import TokenizedText
 from demo.backend.worker import Item
 from demo.datamodels import Pooling
@@ -23,6 +25,7 @@ _LEAST_SHARED = 4  # tokens of a prompt's beginning that are worth keeping
 _HEAD_ROWS = 256  # states that go through the LM head together
 
 How = tuple[Pooling, int]  # pooling and layer
+Keep = Callable[[Prefix], None]
 
 
 @dataclass(frozen=True)
@@ -60,20 +63,21 @@ class Passes:
         With a head, a pair: that, and the logits (vocabulary,).
         """
         texts, heads = [text for text, _ in contents], [head for _, head in contents]
-        batch = _stack(group, texts)
+        prefix, keep = _known(group, texts)
+        batch = _stack(group, texts, prefix)
         with self._pass_of(group, len(texts)):
             if group.how is None:
-                return self._with_logits(group, torch.stack(_every_layer(group, batch), dim=1), heads)
+                return self._with_logits(group, torch.stack(_every_layer(group, batch, prefix, keep), dim=1), heads)
             pooling, layer = group.how
-            return list(pool(pooling, _one_layer(group, batch, layer), batch.pooled).cpu().numpy())
+            return list(pool(pooling, _one_layer(group, batch, layer, prefix), batch.pooled).cpu().numpy())
 
     @torch.inference_mode()
     def states(self, text: TokenizedText, checkpoint: Checkpoint, layer: int) -> np.ndarray:
         """The states of a text's tokens at one layer, float32 (n_tokens, dim)."""
         group = Group(checkpoint, None if _shared(text, checkpoint) is None else (), None)
-        batch = _stack(group, [text])
+        batch = _stack(group, [text], None)
         with self._pass_of(group):
-            return _one_layer(group, batch, layer)[0].float().cpu().numpy()
+            return _one_layer(group, batch, layer, None)[0].float().cpu().numpy()
 
     @torch.inference_mode()
     def logits(self, checkpoint: Checkpoint, states: np.ndarray, layer: int) -> np.ndarray:
@@ -112,25 +116,41 @@ def _shared(text: TokenizedText, checkpoint: Checkpoint) -> tuple[int, ...] | No
     return beginning if len(beginning) >= _LEAST_SHARED else ()
 
 
-def _stack(group: Group, texts: list[TokenizedText]) -> Batch:
-    checkpoint, shared = group.checkpoint, group.shared
-    return stack(texts, checkpoint.pad_id, checkpoint.device, len(shared or ()), planted=shared is not None)
+def _known(group: Group, texts: list[TokenizedText]) -> tuple[Prefix | None, Keep | None]:
+    """What need not run, and what to do with the text that runs alone.
+
+    The prompt's beginning need not, nor what a text that was asked for of late began with.
+    """
+    decoder, shared = group.checkpoint.decoder, group.shared
+    if shared is None:
+        return None, None
+    keep = None
+    if len(texts) == 1 and texts[0].placeholder is None:
+        ids, known = texts[0].input_ids, len(shared)
+        beginning, again = decoder.recent.find(ids, known)
+        keep = partial(decoder.recent.keep, ids, known) if again else None
+        if beginning is not None:
+            return beginning, keep
+    return (decoder.prefix(shared) if shared else None), keep
 
 
-def _every_layer(group: Group, batch: Batch) -> list[torch.Tensor]:
+def _stack(group: Group, texts: list[TokenizedText], prefix: Prefix | None) -> Batch:
+    checkpoint, start = group.checkpoint, len(prefix) if prefix else 0
+    return stack(texts, checkpoint.pad_id, checkpoint.device, start, planted=group.shared is not None)
+
+
+def _every_layer(group: Group, batch: Batch, prefix: Prefix | None, keep: Keep | None) -> list[torch.Tensor]:
     """(n, poolings, dim) of each layer."""
     reduce, decoder = pool_kept(batch.pooled), group.checkpoint.decoder
     if group.shared is None:
         return every_layer(group.checkpoint.anatomy, batch.input_ids, batch.attention, reduce, batch.prepending)
-    prefix = decoder.prefix(group.shared) if group.shared else None
-    return decoder.every_layer(batch.tree, reduce, batch.prepending, prefix, batch.joins)
+    return decoder.every_layer(batch.tree, reduce, batch.prepending, prefix, batch.joins, keep)
 
 
-def _one_layer(group: Group, batch: Batch, layer: int) -> torch.Tensor:
+def _one_layer(group: Group, batch: Batch, layer: int, prefix: Prefix | None) -> torch.Tensor:
     """(n, tokens, dim) of the layer, the columns those of the batch's pooled mask."""
     decoder = group.checkpoint.decoder
     if group.shared is None:
         return hidden_states(group.checkpoint.anatomy, batch.input_ids, batch.attention, layer, batch.prepending)
-    prefix = decoder.prefix(group.shared) if group.shared else None
     states = decoder.hidden_states(batch.tree, layer, batch.prepending, prefix)
     return joined(prefix, states, layer) if batch.joins else states
