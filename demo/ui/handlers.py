@@ -80,23 +80,23 @@ class Handlers:
         Never waits for a model: while one loads, the page asks again.
         """
         language = choose_language(request)
-        session.seq += 1
+        session.seq = seq = session.seq + 1
         self._open[request.session_hash] = session
         session.address_language = "lang" in request.query_params
         *chosen, link = values
-        seq, settled = parse_shown(link)
-        if seq != session.sent:  # an answer never arrived: send everything again
+        shown, settled = parse_shown(link)
+        if shown != session.sent:  # an answer never arrived: send everything again
             session.shown.clear()
         if settled == session.news:
             session.due.clear()
         asked = Asked.parse([widget.value for widget in self.widgets.choices])
-        answer: dict[str, Any] = {"notes": {}}
+        answer: dict[str, Any] = {"seq": seq, "notes": {}}
         try:
             asked = Asked.parse(chosen).with_news(session.due, session.refused)
-            if session.seq == 1:
+            if seq == 1:
                 asked = self._follow(session, asked, parse_link(link), answer)
             # Whoever has typed on, or closed the page, no longer waits for this.
-            with asking(wanted=lambda seq=session.seq: session.seq == seq):
+            with asking(wanted=lambda: session.seq == seq):
                 asked = self._answer(language, session, asked, answer)
         except Stopped:
             return gr.skip()
@@ -107,7 +107,9 @@ class Handlers:
             trace = "".join(traceback.format_tb(error.__traceback__))
             _log.error("%s while answering:\n%s", type(error).__name__, trace)
             note = translate(language, "message.unexpected")
-            answer["heatmap"] = show_state(language, session.seq, "error", note)
+            answer["heatmap"] = show_state(language, seq, "error", note)
+        if session.seq != seq:  # what came after it is under way, and is answered instead
+            return gr.skip()
         return self._payload(language, session, asked, answer)
 
     def on_settle(self, session: Session) -> dict:
@@ -155,7 +157,7 @@ class Handlers:
         session.offers = {}
         session.answered = asked
         answer["comparison"] = comparison
-        answer["heatmap"] = show_comparison(language, session.seq, comparison, asked.scale)
+        answer["heatmap"] = show_comparison(language, answer["seq"], comparison, asked.scale)
         return asked
 
     def _follow(self, session: Session, asked: Asked, said: dict[str, Any], answer: dict) -> Asked:
@@ -206,7 +208,7 @@ class Handlers:
 
     def _explain(self, language: str, session: Session, error: DemoError, answer: dict) -> None:
         """An error becomes a sentence beside its box; the picture that was drawn last stays, dimmed."""
-        seq = session.seq
+        seq = answer["seq"]
         if isinstance(error, ModelLoading):
             values = {**error.values, "stage": translate_word(language, "stage", error.values["stage"])}
             note = translate(language, "heatmap.loading", model=values["model"], stage=values["stage"])
@@ -242,7 +244,7 @@ class Handlers:
     def _payload(self, language: str, session: Session, asked: Asked, answer: dict) -> dict:
         """Only what has changed since the last answer is sent: what is not named stays as it is."""
         comparison: Comparison | None = answer.get("comparison")
-        session.sent = session.seq
+        session.sent = answer["seq"]
         for name, news in {**answer.get("linked", {}), **{n: answer[n] for n in READING if n in answer}}.items():
             _settle(session, name, **news)
         fields = {name: asked.prompt == prompt.value for name, prompt in WORDED.items()}
@@ -270,7 +272,7 @@ class Handlers:
             _settle(session, "model", choices=models)
         if "notices" in answer:
             pieces["notices"] = answer["notices"]
-        if session.seq == 1:
+        if answer["seq"] == 1:
             self._first(language, session, pieces)
             if session.address_language:
                 self._relabel(language, session)

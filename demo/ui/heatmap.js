@@ -8,7 +8,9 @@
 
 const $ = (name) => element.querySelector(".hm-" + name);
 const root = element.querySelector(".hm");
-const [frame, stage, plot, cursor, ring, tip, live] = "frame stage plot cursor ring tip live".split(" ").map($);
+const [frame, stage, plot, numbers, cursor, ring, tip, live] = "frame stage plot numbers cursor ring tip live"
+  .split(" ")
+  .map($);
 const FOLLOW_MS = 250;
 const LARGEST_CELL = 168;
 const SMALLEST_CELL_WITH_TEXT = 26;
@@ -21,8 +23,7 @@ let cell = null; // the keyboard's cell, {row, column}
 let explained = null; // the cell that is explained below; root.dataset.explained names it
 let timer = 0;
 
-function onAnswer() {
-  const answer = props.value;
+function onAnswer(answer) {
   if (!answer || !answer.state) return;
   words = answer.words || words;
   clearTimeout(timer);
@@ -75,7 +76,9 @@ function draw() {
   const fontFamily = getComputedStyle(root).fontFamily;
   geometry.font = "12px " + fontFamily;
   const { size, left, top, right, type } = geometry;
-  const trace = { z: shown.values, ...shown.figure.data[0], showscale: false, textfont: {} };
+  const trace = { z: shown.values, ...shown.figure.data[0], showscale: false };
+  delete trace.text; // numbers.js writes them
+  delete trace.texttemplate;
   const source = shown.figure.layout;
   const ink = colour("--hm-ink");
   const axis = { fixedrange: coarse.matches, color: ink, tickfont: { size: type }, title: { text: "" } };
@@ -104,7 +107,6 @@ function draw() {
   stage.style.minHeight = layout.height + "px";
   const first = !plot.classList.contains("js-plotly-plot");
   const config = { displayModeBar: false, doubleClick: "reset", scrollZoom: false, responsive: false };
-  Object.assign(trace, cellText(trace, size, layout));
   window.Plotly.react(plot, [trace], layout, config);
   if (first) listen();
   plot.setAttribute("aria-label", words.keyboard || "");
@@ -164,23 +166,14 @@ function outline(shape) {
   ];
 }
 
-function cellText(trace, size) {
-  const fits = trace.text && size >= SMALLEST_CELL_WITH_TEXT;
-  return {
-    texttemplate: fits ? "%{text}" : "",
-    textfont: { size: Math.round(Math.max(10, Math.min(1.7 * geometry.type, size * 0.3))) },
-  };
-}
-
-// After a zoom the cells are larger: show their values where they fit now.
+// After a zoom the cells are larger: their values are shown where they fit now.
 function fitText() {
   if (!plot._fullLayout) return;
   const size = Math.abs(position(0, 1).x - position(0, 0).x);
-  const trace = plot.data[0];
-  const wanted = cellText(trace, size);
-  if (trace.texttemplate !== wanted.texttemplate || trace.textfont.size !== wanted.textfont.size) {
-    window.Plotly.restyle(plot, { texttemplate: wanted.texttemplate, "textfont.size": wanted.textfont.size });
-  }
+  const [{ text, z }] = shown.figure.data;
+  numbers.hidden = !text || size < SMALLEST_CELL_WITH_TEXT;
+  const type = Math.round(Math.max(10, Math.min(1.7 * geometry.type, size * 0.3)));
+  window.writeNumbers(plot, numbers, numbers.hidden ? [] : text, z ? unpack(z) : shown.values, type);
   $("reset").hidden = size < geometry.size * 1.02;
 }
 
@@ -325,6 +318,7 @@ function listen() {
     leaveCell();
     explain({ row: event.points[0].y, column: event.points[0].x });
   });
+  plot.on("plotly_relayouting", () => (numbers.hidden = true)); // dragged: they come back where they then belong
   plot.on("plotly_relayout", () => {
     leaveCell();
     fitText();
@@ -389,5 +383,15 @@ new ResizeObserver(() => {
 }).observe(frame);
 new MutationObserver(draw).observe(document.body, { attributes: true, attributeFilter: ["class", "data-large"] });
 
-watch("value", onAnswer);
-onAnswer();
+// An answer may be here before Gradio brings it (ahead.js): it is taken once.
+let ahead = null;
+document.addEventListener("lab:ahead", ({ detail }) => {
+  ahead = detail.seq;
+  onAnswer(detail);
+});
+watch("value", () => {
+  const taken = props.value && props.value.seq === ahead;
+  ahead = null;
+  if (!taken) onAnswer(props.value);
+});
+onAnswer(props.value);

@@ -51,7 +51,7 @@ from demo.ui.train_tab import create_train_tab
 
 _HERE = Path(__file__).parent
 _STYLES = [_HERE / "style.css", *sorted((_HERE / "styles").glob("*.css"))]
-_SCRIPTS = ("wait.js", "page.js", "aloud.js", "link.js")
+_SCRIPTS = ("wait.js", "ahead.js", "page.js", "numbers.js", "aloud.js", "link.js")
 _AT_ONCE = 8  # how many answers may be under way together, all people taken together
 _WAITING = 64
 
@@ -124,12 +124,14 @@ def _wire(page: gr.Blocks, handlers: Handlers, live: bool) -> None:
     asks = [page.load, widgets.model.input, widgets.heatmap.tick, widgets.compute.click]
     said = ", ".join(LINKED)
     keep = f"window.keepLink({{ {said} }})"
+    typed = {name: 1 + LINKED.index(name) for name in ("questions", "answers") if live}
+    asks_js = f"window.asking([session, {said}, window.sayWhatIsShown()], {typed})"
     gr.on(
         [*asks, *edits] if live else asks,
         handlers.on_compute,
         inputs=[session, *widgets.choices, widgets.link],
         outputs=widgets.heatmap,
-        js=f"(session, {said}) => {{ {keep}; return [session, {said}, window.sayWhatIsShown()]; }}",
+        js=f"(session, {said}) => {{ {keep}; return {asks_js}; }}",
         trigger_mode="always_last",
         queue=False,  # two round trips less
         preprocess=False,  # checked by us: a layer may come that the last answer's model no longer has

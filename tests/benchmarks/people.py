@@ -65,10 +65,11 @@ WATCH = """() => {
   window.pending = [];
   let pressed = 0;
   document.addEventListener('keydown', (event) => { pressed = event.timeStamp; }, true);
-  window.watchEdits = () => box.addEventListener('input', () => {
+  window.watchEdits = () => window.addEventListener('input', (event) => {
+    if (event.target !== box || !event.isTrusted) return; // before the page's own listeners, which may hold it back
     const row = box.value.slice(0, box.selectionStart).split('\\n').length - 1;
     window.pending.push({ pressed, row, text: box.value.split('\\n')[row] });
-  });
+  }, true);
   new MutationObserver(() => {
     if (root.dataset.state !== 'ready') return;
     const painted = window.pending.splice(0, window.pending.findLastIndex(window.isPainted) + 1);

@@ -10,6 +10,7 @@ pytestmark = pytest.mark.browser
 PLOT = "#heatmap .js-plotly-plot"
 QUESTIONS, ANSWERS = "#questions textarea", "#answers textarea"
 STATE = '#heatmap .hm[data-state="{}"]'
+NUMBERS = "() => [...document.querySelectorAll('#heatmap .hm-numbers span')].map((node) => node.textContent)"
 # Every text and value that is drawn now, from the table that stands beside the picture.
 TABLE = """() => {
     const details = document.querySelector('#heatmap details');
@@ -37,7 +38,7 @@ def wait_gone(page, text: str) -> None:
 
 
 def values(page) -> list:
-    return page.evaluate("(plot) => document.querySelector(plot).data[0].text.flat()", PLOT)
+    return page.evaluate(NUMBERS)
 
 
 def choose(page, box: str, option: str) -> None:
@@ -46,8 +47,7 @@ def choose(page, box: str, option: str) -> None:
 
 
 def wait_values(page, before: list) -> None:
-    script = "([plot, before]) => document.querySelector(plot).data[0].text.flat().join() !== before"
-    page.wait_for_function(script, arg=[PLOT, ",".join(before)])
+    page.wait_for_function(f"(before) => ({NUMBERS})().join() !== before", arg=",".join(before))
 
 
 def settle(page) -> None:

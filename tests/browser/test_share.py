@@ -55,7 +55,8 @@ def test_a_link_brings_everything_to_another_host(serve, open_page):
     page.click("#scale label:has-text('fixed')")
     page.wait_for_function("() => (({ scale, matches }) => scale === 'unit' && matches)(window.saidNow())")
     settle(page)
-    before = values(page)
+    cosines = "(plot) => document.querySelector(plot).data[0].z.flat().join()"
+    before = page.evaluate(cosines, PLOT)
     page.click("#view-sweep-button")
     page.wait_for_function("() => location.hash.includes('z=') && location.hash.includes('tab=sweep')")
     page.click(".share-open")
@@ -97,8 +98,7 @@ def test_a_link_brings_everything_to_another_host(serve, open_page):
     guest.click("#view-heatmap-button")
     wait_text(guest, "Q30 질문 29")
     guest.wait_for_function("() => document.querySelector('#scale label.selected')?.textContent.includes('fixed')")
-    same = "([plot, values]) => document.querySelector(plot).data[0].text.flat().join() === values"
-    guest.wait_for_function(same, arg=[PLOT, ",".join(before)])
+    guest.wait_for_function(f"([plot, cosines]) => ({cosines})(plot) === cosines", arg=[PLOT, before])
     assert guest.locator(".share-notice:visible").count() == 0
 
 

@@ -28,7 +28,7 @@ def test_the_heatmap_is_open_first_and_stays_live_behind_another_view(open_page)
     page.wait_for_function(f"(before) => ({SEQ})() > before", arg=before)
     page.click(HEATMAP)
     wait_text(page, "Q1 Does it follow?")
-    page.wait_for_function("(plot) => document.querySelector(plot).data[0].text.length === 1", arg=PLOT)
+    page.wait_for_function("(plot) => document.querySelector(plot).data[0].z.length === 1", arg=PLOT)
     assert page.query_selector(PLOT).bounding_box()["width"] > 300
 
 
