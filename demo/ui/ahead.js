@@ -1,7 +1,7 @@
 // What is typed goes out at once, as the question that Gradio is about to send, and its answer is drawn; Gradio hears
 // of the letter once it is painted. Its front end works 15 ms before it sends, and as long beside the model's pass, on
 // the same cores. It stays the one who asks: it sends the question too, and is handed the answer that is there. Where
-// it asks anything else, what went ahead counts for nothing.
+// it asks anything else, or that answer is none, what went ahead counts for nothing.
 
 (() => {
   const LONGEST_HELD = 150; // milliseconds
@@ -25,7 +25,9 @@
   window.fetch = (input, init) => {
     const body = coming && parse(init?.body);
     if (!body || said(body.data) !== coming) return fetchNow(input, init);
-    const answer = early?.said === coming ? early.answer : fetchNow(input, init);
+    const [ask, ahead, question] = [() => fetchNow(input, init), early, coming];
+    // One at a time, or the server might take the older one for the newer.
+    const answer = ahead ? ahead.answer.then((response) => (ahead.said === question && response) || ask()) : ask();
     last = { input, init, body };
     early = null;
     coming = "";
@@ -51,13 +53,12 @@
     data[places[name]] = event.target.value;
     data[data.length - 1] = window.sayWhatIsShown();
     const answer = fetchNow(last.input, { ...last.init, body: JSON.stringify({ ...last.body, data }) });
-    const mine = { said: said(data), answer: answer.then(draw) };
+    const mine = { said: said(data), answer: answer.then(draw).catch(() => null) };
     early = mine;
-    const end = () => {
+    mine.answer.then(() => {
       release();
       setTimeout(() => early === mine && askAnew(), UNASKED);
-    };
-    mine.answer.then(end, end);
+    });
     if (countLines(before) !== countLines(event.target.value)) return; // the box grows, and has another number
     event.stopImmediatePropagation();
     held = { event, timer: setTimeout(release, LONGEST_HELD) };
@@ -80,11 +81,12 @@
     event.target.dispatchEvent(new InputEvent("input", { bubbles: true, inputType: event.inputType, data: event.data }));
   }
 
-  // Resolves to the response once its answer is painted.
+  // Resolves to the response once its answer is painted; to null where it is none: typed over, refused, gone wrong.
   async function draw(response) {
-    const told = response.ok && (await response.clone().json().catch(() => null)); // what it is, Gradio says
-    if (!told?.data?.[0]?.state) return response;
-    document.dispatchEvent(new CustomEvent("lab:ahead", { detail: told.data[0] }));
+    const told = response.ok && (await response.clone().json());
+    const answer = told?.data?.[0];
+    if (!answer?.state || answer.state === "error") return null;
+    document.dispatchEvent(new CustomEvent("lab:ahead", { detail: answer }));
     await new Promise((go) => {
       requestAnimationFrame(() => setTimeout(go, 0));
       setTimeout(go, 100); // in a hidden tab nothing is painted

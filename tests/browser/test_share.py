@@ -8,7 +8,7 @@ import pytest
 
 from demo.backend.fake import FakeEngine
 from demo.ui.link import read_link
-from tests.browser.test_page import ANSWERS, PLOT, QUESTIONS, choose, settle, values, wait_text, wait_values
+from tests.browser.test_page import ANSWERS, PLOT, QUESTIONS, choose, settle, wait_text
 
 pytestmark = pytest.mark.browser
 ODD = [
@@ -49,13 +49,13 @@ def test_a_link_brings_everything_to_another_host(serve, open_page):
     wait_text(page, "Q30 질문 29")
     wait_text(page, "A30 답 29")
     settle(page)
-    before = values(page)
+    cosines = "(plot) => document.querySelector(plot).data[0].z.flat().join()"
+    before = page.evaluate(cosines, PLOT)
     choose(page, "pooling", "max")
-    wait_values(page, before)
+    page.wait_for_function(f"([plot, cosines]) => ({cosines})(plot) !== cosines", arg=[PLOT, before])
     page.click("#scale label:has-text('fixed')")
     page.wait_for_function("() => (({ scale, matches }) => scale === 'unit' && matches)(window.saidNow())")
     settle(page)
-    cosines = "(plot) => document.querySelector(plot).data[0].z.flat().join()"
     before = page.evaluate(cosines, PLOT)
     page.click("#view-sweep-button")
     page.wait_for_function("() => location.hash.includes('z=') && location.hash.includes('tab=sweep')")
