@@ -108,8 +108,6 @@ class Handlers:
             _log.error("%s while answering:\n%s", type(error).__name__, trace)
             note = translate(language, "message.unexpected")
             answer["heatmap"] = show_state(language, seq, "error", note)
-        if session.seq != seq:  # what came after it is under way, and is answered instead
-            return gr.skip()
         return self._payload(language, session, asked, answer)
 
     def on_settle(self, session: Session) -> dict:
