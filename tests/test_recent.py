@@ -111,19 +111,34 @@ def test_half_precision_is_hardly_another_vector(tiny):
 
 def test_bytes_are_bounded_and_the_oldest_goes(monkeypatch):
     monkeypatch.setattr(recent, "_BYTES", 2 * beginning(10, 64).nbytes + 2000)
-    texts = Recent()
+    texts = Recent(beginning(1, 64).nbytes)
     for first in (100, 200, 300):
         texts.keep(tuple(range(first, first + 10)), 0, beginning(10, 64))
     assert texts.find((*range(100, 110), 1), 0) == (None, False)
     assert len(texts.find((*range(300, 310), 1), 0)[0]) == 10
-    texts.keep(tuple(range(50)), 0, beginning(50, 64))
-    assert texts.find((*range(50), 1), 0) == (None, False), "larger than all the room"
     assert len(texts.find((*range(200, 210), 1), 0)[0]) == 10
+
+
+def test_a_text_that_would_need_all_the_room_is_never_taken_down(engine, tiny, monkeypatch):
+    """Taken down and then dropped, a long text would cost a gigabyte at every letter."""
+    checkpoint = engine._checkpoint(str(tiny("llama")))
+    texts = engine._tokenize([PromptedText(f"a b c d e f g h {end}") for end in ("i", "j", "k l")], checkpoint)
+    made = []
+    for text in texts[:2]:
+        item = engine._passes.item(text, checkpoint, None)
+        engine._passes.run(item.group, [item.content])
+    [whole] = kept(checkpoint)
+    assert whole.nbytes == len(texts[1]) * checkpoint.decoder.recent._bytes_a_token
+    monkeypatch.setattr(recent, "_BYTES", whole.nbytes)
+    monkeypatch.setattr("demo.backend.decoder.Record", lambda before: made.append(before))
+    item = engine._passes.item(texts[2], checkpoint, None)
+    engine._passes.run(item.group, [item.content])
+    assert made == []
 
 
 @given(st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=12).map(tuple), max_size=6), st.integers(0, 3))
 def test_the_last_text_that_began_so_is_found_and_its_last_token_always_runs(before, known):
-    texts = Recent()
+    texts = Recent(1)
     for ids in before:
         texts.keep(ids, known, beginning(len(ids)))
     wanted = (0, 1, 0, 0, 1, 0, 1, 1)
@@ -138,7 +153,7 @@ def test_the_last_text_that_began_so_is_found_and_its_last_token_always_runs(bef
 
 
 def test_a_text_is_worth_keeping_once_another_began_like_it():
-    texts = Recent()
+    texts = Recent(1)
     assert texts.find((1, 2, 3, 4), 0) == (None, False), "too short to be begun by any"
     assert texts.find((1, 2, 3, 4, 5), 0) == (None, False)
     assert texts.find((1, 2, 3, 4, 6), 0) == (None, True)

@@ -93,7 +93,9 @@ class Decoder:
         angles: dict[str | None, tuple[Tensor, Tensor]] = {}
         pack = worth_packing(blocks)
         self._blocks = [_read_block(block, backbone.rotary_emb, angles, self.longest, device, pack) for block in blocks]
-        self.recent = Recent()
+        cached = 2 * self._kv_heads * self._head_dim * self._attention_dtype.itemsize
+        stated = 4 * self._embed.weight.shape[1]
+        self.recent = Recent(len(self._blocks) * cached + (len(self._blocks) + 1) * stated)
         self._prefix_lock = threading.Lock()
         self._prefixes: LRUCache = LRUCache(_PREFIX_BYTES, getsizeof=lambda prefix: prefix.nbytes)
 

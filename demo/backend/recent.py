@@ -34,29 +34,27 @@ class _Seen:
 class Recent:
     """Texts by what follows the `known` tokens of their prompt, of each beginning the last; for several threads."""
 
-    def __init__(self):
+    def __init__(self, bytes_a_token: int):
+        self._bytes_a_token = bytes_a_token  # of what a pass leaves
         self._lock = threading.Lock()
         self._seen: LRUCache[tuple[int, ...], _Seen] = LRUCache(_BYTES, getsizeof=lambda seen: seen.nbytes)
 
     def find(self, input_ids: tuple[int, ...], known: int) -> tuple[Prefix | None, bool]:
         """(What need not run of a text, its last token never; whether to keep the text after its pass)."""
         key = input_ids[: known + _LEAST]
-        if len(input_ids) <= len(key):
+        too_long = len(input_ids) * self._bytes_a_token > _BYTES  # told before the pass, which then takes nothing down
+        if too_long or len(input_ids) <= len(key):
             return None, False
         with self._lock:
             seen = self._seen.get(key)
             if seen is None:
-                self._put(key, _Seen(input_ids, None))
+                self._seen[key] = _Seen(input_ids, None)
                 return None, False
         if seen.whole is None:
             return None, True
         return seen.whole.cut(len(os.path.commonprefix([seen.input_ids, input_ids[:-1]]))), True
 
     def keep(self, input_ids: tuple[int, ...], known: int, whole: Prefix) -> None:
-        """A text that would need all the room is not kept."""
+        """A text after its pass, where `find` said so."""
         with self._lock:
-            self._put(input_ids[: known + _LEAST], _Seen(input_ids, whole))
-
-    def _put(self, key: tuple[int, ...], seen: _Seen) -> None:
-        if seen.nbytes <= self._seen.maxsize:
-            self._seen[key] = seen
+            self._seen[input_ids[: known + _LEAST]] = _Seen(input_ids, whole)
