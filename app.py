@@ -15,12 +15,12 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from demo.backend import create_engine
-from demo.backend.remote import server_status
+from demo.backend.remote.engine import server_status
 from demo.backend.starting import StartingEngine
-from demo.errors import DemoError, ModelLoading
+from demo.domain.errors import DemoError, ModelLoading
 from demo.lab import Lab
-from demo.serving.connections import be_impatient
-from demo.serving.logs import configure_logs
+from demo.serving.limits.header_timeout import be_impatient
+from demo.serving.ops.logs import configure_logs
 from demo.settings import parse_settings
 
 # Python's own 5 ms let any thread that answers a browser hold up each of the thousand steps of a pass: of thirty people

@@ -5,8 +5,8 @@ lab = Lab()
 lab.compare(["What is GPU?"], ["A graphics processor."]).similarity
 """
 
-from demo.datamodels import Comparison, Metrics, Pooling, Prompt, Reading
-from demo.errors import DemoError
+from demo.domain.datamodels import Comparison, Metrics, Pooling, Prompt, Reading
+from demo.domain.errors import DemoError
 from demo.lab import Lab
 from demo.settings import Settings
 

@@ -9,31 +9,31 @@ from typing import Any
 
 import numpy as np
 
-from demo.bench import Bench, Measured
-from demo.catalog import CATALOG
-from demo.datamodels import Comparison, Pairing, Reading, Role
-from demo.errors import TooManyTexts, UnknownChoice
-from demo.evaluation import labelled_from_pairing
-from demo.explanation import (
+from demo.analysis.evaluation import labelled_from_pairing
+from demo.analysis.explanation import (
     LEAVE_ONE_OUT,
     decompose,
     leave_one_out_shares,
     method_of,
     token_similarity,
 )
-from demo.projection import anisotropy, project, rogue_dimensions, unrelated, variance_shares
-from demo.readings import resolve_reading
-from demo.results import BenchmarkRow, Explanation, Inspected, LabelledSet, LargeComparison, Space, Sweep
-from demo.server_snippet import render_server_snippet
-from demo.similarity import cos_sim, score_pairs
-from demo.snippet import TRANSFORMERS, export_prompts, name_source, render_snippet
+from demo.analysis.projection import anisotropy, project, rogue_dimensions, unrelated, variance_shares
+from demo.domain.catalog import CATALOG
+from demo.domain.datamodels import Comparison, Pairing, Reading, Role
+from demo.domain.errors import TooManyTexts, UnknownChoice
+from demo.domain.recipe import Recipe, TrainingSet
+from demo.domain.results import BenchmarkRow, Explanation, Inspected, LabelledSet, LargeComparison, Space, Sweep
+from demo.export.server_snippet import render_server_snippet
+from demo.export.snippet import TRANSFORMERS, export_prompts, name_source, render_snippet
+from demo.pipeline import Bench, Measured
+from demo.stages.resolve_reading import resolve_reading
+from demo.stages.similarity import cos_sim, score_pairs
+from demo.stages.texts import parse_pairing
 from demo.studies.benchmark import Wanted, list_readings, run_benchmark
 from demo.studies.large import run_large
 from demo.studies.mteb_tasks import MtebRow, run_mteb
 from demo.studies.sweep import run_sweep
 from demo.studies.training import LiveTraining
-from demo.texts import parse_pairing
-from demo.training import Recipe, TrainingSet
 
 _MOST_LEFT_OUT = 64  # tokens of a text: each costs a forward pass
 _MOST_SAID = 10  # tokens that the LM head reads from an embedding

@@ -16,8 +16,8 @@ from platformdirs import user_cache_path
 from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from demo.catalog import DEFAULT_MODEL
-from demo.servers import RemoteServer
+from demo.domain.catalog import DEFAULT_MODEL
+from demo.domain.server_address import RemoteServer
 
 
 def _on_spaces() -> bool:

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,16 +25,16 @@ import psutil
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from demo.errors import DemoError
-from demo.pairs import parse_pairs
-from demo.serving.openai_request import load_json, parse_request
-from demo.sheets import SheetLimits, guess_columns, pair_up, parse_sheet
-from demo.tables import TableLimits, parse_labelled
-from demo.texts import Limits, parse_matches, parse_pairing, parse_template
-from demo.ui.asked import Asked, parse_shown
-from demo.ui.link import parse_link
+from demo.domain.errors import DemoError
+from demo.files.labelled import TableLimits, parse_labelled
+from demo.files.pairing import SheetLimits, guess_columns, pair_up, parse_sheet
+from demo.files.pairs import parse_pairs
+from demo.serving.api.openai_request import load_json, parse_request
+from demo.stages.texts import Limits, parse_matches, parse_pairing, parse_template
+from demo.ui.live.form import Asked, parse_shown
+from demo.ui.live.link import parse_link
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 LONGEST_SECONDS = 10
 MOST_GROWTH = 128 * 2**20  # bytes that the server may take more after the second half than after the first
 

@@ -5,96 +5,66 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 DEMO = ROOT / "demo"
 FILES = sorted(DEMO.rglob("*.py"))
 EVERY_FILE = pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 
 HEAVY = {"torch", "transformers", "accelerate", "gguf", "safetensors", "peft"}
 SLOW = HEAVY | {"scipy", "sklearn", "mteb"}  # seconds to import: the page is there before them
-# A picture of the house: each room, and the rooms it may know. Data flows one way, rooms never know their neighbours.
-ARROWS = {
-    "datamodels": set(),
-    "errors": set(),
-    "results": {"datamodels"},
-    "training": {"datamodels"},
-    "pairs": {"errors", "training"},
-    "model_card": {"catalog", "datamodels", "training"},
-    "turns": set(),
-    "jobs": {"datamodels", "errors", "turns"},
-    "catalog": {"datamodels"},
-    "texts": {"datamodels", "errors"},
-    "prompts": {"datamodels", "errors"},
-    "postprocess": {"datamodels"},
-    "similarity": {"datamodels", "errors"},
-    "article": {"catalog", "datamodels", "similarity"},
-    "evaluation": {"datamodels", "errors", "results"},
-    "rows": {"cells", "errors"},
-    "tables": {"datamodels", "errors", "results", "rows", "texts"},
-    "sheets": {"datamodels", "errors", "rows", "texts"},
-    "seriation": set(),
-    "cells": set(),
-    "exports": {"backend", "cells", "datamodels", "results"},
-    "language": {"errors"},
-    "telling": {"datamodels", "figures", "language"},
-    "report": {"report", "datamodels", "errors", "figures", "language", "results", "telling"},
-    "bundled": {"datamodels", "errors", "results", "training"},
-    "projection": {"datamodels", "errors", "results"},
-    "explanation": {"datamodels", "errors", "results"},
-    "sweep": {"datamodels", "errors", "results"},
-    "snippet": {"datamodels", "errors", "prompts"},
-    "server_snippet": {"datamodels", "errors", "prompts", "snippet"},
-    "figures": {"figures", "datamodels", "errors", "results"},
-    "servers": set(),
-    "settings": {"catalog", "servers"},
-    "backend": {"backend", "catalog", "datamodels", "errors", "results", "servers", "settings", "training", "turns"},
-    "readings": {"datamodels", "errors", "texts"},
-    "loading": {"backend", "datamodels"},
-    "bench": {
-        *("backend", "bundled", "catalog", "datamodels", "errors", "loading", "postprocess", "prompts"),
-        *("readings", "servers", "settings", "texts", "training", "turns"),
-    },
-    "studies": {
-        *("studies", "bench", "bundled", "catalog", "datamodels", "errors", "evaluation", "jobs", "postprocess"),
-        *("backend", "projection", "prompts", "readings", "results", "similarity", "training"),
-    },
-    "lab": {
-        *("bench", "catalog", "datamodels", "errors", "evaluation", "explanation", "projection", "results"),
-        *("readings", "server_snippet", "similarity", "snippet", "studies", "texts", "training"),
-    },
-    "__init__": {"datamodels", "errors", "lab", "settings"},
-    "cli": {
-        "cli",
-        "bundled",
-        "cells",
-        "datamodels",
-        "errors",
-        "evaluation",
-        "exports",
-        "lab",
-        "report",
-        "results",
-        "settings",
-        "studies",
-        "tables",
-        "texts",
-        "model_card",
-        "pairs",
-        "training",
-    },
-    "__main__": {"cli"},
-    "serving": {
-        *("serving", "catalog", "datamodels", "errors", "jobs", "lab", "readings", "settings", "texts", "turns"),
-    },
-    "ui": {
-        *("ui", "bundled", "catalog", "datamodels", "errors", "figures", "jobs", "lab", "projection", "results"),
-        *("article", "exports", "pairs", "seriation", "settings", "sheets", "snippet", "studies", "tables", "training"),
-        *("cells", "language", "report", "serving", "telling", "turns"),
-    },
+# The rooms, and what each imports. A folder below demo/ is a room; in ui/ and backend/ every folder and file is.
+SPLIT = {"ui", "backend"}
+ROOMS = {
+    "__init__": "domain lab settings",
+    "__main__": "cli",
+    "analysis": "domain",
+    "backend": "backend/fake backend/local backend/protocol backend/ray backend/remote backend/routing backend/zerogpu"
+    " settings",
+    "backend/decoder": "backend/model domain",
+    "backend/export": "backend/loader backend/weights domain",
+    "backend/fake": "backend/protocol domain",
+    "backend/loader": "backend/decoder backend/model backend/weights domain",
+    "backend/local": "backend/export backend/loader backend/model backend/protocol backend/scheduler"
+    " backend/training backend/weights domain settings",
+    "backend/model": "domain",
+    "backend/model_loading": "backend/protocol domain",
+    "backend/protocol": "domain",
+    "backend/ray": "backend/protocol backend/scheduler domain jobs settings",
+    "backend/remote": "backend/protocol backend/scheduler domain jobs settings",
+    "backend/routing": "backend/protocol domain",
+    "backend/scheduler": "backend/decoder backend/loader backend/model domain jobs",
+    "backend/starting": "backend/protocol domain",
+    "backend/training": "backend/loader backend/model backend/protocol backend/scheduler backend/weights domain",
+    "backend/weights": "backend/model backend/protocol domain",
+    "backend/zerogpu": "backend/loader backend/local backend/model backend/scheduler domain settings",
+    "bundled": "files",
+    "cli": "analysis domain export files lab settings stages studies",
+    "domain": "",
+    "export": "domain figures files stages wording",
+    "figures": "domain",
+    "files": "domain stages",
+    "jobs": "domain",
+    "lab": "analysis domain export pipeline stages studies",
+    "pipeline": "backend backend/model_loading backend/protocol domain files jobs settings stages",
+    "serving": "domain jobs lab stages",
+    "settings": "domain",
+    "stages": "domain",
+    "studies": "analysis backend/protocol domain files pipeline stages",
+    "ui": "",
+    "ui/api": "domain jobs lab serving",
+    "ui/gradio": "serving",
+    "ui/kit": "domain jobs wording",
+    "ui/live": "domain export figures jobs lab settings ui/kit",
+    "ui/page": "domain lab serving settings ui/api ui/gradio ui/kit ui/live ui/panels ui/tabs",
+    "ui/panels": "domain export figures lab serving ui/gradio ui/kit ui/live",
+    "ui/tabs": "analysis domain figures files jobs lab settings stages studies ui/gradio ui/kit ui/live ui/panels",
+    "wording": "domain figures",
 }
 
 
@@ -103,7 +73,7 @@ def tree(file: Path) -> ast.Module:
 
 
 def imports(file: Path) -> set[str]:
-    """Full names of what a file imports, inside functions too; `from demo import texts` is demo.texts."""
+    """Full names of what a file imports, inside functions too; `from demo import texts` is demo.stages.texts."""
     package = ".".join(file.relative_to(ROOT).with_suffix("").parts[:-1])
     names = set()
     for node in ast.walk(tree(file)):
@@ -119,7 +89,22 @@ def imports(file: Path) -> set[str]:
 
 
 def room(file: Path) -> str:
-    return file.relative_to(DEMO).parts[0].removesuffix(".py")
+    parts = file.relative_to(DEMO).with_suffix("").parts
+    deep = parts[0] in SPLIT and len(parts) > 1 and parts[1] != "__init__"
+    return "/".join(parts[: 1 + deep])
+
+
+def room_of_module(name: str) -> str:
+    """The room of `demo.x.y` or of a name inside that module."""
+    path = DEMO.joinpath(*name.split(".")[1:])
+    while path != DEMO and not path.is_dir() and not path.with_suffix(".py").exists():
+        path = path.parent
+    return room(path / "__init__.py" if path.is_dir() else path.with_suffix(".py"))
+
+
+def top(file: Path) -> str:
+    """The folder below demo/."""
+    return room(file).split("/")[0]
 
 
 def packages(file: Path) -> set[str]:
@@ -128,46 +113,48 @@ def packages(file: Path) -> set[str]:
 
 @EVERY_FILE
 def test_models_are_touched_in_the_backend_only(file):
-    if room(file) != "backend":
-        assert not packages(file) & HEAVY
+    if top(file) != "backend":
+        heavy = HEAVY - {"safetensors"} if file == DEMO / "export" / "tensors.py" else HEAVY  # its NumPy half alone
+        assert not packages(file) & heavy
 
 
 @EVERY_FILE
 def test_the_page_is_built_in_ui_only(file):
-    if room(file) != "ui":
+    if top(file) != "ui":
         assert not packages(file) & {"gradio", "gradio_client"}
-    if room(file) != "cli":
+    if top(file) != "cli":
         assert not packages(file) & {"typer", "rich"}
 
 
 @pytest.mark.parametrize("name", ["datamodels", "errors"])
 def test_what_everyone_knows_knows_only_the_standard_library_and_numpy(name):
-    assert packages(DEMO / f"{name}.py") <= set(sys.stdlib_module_names) | {"numpy"}
+    assert packages(DEMO / "domain" / f"{name}.py") <= set(sys.stdlib_module_names) | {"numpy"}
 
 
-@EVERY_FILE
-def test_a_room_knows_only_the_rooms_that_the_picture_allows(file):
-    known = {name.split(".")[1] for name in imports(file) if name.startswith("demo.")}
-    known = {name if (DEMO / name).is_dir() or (DEMO / f"{name}.py").exists() else "__init__" for name in known}
-    assert room(file) in ARROWS, "a new room: draw it in ARROWS"
-    assert known <= ARROWS[room(file)], f"{room(file)} may know {sorted(ARROWS[room(file)])}"
+def test_rooms_import_exactly_what_the_picture_shows():
+    arrows = {name: set() for name in ROOMS}
+    for file in FILES:
+        known = {room_of_module(name) for name in imports(file) if name.startswith("demo.")}
+        assert room(file) in ROOMS, f"{room(file)} is a new room: draw it in ROOMS"
+        arrows[room(file)] |= known - {room(file)}
+    assert arrows == {name: set(known.split()) for name, known in ROOMS.items()}
 
 
 def test_no_arrow_of_the_picture_leads_in_a_circle():
     def below(name, path=()):
         assert name not in path, f"circle: {(*path, name)}"
-        for other in ARROWS[name] - {name}:
+        for other in ROOMS[name].split():
             below(other, (*path, name))
 
-    for name in ARROWS:
+    for name in ROOMS:
         below(name)
 
 
 def light_modules() -> list[str]:
     """Everything outside the backend that exists, and the backend's own doors."""
-    names = {".".join(file.relative_to(ROOT).with_suffix("").parts) for file in FILES if room(file) != "backend"}
+    names = {".".join(file.relative_to(ROOT).with_suffix("").parts) for file in FILES if top(file) != "backend"}
     names = {name.removesuffix(".__init__") for name in names}
-    doors = ("", ".protocol", ".fake", ".own_reading", ".starting", ".remote", ".routing")
+    doors = ("", ".protocol", ".fake", ".model.st_config", ".starting", ".remote.engine", ".routing")
     return sorted(names | {f"demo.backend{door}" for door in doors})
 
 
@@ -190,8 +177,14 @@ def test_neither_the_api_nor_the_page_loads_torch():
 
 
 @EVERY_FILE
-def test_no_file_outgrows_400_lines(file):
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= 400
+def test_no_file_outgrows_410_lines(file):
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 410
+
+
+def test_no_folder_outgrows_14_files_of_code():
+    code = [file for file in DEMO.rglob("*") if file.suffix in {".py", ".js"} and file.name != "__init__.py"]
+    crowded = {str(folder): n for folder, n in Counter(file.parent for file in code).items() if n > 14}
+    assert crowded == {}
 
 
 @EVERY_FILE

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from demo.texts import parse_pairing
+from demo.stages.texts import parse_pairing
+from tests import ROOT
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = ROOT / "examples"
 FILES = sorted((EXAMPLES / "sets").glob("*.json"))
 EVERY_SET = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 

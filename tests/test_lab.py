@@ -10,9 +10,9 @@ import pytest
 
 from demo import Lab, Reading, Settings
 from demo.backend.fake import FakeEngine
-from demo.catalog import CATALOG
-from demo.datamodels import Embedded, Pooling, Prompt
-from demo.errors import (
+from demo.domain.catalog import CATALOG
+from demo.domain.datamodels import Embedded, Pooling, Prompt
+from demo.domain.errors import (
     BadInput,
     ModelLoading,
     ModelNotAllowed,

@@ -11,7 +11,7 @@ def create_engine(settings: Settings) -> Engine:
     here = _create_here(settings)
     if not settings.remote:
         return here
-    from demo.backend.remote import RemoteEngine
+    from demo.backend.remote.engine import RemoteEngine
     from demo.backend.routing import RoutingEngine
 
     return RoutingEngine(here, RemoteEngine(settings))
@@ -27,9 +27,9 @@ def _create_here(settings: Settings) -> Engine:
 
         return ZeroGpuEngine(settings)
     if settings.engine == "ray":
-        from demo.backend.ray_start import create_cluster_engine
+        from demo.backend.ray.start import create_cluster_engine
 
-        return create_cluster_engine(settings)
+        return create_cluster_engine(settings, create_engine)
     from demo.backend.local import LocalEngine
 
     return LocalEngine(settings)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
-from demo.backend.checkpoint import Checkpoint
-from demo.backend.fetching import os_words
-from demo.catalog import CATALOG
-from demo.datamodels import LAST_LAYER, Pooling, Prompt, Reading
-from demo.errors import BadInput, ReadingRefused
+from demo.backend.loader import Checkpoint
+from demo.backend.weights.download import os_words
+from demo.domain.catalog import CATALOG
+from demo.domain.datamodels import LAST_LAYER, Pooling, Prompt, Reading
+from demo.domain.errors import BadInput, ReadingRefused
 
 _FLAGS = {  # the form that every release of sentence-transformers reads
     Pooling.FIRST_TOKEN: "pooling_mode_cls_token",

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from demo.backend.protocol import Guide, OnProgress
-from demo.catalog import CATALOG, CatalogEntry
-from demo.datamodels import (
+from demo.domain.catalog import CATALOG, CatalogEntry
+from demo.domain.datamodels import (
     LAST_LAYER,
     Device,
     Embedded,
@@ -36,9 +36,9 @@ from demo.datamodels import (
     PromptedText,
     Reading,
 )
-from demo.errors import ModelDoesNotFit, ModelNotFound, ReadingRefused, WeightsUnavailable
-from demo.results import Inspected
-from demo.training import TRAINED, PromptedPair, Recipe, TrainStep
+from demo.domain.errors import ModelDoesNotFit, ModelNotFound, ReadingRefused, WeightsUnavailable
+from demo.domain.recipe import TRAINED, PromptedPair, Recipe, TrainStep
+from demo.domain.results import Inspected
 
 DIM = 96
 _TOO_LARGE = ("mistral-7b-instruct-v0.1", "e5-mistral-7b-instruct")

@@ -16,23 +16,23 @@ import numpy as np
 import torch
 from transformers.utils import logging as transformers_logging
 
-from demo.backend.batching import out_of_memory
-from demo.backend.cache import EmbeddingCache, Entry
-from demo.backend.checkpoint import Checkpoint, count_parameters, load_checkpoint
-from demo.backend.contrastive import ContrastiveTraining
-from demo.backend.cores import Cores
-from demo.backend.device import choose_device, memory_budget
-from demo.backend.disk_cache import DiskCache
 from demo.backend.export import export_sentence_transformer
-from demo.backend.heap import give_back, keep_buffers
-from demo.backend.passes import Passes
-from demo.backend.pooling import KEPT, from_kept, scale
+from demo.backend.loader import Checkpoint, count_parameters, load_checkpoint
+from demo.backend.model.device import choose_device, memory_budget
+from demo.backend.model.pooling import KEPT, from_kept, scale
+from demo.backend.model.tokenization import TokenizedText, remove_token, spell, tokenize
 from demo.backend.protocol import Guide, OnProgress
-from demo.backend.tokenization import TokenizedText, remove_token, spell, tokenize
-from demo.backend.weights import find_adapter, locate_weights, reasons_of
-from demo.backend.worker import Worker
-from demo.catalog import CATALOG, CatalogEntry
-from demo.datamodels import (
+from demo.backend.scheduler.batch import out_of_memory
+from demo.backend.scheduler.cache import EmbeddingCache, Entry
+from demo.backend.scheduler.cpu_lanes import Cores
+from demo.backend.scheduler.disk_cache import DiskCache
+from demo.backend.scheduler.malloc import give_back, keep_buffers
+from demo.backend.scheduler.model_runner import Passes
+from demo.backend.scheduler.scheduler import Worker
+from demo.backend.training.contrastive import ContrastiveTraining
+from demo.backend.weights.locate import find_adapter, locate_weights, reasons_of
+from demo.domain.catalog import CATALOG, CatalogEntry
+from demo.domain.datamodels import (
     LAST_LAYER,
     Device,
     Embedded,
@@ -44,10 +44,10 @@ from demo.datamodels import (
     PromptedText,
     Reading,
 )
-from demo.errors import ModelDoesNotFit, NotFinite, OutOfMemory, ReadingRefused
-from demo.results import Inspected
+from demo.domain.errors import ModelDoesNotFit, NotFinite, OutOfMemory, ReadingRefused
+from demo.domain.recipe import PromptedPair, Recipe
+from demo.domain.results import Inspected
 from demo.settings import Settings
-from demo.training import PromptedPair, Recipe
 
 # Tokens of the passes at a time, on two cores. Products of SmolLM2's size in bfloat16 ran at 1.3 TFLOP a second with
 # 600 rows and 1.7 with 1,020; 2.4 with 2,040, but what lies between them is slower then. In float32 512 do (measured).

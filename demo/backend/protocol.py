@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from demo.datamodels import (
+from demo.domain.datamodels import (
     Device,
     Embedded,
     EngineCounts,
@@ -19,8 +19,8 @@ from demo.datamodels import (
     PromptedText,
     Reading,
 )
-from demo.results import Inspected
-from demo.training import PromptedPair, Recipe, TrainStep
+from demo.domain.recipe import PromptedPair, Recipe, TrainStep
+from demo.domain.results import Inspected
 
 OnProgress = Callable[[Progress], None]
 Guide = Callable[[Sequence[str]], np.ndarray]  # texts → vectors of another model, (n, dim)

@@ -9,10 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from demo.backend.protocol import Engine, Guide, OnProgress, Training
-from demo.datamodels import Device, Embedded, EngineCounts, ModelInfo, ModelStatus, Pooling, PromptedText, Reading
-from demo.results import Inspected
-from demo.servers import REMOTE
-from demo.training import PromptedPair, Recipe
+from demo.domain.datamodels import (
+    Device,
+    Embedded,
+    EngineCounts,
+    ModelInfo,
+    ModelStatus,
+    Pooling,
+    PromptedText,
+    Reading,
+)
+from demo.domain.recipe import PromptedPair, Recipe
+from demo.domain.results import Inspected
+from demo.domain.server_address import REMOTE
 
 
 class RoutingEngine:

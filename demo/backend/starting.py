@@ -10,8 +10,8 @@ from concurrent.futures import Future
 from typing import Any
 
 from demo.backend.protocol import Engine, OnProgress
-from demo.catalog import CATALOG
-from demo.datamodels import Device, EngineCounts, ModelInfo, ModelStatus
+from demo.domain.catalog import CATALOG
+from demo.domain.datamodels import Device, EngineCounts, ModelInfo, ModelStatus
 
 _DEVICE = Device("starting", "", "", "The device is known as soon as torch is there.")
 

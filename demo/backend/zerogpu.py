@@ -9,12 +9,12 @@ from __future__ import annotations
 import spaces  # before torch touches CUDA, or ZeroGPU refuses to start
 import torch
 
-from demo.backend.checkpoint import Checkpoint
-from demo.backend.device import Placement
+from demo.backend.loader import Checkpoint
 from demo.backend.local import LocalEngine
-from demo.backend.worker import Worker
-from demo.datamodels import Device, ModelStatus, PromptedText, Reading
-from demo.errors import DemoError, ModelNotAllowed, ReadingRefused
+from demo.backend.model.device import Placement
+from demo.backend.scheduler.scheduler import Worker
+from demo.domain.datamodels import Device, ModelStatus, PromptedText, Reading
+from demo.domain.errors import DemoError, ModelNotAllowed, ReadingRefused
 from demo.settings import Settings
 
 _SECONDS_PER_CALL = 30  # what a call asks of the visitor's quota at most

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from demo.cli.printing import note
-from demo.errors import BadInput, DemoError, ModelNotAllowed, ModelNotFound, ReadingRefused
+from demo.domain.errors import BadInput, DemoError, ModelNotAllowed, ModelNotFound, ReadingRefused
 
 _ASKED_WRONGLY = (BadInput, ReadingRefused, ModelNotAllowed, ModelNotFound)
 _ORDER = ("compare", "embed", "models", "sweep", "benchmark", "train", "code", "export")

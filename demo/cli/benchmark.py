@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from demo.bundled import load_benchmark
+from demo.analysis.evaluation import sample
 from demo.cli.app import app
 from demo.cli.options import (
     READING,
@@ -22,14 +22,14 @@ from demo.cli.options import (
     make_lab,
 )
 from demo.cli.printing import interval, note, print_json, print_line, print_table, showing_progress
-from demo.datamodels import Pooling, Postprocess, Prompt, Reference
-from demo.errors import UnknownChoice
-from demo.evaluation import sample
-from demo.results import BenchmarkRow, LabelledSet
+from demo.domain.datamodels import Pooling, Postprocess, Prompt, Reference
+from demo.domain.errors import UnknownChoice
+from demo.domain.results import BenchmarkRow, LabelledSet
+from demo.files.bundled import load_benchmark
+from demo.files.labelled import TableLimits, load_labelled
 from demo.studies.benchmark import Wanted
 from demo.studies.mixture import load_mixture
 from demo.studies.mteb_tasks import MtebRow
-from demo.tables import TableLimits, load_labelled
 
 _FIGURES = {"spearman": "Spearman", "auc": "AUC", "top1": "top-1", "mrr": "MRR", "ndcg10": "nDCG@10"}
 _ORIGIN = ("model", "revision", "weights_precision", "precision", "device", "versions")

@@ -28,11 +28,11 @@ from demo.cli.options import (
     make_lab,
 )
 from demo.cli.printing import decimal, note, print_json, print_line, print_plain, wait_for_model
-from demo.datamodels import Comparison, Reference
-from demo.errors import BadInput
-from demo.exports import WRITERS, write_matrix
+from demo.domain.datamodels import Comparison, Reference
+from demo.domain.errors import BadInput
+from demo.domain.results import LargeComparison
+from demo.export.vectors import WRITERS, write_matrix
 from demo.lab import Lab
-from demo.results import LargeComparison
 
 SAVED = (*WRITERS, ".html")
 
@@ -133,7 +133,10 @@ def save(lab: Lab, found: LargeComparison, out: Path, language: str) -> None:
     """A comparison as a file of the kind that its name says. Raises BadInput where it cannot be written."""
     try:
         if out.suffix == ".html":
-            from demo.report import render_report, report_on  # here: it loads Plotly, and no other command needs that
+            from demo.export.report import (  # here: it loads Plotly, and no other command needs that
+                render_report,
+                report_on,
+            )
 
             reported = report_on(language, found, lab.open(found.reading.model), "fit", lab.code)
             out.write_text(render_report(language, reported), encoding="utf-8")

@@ -28,9 +28,9 @@ from demo.cli.options import (
     make_lab,
 )
 from demo.cli.printing import note, print_json, to_json, wait_for_model
-from demo.datamodels import Reference, Role
-from demo.errors import BadInput
-from demo.texts import parse_texts
+from demo.domain.datamodels import Reference, Role
+from demo.domain.errors import BadInput
+from demo.stages.texts import parse_texts
 
 
 @app.command(

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from demo.datamodels import Pooling, Postprocess, Prompt, Reference
+from demo.domain.datamodels import Pooling, Postprocess, Prompt, Reference
 from demo.lab import Lab
 from demo.settings import parse_settings
-from demo.texts import load_texts
+from demo.stages.texts import load_texts
 
 READING, MACHINE, OUTPUT = "The reading", "The machine", "The output"  # the parts of a command's help
 

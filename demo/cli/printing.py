@@ -15,9 +15,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from demo.datamodels import Progress as Step
-from demo.errors import ModelLoading
-from demo.results import Interval
+from demo.domain.datamodels import Progress as Step
+from demo.domain.errors import ModelLoading
+from demo.domain.results import Interval
 
 _POLL_SECONDS = 0.05
 Answer = TypeVar("Answer")

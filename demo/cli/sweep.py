@@ -19,9 +19,9 @@ from demo.cli.options import (
     make_lab,
 )
 from demo.cli.printing import interval, note, print_json, print_line, print_table, showing_progress
-from demo.datamodels import Prompt, Reading, Reference
-from demo.results import Lead, Sweep
-from demo.tables import TableLimits, load_labelled
+from demo.domain.datamodels import Prompt, Reading, Reference
+from demo.domain.results import Lead, Sweep
+from demo.files.labelled import TableLimits, load_labelled
 
 _SHOWN = 15  # readings
 

@@ -24,7 +24,7 @@ from demo.cli.options import (
     make_lab,
 )
 from demo.cli.printing import note, print_plain, wait_for_model
-from demo.datamodels import Reference
+from demo.domain.datamodels import Reference
 
 
 class Library(str, Enum):

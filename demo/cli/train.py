@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from demo.bundled import load_training
 from demo.cli.app import app
 from demo.cli.options import (
     DeviceOption,
@@ -24,11 +23,12 @@ from demo.cli.options import (
     make_lab,
 )
 from demo.cli.printing import note, print_json, print_line, showing_progress, wait_for_model
-from demo.datamodels import Pooling, Progress, Prompt, Reference
-from demo.errors import BadInput
-from demo.model_card import render_card
-from demo.pairs import HUB, load_hub_pairs, load_pairs
-from demo.training import Method, Recipe, TrainingSet
+from demo.domain.datamodels import Pooling, Progress, Prompt, Reference
+from demo.domain.errors import BadInput
+from demo.domain.recipe import Method, Recipe, TrainingSet
+from demo.export.model_card import render_card
+from demo.files.bundled import load_training
+from demo.files.pairs import HUB, load_hub_pairs, load_pairs
 
 _DEFAULTS = Recipe(reading=None)
 _STATE = "state"  # the folder inside --out of an interrupted run

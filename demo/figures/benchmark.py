@@ -14,7 +14,7 @@ from html import escape
 import numpy as np
 import plotly.graph_objects as go
 
-from demo.results import BenchmarkRow, Interval
+from demo.domain.results import BenchmarkRow, Interval
 
 WORDS = {
     "title": "{figure} against speed; the numbers are places in the table",

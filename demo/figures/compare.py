@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from demo.datamodels import Comparison
+from demo.domain.datamodels import Comparison
 from demo.figures.similarity import plot_similarity, two_digits
 
 WORDS = {

@@ -7,8 +7,8 @@ from html import escape
 import numpy as np
 import plotly.graph_objects as go
 
+from demo.domain.results import Explanation
 from demo.figures.similarity import COLORSCALE, two_digits
-from demo.results import Explanation
 
 MOST_TOKENS = 60  # of each text; more would be stripes without names
 _MOST_CELLS_WITH_TEXT = 200

@@ -11,7 +11,7 @@ from textwrap import wrap
 
 import plotly.graph_objects as go
 
-from demo.datamodels import Comparison
+from demo.domain.datamodels import Comparison
 from demo.figures.explanation import token_label
 from demo.figures.similarity import two_digits
 from demo.figures.story import WORDS as STORY_WORDS

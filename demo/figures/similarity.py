@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from demo.datamodels import Comparison, Postprocess
+from demo.domain.datamodels import Comparison, Postprocess
 
 SCALES = ("fit", "unit", "relative")
 # Cividis: perceptually uniform, and made to look the same with and without colour-vision deficiency

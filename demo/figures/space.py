@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from demo.results import Space
+from demo.domain.results import Space
 
 WORDS = {
     "title": "Questions and answers in the space of the embeddings",

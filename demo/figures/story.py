@@ -11,10 +11,10 @@ from textwrap import wrap
 
 import plotly.graph_objects as go
 
-from demo.datamodels import Comparison
+from demo.domain.datamodels import Comparison
+from demo.domain.results import Inspected
 from demo.figures.explanation import token_label
 from demo.figures.similarity import two_digits
-from demo.results import Inspected
 
 WORDS = {
     "text": "Text",

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from demo.datamodels import LAST_LAYER, Pooling, Postprocess, Reading, Served
+from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, Reading, Served
+from demo.domain.results import Sweep
 from demo.figures.similarity import COLORSCALE, two_digits
-from demo.results import Sweep
 
 WORDS = {
     "map_title": "{figure} by layer, prompt and pooling",

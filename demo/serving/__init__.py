@@ -12,18 +12,18 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from demo.lab import Lab
-from demo.serving.answers import Say, say_plainly
-from demo.serving.bodies import Bodies
-from demo.serving.compressed import Compressed
-from demo.serving.doors import Doors
-from demo.serving.headers import SecurityHeaders
-from demo.serving.health import health_routes
-from demo.serving.mcp_routes import create_mcp_routes
-from demo.serving.metrics import Metrics, create_metrics_routes
-from demo.serving.observing import Observing
-from demo.serving.openai_routes import create_openai_routes
-from demo.serving.programs import Programs
-from demo.serving.rates import AtOnce, Rates
+from demo.serving.api.calls import Programs
+from demo.serving.api.mcp import create_mcp_routes
+from demo.serving.api.openai import create_openai_routes
+from demo.serving.limits.body_limits import Bodies
+from demo.serving.limits.rates import AtOnce, Rates
+from demo.serving.ops.asset_cache import Compressed
+from demo.serving.ops.health import health_routes
+from demo.serving.ops.metrics import Metrics, create_metrics_routes
+from demo.serving.ops.request_log import Observing
+from demo.serving.refusal import Say, say_plainly
+from demo.serving.security.allowed_routes import Doors
+from demo.serving.security.headers import SecurityHeaders
 
 _MOST_OF_A_STRANGER = 2**20  # bytes of one question: 350,000 letters of Korean
 _MOST = 32 * 2**20

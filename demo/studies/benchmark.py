@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from demo.bench import Bench
-from demo.datamodels import LAST_LAYER, ModelInfo, Pooling, Progress, Prompt, Reading, Reference
-from demo.errors import BadInput, UnknownChoice
-from demo.evaluation import quick_figures, score, word_overlap
-from demo.readings import resolve_reading
-from demo.results import BenchmarkRow, LabelledSet
+from demo.analysis.evaluation import quick_figures, score, word_overlap
+from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Progress, Prompt, Reading, Reference
+from demo.domain.errors import BadInput, UnknownChoice
+from demo.domain.results import BenchmarkRow, LabelledSet
+from demo.pipeline import Bench
+from demo.stages.resolve_reading import resolve_reading
 from demo.studies.mixture import Mixture, run_mixture
 from demo.studies.survey import Survey
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from demo.datamodels import Comparison
-from demo.errors import BadInput
-from demo.evaluation import compare_leads, labelled_from_pairing
-from demo.results import Lead
+from demo.analysis.evaluation import compare_leads, labelled_from_pairing
+from demo.domain.datamodels import Comparison
+from demo.domain.errors import BadInput
+from demo.domain.results import Lead
 
 _CELLS_DRAWN = 2_000_000  # cells in all resamples together: half a second at most
 _RESAMPLES = (200, 1000)  # at least, at most

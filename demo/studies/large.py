@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from demo.bench import Bench
-from demo.datamodels import Embedded, ModelInfo, Pairing, Pooling, Postprocess, Progress, Reading, Role
-from demo.errors import ReadingRefused
-from demo.evaluation import score_cells
-from demo.readings import resolve_reading
-from demo.results import LargeComparison
-from demo.similarity import cos_sim, right_ranks, score_pairs
+from demo.analysis.evaluation import score_cells
+from demo.domain.datamodels import Embedded, ModelInfo, Pairing, Pooling, Postprocess, Progress, Reading, Role
+from demo.domain.errors import ReadingRefused
+from demo.domain.results import LargeComparison
+from demo.pipeline import Bench
+from demo.stages.resolve_reading import resolve_reading
+from demo.stages.similarity import cos_sim, right_ranks, score_pairs
 
 OnProgress = Callable[[Progress], None]
 OnPart = Callable[[np.ndarray], None]

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from demo.bench import Bench
-from demo.datamodels import Progress, Reading
-from demo.errors import BadInput, UnreadableFile
-from demo.evaluation import score
-from demo.readings import resolve_reading
-from demo.results import BenchmarkRow, LabelledSet
+from demo.analysis.evaluation import score
+from demo.domain.datamodels import Progress, Reading
+from demo.domain.errors import BadInput, UnreadableFile
+from demo.domain.results import BenchmarkRow, LabelledSet
+from demo.pipeline import Bench
+from demo.stages.resolve_reading import resolve_reading
 from demo.studies.sweep import measure_reading
 
 _CHOICES = {"prompt", "pooling", "layer", "eos", "postprocess", "reference", "task", "template"}

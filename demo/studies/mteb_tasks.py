@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from demo.bench import Bench
-from demo.catalog import CATALOG
-from demo.datamodels import ModelInfo, Pooling, Postprocess, Progress, Reading, Reference, Role
-from demo.errors import BadInput, DemoError, ReadingRefused
+from demo.domain.catalog import CATALOG
+from demo.domain.datamodels import ModelInfo, Pooling, Postprocess, Progress, Reading, Reference, Role
+from demo.domain.errors import BadInput, DemoError, ReadingRefused
+from demo.pipeline import Bench
 
 OnProgress = Callable[[Progress], None]
 _TEXTS_AT_ONCE = 64  # between two reports of how far it is

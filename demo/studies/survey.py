@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from demo.bench import Bench, distinct
-from demo.bundled import load_reference
-from demo.datamodels import Pooling, Postprocess, Reading, Reference, Role
-from demo.postprocess import fit_postprocess
-from demo.results import LabelledSet
+from demo.domain.datamodels import Pooling, Postprocess, Reading, Reference, Role
+from demo.domain.results import LabelledSet
+from demo.files.bundled import load_reference
+from demo.pipeline import Bench, distinct
+from demo.stages.postprocess import fit_postprocess
 
 _TEXTS_AT_ONCE = 64  # between two reports of how far it is
 _EPS = 1e-6  # the least norm, as in similarity.py

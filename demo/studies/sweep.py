@@ -14,9 +14,8 @@ from functools import partial
 
 import numpy as np
 
-from demo.bench import Bench
-from demo.bundled import load_reference
-from demo.datamodels import (
+from demo.analysis.evaluation import compare_leads, pair_cosines, quick_figures, score, split, subset
+from demo.domain.datamodels import (
     ModelInfo,
     Pooling,
     Postprocess,
@@ -26,11 +25,12 @@ from demo.datamodels import (
     Reference,
     Served,
 )
-from demo.errors import BadInput, ReadingRefused
-from demo.evaluation import compare_leads, pair_cosines, quick_figures, score, split, subset
-from demo.postprocess import fewest_texts
-from demo.readings import parse_choice, resolve_reading
-from demo.results import LabelledSet, Lead, Sweep
+from demo.domain.errors import BadInput, ReadingRefused
+from demo.domain.results import LabelledSet, Lead, Sweep
+from demo.files.bundled import load_reference
+from demo.pipeline import Bench
+from demo.stages.postprocess import fewest_texts
+from demo.stages.resolve_reading import parse_choice, resolve_reading
 from demo.studies.survey import Survey
 
 OnProgress = Callable[[Progress], None]

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from demo.analysis.projection import project
 from demo.backend.protocol import Guide, Training
-from demo.bench import Bench
-from demo.datamodels import Metrics, Pairing, Postprocess, Reference, Role
-from demo.errors import BadInput
-from demo.projection import project
-from demo.similarity import cos_sim, score_pairs
-from demo.training import TRAINED, Pair, PromptedPair, Recipe, TrainingSet, TrainStep
+from demo.domain.datamodels import Metrics, Pairing, Postprocess, Reference, Role
+from demo.domain.errors import BadInput
+from demo.domain.recipe import TRAINED, Pair, PromptedPair, Recipe, TrainingSet, TrainStep
+from demo.pipeline import Bench
+from demo.stages.similarity import cos_sim, score_pairs
 
 _MOST_KEPT = 40  # adapters on disk; the oldest make room
 _LOOK_SECONDS = 1.0  # between two looks at the watched texts

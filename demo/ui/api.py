@@ -12,11 +12,11 @@ from typing import Any
 
 import gradio as gr
 
-from demo.errors import DemoError
+from demo.domain.errors import DemoError
+from demo.jobs.request_context import asking
 from demo.lab import Lab
-from demo.serving.asked import asked_matches, asked_reading, asked_texts, asked_word
-from demo.serving.embeddings import refuse_too_many_numbers
-from demo.turns import asking
+from demo.serving.api.arguments import asked_matches, asked_reading, asked_texts, asked_word
+from demo.serving.api.embeddings import refuse_too_many_numbers
 
 _log = logging.getLogger(__name__)
 

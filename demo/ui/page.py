@@ -11,47 +11,57 @@ from typing import Any
 import gradio as gr
 from starlette.requests import Request
 
-from demo.errors import DemoError
+from demo.domain.errors import DemoError
 from demo.lab import Lab
 from demo.serving import Metrics, create_middleware, create_routes
 from demo.settings import Settings
 from demo.ui.api import create_api
-from demo.ui.benchmark_handlers import wire_benchmark
-from demo.ui.benchmark_tab import create_benchmark_tab
-from demo.ui.calm import calm_gradio
-from demo.ui.compare_handlers import wire_compare
-from demo.ui.compare_tab import create_compare_tab
-from demo.ui.examples import load_examples
-from demo.ui.explain_handlers import wire_explain
-from demo.ui.file_handlers import wire_file
-from demo.ui.file_tab import create_file_tab
-from demo.ui.handlers import Handlers, Session
-from demo.ui.heatmap import plotly_route
-from demo.ui.i18n import LOCALES, choose_language, label, page_i18n, translate, translate_error
-from demo.ui.lab_tab import LINKED, create_lab_tab
-from demo.ui.lesson_handlers import wire_lesson
-from demo.ui.lesson_tab import create_lesson_tab
-from demo.ui.light import lighten_gradio
-from demo.ui.present import create_present
-from demo.ui.present_handlers import wire_present
-from demo.ui.quiet import QUIET
-from demo.ui.save_handlers import wire_save
-from demo.ui.share import create_share
-from demo.ui.share_handlers import wire_share
-from demo.ui.space_handlers import wire_space
-from demo.ui.space_tab import create_space_tab
-from demo.ui.story_handlers import wire_story
-from demo.ui.story_tab import create_story_tab
-from demo.ui.sweep_handlers import wire_sweep
-from demo.ui.sweep_tab import create_sweep_tab
-from demo.ui.takehome_handlers import wire_takehome
-from demo.ui.theme import create_theme
-from demo.ui.train_handlers import wire_train
-from demo.ui.train_tab import create_train_tab
+from demo.ui.gradio.cheap_sessions import lighten_gradio
+from demo.ui.gradio.event_options import QUIET
+from demo.ui.gradio.redact_prints import calm_gradio
+from demo.ui.gradio.theme import create_theme
+from demo.ui.kit.i18n import LOCALES, choose_language, label, page_i18n, translate, translate_error
+from demo.ui.live.examples import load_examples
+from demo.ui.live.handlers import Handlers, Session
+from demo.ui.live.heatmap import plotly_route
+from demo.ui.live.tab import LINKED, create_lab_tab
+from demo.ui.panels.explain.handlers import wire_explain
+from demo.ui.panels.explain.text import create_explain
+from demo.ui.panels.present.handlers import wire_present
+from demo.ui.panels.present.panel import create_present
+from demo.ui.panels.save.handlers import wire_save
+from demo.ui.panels.save.panel import create_save
+from demo.ui.panels.share.handlers import wire_share
+from demo.ui.panels.share.panel import create_share
+from demo.ui.panels.takehome.handlers import wire_takehome
+from demo.ui.panels.takehome.panel import create_takehome
+from demo.ui.tabs.benchmark.handlers import wire_benchmark
+from demo.ui.tabs.benchmark.tab import create_benchmark_tab
+from demo.ui.tabs.compare.handlers import wire_compare
+from demo.ui.tabs.compare.tab import create_compare_tab
+from demo.ui.tabs.file.handlers import wire_file
+from demo.ui.tabs.file.tab import create_file_tab
+from demo.ui.tabs.lesson.handlers import wire_lesson
+from demo.ui.tabs.lesson.tab import create_lesson_tab
+from demo.ui.tabs.space.handlers import wire_space
+from demo.ui.tabs.space.tab import create_space_tab
+from demo.ui.tabs.story.handlers import wire_story
+from demo.ui.tabs.story.tab import create_story_tab
+from demo.ui.tabs.sweep.handlers import wire_sweep
+from demo.ui.tabs.sweep.tab import create_sweep_tab
+from demo.ui.tabs.train.handlers import wire_train
+from demo.ui.tabs.train.tab import create_train_tab
 
 _HERE = Path(__file__).parent
-_STYLES = [_HERE / "style.css", *sorted((_HERE / "styles").glob("*.css"))]
-_SCRIPTS = ("wait.js", "ahead.js", "page.js", "numbers.js", "aloud.js", "link.js")
+_STYLES = [_HERE / "static" / "base.css", *(path for path in sorted(_HERE.rglob("*.css")) if path.stem != "base")]
+_SCRIPTS = (
+    "static/retry_429.js",
+    "live/ahead.js",
+    "static/page.js",
+    "live/cell_text.js",
+    "static/announce.js",
+    "live/link.js",
+)
 _AT_ONCE = 8  # how many answers may be under way together, all people taken together
 _WAITING = 64
 
@@ -85,6 +95,9 @@ def create_page(lab: Lab) -> gr.Blocks:
     tabs: dict[str, gr.Tab] = {}
     created: dict[str, Any] = {}
 
+    def create_panels() -> None:
+        created["explain"], created["takehome"], created["save"] = create_explain(), create_takehome(), create_save()
+
     def create_views() -> None:
         for view in VIEWS:
             with gr.Tab(label(f"view_{view.name}"), id=view.name, elem_id=f"view-{view.name}") as tabs[view.name]:
@@ -97,19 +110,19 @@ def create_page(lab: Lab) -> gr.Blocks:
         skip.click(None, js="() => { window.skipToResult(); return []; }", **QUIET)
         with gr.Row(elem_id="tools"):
             present, share = create_present(), create_share()
-        widgets = create_lab_tab(settings, first, article, create_views)
+        widgets = create_lab_tab(settings, first, article, create_panels, create_views)
         handlers = Handlers(lab, widgets, session)
         _wire(page, handlers, settings.live)
         wire_present(page, handlers, present)
         wire_share(page, lab, share)
-        wire_explain(page, lab, widgets.explain, widgets, session)
-        wire_takehome(page, lab, widgets.takehome, widgets, session)
-        wire_save(page, lab, widgets.save, session)
+        wire_explain(page, lab, created["explain"], widgets, session)
+        wire_takehome(page, lab, created["takehome"], widgets, session)
+        wire_save(page, lab, created["save"], session)
         for view in VIEWS:
             view.wire(page, lab, created[view.name], widgets, session)
-        labelled = {"skip": skip, **widgets.takehome.labelled, **widgets.save.labelled}
-        for view in created.values():
-            labelled |= getattr(view, "labelled", {})
+        labelled = {"skip": skip}
+        for part in created.values():
+            labelled |= getattr(part, "labelled", {})
         _wire_tabs(page, {"heatmap": widgets.view_heatmap, **tabs}, labelled)
         create_api(lab)
     page.queue(default_concurrency_limit=_AT_ONCE, max_size=_WAITING, api_open=False)

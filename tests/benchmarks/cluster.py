@@ -33,12 +33,12 @@ import psutil
 from demo.backend import create_engine
 from demo.backend.fake import FakeEngine
 from demo.backend.protocol import Engine
-from demo.backend.ray_start import create_cluster_engine
-from demo.bundled import load_training
-from demo.catalog import CATALOG, DEFAULT_MODEL
-from demo.datamodels import Embedded, Pooling, PromptedText, Reading, Role
-from demo.prompts import render_prompt
+from demo.backend.ray.start import create_cluster_engine
+from demo.domain.catalog import CATALOG, DEFAULT_MODEL
+from demo.domain.datamodels import Embedded, Pooling, PromptedText, Reading, Role
+from demo.files.bundled import load_training
 from demo.settings import Settings
+from demo.stages.prompts import render_prompt
 from tests.benchmarks import processor_name
 from tests.benchmarks.page import percentile
 
@@ -147,7 +147,9 @@ class Killing:
 
 def measure_cluster(settings: Settings, reading: Reading, options: argparse.Namespace, killing: bool = False) -> dict:
     """The same over Ray, which is started for it."""
-    engine = create_cluster_engine(settings, NoWork if settings.ray_engine == "fake" else None)
+    engine = create_cluster_engine(
+        settings, (lambda settings: NoWork()) if settings.ray_engine == "fake" else create_engine
+    )
     kill = Killing()
     try:
         engine.load(reading.model)

@@ -31,10 +31,10 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from demo import Lab
-from demo.backend.products import fuse, worth_packing
-from demo.backend.weights import locate_weights
-from demo.catalog import CATALOG
-from demo.datamodels import Role
+from demo.backend.decoder.fused_linear import fuse, worth_packing
+from demo.backend.weights.locate import locate_weights
+from demo.domain.catalog import CATALOG
+from demo.domain.datamodels import Role
 from tests.benchmarks import processor_name
 
 MODEL = "smollm2-135m-instruct"

@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import sync_playwright
 
-from demo.bundled import load_training
+from demo.files.bundled import load_training
 from tests.benchmarks.page import FLAGS, LISTEN, READY, free_port, open_when_up
 
 # When what was seen first, in milliseconds after the click; and how long the page was held up by a single task.

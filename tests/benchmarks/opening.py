@@ -20,7 +20,7 @@ import time
 import psutil
 from playwright.sync_api import Browser, sync_playwright
 
-from demo.serving.addresses import network_addresses
+from demo.serving.ops.lan_addresses import network_addresses
 from tests.benchmarks.page import FLAGS, READY, free_port, open_when_up
 
 LINES = (  # what, unit, digits, name of the figure

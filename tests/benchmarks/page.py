@@ -20,7 +20,7 @@ import time
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import sync_playwright
 
-from demo.bundled import load_reference
+from demo.files.bundled import load_reference
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 READY = """document.querySelector('#heatmap .hm')?.dataset.state === 'ready'

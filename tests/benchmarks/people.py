@@ -37,8 +37,8 @@ import psutil
 from playwright.async_api import Browser, Page, async_playwright
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-from demo.bundled import load_training
-from demo.training import EFFORTS
+from demo.domain.recipe import EFFORTS
+from demo.files.bundled import load_training
 from tests.benchmarks import processor_name
 from tests.benchmarks.large import Memory
 from tests.benchmarks.page import FLAGS, READY, free_port, percentile

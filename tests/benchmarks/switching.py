@@ -18,8 +18,8 @@ from pathlib import Path
 import psutil
 
 from demo import Lab
-from demo.bundled import load_reference
-from demo.errors import DemoError
+from demo.domain.errors import DemoError
+from demo.files.bundled import load_reference
 
 MODELS = ("smollm2-135m-instruct", "all-minilm-l6-v2", "gemma-3-270m")
 MIB = 2**20

@@ -13,9 +13,9 @@ import json
 import time
 
 from demo import Lab
-from demo.bundled import load_training
-from demo.training import EFFORTS
-from demo.ui.examples import load_examples
+from demo.domain.recipe import EFFORTS
+from demo.files.bundled import load_training
+from demo.ui.live.examples import load_examples
 
 MARGIN, AUC = 0.25, 0.90
 

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from demo.backend.fake import FakeEngine
-from demo.datamodels import Device
+from demo.domain.datamodels import Device
 from demo.lab import Lab
 from demo.settings import Settings
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import pytest
 
 from demo.backend import fake
-from demo.training import EFFORTS
+from demo.domain.recipe import EFFORTS
 from tests.browser import test_benchmark, test_file, test_sweep
 from tests.browser.test_page import settle, wait_text
 
@@ -119,7 +119,7 @@ def find_faults(page, options: dict, place: str | None = None) -> list[str]:
 @pytest.mark.parametrize(("locale", "language"), [("en-US", "en"), ("ko-KR", "ko")])
 def test_every_tab_with_its_results(address, open_page, locale, language):
     """Read by axe in light; in dark, where only colours differ, its colours. Then on the narrowest screen."""
-    from demo.ui.i18n import translate
+    from demo.ui.kit.i18n import translate
     from demo.ui.page import VIEWS
 
     page = open_page(address, locale=locale, reduced_motion="reduce")

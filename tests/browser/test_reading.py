@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from demo.backend.fake import FakeEngine
-from demo.datamodels import Prompt
+from demo.domain.datamodels import Prompt
 from demo.lab import Lab
 from demo.settings import Settings
 from tests.browser.test_page import QUESTIONS, STATE, choose, settle, values, wait_text, wait_values

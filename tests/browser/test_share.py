@@ -7,7 +7,7 @@ import io
 import pytest
 
 from demo.backend.fake import FakeEngine
-from demo.ui.link import read_link
+from demo.ui.live.link import read_link
 from tests.browser.test_page import ANSWERS, PLOT, QUESTIONS, choose, settle, wait_text
 
 pytestmark = pytest.mark.browser

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from demo.backend.fake import FakeEngine
-from demo.training import EFFORTS
+from demo.domain.recipe import EFFORTS
 from tests.browser.test_page import ANSWERS, QUESTIONS, choose, settle, values, wait_text, wait_values
 from tests.browser.test_tabs import HEATMAP, PHONE
 

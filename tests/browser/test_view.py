@@ -25,9 +25,9 @@ def address(asked):
     """A page with one view: running twice, then ready with two figures; a button takes one of them away."""
     import plotly.graph_objects as go
 
-    from demo.ui.heatmap import _PLOTLY_URL
+    from demo.ui.kit.view import create_view, figure_payload, next_seq, show_view
+    from demo.ui.live.heatmap import _PLOTLY_URL
     from demo.ui.page import launch_options
-    from demo.ui.view import create_view, figure_payload, next_seq, show_view
 
     bars = go.Figure(go.Bar(x=[1, 2], y=[3, 1]), layout={"xaxis": {"title": {"text": "place"}}, "title": {"text": "T"}})
     points = go.Figure(go.Scatter(x=[1, 2], y=[2, 1], mode="markers", customdata=["one", "two"]))

@@ -1,0 +1,1 @@
+"""Analysis: numbers from vectors and cosines. Pure functions; no model, no file, no figure."""

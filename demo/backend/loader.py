@@ -1,0 +1,274 @@
+"""Checkpoint: a folder of weights becomes a tokenizer and a model in memory, with what is known of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
+
+from demo.backend.decoder.decoder import Decoder, make_decoder
+from demo.backend.model.device import Placement
+from demo.backend.model.forward import Anatomy, find_anatomy, hidden_states, logits
+from demo.backend.model.st_config import OwnReading, read_own_reading
+from demo.backend.weights.adapters import add_projection, base_of, is_projection, merge_lora, read_info
+from demo.backend.weights.checkpoint_files import read_header, weight_files
+from demo.backend.weights.locate import Weights
+from demo.domain.catalog import CATALOG, CatalogEntry
+from demo.domain.datamodels import LAST_LAYER, Kind, ModelInfo, Pooling, Prompt, Reading
+from demo.domain.errors import UnsafeWeights, UnsupportedModel
+from demo.domain.recipe import TRAINED
+
+_CAUSAL_CLASSES = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+_NO_LENGTH = 1_000_000  # tokenizers without a limit carry a huge number
+_PROBE = "An ordinary sentence, by which two ways through a model are compared."
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A model ready to be read. It stays unchanged once made, so that threads may share it."""
+
+    tokenizer: PreTrainedTokenizerBase
+    network: torch.nn.Module  # whole, as transformers made it
+    anatomy: Anatomy
+    info: ModelInfo
+    pad_id: int
+    decoder: Decoder | None = None  # the fast way through the model, where there is one
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    @property
+    def pool_text_only(self) -> bool:
+        return self.info.pool_text_only
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Names the vectors it makes in the cache."""
+        return (self.info.model, self.info.revision, self.info.precision, self.info.device, torch.__version__)
+
+
+def count_parameters(folder: Path) -> int:
+    """Numbers stored in a folder's safetensors files, from their headers alone."""
+    tensors = (tensor for file in weight_files(folder) for tensor in read_header(file).values())
+    return sum(math.prod(tensor["shape"]) for tensor in tensors)
+
+
+def load_checkpoint(
+    model: str, weights: Weights, placement: Placement, max_tokens: int, fast: bool = True
+) -> Checkpoint:
+    """Tokenizer and model of a verified folder, on the device, in its precision. fast: with a decoder if it fits.
+
+    Never runs code of the checkpoint and never invents weights: a checkpoint without an LM head has none here either.
+    Raises UnsupportedModel or UnsafeWeights.
+    """
+    entry = CATALOG.get(model)
+    told = read_info(weights.adapter) if weights.adapter and not entry else {}
+    name = entry.name if entry else _name_trained(model, told) if weights.adapter else model
+    folder = weights.folder
+    config = _load_config(folder, name)
+    tokenizer = _load_tokenizer(folder, name)
+    own = read_own_reading(folder, entry.query_prompt if entry else "")
+    network, has_lm_head = _load_model(folder, config, placement, name)
+    network, anatomy = _with_adapter(network, has_lm_head, weights.adapter, name)
+    notices = weights.notices + (own.notices if own else ())
+    if has_lm_head and not _head_agrees(network, anatomy):
+        notices += ("The model does more after its LM head than the lab knows, so its logits are not offered.",)
+        has_lm_head = False
+        anatomy = find_anatomy(network, has_lm_head)
+    text_config = config.get_text_config()
+    kind = entry.kind if entry else Kind.TUNED_GPT if weights.adapter else _kind(config, own)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    info = ModelInfo(
+        model=model,
+        name=name,
+        kind=kind,
+        n_layers=text_config.num_hidden_layers,
+        dim=text_config.hidden_size,
+        vocab_size=text_config.vocab_size,
+        max_tokens=min(max_tokens, _longest(tokenizer, text_config, own)),
+        has_lm_head=has_lm_head,
+        has_chat_template=bool(tokenizer.chat_template),
+        default_reading=_trained_reading(model, told)
+        or _default_reading(model, kind, own, has_lm_head, bool(tokenizer.chat_template)),
+        revision=weights.revision,
+        source=weights.source,
+        weights_precision=weights.precision,
+        precision=placement.info.precision,
+        device=placement.info.name,
+        parameters=parameters,
+        memory_bytes=sum(t.numel() * t.element_size() for t in (*network.parameters(), *network.buffers())),
+        query_prompt=own.query_prompt if own else None,
+        document_prompt=own.document_prompt if own else None,
+        pool_text_only=bool(own and own.pool_text_only),
+        base=base_of(weights.adapter) if weights.adapter else "",
+        adapter=_name_adapter(model, weights.adapter, entry),
+        projected=bool(weights.adapter and is_projection(weights.adapter)),
+        notices=notices,
+    )
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    decoder = None
+    if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and fast:
+        decoder = make_decoder(anatomy, text_config, info.max_tokens, tokenizer(_PROBE)["input_ids"])
+    if decoder:
+        info = replace(info, memory_bytes=info.memory_bytes + decoder.packed_bytes)
+    return Checkpoint(tokenizer, network, anatomy, info, pad_id, decoder)
+
+
+def _load_config(folder: Path, name: str):
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (ValueError, OSError, KeyError) as error:
+        if "trust_remote_code" in str(error):
+            raise UnsafeWeights(model=name, reason="it would have to run code that comes with it") from error
+        raise UnsupportedModel(model=name, reason="transformers does not know its architecture.") from error
+    if config.is_encoder_decoder:
+        raise UnsupportedModel(model=name, reason="it is an encoder–decoder; GPTs and encoders can be read.")
+    return config
+
+
+def _load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (ValueError, OSError, KeyError, ImportError) as error:
+        raise UnsupportedModel(model=name, reason="its tokenizer cannot be loaded.") from error
+    if not tokenizer.is_fast:
+        raise UnsupportedModel(model=name, reason="its tokenizer gives no offsets (it has no fast version).")
+    return tokenizer
+
+
+def _load_model(folder: Path, config, placement: Placement, name: str) -> tuple[torch.nn.Module, bool]:
+    """(model, whether it has an LM head of its own)."""
+    architecture = (config.architectures or [""])[0]
+    causal = architecture in _CAUSAL_CLASSES
+    options = {
+        "config": config,
+        "dtype": placement.dtype,
+        "use_safetensors": True,
+        "local_files_only": True,
+        "trust_remote_code": False,
+        "output_loading_info": True,
+    }
+    if placement.dtype is not torch.float32:
+        # Fused attention rounds differently for every padded width: measured on SmolLM2 in bfloat16, a short text's
+        # vector turned to a cosine of .998 with longer batch mates. Eager attention gives the same bits in any batch.
+        options["attn_implementation"] = "eager"
+    try:
+        network, report = (AutoModelForCausalLM if causal else AutoModel).from_pretrained(folder, **options)
+        has_lm_head = causal and not _is_head_missing(network, report["missing_keys"])
+    except (ValueError, OSError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        raise UnsupportedModel(model=name, reason=f"its weights cannot be loaded ({type(error).__name__}).") from error
+    # transformers fills what is missing with random numbers. A pooler (BERT) is never read; a head is dropped.
+    missing = [key for key in report["missing_keys"] if "pooler" not in key and not _is_head(network, key)]
+    if missing:
+        raise UnsupportedModel(model=name, reason=f"its checkpoint lacks weights, {sorted(missing)[0]} among them.")
+    if causal and not has_lm_head:
+        network = network.base_model
+    return network.to(placement.device).eval().requires_grad_(False), has_lm_head
+
+
+def _with_adapter(network, has_lm_head: bool, adapter: Path | None, name: str) -> tuple[torch.nn.Module, Anatomy]:
+    """(model, its parts) with what was learned over its weights, if there is anything."""
+    if adapter is None:
+        return network, find_anatomy(network, has_lm_head)
+    try:
+        if is_projection(adapter):
+            anatomy = find_anatomy(network, has_lm_head)
+            add_projection(anatomy, adapter)
+        else:
+            network = merge_lora(network, adapter)
+    except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
+        raise UnsupportedModel(model=name, reason="its adapter does not fit the model, or is damaged.") from error
+    network = network.eval().requires_grad_(False)
+    return network, find_anatomy(network, has_lm_head)
+
+
+def _name_trained(model: str, told: dict) -> str:
+    """`SmolLM2-135M-Instruct, trained 60 steps`; a folder's path says more than a name that nobody gave it."""
+    base = CATALOG.get(str(told.get("base")))
+    if not told.get("steps") or base is None:
+        return model
+    return f"{base.name}, trained {told['steps']} steps"
+
+
+def _name_adapter(model: str, adapter: Path | None, entry: CatalogEntry | None) -> str:
+    """Its folder beside the lab, a person's own, or the one that they download: never where a host keeps it."""
+    if adapter is None:
+        return ""
+    if entry:
+        return f"demo/{entry.adapter}"
+    return "adapter" if model.startswith(TRAINED) else model
+
+
+def _trained_reading(model: str, told: dict) -> Reading | None:
+    """The reading that an adapter was trained with."""
+    try:
+        return replace(Reading.from_dict(told["reading"]), model=model)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _is_head_missing(network, missing_keys) -> bool:
+    return network.get_output_embeddings() is None or any(_is_head(network, key) for key in missing_keys)
+
+
+def _is_head(network, key: str) -> bool:
+    """Whether a parameter's name belongs to the output embeddings."""
+    head = network.get_output_embeddings()
+    return head is not None and any(
+        module is head and key.startswith(f"{name}.") for name, module in network.named_modules()
+    )
+
+
+@torch.inference_mode()
+def _head_agrees(network, anatomy: Anatomy) -> bool:
+    """Whether our logits of a two-token text are the model's own; families differ in what follows the head."""
+    ids = torch.tensor([[1, 2]], device=next(network.parameters()).device)
+    expected = network(input_ids=ids, use_cache=False).logits[:, -1].float()
+    found = logits(anatomy, hidden_states(anatomy, ids, None, LAST_LAYER)[:, -1], LAST_LAYER)
+    return bool(torch.nn.functional.cosine_similarity(expected, found).min() > 0.999)
+
+
+def _longest(tokenizer, config, own: OwnReading | None) -> int:
+    """The longest text, template included, that the checkpoint was made for."""
+    if own and own.max_tokens:
+        return own.max_tokens
+    limits = [tokenizer.model_max_length, getattr(config, "max_position_embeddings", None)]
+    known = [limit for limit in limits if limit and limit < _NO_LENGTH]
+    return min(known) if known else _NO_LENGTH
+
+
+def _kind(config, own: OwnReading | None) -> Kind:
+    if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES or (
+        config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    ):
+        return Kind.ENCODER
+    return Kind.TUNED_GPT if own else Kind.GPT
+
+
+def _default_reading(model: str, kind: Kind, own: OwnReading | None, has_lm_head: bool, has_chat: bool) -> Reading:
+    """The checkpoint's own reading; for a pure GPT the article's, as far as the checkpoint allows it."""
+    entry: CatalogEntry | None = CATALOG.get(model)
+    if own:
+        prompt = Prompt.OWN if own.query_prompt is not None else Prompt.PLAIN
+        pooling = own.pooling or (Pooling.MEAN if kind is Kind.ENCODER else Pooling.LAST_TOKEN)
+        return Reading(model, prompt, pooling, normalize=own.normalize)
+    if entry:
+        prompt, pooling, normalize = entry.prompt, entry.pooling, entry.normalize
+    else:
+        prompt = Prompt.CHAT if kind is Kind.GPT else Prompt.PLAIN
+        pooling = Pooling.MEAN if kind is Kind.ENCODER else Pooling.LAST_TOKEN_LOGITS
+        normalize = False
+    if prompt is Prompt.OWN or (prompt is Prompt.CHAT and not has_chat):
+        prompt = Prompt.PLAIN
+    if pooling is Pooling.LAST_TOKEN_LOGITS and not has_lm_head:
+        pooling = Pooling.LAST_TOKEN
+    return Reading(model, prompt, pooling, normalize=normalize)

@@ -1,0 +1,1 @@
+"""Model: tokenize, forward pass, pooling; what a checkpoint declares; device and export."""

@@ -1,0 +1,181 @@
+"""Forward: one pass → the states of the layer asked for or of every layer, and the LM head at one position.
+
+Runs only as deep as it must. Layers count as in transformers' `hidden_states`: 0 is the token embeddings, k the output
+of block k, and the last one is taken after the final norm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from demo.domain.datamodels import LAST_LAYER
+from demo.domain.errors import UnsupportedModel
+
+PREPENDING = range(1, 8)  # blocks, from 0, that a placeholder enters with the last token's state: 2 to 8 of the paper
+_FINAL_NORMS = ("norm", "ln_f", "final_layernorm", "final_layer_norm", "final_norm")
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Where the parts of a model are, whatever its family calls them."""
+
+    backbone: nn.Module  # token ids → hidden states
+    blocks: nn.ModuleList
+    final_norm: nn.Module | None
+    head: nn.Module | None  # hidden state → logits; None where the checkpoint has none
+    soft_cap: float | None = None  # Gemma 2: logits = cap · tanh(logits / cap)
+    scale: float = 1.0  # Cohere multiplies the logits, Granite divides them
+
+
+def find_anatomy(model: nn.Module, has_lm_head: bool) -> Anatomy:
+    """The parts of a transformers model. Raises UnsupportedModel if there is no stack of blocks."""
+    config = model.config.get_text_config()
+    backbone = model.base_model if has_lm_head or hasattr(model, "base_model") else model
+    depth = config.num_hidden_layers
+    stacks = [m for m in backbone.modules() if isinstance(m, nn.ModuleList) and len(m) == depth]
+    if not stacks:
+        raise UnsupportedModel(model=type(model).__name__, reason="its architecture has no single stack of blocks.")
+    # OPT and its like keep blocks and norm one level down.
+    holder = next((m for m in backbone.modules() if any(child is stacks[0] for child in m.children())), backbone)
+    norm = next((getattr(m, name) for m in (holder, backbone) for name in _FINAL_NORMS if hasattr(m, name)), None)
+    divide = getattr(config, "logits_scaling", None)
+    return Anatomy(
+        backbone=backbone,
+        blocks=stacks[0],
+        final_norm=norm,
+        head=model.get_output_embeddings() if has_lm_head else None,
+        soft_cap=getattr(config, "final_logit_softcapping", None),
+        scale=(getattr(config, "logit_scale", None) or 1.0) / (divide or 1.0),
+    )
+
+
+@dataclass(frozen=True)
+class Prepending:
+    """Where a batch's placeholders and last tokens are: (batch,) each."""
+
+    placeholder: Tensor
+    last: Tensor
+
+
+class _DeepEnough(Exception):
+    """Ends a forward pass at the layer that was asked for."""
+
+    def __init__(self, states: Tensor):
+        self.states = states
+
+
+def hidden_states(
+    anatomy: Anatomy, input_ids: Tensor, attention_mask: Tensor | None, layer: int, prepending: Prepending | None = None
+) -> Tensor:
+    """The states of one layer, (batch, tokens, dim). Blocks above the layer are not run.
+
+    input_ids: (batch, tokens). attention_mask: 1 where a token is real, or None where nothing is padded; padding must
+    be on the right, so that absolute positions (GPT-2) need no correction.
+    """
+    depth = len(anatomy.blocks)
+    with prepended(anatomy, prepending):
+        if layer in (LAST_LAYER, depth):
+            return _run(anatomy, input_ids, attention_mask)
+
+        def stop(states: Tensor) -> None:
+            raise _DeepEnough(states)
+
+        with _watched(anatomy, layer, stop):
+            try:
+                _run(anatomy, input_ids, attention_mask)
+            except _DeepEnough as deep_enough:
+                return deep_enough.states
+    raise UnsupportedModel(model=type(anatomy.backbone).__name__, reason=f"its layer {layer} was never reached.")
+
+
+def every_layer(
+    anatomy: Anatomy,
+    input_ids: Tensor,
+    attention_mask: Tensor | None,
+    reduce: Callable[[Tensor], Tensor],
+    prepending: Prepending | None = None,
+) -> list[Tensor]:
+    """What `reduce` makes of each layer's states, layer 0 … n, from one pass. Only what it makes stays in memory."""
+    depth = len(anatomy.blocks)
+    reduced: dict[int, Tensor] = {}
+
+    def keep(layer: int) -> Callable[[Tensor], None]:
+        return lambda states: reduced.__setitem__(layer, reduce(states))
+
+    with ExitStack() as watching:
+        watching.enter_context(prepended(anatomy, prepending))
+        for layer in range(depth):
+            watching.enter_context(_watched(anatomy, layer, keep(layer)))
+        keep(depth)(_run(anatomy, input_ids, attention_mask))
+    if len(reduced) != depth + 1:
+        raise UnsupportedModel(model=type(anatomy.backbone).__name__, reason="not every layer of it was reached.")
+    return [reduced[layer] for layer in range(depth + 1)]
+
+
+@contextmanager
+def _watched(anatomy: Anatomy, layer: int, see: Callable[[Tensor], None]) -> Iterator[None]:
+    """While it lasts, `see` gets the states of a layer below the last one."""
+    if layer == 0:
+
+        def before(module, args, kwargs):
+            see(args[0] if args else kwargs["hidden_states"])
+
+        hook = anatomy.blocks[0].register_forward_pre_hook(before, with_kwargs=True)
+    else:
+
+        def after(module, args, output):
+            see(output[0] if isinstance(output, tuple) else output)
+
+        hook = anatomy.blocks[layer - 1].register_forward_hook(after)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+@contextmanager
+def prepended(anatomy: Anatomy, prepending: Prepending | None) -> Iterator[None]:
+    """Token prepending (arXiv 2412.11556): entering blocks 2 to 8, the placeholder's state is the last token's."""
+    if prepending is None:
+        yield
+        return
+
+    def overwrite(module, args, kwargs):
+        # A copy: the state that left the block below is still that layer's.
+        states = (args[0] if args else kwargs["hidden_states"]).clone()
+        rows = torch.arange(len(states), device=states.device)
+        states[rows, prepending.placeholder] = states[rows, prepending.last]
+        return ((states, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": states})
+
+    blocks = [anatomy.blocks[i] for i in PREPENDING if i < len(anatomy.blocks)]
+    hooks = [block.register_forward_pre_hook(overwrite, with_kwargs=True) for block in blocks]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def logits(anatomy: Anatomy, states: Tensor, layer: int) -> Tensor:
+    """What the LM head says of pooled states, (batch, dim) → (batch, vocabulary) float32.
+
+    Below the last layer the final norm comes first: the logit lens (nostalgebraist 2020).
+    """
+    states = states.to(anatomy.head.weight.dtype)
+    if layer not in (LAST_LAYER, len(anatomy.blocks)) and anatomy.final_norm is not None:
+        states = anatomy.final_norm(states)
+    values = anatomy.head(states).float() * anatomy.scale
+    if anatomy.soft_cap:
+        values = torch.tanh(values / anatomy.soft_cap) * anatomy.soft_cap
+    return values
+
+
+def _run(anatomy: Anatomy, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+    takes_cache = getattr(anatomy.backbone.config, "use_cache", None) is not None
+    options = {"use_cache": False} if takes_cache else {}
+    return anatomy.backbone(input_ids=input_ids, attention_mask=attention_mask, **options).last_hidden_state

@@ -1,0 +1,105 @@
+"""What a sentence-transformers checkpoint says of itself: its pooling, prompts, normalisation and length.
+
+Reads the JSON files of a folder. Knows no torch and no tokenizer.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.domain.datamodels import Pooling
+
+_MODES = {
+    "cls": Pooling.FIRST_TOKEN,
+    "max": Pooling.MAX,
+    "mean": Pooling.MEAN,
+    "mean_sqrt_len_tokens": Pooling.MEAN_SQRT_LEN,
+    "weightedmean": Pooling.WEIGHTED_MEAN,
+    "lasttoken": Pooling.LAST_TOKEN,
+}
+_FLAGS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # the names sentence-transformers looks for, in its order
+_KNOWN_MODULES = ("Transformer", "Pooling", "Normalize")
+
+
+@dataclass(frozen=True)
+class OwnReading:
+    """The checkpoint's own way to make an embedding."""
+
+    pooling: Pooling | None
+    normalize: bool
+    query_prompt: str | None
+    document_prompt: str | None
+    pool_text_only: bool = False  # "include_prompt": false
+    max_tokens: int | None = None
+    notices: tuple[str, ...] = ()
+
+
+def read_own_reading(folder: Path, query_name: str = "") -> OwnReading | None:
+    """The folder's own reading, or None if it is no sentence-transformers checkpoint.
+
+    query_name: the prompt for questions where the checkpoint has several and none is called "query".
+    """
+    modules = _load(folder / "modules.json")
+    if not isinstance(modules, list):
+        return None
+    modules = [module for module in modules if isinstance(module, dict)]
+    kinds = {str(module.get("type", "")).rsplit(".", 1)[-1]: str(module.get("path", "")) for module in modules}
+    notices = tuple(
+        f"The checkpoint also has a {kind} module after the pooling; the lab reads the vector before it."
+        for kind in kinds
+        if kind not in _KNOWN_MODULES
+    )
+    pooling_config = _load_object(folder / kinds["Pooling"] / "config.json") if "Pooling" in kinds else {}
+    pooling, more = _read_pooling(pooling_config)
+    own = _load_object(folder / "config_sentence_transformers.json")
+    named = own.get("prompts") if isinstance(own.get("prompts"), dict) else {}
+    prompts = {name: text for name, text in named.items() if isinstance(text, str)}
+    default = prompts.get(str(own.get("default_prompt_name")))
+    document = next((prompts[name] for name in _DOCUMENT_PROMPTS if name in prompts), default)
+    query = prompts.get(query_name, prompts.get("query", default))
+    has_prompts = any(prompts.values()) and (query or document)
+    max_tokens = _load_object(folder / "sentence_bert_config.json").get("max_seq_length")
+    return OwnReading(
+        pooling=pooling,
+        normalize="Normalize" in kinds,
+        query_prompt=(query or "") if has_prompts else None,
+        document_prompt=(document or "") if has_prompts else None,
+        pool_text_only=not pooling_config.get("include_prompt", True),
+        max_tokens=max_tokens if isinstance(max_tokens, int) else None,
+        notices=notices + more,
+    )
+
+
+def _read_pooling(config: dict) -> tuple[Pooling | None, tuple[str, ...]]:
+    """The mode, in the old form (one flag a mode) or the new one ("pooling_mode": "mean")."""
+    named = config.get("pooling_mode")
+    modes = [named] if isinstance(named, str) else named if isinstance(named, list) else []
+    modes = modes or [mode for flag, mode in _FLAGS.items() if config.get(flag)]
+    known = [_MODES[mode] for mode in map(str, modes) if mode in _MODES]
+    notices = ()
+    if len(known) > 1:
+        notices = (f"The checkpoint joins several poolings; the lab reads the first, {known[0].value}.",)
+    return (known[0] if known else None), notices
+
+
+def _load_object(path: Path) -> dict:
+    """A JSON object; {} where there is none or it cannot be read."""
+    value = _load(path)
+    return value if isinstance(value, dict) else {}
+
+
+def _load(path: Path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,1 @@
+"""Ray: an Engine over Ray Serve replicas (optional extra)."""

@@ -1,0 +1,1 @@
+"""Remote: an Engine over OpenAI-compatible embedding servers."""

@@ -1,0 +1,1 @@
+"""Scheduler: continuous batching, the model runner, caches, CPU lanes."""

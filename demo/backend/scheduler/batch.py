@@ -1,0 +1,80 @@
+"""Batching: who shares a forward pass, as tensors, and the retreat when memory runs out. Knows no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from demo.backend.decoder.prefix_tree import Tree, move, plant
+from demo.backend.model.forward import Prepending
+from demo.backend.model.tokenization import TokenizedText
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Texts that run together, padded on the right: (n, tokens) each."""
+
+    input_ids: Tensor
+    attention: Tensor | None  # 1 where a token is real; None where nothing is padded
+    pooled: Tensor  # 1 where a token is pooled
+    prepending: Prepending | None  # token prepending only
+    joins: bool  # whether tokens before `start` are pooled; the columns of `pooled` begin with them then
+    tree: Tree | None  # of the input_ids, where it was asked for
+
+
+def stack(
+    texts: Sequence[TokenizedText], pad_id: int, device: torch.device, start: int = 0, planted: bool = False
+) -> Batch:
+    """Tokenized texts as one batch on the device.
+
+    start: leading tokens that are left out, since all share them. planted: with a tree, as a decoder wants it.
+    """
+    lengths = [len(text) for text in texts]
+    shape = len(texts), max(lengths)
+    ids, attention, pooled = np.full(shape, pad_id), np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    for row, text in enumerate(texts):
+        ids[row, : len(text)] = text.input_ids
+        attention[row, : len(text)] = 1
+        pooled[row, slice(*text.pooled)] = 1
+    joins = bool(pooled[:, :start].any())
+    prepending = None
+    if texts[0].placeholder is not None:
+        placeholders = np.array([text.placeholder for text in texts])
+        prepending = Prepending(move(placeholders, device), move(np.array(lengths) - 1, device))
+    # Token prepending lets the end of a text into its beginning, which no other text shares then.
+    share = prepending is None
+    return Batch(
+        input_ids=move(ids[:, start:], device),
+        attention=None if min(lengths) == max(lengths) else move(attention[:, start:], device),
+        pooled=move(pooled if joins else pooled[:, start:], device),
+        prepending=prepending,
+        joins=joins,
+        tree=plant(ids[:, start:], device, np.array(lengths) - start, share) if planted else None,
+    )
+
+
+def run_with_retreat(run: Callable[[list[int]], list[Result]], batch: list[int]) -> list[Result]:
+    """Run a batch; where memory runs out, run its halves. Raises what torch raised if one text alone is too much."""
+    try:
+        return run(batch)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not out_of_memory(error) or len(batch) == 1:
+            raise
+    # Out of the except block: until then the traceback keeps the failed pass's tensors alive.
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator is not None:
+        getattr(torch, accelerator.type).empty_cache()
+    middle = len(batch) // 2
+    return run_with_retreat(run, batch[:middle]) + run_with_retreat(run, batch[middle:])
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out. On the CPU, torch has no class of its own for it."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "allocate memory" in str(error)

@@ -1,0 +1,1 @@
+"""Training: contrastive loss and what learns (LoRA, linear map)."""

@@ -1,0 +1,1 @@
+"""Weights: a checkpoint is located, downloaded or converted, and verified; adapters."""

@@ -1,0 +1,105 @@
+"""Fetching: what every source of weights shares: its result, a failure in words, progress, a look at the disk.
+
+Knows neither the Hub nor packages.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.backend.protocol import OnProgress
+from demo.domain.datamodels import Progress
+
+logger = logging.getLogger("demo")
+
+Report = Callable[[str, "float | None"], None]  # stage, fraction 0…1 or None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A checkpoint on this disk, and where it came from."""
+
+    folder: Path  # config.json, safetensors and tokenizer, loadable by transformers offline
+    revision: str  # Hub commit; "name version" of a package; "sha256:…" of a folder's files
+    source: str  # who served it, in words
+    precision: str  # as stored at the source: "float32", "bfloat16", "4-bit (Q4_1)" …
+    notices: tuple[str, ...] = ()
+    adapter: Path | None = None  # a folder of what was learned over them
+
+
+class SourceFailed(Exception):
+    """One source cannot serve; its text is a sentence for the person. weights.py gathers these."""
+
+
+def reporter(model: str, on_progress: OnProgress | None) -> Report:
+    """Tell the page every step, and the log each stage and each tenth of a download."""
+    logged: set[tuple[str, int]] = set()
+
+    def report(stage: str, fraction: float | None) -> None:
+        if on_progress:
+            on_progress(Progress(stage, fraction))
+        step = (stage, int((fraction or 0) * 10))
+        if step not in logged:
+            logged.add(step)
+            logger.info("%s: %s%s", model, stage, "" if fraction is None else f" {fraction:.0%}")
+
+    return report
+
+
+@contextmanager
+def watched(folder: Path, total: int, report: Report, before: int = 0) -> Iterator[None]:
+    """Report "downloading" with a fraction, from the bytes that gather in a folder and those that came before."""
+    done = threading.Event()
+    most = before
+
+    def tell() -> None:
+        nonlocal most
+        most = max(most, before + folder_size(folder))  # never backwards, though temporary files vanish
+        report("downloading", min(1.0, most / total) if total > 0 else None)
+
+    def poll() -> None:
+        tell()
+        while not done.wait(0.3):
+            tell()
+
+    watcher = threading.Thread(target=poll, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+    tell()
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes in a folder; files may vanish while it is counted."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(root, name)).st_size
+            except FileNotFoundError:
+                continue
+    return total
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """OSError, before anything is fetched, when the disk under a folder that may not exist yet is too small."""
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
+
+
+def os_words(error: OSError) -> str:
+    return error.strerror or type(error).__name__

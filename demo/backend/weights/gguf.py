@@ -1,0 +1,105 @@
+"""GGUF: a quantized file becomes a folder of safetensors and tokenizer, once.
+
+Knows one file and one target folder; not where the file comes from nor who keeps the result.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import re
+from pathlib import Path
+
+from demo.domain.errors import UnsupportedModel
+
+
+def inspect_gguf(file: Path, model: str) -> tuple[str, int]:
+    """The precision in words, like "4-bit (Q4_1)", and the number of weights."""
+    try:
+        from gguf import GGUFReader, LlamaFileType
+    except ImportError as error:
+        raise UnsupportedModel(model=model, reason=f"GGUF files need the Python package {error.name}.") from error
+    try:
+        reader = GGUFReader(file)
+    except ValueError as error:
+        raise UnsupportedModel(model=model, reason=f"{file.name} is not a GGUF file ({error}).") from error
+    except IndexError as error:
+        raise UnsupportedModel(model=model, reason=f"{file.name} is incomplete.") from error
+    parameters = sum(int(tensor.n_elements) for tensor in reader.tensors)
+    field = reader.fields.get("general.file_type")
+    try:
+        file_type = LlamaFileType(field.contents() if field else LlamaFileType.GUESSED).name
+    except ValueError:  # a type younger than the reader
+        file_type = LlamaFileType.GUESSED.name
+    return _in_words(file_type), parameters
+
+
+def _in_words(file_type: str) -> str:
+    """MOSTLY_Q4_K_M → "4-bit (Q4_K_M)"; MOSTLY_BF16 → "bfloat16"."""
+    name = file_type.removeprefix("MOSTLY_").removeprefix("ALL_")
+    floats = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+    if name in floats:
+        return floats[name]
+    bits = re.search(r"\d", name)
+    return f"{bits.group()}-bit ({name})" if bits else "GGUF of unknown precision"
+
+
+def convert_gguf(file: Path, folder: Path, model: str) -> None:
+    """Write the file's weights as float32 safetensors, its config and its tokenizer into the folder.
+
+    Exact: every block of a GGUF stands for float32 numbers, and those are what is written. Reading a GGUF takes
+    seconds for each 100 million weights; what is written here loads in a fraction of a second.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        network = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    except ImportError as error:
+        reason = "GGUF files need the Python packages gguf and accelerate."
+        raise UnsupportedModel(model=model, reason=reason) from error
+    except (ValueError, KeyError, NotImplementedError, RuntimeError) as error:
+        reason = f"its GGUF file cannot be converted ({_first_sentence(error)})."
+        raise UnsupportedModel(model=model, reason=reason) from error
+    _add_special_tokens(tokenizer, file)
+    # The weights are plain float32 by now; with these marks left on, transformers refuses to save them.
+    network.config.__dict__.pop("quantization_config", None)
+    network.hf_quantizer = None
+    network.is_quantized = False
+    try:
+        network.save_pretrained(folder)
+    except SafetensorError as error:  # the disk is full: safetensors does not say so with an OSError
+        raise OSError(errno.EIO, str(error)) from error
+    tokenizer.save_pretrained(folder)
+    del network, tokenizer
+    gc.collect()
+
+
+def _add_special_tokens(tokenizer, file: Path) -> None:
+    """Put BOS before and EOS after every text where the file says so: not every transformers release reads it."""
+    from gguf import GGUFReader
+    from tokenizers.processors import TemplateProcessing
+
+    fields = GGUFReader(file).fields
+    ids = {}
+    for name in ("bos", "eos"):
+        wanted = fields.get(f"tokenizer.ggml.add_{name}_token")
+        known = fields.get(f"tokenizer.ggml.{name}_token_id")
+        if wanted and known and wanted.contents():
+            ids[name] = int(known.contents())
+    before, after = ([ids[name]] if name in ids else [] for name in ("bos", "eos"))
+    expected = before + tokenizer("a", add_special_tokens=False)["input_ids"] + after
+    if tokenizer("a")["input_ids"] == expected:
+        return
+    tokens = {name: tokenizer.convert_ids_to_tokens(number) for name, number in ids.items()}
+    template = f"{tokens.get('bos', '')} $A {tokens.get('eos', '')}".strip()
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=template, special_tokens=[(tokens[name], ids[name]) for name in ids]
+    )
+
+
+def _first_sentence(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text.split(". ")[0].rstrip(".")[:200] or type(error).__name__

@@ -1,0 +1,201 @@
+"""Weights: folder → Hub → package index: a checkpoint on disk, verified.
+
+Decides who is asked, and in which order; hands over a folder that transformers can load offline. Must not know
+devices, readings or how a model is run. Only safetensors and GGUF are taken, and nothing fetched is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from operator import attrgetter
+from pathlib import Path
+
+from cachetools import TTLCache, cached
+from huggingface_hub import constants, get_token
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from demo.backend.protocol import OnProgress
+from demo.backend.weights.adapters import adapter_revision, base_of, is_adapter
+from demo.backend.weights.checkpoint_files import PICKLED, file_sha256, find_defect, is_allowed, stored_precision
+from demo.backend.weights.download import Report, SourceFailed, Weights, os_words, reporter, require_space
+from demo.backend.weights.gguf import convert_gguf, inspect_gguf
+from demo.backend.weights.hub import NoSuchRepository, from_hub, from_hub_cache, hub_probe, hub_reachable
+from demo.backend.weights.packages import COPY_FORMAT, build_once, copy_folder, from_package, has_pip, read_copy
+from demo.domain.catalog import CATALOG, CatalogEntry
+from demo.domain.errors import ModelNotFound, UnsafeWeights, UnsupportedModel, WeightsUnavailable
+from demo.domain.recipe import TRAINED
+
+_ELSEWHERE = ("\\\\", "//")  # a share of another machine, in Windows' way
+_TRAINED_NAME = re.compile("[0-9a-f]{16}")
+_CATALOG_FOLDER = Path(__file__).resolve().parents[2]
+_LOOK_SECONDS = 2.0  # between two looks at the disk
+__all__ = ["Weights", "find_adapter", "hub_reachable", "locate_weights", "reasons_of", "unavailable_reason"]
+
+
+def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None = None) -> Weights:
+    """A checkpoint for a catalogue id, a Hub id or a local folder; fetched if it must be.
+
+    The order: a given folder → the local Hub cache at the pinned revision → the Hub → another commit in the local Hub
+    cache → the package index. Hub weights come first because they are the original, where packages carry 4 bits a
+    weight. A converted package stands in only while the Hub cannot be reached, which costs no more than the probe
+    (nothing with HF_HUB_OFFLINE); once the original has arrived, the local Hub cache answers for good. So a machine's
+    weights change at most once, towards the original, and the page names their source.
+
+    An adapter (of the catalogue, `trained:NAME` of this cache folder, or a folder of one's own) comes with the weights
+    of the model that it was trained on.
+
+    on_progress may be called from another thread.
+    Raises ModelNotFound, WeightsUnavailable, WeightsDamaged, UnsafeWeights, UnsupportedModel.
+    """
+    adapter = find_adapter(model, cache_dir)
+    if adapter is None:
+        return _locate(model, cache_dir, on_progress)
+    base = base_of(adapter)
+    if not base or find_adapter(base, cache_dir):
+        raise UnsupportedModel(model=model, reason="its adapter does not name the model that it was trained on.")
+    weights = _locate(base, cache_dir, on_progress)
+    return replace(
+        weights,
+        adapter=adapter,
+        revision=f"{weights.revision} + {adapter_revision(adapter)}",
+        source=f"{weights.source}, with an adapter of this lab",
+    )
+
+
+def find_adapter(model: str, cache_dir: Path) -> Path | None:
+    """The folder of an adapter, or None where the model is no adapter. Raises ModelNotFound if it is gone."""
+    if model.startswith(_ELSEWHERE):  # looking whether it is there would ask another machine already
+        raise ModelNotFound(model=model)
+    entry = CATALOG.get(model)
+    if entry is not None:
+        return _CATALOG_FOLDER / entry.adapter if entry.adapter else None
+    if model.startswith(TRAINED):
+        folder = cache_dir / "trained" / model.removeprefix(TRAINED)
+        if not _TRAINED_NAME.fullmatch(model.removeprefix(TRAINED)) or not is_adapter(folder):
+            raise ModelNotFound(model=model)
+        return folder
+    folder = Path(os.path.expanduser(model))
+    return folder.resolve() if is_adapter(folder) else None
+
+
+def _locate(model: str, cache_dir: Path, on_progress: OnProgress | None) -> Weights:
+    report = reporter(model, on_progress)
+    entry = CATALOG.get(model)
+    if entry is None:
+        path = os.path.expanduser(model)
+        if os.path.isdir(path) or (path.endswith(".gguf") and os.path.isfile(path)):
+            return _from_disk(model, Path(path).resolve(), cache_dir, report)
+        try:
+            validate_repo_id(model)
+        except HFValidationError as error:
+            raise ModelNotFound(model=model) from error
+        entry = next((known for known in CATALOG.values() if known.hub_id == model), None)
+    hub_id, revision = (entry.hub_id, entry.revision) if entry else (model, constants.DEFAULT_REVISION)
+
+    attempts = [
+        lambda: from_hub_cache(hub_id, revision),
+        lambda: from_hub(model, hub_id, revision, report),
+    ]
+    if entry:
+        attempts += [
+            lambda: from_hub_cache(hub_id, constants.DEFAULT_REVISION, instead_of=revision),
+            lambda: from_package(entry, cache_dir, report),
+        ]
+    reasons = []
+    for attempt in attempts:
+        try:
+            return attempt()
+        except SourceFailed as failed:
+            if entry is None and isinstance(failed, NoSuchRepository):
+                raise ModelNotFound(model=model) from failed
+            reasons.append(failed)
+    sentences = dict.fromkeys(str(reason) for reason in reasons)
+    raise WeightsUnavailable(model=model, reasons=" ".join(sentences)) from reasons[-1]
+
+
+def unavailable_reason(entry: CatalogEntry, cache_dir: Path) -> str:
+    """Why no source could serve this model, in words; empty when one could. Never waits for the network.
+
+    While the Hub has not answered its first probe, the model counts as available.
+    """
+    entry = CATALOG[entry.base] if entry.base else entry
+    for revision in (entry.revision, constants.DEFAULT_REVISION):
+        try:
+            from_hub_cache(entry.hub_id, revision)
+            return ""
+        except SourceFailed:
+            continue
+    if entry.package and (read_copy(copy_folder(entry, cache_dir)) or has_pip()):
+        return ""
+    if constants.HF_HUB_OFFLINE:
+        return "not on this disk, and the Hub is switched off here (HF_HUB_OFFLINE)"
+    reachable = hub_probe.last_answer()
+    if reachable is False:
+        return "not on this disk, and the Hub cannot be reached from here"
+    if entry.gated and not get_token():
+        return "not on this disk, and the Hub asks for a login and accepted terms"
+    return ""
+
+
+def reasons_of(cache_dir: Path) -> Callable[[CatalogEntry], str]:
+    """`unavailable_reason` that looks at the disk every few seconds at most: the page asks with every key press."""
+    kept = TTLCache(len(CATALOG), _LOOK_SECONDS)
+    return cached(kept, attrgetter("id"), threading.Lock())(lambda entry: unavailable_reason(entry, cache_dir))
+
+
+def _from_disk(model: str, path: Path, cache_dir: Path, report: Report) -> Weights:
+    """What a person named on this disk: a folder or a GGUF file."""
+    try:
+        if path.is_dir():
+            return _from_folder(model, path, cache_dir, report)
+        return _from_gguf(model, path, cache_dir, report)
+    except SourceFailed as failed:
+        raise WeightsUnavailable(model=model, reasons=str(failed)) from failed
+    except OSError as error:
+        raise WeightsUnavailable(model=model, reasons=f"They cannot be read: {os_words(error)}.") from error
+
+
+def _from_folder(model: str, folder: Path, cache_dir: Path, report: Report) -> Weights:
+    """A checkpoint used in place, or converted when all the folder holds is one GGUF file."""
+    names = [path.name for path in folder.iterdir() if path.is_file()]
+    if not any(name.endswith(".safetensors") for name in names):
+        ggufs = [name for name in names if name.endswith(".gguf")]
+        if len(ggufs) == 1:
+            return _from_gguf(model, folder / ggufs[0], cache_dir, report)
+        if ggufs:
+            raise UnsupportedModel(model=model, reason=f"the folder holds {len(ggufs)} GGUF files; name one of them.")
+        if any(name.endswith(PICKLED) for name in names):
+            raise UnsafeWeights(model=model, reason="the folder holds pickled weights only")
+    report("checking", None)
+    defect = find_defect(folder)
+    if defect:
+        raise UnsupportedModel(model=model, reason=f"in this folder, {defect}.")
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and is_allowed(name):
+            digest.update(f"{name} {file_sha256(path)}\n".encode())
+    return Weights(folder, f"sha256:{digest.hexdigest()[:16]}", f"the folder {folder.name}", stored_precision(folder))
+
+
+def _from_gguf(model: str, file: Path, cache_dir: Path, report: Report) -> Weights:
+    """One GGUF file, converted once and kept under its hash."""
+    report("checking", None)
+    revision = file_sha256(file)[:16]
+    copy = cache_dir / f"gguf-{revision}-v{COPY_FORMAT}"
+
+    def build(_: Path, target: Path) -> str:
+        precision, parameters = inspect_gguf(file, model)
+        require_space(target, 4 * parameters)
+        report("converting", None)
+        convert_gguf(file, target, model)
+        return precision
+
+    source = build_once(copy, {"file": file.name}, build, report)
+    return Weights(copy, f"sha256:{revision}", f"the folder {file.parent.name}", source["precision"])

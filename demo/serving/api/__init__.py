@@ -1,0 +1,1 @@
+"""API: what other programs call: OpenAI-compatible embeddings, MCP tools."""

@@ -1,0 +1,53 @@
+"""Embeddings for other programs: what `Lab.embed` gives, for more texts, with the tokens counted. Knows no protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from demo.domain.datamodels import ModelInfo, Pooling, Reading, Role
+from demo.domain.errors import ReadingRefused
+from demo.lab import Lab
+
+MOST_NUMBERS = 2**22  # of an answer: 16 MiB of vectors, four times that as JSON
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Texts under one reading."""
+
+    reading: Reading
+    vectors: np.ndarray  # float32 (n_texts, dim), post-processed
+    n_tokens: int  # that the model read, prompts included
+
+
+def embed_texts(lab: Lab, texts: Sequence[str], role: Role, chosen: Mapping[str, Any], most: int) -> Embeddings:
+    """The texts' vectors, equal to `lab.embed`. chosen: as `asked_reading` gives it; most: numbers of an answer.
+
+    They leave no more in the cache than themselves: a program's thousands of texts must not drive out people's.
+    """
+    info = lab.open(chosen.get("model"))
+    reading = lab.reading(**chosen)
+    refuse_too_many_numbers(info, reading, len(texts), most)
+    # First the tokens: of a model that runs elsewhere there are none to count, and nothing is sent there.
+    tokens = lab.engine.count_tokens(lab.prompted(texts, reading, role), reading.model)
+    vectors = lab.vectors(texts, reading, role, keep=False).vectors
+    return Embeddings(reading, lab.fit(reading, vectors)(vectors), sum(tokens))
+
+
+def refuse_too_many_numbers(info: ModelInfo, reading: Reading, count: int, most: int = MOST_NUMBERS) -> None:
+    """Logits are as wide as the vocabulary: a few hundred of them fill a gigabyte of JSON. Raises ReadingRefused."""
+    logits = reading.pooling is Pooling.LAST_TOKEN_LOGITS
+    width = info.vocab_size if logits else info.dim
+    if count * width <= most:
+        return
+    raise ReadingRefused(
+        field="pooling",
+        model=info.name,
+        reason=f"{count:,} texts of {width:,} numbers each are too many for one answer. At most {most // width:,} "
+        f"texts are accepted at once under this reading{'; last_token takes more' if logits else ''}.",
+        instead=Pooling.LAST_TOKEN.value if logits else None,
+    )

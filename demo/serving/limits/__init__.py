@@ -1,0 +1,1 @@
+"""Limits: body size, request rate, header timeout, client address."""

@@ -1,0 +1,119 @@
+"""Rates: how much one person, and one address, may ask of a public host. Knows neither texts nor models.
+
+The arithmetic: thirty students behind one school address, each with an edit every 2 s, make 15 edits a second. An edit
+asks up to three times (the heatmap, its explanation, the open tab): 2,700 questions a minute, which must pass. An
+address may ask twice that. Who types asks with nearly every key, 5 to 8 a second in a burst, at most twice each: 900 a
+minute let anybody type as people do, and stop a script that asks without end. All is counted over ten seconds, so
+that nobody waits longer than that.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections import Counter
+
+from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from demo.domain.errors import TooManyRequests
+from demo.serving.limits.client_address import address_of, session_of
+from demo.serving.refusal import Say, refuse, say_plainly
+
+_WINDOW = 10  # seconds
+_KIB = 1024
+_KIB_OF_PERSON = 20 * 1024  # a minute: 22 kB, some 400 lines of text, with every one of the 900 questions
+_KIB_OF_ADDRESS = 10 * _KIB_OF_PERSON
+_UPLOADS = 120  # a minute and address: four for each of the thirty
+_KIB_OF_UPLOADS = 128 * 1024  # of these: the largest file that a tab takes, 4 MiB, for each of the thirty
+_PAGES = 120  # a minute and address: the page, opened four times by each of the thirty
+_AT_ONCE = 300  # answers under way to one address: a browser keeps at most six open, those of the thirty 180
+_UNKNOWN_KIB = 16 * 1024  # of an upload that does not say how large it is: as large as one may be
+_UPLOAD = "/gradio_api/upload"
+_DEAR = re.compile(r"/|/config/?|/gradio_api/(info|openapi\.json)/?|/assets/plotly-.*")  # to make, or to send
+
+
+class AtOnce:
+    """How many answers one address may have under way; streams that stay open are counted as well."""
+
+    def __init__(self, app: ASGIApp, most: int = _AT_ONCE, behind_proxy: bool = False, say: Say = say_plainly):
+        self.app = app
+        self.most = most
+        self.behind_proxy = behind_proxy
+        self.say = say
+        self._open: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        address = address_of(scope, self.behind_proxy)
+        if self._open[address] >= self.most:
+            return await _too_many(scope, _WINDOW, self.say)(scope, receive, send)
+        self._open[address] += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._open[address] -= 1
+            if not self._open[address]:
+                del self._open[address]
+
+
+class Rates:
+    """429, with the seconds to wait, for whoever asks too much. Stands behind Bodies, which tells it what was asked.
+
+    person, address: questions a minute.
+    """
+
+    def __init__(self, app: ASGIApp, person: int, address: int, behind_proxy: bool = False, say: Say = say_plainly):
+        self.app = app
+        self.behind_proxy = behind_proxy
+        self.say = say
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._person, self._kib_of_person = _in_window(person), _in_window(_KIB_OF_PERSON)
+        self._address, self._kib_of_address = _in_window(address), _in_window(_KIB_OF_ADDRESS)
+        self._uploads, self._pages = RateLimitItemPerMinute(_UPLOADS), RateLimitItemPerMinute(_PAGES)
+        self._kib_of_uploads = RateLimitItemPerMinute(_KIB_OF_UPLOADS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wait = self._wait(scope) if scope["type"] == "http" else 0
+        if wait:
+            return await _too_many(scope, wait, self.say)(scope, receive, send)
+        return await self.app(scope, receive, send)
+
+    def _wait(self, scope: Scope) -> int:
+        """Seconds until this may be asked again; 0: it may be asked now."""
+        address, path = address_of(scope, self.behind_proxy), scope["path"]
+        if scope["method"] != "POST":
+            return self._take(self._pages, "page", path, address) if _DEAR.fullmatch(path) else 0
+        if path.startswith(_UPLOAD):
+            length = Headers(scope=scope).get("content-length", "")
+            kib = 1 + (int(length) // _KIB if length.isdecimal() else _UNKNOWN_KIB)
+            return self._take(self._uploads, "upload", address) or self._take(
+                self._kib_of_uploads, "uploaded", address, cost=kib
+            )
+        body = scope.get("body", b"")
+        person, kib = (address, session_of(body)), max(1, len(body) // _KIB)
+        return (
+            self._take(self._person, "asked", *person)
+            or self._take(self._address, "asked", address)
+            or self._take(self._kib_of_person, "sent", *person, cost=kib)
+            or self._take(self._kib_of_address, "sent", address, cost=kib)
+        )
+
+    def _take(self, item: RateLimitItem, *whose: str, cost: int = 1) -> int:
+        if self._limiter.hit(item, *whose, cost=cost):
+            return 0
+        ends = self._limiter.get_window_stats(item, *whose).reset_time
+        return max(1, min(math.ceil(ends - time.time()), item.get_expiry()))
+
+
+def _in_window(a_minute: int) -> RateLimitItem:
+    return RateLimitItemPerSecond(max(1, a_minute * _WINDOW // 60), _WINDOW)
+
+
+def _too_many(scope: Scope, seconds: int, say: Say):
+    return refuse(scope, TooManyRequests(seconds=seconds), 429, say, {"Retry-After": str(seconds)})

@@ -1,0 +1,42 @@
+"""Answers: how the server says no, in a sentence that the page shows and that a program can read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from demo.domain.errors import DemoError
+
+Say = Callable[[Request, DemoError], str]  # an error's sentence in the language of whoever asks
+
+
+def say_plainly(request: Request, error: DemoError) -> str:
+    """The sentence in English."""
+    return str(error)
+
+
+def refuse(scope: Scope, error: DemoError, status: int, say: Say, headers: dict[str, str] | None = None) -> Response:
+    """An answer with a sentence. Gradio's client shows `error` or `detail`, as it happens; both say the same."""
+    sentence = say(Request(scope), error)
+    scope["refused"] = error.code
+    if scope["path"].startswith("/v1/"):
+        return JSONResponse(openai_error(status, sentence, None, error.code), status, headers)
+    return JSONResponse({"error": sentence, "detail": sentence, "code": error.code}, status, headers)
+
+
+def openai_error(status: int, message: str, param: str | None, code: str | None) -> dict[str, Any]:
+    """An error in OpenAI's form. code: a DemoError's class name; ModelNotFound becomes their model_not_found."""
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    code = re.sub(r"(?<!^)(?=[A-Z])", "_", code).lower() if code else None
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+async def close_socket(receive: Receive, send: Send) -> None:
+    """There is no WebSocket in this house."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1008})

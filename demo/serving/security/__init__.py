@@ -1,0 +1,1 @@
+"""Security: response headers and the allow-list of routes."""

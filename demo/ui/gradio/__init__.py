@@ -1,0 +1,1 @@
+"""Gradio: every reach into Gradio's insides, and nothing else."""

@@ -1,0 +1,1 @@
+"""Kit: what several tabs share: figure view, presets, translation, downloads."""

@@ -1,0 +1,96 @@
+"""Which readings stand beside the current one in the Compare tab. Knows no widget and no lab."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from demo.domain.catalog import CATALOG
+from demo.domain.datamodels import LAST_LAYER, ModelInfo, ModelStatus, Pooling, Postprocess, Prompt
+
+CURRENT = "A"  # the reading that stands in the lab's own widgets
+LETTERS = ("B", "C", "D")
+OWN, KEPT = "own", "kept"
+YARDSTICK = "all-minilm-l6-v2"
+
+# Readings worth a look, by name; what one does not say is the model's default. Sources: Prompt's docstring.
+PRESETS: dict[str, dict[str, Any]] = {
+    OWN: {},
+    "article": {"prompt": Prompt.CHAT.value, "pooling": Pooling.LAST_TOKEN_LOGITS.value},
+    "mean": {"prompt": Prompt.PLAIN.value, "pooling": Pooling.MEAN.value},
+    "last_token": {"prompt": Prompt.PLAIN.value, "pooling": Pooling.LAST_TOKEN.value},
+    "prompteol": {"prompt": Prompt.PROMPTEOL.value, "pooling": Pooling.LAST_TOKEN.value},
+    "prompteol_zscore": {
+        "prompt": Prompt.PROMPTEOL.value,
+        "pooling": Pooling.LAST_TOKEN.value,
+        "postprocess": Postprocess.ZSCORE.value,
+    },
+    "echo": {"prompt": Prompt.ECHO.value, "pooling": Pooling.MEAN.value},
+    "e5_instruct": {"prompt": Prompt.E5_INSTRUCT.value, "pooling": Pooling.LAST_TOKEN.value, "eos": True},
+}
+_BARE = {"layer": LAST_LAYER, "eos": False, "postprocess": Postprocess.NONE.value}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One reading beside the current one."""
+
+    model: str
+    preset: str  # a name of PRESETS, or KEPT
+    kept: tuple[tuple[str, Any], ...] = ()  # the options of the reading that was kept, as the lab takes them
+    serial: int = 0  # another one after every choice
+
+    def options(self, own: ModelInfo | None = None) -> dict[str, Any]:
+        """The reading as the lab takes it. own: the model, which OWN alone needs to know."""
+        if self.preset == KEPT:
+            return dict(self.kept)
+        if self.preset == OWN:
+            return {"eos": bool(own and own.default_reading.eos)}
+        return {**_BARE, **PRESETS[self.preset]}
+
+
+Slots = dict[str, Slot]  # by letter; never none, and replaced rather than changed
+
+
+def first_slots(statuses: Sequence[ModelStatus], model: str) -> Slots:
+    """What the tab opens with: the same model after contrastive tuning, as in the article; else an embedding model as a
+    yardstick; else the page's model read in another way."""
+    offered = {status.model for status in statuses if status.state != "unavailable"}
+    tuned = next((entry.id for entry in CATALOG.values() if entry.base == model), YARDSTICK)
+    for other in (tuned, YARDSTICK):
+        if other in offered and other != model:
+            return {LETTERS[0]: Slot(other, OWN)}
+    return {LETTERS[0]: Slot(model, "prompteol")}
+
+
+def change_slot(slots: Slots, letter: str, **news: Any) -> Slots:
+    """Another model or preset in a slot."""
+    if letter not in slots:
+        return slots
+    return {**slots, letter: replace(slots[letter], serial=_next_serial(slots), **news)}
+
+
+def add_slot(slots: Slots, model: str, kept: dict[str, Any] | None = None) -> Slots:
+    """The first free letter takes what was kept, else the first preset that this model has not here yet."""
+    free = next((letter for letter in LETTERS if letter not in slots), None)
+    if free is None:
+        return slots
+    used = {slot.preset for slot in slots.values() if slot.model == model} | {OWN, "article"}
+    preset = KEPT if kept is not None else next(name for name in ("prompteol", *PRESETS) if name not in used)
+    more = {**slots, free: Slot(model, preset, tuple((kept or {}).items()), _next_serial(slots))}
+    return {letter: more[letter] for letter in LETTERS if letter in more}
+
+
+def remove_slot(slots: Slots, letter: str) -> Slots:
+    """Without a reading; the last one stays, and the others keep their letters."""
+    return {name: slot for name, slot in slots.items() if name != letter} or slots
+
+
+def pairs(letters: Sequence[str]) -> list[str]:
+    """Whose difference can be shown: "BA" is B − A."""
+    return [b + a for i, a in enumerate(letters) for b in letters[i + 1 :]]
+
+
+def _next_serial(slots: Slots) -> int:
+    return 1 + max(slot.serial for slot in slots.values())

@@ -1,0 +1,1 @@
+"""Live: the heatmap tab, its form and its live updates."""

@@ -1,0 +1,1 @@
+"""Panels: what opens beside or below the heatmap."""

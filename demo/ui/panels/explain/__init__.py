@@ -1,0 +1,1 @@
+"""Explain: which tokens carry a cell's cosine."""

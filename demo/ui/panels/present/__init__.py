@@ -1,0 +1,1 @@
+"""Present: the heatmap on a projector."""

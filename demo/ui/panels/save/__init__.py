@@ -1,0 +1,1 @@
+"""Save: the comparison as files."""

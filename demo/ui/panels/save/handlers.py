@@ -1,0 +1,100 @@
+"""Save: what the heatmap shows becomes files. Computes nothing: the lab compares the texts that are shown once more.
+
+Pictures are made in the browser (save.js). A file does not stay here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import gradio as gr
+
+from demo.domain.errors import DemoError
+from demo.domain.results import LargeComparison
+from demo.export.report import render_figure, render_report, report_on
+from demo.export.vectors import WRITERS
+from demo.lab import Lab
+from demo.ui.gradio.event_options import QUIET
+from demo.ui.kit.downloads import FETCH, Taking
+from demo.ui.kit.i18n import choose_language, translate, translate_error
+from demo.ui.kit.unexpected import report_unexpected
+from demo.ui.live.form import Asked
+from demo.ui.live.handlers import Session
+from demo.ui.panels.save.panel import FILES, PICTURES, SaveWidgets, show_note
+
+_PAGES = {"report": render_report, "html": render_figure}
+NAMES = {  # what a file is called, by its kind
+    "report": "report.html",
+    "html": "heatmap.html",
+    "csv": "similarity.csv",
+    "npz": "embeddings.npz",
+    "safetensors": "embeddings.safetensors",
+}
+_PICTURE = "() => {{ document.dispatchEvent(new CustomEvent('lab:picture', {{ detail: '{}' }})); }}"
+
+
+def choose_writer(
+    language: str, lab: Lab, kind: str, found: LargeComparison, scale: str
+) -> tuple[str, Callable[[Path], None]]:
+    """(a file's name, what writes it). kind: one of FILES. Raises ModelLoading."""
+    name = NAMES[kind]
+    if kind not in _PAGES:
+        return name, partial(WRITERS[Path(name).suffix], found)
+    info = lab.open(found.reading.model, wait=False)
+    page = _PAGES[kind](language, report_on(language, found, info, scale, partial(lab.code, wait=False)))
+    return name, lambda path: path.write_text(page, encoding="utf-8")
+
+
+class SaveHandlers:
+    """The fold's answers. One instance serves every person."""
+
+    def __init__(self, lab: Lab, widgets: SaveWidgets):
+        self.lab = lab
+        self.widgets = widgets
+        self._taking = Taking(widgets.file)
+
+    def on_open(self, request: gr.Request) -> dict:
+        """What can be saved, in the person's language."""
+        return {self.widgets.note: show_note(choose_language(request))}
+
+    def on_save(self, kind: str, request: gr.Request, session: Session) -> dict:
+        """A file of what is shown, or why there is none."""
+        language, asked = choose_language(request), session.answered
+        if asked is None:
+            return self._refuse(language, translate(language, "save.nothing"))
+        try:
+            writer = choose_writer(language, self.lab, kind, self._found(asked), asked.scale)
+            return {self.widgets.file: self._taking.make(*writer), self.widgets.note: show_note(language)}
+        except DemoError as error:
+            return self._refuse(language, translate_error(language, error))
+        except Exception as error:  # a full disk, say: the page must stay usable
+            return self._refuse(language, report_unexpected(language, error, "a file to save"))
+
+    def _refuse(self, language: str, sentence: str) -> dict:
+        return {self.widgets.file: None, self.widgets.note: show_note(language, sentence)}
+
+    def _found(self, asked: Asked) -> LargeComparison:
+        """What is shown, with its vectors. They were computed for the page just now: the cache has them."""
+        shown = self.lab.compare(asked.questions, asked.answers, matches=asked.matches, wait=False, **asked.reading)
+        return self.lab.compare_large(shown.pairing, **asked.reading)
+
+
+def wire_save(page: gr.Blocks, lab: Lab, widgets: SaveWidgets, session: gr.State) -> None:
+    """The fold's events."""
+    handlers = SaveHandlers(lab, widgets)
+    shown = [widgets.note, widgets.file]
+    widgets.fold.expand(handlers.on_open, None, widgets.note, queue=False, **QUIET)
+
+    def wire(kind: str) -> None:
+        def on_click(request: gr.Request, session: Session) -> dict:
+            return handlers.on_save(kind, request, session)
+
+        made = widgets.buttons[kind].click(on_click, session, shown, concurrency_limit=2, **QUIET)
+        made.then(None, widgets.file, None, js=FETCH, **QUIET)
+
+    for kind in FILES:
+        wire(kind)
+    for kind in PICTURES:
+        widgets.buttons[kind].click(None, None, None, js=_PICTURE.format(kind), **QUIET)

@@ -1,0 +1,1 @@
+"""Share: a link and its QR code."""

@@ -1,0 +1,81 @@
+"""Handlers of sharing: what the page is told when it opens, and a link that wants its QR code. Computes nothing."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import gradio as gr
+
+from demo.domain.errors import DamagedLink
+from demo.lab import Lab
+from demo.serving.ops.lan_addresses import network_addresses
+from demo.ui.gradio.event_options import QUIET
+from demo.ui.kit.i18n import choose_language, translate, translate_error
+from demo.ui.kit.view import said_by
+from demo.ui.live.link import read_link
+from demo.ui.panels.share.panel import show_code, show_share
+
+_EVERYWHERE = ("0.0.0.0", "::", "")
+_PASSED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")  # by a proxy on this machine
+_LONGEST_NAME = 80  # characters of a model's id, in a sentence
+
+
+def wire_share(page: gr.Blocks, lab: Lab, share: gr.HTML) -> None:
+    """The page opens; a link wants its QR code."""
+
+    def on_load(request: gr.Request, link: str) -> dict[str, Any]:
+        language = choose_language(request)
+        at_home = is_at_home(request)
+        hosts = network_addresses() if at_home and lab.settings.host in _EVERYWHERE else []
+        alone = at_home and lab.settings.host not in _EVERYWHERE
+        return show_share(language, describe_link(language, lab, link), hosts, alone)
+
+    def on_code(request: gr.Request, event: gr.EventData) -> dict[str, Any]:
+        said = show_code(choose_language(request), said_by(event, "link"))
+        return {**said, "ask": said_by(event, "ask") or 0}
+
+    quiet = {"queue": False, **QUIET}
+    opened = gr.Textbox(visible=False)
+    page.load(on_load, opened, share, js="() => location.hash.slice(1)", **quiet)
+    share.code(on_code, None, share, trigger_mode="always_last", **quiet)
+
+
+def describe_link(language: str, lab: Lab, link: Any) -> str:
+    """What the link that opened the page could not bring, in a sentence; "" where it brought all."""
+    try:
+        model = read_link(link).get("model")
+    except DamagedLink as error:
+        return translate_error(language, error)
+    if model is None or lab.engine.loaded(model) is not None:
+        return ""
+    status = next((status for status in lab.models() if status.model == model), None)
+    if status is not None and status.state != "unavailable":
+        return ""
+    return translate(language, "share.no_model", model=status.name if status else model[:_LONGEST_NAME])
+
+
+def is_at_home(request: gr.Request) -> bool:
+    """Whether the page is looked at on the machine that serves it: nobody else is told how its network looks."""
+    passed_on = any(name in request.headers for name in _PASSED_ON)
+    return not passed_on and all(map(_is_loopback, (_client(request), _called(request))))
+
+
+def _client(request: gr.Request) -> str:
+    return getattr(request.client, "host", None) or ""
+
+
+def _called(request: gr.Request) -> str:
+    """The host that the browser asked for, without its port."""
+    try:
+        return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

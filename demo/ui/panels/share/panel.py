@@ -1,0 +1,57 @@
+"""Sharing: the button at the top, the dialog behind it, and the QR code in it. Builds and draws; asks no lab.
+
+The browser writes the link; here it becomes modules in memory, and is neither kept nor logged.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import segno
+
+from demo.ui.kit.i18n import LOCALES, translate
+
+_HERE = Path(__file__).parent
+_PREFIX = "share."
+MOST_BYTES = 2953  # what the largest QR code holds, at the lowest level of correction
+_QUIET_ZONE = 4  # modules of white around the code, as ISO/IEC 18004 wants it
+
+
+def create_share() -> gr.HTML:
+    """The component. Its `code` event brings a link and wants its QR code."""
+    return gr.HTML(
+        value=None,
+        elem_id="share",
+        html_template=(_HERE / "share.html").read_text(encoding="utf-8"),
+        js_on_load=(_HERE / "share.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+    )
+
+
+def show_share(language: str, notice: str, hosts: list[str], alone: bool) -> dict[str, Any]:
+    """What the page is told once: its words, what a link could not bring, and under which addresses others come here.
+
+    hosts: where the page is looked at on the machine that serves it. alone: nobody else can come.
+    """
+    keys = (key for key in LOCALES["en"] if key.startswith(_PREFIX))
+    words = {key.removeprefix(_PREFIX): translate(language, key) for key in keys}
+    return {"words": words, "notice": notice, "hosts": hosts, "alone": alone}
+
+
+def show_code(language: str, link: Any) -> dict[str, str]:
+    """A link's QR code as SVG, or why it has none."""
+    if not isinstance(link, str) or not link:
+        return {"code": "", "refused": translate(language, "share.no_link")}
+    count = len(link.encode("utf-8", "replace"))
+    if count > MOST_BYTES:
+        counts = {"count": f"{count:,}", "limit": f"{MOST_BYTES:,}"}
+        return {"code": "", "refused": translate(language, "share.too_long", **counts)}
+    return {"code": draw_code(link), "refused": ""}
+
+
+def draw_code(link: str) -> str:
+    """At most MOST_BYTES of text → its QR code, black on white whatever the page's colours."""
+    code = segno.make_qr(link.encode("utf-8", "replace"), error="l")
+    return code.svg_inline(border=_QUIET_ZONE, dark="#000", light="#fff", omitsize=True)

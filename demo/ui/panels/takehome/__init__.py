@@ -1,0 +1,1 @@
+"""Take home: the reading as a script or a sentence-transformers folder."""

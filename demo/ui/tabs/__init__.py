@@ -1,0 +1,1 @@
+"""Tabs: one folder a tab: widgets (tab), events (handlers), sentences (text), long work (runs)."""

@@ -1,0 +1,1 @@
+"""Benchmark tab: quality against speed on labelled sets."""

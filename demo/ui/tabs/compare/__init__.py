@@ -1,0 +1,1 @@
+"""Compare tab: two to four readings side by side."""

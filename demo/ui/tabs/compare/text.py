@@ -1,0 +1,214 @@
+"""What the Compare tab says: readings in words, verdicts, the table of figures, and its pictures. Knows no widget.
+
+Every text that comes from outside the locales is escaped here; figures' titles and tables are plain text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from demo.domain.datamodels import LAST_LAYER, Comparison, Postprocess, Prompt, Reference, Served
+from demo.domain.results import Lead
+from demo.figures import COMPARE_WORDS, plot_difference, plot_reading, reading_difference, shared_range, two_digits
+from demo.ui.kit.i18n import translate, translate_phrase
+from demo.ui.kit.view import figure_payload
+
+_FEW = 8  # questions: below, a bootstrap over them is rough
+_HEIGHT = 345  # pixels of a picture
+_LONGEST = 80  # characters of a template
+
+
+def describe(language: str, comparison: Comparison) -> str:
+    """`SmolLM2-135M-Instruct · chat · last_token_logits · last layer`."""
+    reading = comparison.reading
+    layer = translate(language, "compare.layer.last")
+    if reading.layer != LAST_LAYER:
+        layer = translate(language, "compare.layer", layer=reading.layer)
+    prompt = reading.prompt.value + (" + EOS" if reading.eos else "")
+    if reading.prompt is Prompt.CUSTOM:
+        short = reading.template if len(reading.template) <= _LONGEST else reading.template[: _LONGEST - 1] + "…"
+        prompt += f" “{short}”"
+    parts = [comparison.provenance["model"], prompt, reading.pooling.value]
+    parts += [] if reading.pooling is Served.AS_SERVED else [layer]
+    if reading.postprocess is not Postprocess.NONE:
+        on_corpus = translate(language, "compare.on_corpus") if reading.reference is Reference.CORPUS else ""
+        parts.append(reading.postprocess.value + on_corpus)
+    return " · ".join(parts)
+
+
+def render_slot(language: str, letter: str, words: str = "", alert: str = "", notices: tuple[str, ...] = ()) -> str:
+    """A letter and its reading in words, or what is wrong with it."""
+    name = f"<b>{letter}</b>"
+    if alert:
+        return f'<p class="alert" role="alert">{name} {escape(alert)}</p>'
+    told = "".join(f'<p class="compare-notice">{escape(translate_phrase(language, notice))}</p>' for notice in notices)
+    current = f"<small>{escape(translate(language, 'compare.current'))}</small>" if letter == "A" else ""
+    return f"<p>{name} {current}<span>{escape(words)}</span></p>{told}"
+
+
+def render_verdicts(language: str, shown: Mapping[str, Comparison], leads: Mapping[str, Lead | None]) -> str:
+    """One sentence for each other reading against A, and a caution where there are few questions."""
+    if "A" not in shown or not leads:
+        return ""
+    first = shown["A"]
+    metrics = first.metrics
+    if metrics.auc is None:
+        key = "no_wrong" if metrics.n_matched else "no_right"
+        return _paragraph(translate(language, f"compare.verdict.{key}"))
+    if len(first.questions) < 2:
+        return _paragraph(translate(language, "compare.verdict.one"))
+    told = ""
+    few = metrics.n_matched < _FEW
+    for letter, lead in leads.items():
+        key = _judge(first, shown[letter], lead)
+        sentence = translate(language, f"compare.verdict.{key}", letter=letter, **_said(lead))
+        told += _paragraph(sentence, "" if few else f"compare-{key}")
+    if few:
+        caution = translate(language, "compare.verdict.few", count=metrics.n_matched, fewest=_FEW)
+        told += f'<p class="caution">{escape(caution)}</p>'
+    return told
+
+
+def render_table(language: str, shown: Mapping[str, Comparison]) -> str:
+    """The figures of all readings; the best is marked where figures of different readings compare."""
+    if not shown:
+        return ""
+    metrics = {letter: comparison.metrics for letter, comparison in shown.items()}
+    found = {
+        letter: "–"
+        if each.found_first is None
+        else translate(language, "metric.found.value", found=each.found_first, asked=each.n_matched)
+        for letter, each in metrics.items()
+    }
+    rows = (
+        ("matching", {letter: _number(each.matching_mean) for letter, each in metrics.items()}, None),
+        ("other", {letter: _number(each.other_mean) for letter, each in metrics.items()}, None),
+        ("margin", {letter: _number(each.margin, signed=True) for letter, each in metrics.items()}, None),
+        ("found", found, {letter: each.found_first for letter, each in metrics.items()}),
+        (
+            "auc",
+            {letter: _number(each.auc) for letter, each in metrics.items()},
+            {k: m.auc for k, m in metrics.items()},
+        ),
+    )
+    best_word = escape(translate(language, "compare.best"))
+    body = ""
+    for name, values, ranked in rows:
+        best = _best(ranked)
+        cells = "".join(
+            f'<td class="best"><b>{escape(value)}</b> <small>{best_word}</small></td>'
+            if letter in best
+            else f"<td>{escape(value)}</td>"
+            for letter, value in values.items()
+        )
+        body += f'<tr><th scope="row">{escape(translate(language, f"metric.{name}"))}</th>{cells}</tr>'
+    heads = "".join(
+        f'<th scope="col">{letter} <small>{escape(comparison.provenance["model"])}</small></th>'
+        for letter, comparison in shown.items()
+    )
+    hint = escape(translate(language, "compare.table.hint"))
+    return f'<table><thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody></table><p class="hint">{hint}</p>'
+
+
+def compare_figures(language: str, shown: Mapping[str, Comparison], scale: str, pair: str) -> list[dict[str, Any]]:
+    """A picture of each reading, and the difference of two: pair "BA" is B − A, empty where it cannot be drawn."""
+    colours = shared_range(tuple(shown.values())) if scale == "shared" and shown else None
+    payloads = []
+    for letter, comparison in shown.items():
+        title = f"{letter}  {describe(language, comparison)}"
+        payloads.append(reading_payload(language, f"compare-{letter.lower()}", title, comparison, colours))
+    if pair:
+        payloads.append(_difference(language, shown, pair, scale == "own", _words(language)))
+    return payloads
+
+
+def reading_payload(
+    language: str, name: str, title: str, comparison: Comparison, colours: tuple[float, float] | None = None
+) -> dict[str, Any]:
+    """The small heatmap of one reading. colours: the cosines at both ends of the scale; None: its own."""
+    metrics = comparison.metrics
+    alt = translate(
+        language,
+        "compare.alt.reading",
+        title=title,
+        rows=len(comparison.questions),
+        columns=len(comparison.answers),
+        matching=_number(metrics.matching_mean),
+        other=_number(metrics.other_mean),
+        auc=_number(metrics.auc),
+    )
+    figure = plot_reading(comparison, colours, _words(language))
+    return _payload(name, figure, title, alt, comparison_table(language, comparison, comparison.similarity))
+
+
+def _difference(
+    language: str, shown: Mapping[str, Comparison], pair: str, own: bool, words: Mapping[str, str]
+) -> dict[str, Any]:
+    first, second = (shown[letter] for letter in pair)
+    values = reading_difference(first, second, own)
+    mask = first.pairing.mask()
+    means = (float(values[cells].mean()) if cells.any() else None for cells in (mask, ~mask))
+    matching, other = (_number(mean, signed=True) for mean in means)
+    title = translate(language, "compare.difference.own" if own else "compare.difference", b=pair[0], a=pair[1])
+    alt = translate(language, "compare.alt.difference", title=title, matching=matching, other=other)
+    figure = plot_difference(first, second, own, words)
+    return _payload("compare-difference", figure, title, alt, comparison_table(language, first, values, signed=True))
+
+
+def _words(language: str) -> dict[str, str]:
+    return {name: translate(language, f"compare.figure.{name}") for name in COMPARE_WORDS}
+
+
+def _payload(name: str, figure: Any, title: str, alt: str, table: dict[str, list]) -> dict[str, Any]:
+    return figure_payload(name, figure, title, alt, height=_HEIGHT, square=True, table=table)
+
+
+def comparison_table(language: str, comparison: Comparison, values: Any, signed: bool = False) -> dict[str, list]:
+    """Values of a comparison's cells for "Show as table", with the texts and which belong together."""
+    belong = translate(language, "heatmap.matching")
+    matches = comparison.pairing.matches
+    rows = [
+        [
+            f"Q{row + 1} {question}",
+            *(
+                two_digits(float(value), signed) + (f" ({belong})" if (row, column) in matches else "")
+                for column, value in enumerate(line)
+            ),
+        ]
+        for row, (question, line) in enumerate(zip(comparison.questions, values, strict=True))
+    ]
+    return {"head": ["", *(f"A{i + 1} {answer}" for i, answer in enumerate(comparison.answers))], "rows": rows}
+
+
+def _judge(first: Comparison, other: Comparison, lead: Lead | None) -> str:
+    """same, tied, better or worse: which sentence fits another reading beside A."""
+    if other.reading == first.reading:
+        return "same"
+    if lead is None or not lead.certain:
+        return "tied"
+    return "better" if lead.difference.value > 0 else "worse"
+
+
+def _said(lead: Lead | None) -> dict[str, str]:
+    if lead is None:
+        return {}
+    interval = lead.difference
+    return {name: two_digits(getattr(interval, name), signed=True) for name in ("value", "low", "high")}
+
+
+def _best(ranked: Mapping[str, float | None] | None) -> set[str]:
+    """The letters with the highest figure, none where all are equal."""
+    known = {letter: round(value, 6) for letter, value in (ranked or {}).items() if value is not None}
+    if len(set(known.values())) < 2:
+        return set()
+    return {letter for letter, value in known.items() if value == max(known.values())}
+
+
+def _number(value: float | None, signed: bool = False) -> str:
+    return "–" if value is None else two_digits(value, signed)
+
+
+def _paragraph(text: str, name: str = "") -> str:
+    return f'<p class="compare-sentence {name}">{escape(text)}</p>'

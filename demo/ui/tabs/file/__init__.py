@@ -1,0 +1,1 @@
+"""File tab: a file of questions and answers as one large matrix."""

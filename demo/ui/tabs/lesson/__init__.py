@@ -1,0 +1,1 @@
+"""Lesson tab: a lesson in steps for a class."""

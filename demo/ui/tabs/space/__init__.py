@@ -1,0 +1,1 @@
+"""Space tab: embeddings as points, and their anisotropy."""

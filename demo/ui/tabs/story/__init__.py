@@ -1,0 +1,1 @@
+"""Story tab: the article's experiment in steps."""

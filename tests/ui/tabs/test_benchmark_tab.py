@@ -1,0 +1,275 @@
+"""The Benchmark tab without a browser: what is measured and kept, the leaderboard, the plot, the CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import time
+from functools import lru_cache
+from types import SimpleNamespace
+from urllib.parse import unquote
+
+import pytest
+
+gradio = pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
+
+from demo.backend import fake  # noqa: E402
+from demo.backend.fake import FakeEngine  # noqa: E402
+from demo.domain.datamodels import Reading  # noqa: E402
+from demo.domain.errors import BadInput  # noqa: E402
+from demo.domain.results import BenchmarkRow, Interval, Scores  # noqa: E402
+from demo.figures import plot_benchmark  # noqa: E402
+from demo.files.bundled import load_benchmark  # noqa: E402
+from demo.lab import Lab  # noqa: E402
+from demo.settings import Settings  # noqa: E402
+from demo.ui.kit.i18n import LOCALES, translate, translate_error  # noqa: E402
+from demo.ui.tabs.benchmark.handlers import BenchmarkHandlers  # noqa: E402
+from demo.ui.tabs.benchmark.runs import QUICK, READINGS, Standing  # noqa: E402
+from demo.ui.tabs.benchmark.tab import SORTS, create_benchmark_tab  # noqa: E402
+from demo.ui.tabs.benchmark.text import benchmark_figures, ranked, render_board, set_choices, write_csv  # noqa: E402
+
+GPT, ENCODER, BASE, UNREACHABLE = "smollm2-135m-instruct", "all-minilm-l6-v2", "gemma-3-270m", "gpt2"
+SET = "astronomy-ko"
+OWN = Reading(GPT)
+PAGE, OTHER_PAGE = (
+    SimpleNamespace(session_hash=name, query_params={"lang": "en"}, headers={}) for name in ("one", "two")
+)
+
+
+@pytest.fixture(autouse=True)
+def quick_fake(monkeypatch):
+    """The fake counts a text's trigrams once, not once a layer and pooling."""
+    monkeypatch.setattr(fake, "_count_trigrams", lru_cache(maxsize=None)(fake._count_trigrams))
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def handlers(engine) -> BenchmarkHandlers:
+    with gradio.Blocks(analytics_enabled=False):
+        widgets = create_benchmark_tab(Settings(engine="fake"))
+    return BenchmarkHandlers(Lab(Settings(engine="fake"), engine), widgets)
+
+
+def named(handlers, answer) -> dict:
+    """An answer by the names of its widgets."""
+    names = {id(widget): name for name, widget in vars(handlers.widgets).items()}
+    return {names[id(widget)]: value for widget, value in answer.items()}
+
+
+def until_ended(handlers, *values, page=PAGE) -> dict:
+    """Every tick's answer put over the one before, until the job has ended."""
+    seen: dict = {}
+    for _ in range(600):
+        seen |= named(handlers, handlers.on_tick(page, *values))
+        if seen["view"]["state"] != "running":
+            return seen
+        time.sleep(0.02)
+    raise AssertionError(seen["view"])
+
+
+def measure(handlers, models, names, sort="auc", page=PAGE) -> dict:
+    values = (SET, models, names, sort)
+    begun = named(handlers, handlers.on_run(page, *values))
+    return begun | until_ended(handlers, *values, page=page)
+
+
+def places(board: str) -> list[str]:
+    return [re.sub("<[^>]+>", "", cell) for cell in re.findall(r"<th scope=\"row\".*?</b>", board)]
+
+
+def make_row(auc=0.7, speed=10.0, reading: Reading | None = OWN, name="SmolLM2") -> BenchmarkRow:
+    figure = Interval(auc, auc - 0.05, auc + 0.05)
+    origin = dict.fromkeys(("revision", "source", "weights_precision", "precision", "device", "versions"), "=1+1")
+    scores = Scores(None, figure, figure, figure, figure, 60, 6)
+    return BenchmarkRow(SET, reading, "label", scores, speed, {"model": name, **origin} if reading else {})
+
+
+# ---- what is measured ---------------------------------------------------------------------------------------------
+
+
+def test_rows_of_every_model_and_reading_appear(handlers):
+    seen = measure(handlers, [GPT, ENCODER], list(QUICK))
+    assert seen["view"]["state"] == "ready"
+    assert seen["view"]["note"] == ""
+    assert seen["board"].count('scope="row"') == 6, (
+        "word overlap, four readings of the GPT (its own is the article's), one"
+    )
+    assert "the article&#x27;s: chat, logits · the model&#x27;s own" in seen["board"]
+    assert (seen["run"]["interactive"], seen["stop"]["visible"]) == (True, False)
+
+
+def test_what_was_measured_once_is_known_to_everybody(handlers, engine):
+    measure(handlers, [ENCODER], ["own"])
+    counted = engine.embedded_texts
+    handlers.pages.leave(PAGE)
+    seen = named(handlers, handlers.on_tick(OTHER_PAGE, SET, [ENCODER], ["own"], "auc"))
+    assert seen["view"]["state"] == "ready"
+    measure(handlers, [ENCODER], ["own"], page=OTHER_PAGE)
+    assert engine.embedded_texts == counted
+
+
+def test_only_what_is_missing_is_measured(handlers, engine):
+    measure(handlers, [GPT], ["mean"])
+    counted = engine.embedded_texts
+    seen = named(handlers, handlers.on_tick(PAGE, SET, [GPT], ["mean", "echo"], "auc"))
+    assert "not measured yet: 1" in seen["view"]["note"]
+    measure(handlers, [GPT], ["mean", "echo"])
+    assert engine.embedded_texts == counted + 16
+
+
+def test_texts_that_were_embedded_before_have_no_speed(handlers):
+    """The engine keeps what it embedded: what comes from there says nothing of the model's speed."""
+    measure(handlers, [GPT], ["mean"])
+    measure(handlers, [GPT], ["mean", "weighted_mean"])
+    speeds = {each.names: each.row.texts_per_second for each in handlers.known.standings(SET, [GPT], list(READINGS))}
+    assert speeds["mean",] > 0
+    assert speeds["weighted_mean",] is None
+
+
+def test_an_embedding_model_is_read_in_its_own_way_only(handlers):
+    assert handlers.known.missing(SET, [ENCODER], ["echo", "mean"]) == {ENCODER: ["own"]}
+    assert handlers.known.missing(SET, [GPT], ["mean", "echo"]) == {GPT: ["mean", "echo"]}
+    assert handlers.known.missing(SET, [ENCODER, GPT], []) == {}
+
+
+def test_what_a_model_cannot_do_is_said_and_the_others_go_on(handlers):
+    seen = measure(handlers, [UNREACHABLE, BASE], ["article", "mean"])
+    assert "The weights of GPT-2 could not be fetched" in seen["note"]
+    assert "Left out. the article&#x27;s: chat, logits: Gemma 3 270M" in seen["note"]
+    assert len(places(seen["board"])) == 2
+
+
+def test_nothing_chosen_is_said(handlers):
+    seen = named(handlers, handlers.on_run(PAGE, SET, [], ["mean"], "auc"))
+    assert "Tick at least one model" in seen["note"]
+    assert seen["view"]["state"] == "idle"
+
+
+def test_one_at_a_time_and_what_was_reached_stays(handlers, engine):
+    engine.seconds_per_text = 0.001
+    values = (SET, [GPT], list(READINGS), "auc")
+    handlers.on_run(PAGE, *values)
+    busy = named(handlers, handlers.on_run(OTHER_PAGE, *values))
+    assert "One benchmark runs on this machine at a time" in busy["note"]
+    seen: dict = {}
+    while not seen.get("board"):
+        time.sleep(0.01)
+        seen |= named(handlers, handlers.on_tick(PAGE, *values))
+        assert seen["view"]["state"] == "running"
+        assert 0 <= seen["view"]["progress"] <= 1
+    stopping = named(handlers, handlers.on_stop(PAGE, *values))
+    assert "Stopping" in stopping["view"]["note"]
+    seen |= until_ended(handlers, *values)
+    assert seen["view"]["note"].startswith("Stopped.")
+    assert 2 <= len(places(seen["board"])) < 9
+    engine.seconds_per_text = 0
+    assert len(places(measure(handlers, [GPT], list(READINGS), page=OTHER_PAGE)["board"])) == 9
+
+
+def test_a_page_that_has_gone_leaves_no_job_behind(handlers, engine):
+    engine.seconds_per_text = 0.001
+    handlers.on_run(PAGE, SET, [GPT], list(READINGS), "auc")
+    job = handlers.pages.of(PAGE).job
+    handlers.pages.leave(PAGE)
+    assert job.done.wait(20)
+    assert handlers.pages.of(PAGE).job is None
+
+
+def test_progress_says_model_and_prompt(handlers, engine):
+    engine.load_seconds = engine.seconds_per_text = 0.002
+    values = (SET, [GPT], ["echo"], "auc")
+    notes = {named(handlers, handlers.on_run(PAGE, *values))["view"]["note"]}
+    while handlers.pages.of(PAGE).working:
+        notes.add(named(handlers, handlers.on_tick(PAGE, *values))["view"]["note"])
+        time.sleep(0.01)
+    assert "SmolLM2-135M-Instruct: every text under the prompt “echo”" in notes
+
+
+# ---- what is shown ------------------------------------------------------------------------------------------------
+
+
+STANDINGS = [
+    Standing(make_row(0.6, None, None)),
+    Standing(make_row(0.9, 5.0), ("own",)),
+    Standing(make_row(0.5, 50.0, Reading(ENCODER), "MiniLM"), ("mean",)),
+]
+
+
+def test_the_best_stands_first_by_what_is_asked():
+    assert [each.row.scores.auc.value for each in ranked(STANDINGS, "auc")] == [0.9, 0.6, 0.5]
+    assert [each.row.texts_per_second for each in ranked(STANDINGS, "speed")] == [50.0, 5.0, None]
+    board = render_board("en", STANDINGS, "auc", SET)
+    assert re.findall(r'benchmark-rank">(\d*)<', board) == ["1", "", "2"], "word overlap has no place of its own"
+    assert board.count("<em>best</em>") == len(SORTS), "the best of each column, in words"
+    assert re.search(r'aria-sort="descending">AUC<', board)
+
+
+def test_names_are_escaped():
+    nasty = Standing(make_row(reading=Reading("<b>x</b>"), name="<i>y</i>"), ("own",))
+    board = render_board("en", [nasty], "auc", SET)
+    figure = plot_benchmark([nasty.row], ["<u>z</u>"]).to_json()
+    for text in (board, figure):
+        assert not re.search("<[iu]>[yz]", text)
+    assert "&lt;i&gt;y" in board
+
+
+def test_the_csv_is_the_board_and_no_cell_is_a_formula():
+    said = write_csv(STANDINGS)
+    rows = list(csv.DictReader(io.StringIO(said)))
+    assert [row["auc"] for row in rows] == ["0.6", "0.9", "0.5"]
+    assert (rows[0]["model"], rows[0]["texts_per_second"]) == ("label", "")
+    assert rows[1]["revision"] == "'=1+1"
+    address = re.search(r'href="(data:text/csv[^"]+)"', render_board("en", STANDINGS, "auc", SET))[1]
+    assert unquote(address.split(",", 1)[1]) == "\ufeff" + write_csv(ranked(STANDINGS, "auc"))
+
+
+def test_the_plot_has_a_marker_a_reading_and_a_table():
+    [payload] = benchmark_figures("en", STANDINGS, "speed")
+    markers = [trace for trace in payload["figure"]["data"] if trace["mode"] == "markers"]
+    assert {trace["name"]: list(trace["y"]) for trace in markers} == {"SmolLM2": [0.9], "MiniLM": [0.5]}
+    assert len({trace["marker"]["symbol"] for trace in markers}) == 2
+    texts = [trace["text"] for trace in payload["figure"]["data"] if trace["mode"] == "text"]
+    assert sorted(map(list, texts)) == [["<b>1</b>"], ["<b>2</b>"]], "the places in the table"
+    assert len(payload["table"]["rows"]) == 3
+    assert payload["alt"].startswith("2 readings as points: AUC upwards")
+    assert benchmark_figures("en", STANDINGS[:1], "auc") == []
+
+
+def test_readings_of_one_pass_stand_side_by_side():
+    figure = plot_benchmark([make_row(0.5 + i / 10, 20.0) for i in range(3)], ["a", "b", "c"])
+    x = [float(value) for value in figure.data[0].x]
+    assert len(set(x)) == 3
+    assert sorted(x)[1] == pytest.approx(20.0)
+    assert max(x) / min(x) < 1.1
+
+
+@pytest.mark.parametrize("language", sorted(LOCALES))
+def test_every_choice_has_its_words(language):
+    for name in READINGS:
+        assert LOCALES[language][f"label.benchmark_readings_{name}"]
+    for name in SORTS:
+        assert LOCALES[language][f"label.benchmark_sort_{name}"]
+    titles = [title for title, _ in set_choices(language)]
+    assert len(set(titles)) == len(load_benchmark()) == 22
+    assert titles[0] == translate(
+        language,
+        "benchmark.set",
+        title=translate(language, "benchmark.all"),
+        spoken=translate(language, "benchmark.language.en"),
+        count=130,
+    )
+
+
+def test_too_large_a_set_is_told_in_korean():
+    problem = (
+        "9,000 texts under 7 poolings need 9.5 GiB for their vectors; 8 GiB is the limit. Take fewer poolings at once, "
+        "or a smaller set."
+    )
+    said = translate_error("ko", BadInput(problem=problem))
+    assert "9.5 GiB가 필요해요" in said
+    assert not re.search("[a-z]{4}", said)

@@ -1,0 +1,341 @@
+"""The Compare tab without a browser: its slots, its words, its handlers. Over the fake engine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+gradio = pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
+
+from demo.backend.fake import FakeEngine  # noqa: E402
+from demo.domain.datamodels import LAST_LAYER  # noqa: E402
+from demo.domain.results import Interval, Lead  # noqa: E402
+from demo.lab import Lab  # noqa: E402
+from demo.settings import Settings  # noqa: E402
+from demo.ui.kit.i18n import LOCALES, translate  # noqa: E402
+from demo.ui.kit.presets import (  # noqa: E402
+    KEPT,
+    LETTERS,
+    OWN,
+    PRESETS,
+    Slot,
+    add_slot,
+    change_slot,
+    first_slots,
+    pairs,
+    remove_slot,
+)
+from demo.ui.live.handlers import Session  # noqa: E402
+from demo.ui.live.tab import LINKED  # noqa: E402
+from demo.ui.tabs.compare.handlers import CompareHandlers, Memory  # noqa: E402
+from demo.ui.tabs.compare.tab import create_compare_tab  # noqa: E402
+from demo.ui.tabs.compare.text import render_slot, render_table, render_verdicts  # noqa: E402
+
+GPT, ENCODER, LARGE, UNREACHABLE = (
+    "smollm2-135m-instruct",
+    "all-minilm-l6-v2",
+    "mistral-7b-instruct-v0.1",
+    "gpt2",
+)
+NASTY = "<img src=x onerror='hacked()'>"
+QUESTIONS, ANSWERS = "Where is OpenAI?\nWhat is GPU?", "OpenAI is in San Francisco.\nA GPU is a chip."
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    engine = FakeEngine()
+    engine.load(GPT)
+    engine.load(ENCODER)
+    return engine
+
+
+@pytest.fixture
+def handlers(engine) -> CompareHandlers:
+    with gradio.Blocks(analytics_enabled=False):
+        widgets = create_compare_tab(Settings(engine="fake"))
+    return CompareHandlers(Lab(Settings(engine="fake"), engine), widgets)
+
+
+def current(questions: str = QUESTIONS, answers: str = ANSWERS, **reading) -> list:
+    """What stands in the lab's widgets, in the order of LINKED."""
+    values = {
+        "questions": questions,
+        "answers": answers,
+        "matches": "",
+        "model": GPT,
+        "prompt": "chat",
+        "task": "",
+        "template": "",
+        "eos": False,
+        "pooling": "last_token_logits",
+        "layer": 30,
+        "postprocess": "none",
+        "reference": "texts",
+        "scale": "fit",
+    }
+    return [(values | reading)[name] for name in LINKED]
+
+
+def ask(handlers, slots, memory=None, scale="shared", pair="BA", values=None) -> dict:
+    """One tick: the view's payload and what stands beside it, by name."""
+    memory = memory or Memory()
+    _, view, *said = handlers.on_tick(None, slots, memory, Session(model=GPT), scale, pair, *(values or current()))
+    return {"view": view, **dict(zip(("A", *LETTERS, "verdict", "hint", "table"), said, strict=True))}
+
+
+def until_ready(handlers, slots, memory) -> dict:
+    for _ in range(50):
+        answer = ask(handlers, slots, memory)
+        if answer["view"]["state"] != "running":
+            return answer
+        time.sleep(0.02)
+    raise AssertionError(answer["view"])
+
+
+def figures(answer) -> list[str]:
+    return [figure["id"] for figure in answer["view"]["figures"]]
+
+
+B = {"B": Slot(ENCODER, OWN)}
+
+
+# ---- slots ------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_slot_is_the_tuned_model_the_yardstick_or_another_reading_of_the_same_model(engine):
+    statuses = engine.models()
+    assert first_slots(statuses, GPT) == {"B": Slot(f"{GPT}-contrastive", OWN)}, "the article's own comparison"
+    assert first_slots(statuses, "gemma-3-270m") == {"B": Slot(ENCODER, OWN)}
+    assert first_slots(statuses, ENCODER) == {"B": Slot(ENCODER, "prompteol")}
+    away = [replace(status, state="unavailable") for status in statuses]
+    assert first_slots(away, GPT) == {"B": Slot(GPT, "prompteol")}
+
+
+def test_letters_stay_and_the_first_free_one_is_taken():
+    four = add_slot(add_slot(B, GPT), GPT)
+    assert list(four) == ["B", "C", "D"]
+    assert len({slot.serial for slot in four.values()}) == 3
+    assert four["C"].preset != four["D"].preset
+    assert add_slot(four, GPT) == four
+    without = remove_slot(four, "B")
+    assert list(without) == ["C", "D"]
+    assert list(add_slot(without, GPT)) == ["B", "C", "D"]
+    assert remove_slot(B, "B") == B
+    assert change_slot(B, "D", model=GPT) == B
+    assert change_slot(B, "B", preset="mean")["B"].serial > B["B"].serial
+    assert pairs(["A", "C", "D"]) == ["CA", "DA", "DC"]
+
+
+def test_every_preset_is_a_reading_that_the_lab_takes(handlers):
+    handlers.lab.open("qwen3-embedding-0.6b")
+    for name in PRESETS:
+        reading = handlers.lab.reading(GPT, **Slot(GPT, name).options(handlers.lab.open(GPT)))
+        assert reading.layer == LAST_LAYER
+    assert handlers.lab.reading(GPT, **Slot(GPT, "e5_instruct").options()).eos
+
+
+# ---- answers ----------------------------------------------------------------------------------------------------
+
+
+def test_readings_stand_side_by_side_with_their_difference(handlers):
+    answer = ask(handlers, B)
+    assert answer["view"]["state"] == "ready"
+    assert figures(answer) == ["compare-a", "compare-b", "compare-difference"]
+    a, b, change = answer["view"]["figures"]
+    assert a["title"] == "A  SmolLM2-135M-Instruct · chat · last_token_logits · last layer"
+    assert b["title"].startswith("B  all-MiniLM-L6-v2 · plain · mean")
+    assert "2 questions by 2 answers" in a["alt"]
+    assert "(belong together)" in a["table"]["rows"][0][1]
+    assert a["table"]["rows"][1][0] == "Q2 What is GPU?"
+    ends = [(figure["figure"]["data"][0]["zmin"], figure["figure"]["data"][0]["zmax"]) for figure in (a, b)]
+    assert ends[0] == ends[1]
+    assert change["title"].startswith("B − A")
+    assert "AUC" in answer["verdict"]
+    assert "caution" in answer["verdict"]
+    assert "SmolLM2" in answer["A"]
+    assert answer["C"] == gradio.skip()
+
+
+def test_each_its_own_scale(handlers):
+    answer = ask(handlers, B, scale="own")
+    a, b, change = (figure["figure"]["data"][0] for figure in answer["view"]["figures"])
+    assert (a["zmin"], a["zmax"]) != (b["zmin"], b["zmax"])
+    assert "standard deviations" in change["colorbar"]["title"]["text"]
+    assert "standard deviations" in answer["hint"]
+
+
+def test_the_chosen_difference_is_shown_if_it_can_be(handlers):
+    three = add_slot(B, GPT)
+    assert ask(handlers, three, pair="CB")["view"]["figures"][-1]["title"].startswith("C − B")
+    assert ask(handlers, B, pair="CB")["view"]["figures"][-1]["title"].startswith("B − A")
+
+
+def test_one_wrong_reading_leaves_the_others_drawn(handlers):
+    slots = {"B": Slot(ENCODER, "article"), "C": Slot(LARGE, OWN), "D": Slot(GPT, "mean")}
+    answer = ask(handlers, slots)
+    assert answer["view"]["state"] == "ready"
+    assert figures(answer) == ["compare-a", "compare-d", "compare-difference"]
+    assert "alert" in answer["B"]
+    assert "no LM head" in answer["B"]
+    assert "16.2 GiB" in answer["C"]
+    assert "alert" not in answer["D"]
+    assert "B separates" not in answer["verdict"]
+
+
+def test_the_current_reading_may_be_the_wrong_one(handlers):
+    answer = ask(handlers, B, values=current(layer=99))
+    assert figures(answer) == ["compare-b"]
+    assert "“99”" in answer["A"]
+    assert answer["verdict"] == ""
+
+
+def test_a_model_on_its_way_holds_nobody_up_and_a_failed_one_is_not_fetched_at_every_key(handlers, engine):
+    engine.load_seconds = 0.1
+    memory, slots = Memory(), {"B": Slot("gemma-3-270m", OWN), "C": Slot(UNREACHABLE, OWN)}
+    answer = ask(handlers, slots, memory)
+    assert answer["view"]["state"] == "running"
+    assert "being loaded" in answer["view"]["note"]
+    assert figures(answer) == ["compare-a"]
+    answer = until_ready(handlers, slots, memory)
+    assert figures(answer) == ["compare-a", "compare-b", "compare-difference"]
+    assert "cannot be reached" in answer["C"]
+    again = ask(handlers, slots, memory, values=current("Another?"))
+    assert again["view"]["state"] == "ready"
+    assert "cannot be reached" in again["C"]
+    chosen = change_slot(slots, "C", model=UNREACHABLE)
+    assert ask(handlers, chosen, memory)["view"]["state"] == "running"
+
+
+def test_what_has_not_changed_is_not_computed_again(handlers, monkeypatch):
+    memory = Memory()
+    before = ask(handlers, B, memory)
+    monkeypatch.setattr(handlers.lab, "compare", lambda *_, **__: pytest.fail("computed again"))
+    after = ask(handlers, B, memory, scale="own")
+    assert after["verdict"] == before["verdict"]
+    assert after["table"] == before["table"]
+
+
+@pytest.mark.parametrize(("values", "state"), [({"questions": " "}, "idle"), ({"matches": "9-9"}, "error")])
+def test_what_is_wrong_with_the_texts_is_said_once(handlers, values, state):
+    answer = ask(handlers, B, values=current(**values))
+    assert answer["view"]["state"] == state
+    assert "figures" not in answer["view"]
+    assert answer["A"] == answer["verdict"] == gradio.skip()
+
+
+def test_what_nobody_expected_is_one_calm_sentence_and_no_text_in_the_log(handlers, monkeypatch, caplog):
+    compare = handlers.lab.compare
+
+    def break_encoder(questions, answers, model, **reading):
+        if model == ENCODER:
+            raise RuntimeError(questions)
+        return compare(questions, answers, model, **reading)
+
+    monkeypatch.setattr(handlers.lab, "compare", break_encoder)
+    answer = ask(handlers, B, values=current("A secret?"))
+    assert "went wrong on our side" in answer["B"]
+    assert figures(answer) == ["compare-a"]
+    assert "RuntimeError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+# ---- choosing ---------------------------------------------------------------------------------------------------
+
+
+def test_keeping_the_current_reading_outlives_a_change_of_it(handlers):
+    slots, *chosen = handlers.on_keep(None, B, "BA", Session(), *current(pooling="mean", layer=30))
+    assert slots["C"].model == GPT
+    assert dict(slots["C"].kept)["layer"] == LAST_LAYER
+    assert len(chosen) == len(handlers.widgets.chosen)
+    answer = ask(handlers, slots, values=current(layer=3))
+    assert answer["view"]["figures"][2]["title"].endswith("chat · mean · last layer")
+    assert "layer 3" in answer["A"]
+    same = ask(handlers, slots, values=current(pooling="mean"))
+    assert "C is the same reading as A." in same["verdict"]
+
+
+def test_a_choice_that_is_none_changes_nothing(handlers):
+    for name, value in (("model", " "), ("model", None), ("reading", "nonsense"), ("reading", KEPT)):
+        assert handlers.on_choose(B, value, letter="B", name=name) == gradio.skip()
+    assert handlers.on_choose(B, "mean", letter="B", name="reading")["B"].preset == "mean"
+
+
+def test_the_boxes_follow_the_slots(handlers):
+    slots, box, model, reading, remove, *rest = handlers.on_add(None, B, "BA", Session(), *current())
+    assert (box["visible"], model["value"], reading["value"], remove["visible"]) == (True, ENCODER, OWN, True)
+    assert rest[0]["visible"]
+    assert rest[-1] == {**rest[-1], "visible": True, "value": "BA"}
+    assert [value for _, value in rest[-1]["choices"]] == ["BA", "CA", "CB"]
+    slots, box, _, _, _, box_c, *_, pair = handlers.removal("B")(None, slots, "CB")
+    assert (list(slots), box["visible"], box_c["visible"]) == (["C"], False, True)
+    assert (pair["value"], pair["visible"]) == ("CA", False)
+    full = add_slot(add_slot(B, GPT), GPT)
+    assert not handlers.on_open(None, full, "BA")[-2]["visible"]
+
+
+# ---- words ------------------------------------------------------------------------------------------------------
+
+
+def lead(value: float, low: float, high: float) -> Lead:
+    return Lead("auc", 0.5, 0.5 + value, Interval(value, low, high))
+
+
+@pytest.mark.parametrize(
+    ("said", "figures"),
+    [
+        ("B separates your pairs better than A: AUC +.21, 95 % +.12 to +.29.", (0.21, 0.12, 0.29)),
+        ("B separates your pairs worse than A: AUC −.21, 95 % −.29 to −.12.", (-0.21, -0.29, -0.12)),
+        ("B and A cannot be told apart: AUC +.03, 95 % −.10 to +.16.", (0.03, -0.1, 0.16)),
+    ],
+)
+@pytest.mark.parametrize("count", [2, 8])
+def test_the_verdict_in_words(handlers, said, figures, count):
+    texts = [f"question {i}" for i in range(count)], [f"answer {i}" for i in range(count)]
+    a, b = (handlers.lab.compare(*texts, model) for model in (GPT, ENCODER))
+    html = render_verdicts("en", {"A": a, "B": b}, {"B": lead(*figures)})
+    assert said in html
+    assert ("caution" in html) == (count < 8)
+    assert ("compare-better" in html) == (count >= 8 and figures[1] > 0)
+
+
+@pytest.mark.parametrize(
+    ("questions", "answers", "matches", "said"),
+    [
+        (["one"], ["a", "b"], None, "One question"),
+        (["one", "two"], ["a"], "1-1, 2-1", "Every pair"),
+        (["one", "two"], ["a", "b"], [], "No answer"),
+    ],
+)
+def test_what_is_missing_for_a_verdict(handlers, questions, answers, matches, said):
+    a, b = (handlers.lab.compare(questions, answers, model, matches=matches) for model in (GPT, ENCODER))
+    assert said in render_verdicts("en", {"A": a, "B": b}, {"B": None})
+
+
+def test_the_best_is_marked_in_bold_and_in_words_where_figures_compare(handlers):
+    texts = ["one", "two", "three"], ["one!", "two!", "three!"]
+    a, b = (handlers.lab.compare(*texts, model) for model in (GPT, ENCODER))
+    a = replace(a, metrics=replace(a.metrics, auc=0.5, found_first=1))
+    b = replace(b, metrics=replace(b.metrics, auc=1.0, found_first=1))
+    html = render_table("en", {"A": a, "B": b})
+    assert html.count('class="best"') == 1
+    assert "<b>1.00</b> <small>best</small>" in html
+    assert render_table("en", {}) == ""
+
+
+def test_no_text_of_a_person_becomes_html(handlers):
+    answer = ask(handlers, B, values=current(NASTY, NASTY, prompt="custom", template=NASTY + "{text}", pooling="mean"))
+    for name in ("A", "B", "verdict", "table"):
+        assert "<img" not in str(answer[name])
+    assert "&lt;img" in answer["A"]
+    assert "<img" not in render_slot("en", "B", alert=NASTY)
+    assert "<img" not in str([figure["figure"] for figure in answer["view"]["figures"]])
+
+
+@pytest.mark.parametrize("language", sorted(LOCALES))
+def test_every_choice_has_its_words(handlers, language):
+    for name in (*PRESETS, KEPT):
+        assert translate(language, f"compare.reading.{name}")
+    for name in handlers.widgets.labelled:
+        assert f"label.{name}" in LOCALES[language]
