@@ -19,7 +19,7 @@ from demo.backend.remote.engine import server_status
 from demo.backend.starting import StartingEngine
 from demo.domain.errors import DemoError, ModelLoading
 from demo.lab import Lab
-from demo.serving.limits.header_timeout import be_impatient
+from demo.serving.limits.header_timeout import set_header_timeout
 from demo.serving.ops.logs import configure_logs
 from demo.settings import parse_settings
 
@@ -53,7 +53,7 @@ def _serve(lab: Lab) -> int:
     page = create_page(lab)
     try:
         _, url, _ = page.launch(**launch_options(lab), prevent_thread_lock=True)
-        be_impatient(page.server)
+        set_header_timeout(page.server)
     except OSError as error:
         print(f"app.py: the page cannot be served: {error}", file=sys.stderr)
         return 2

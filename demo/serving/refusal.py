@@ -12,17 +12,19 @@ from starlette.types import Receive, Scope, Send
 
 from demo.domain.errors import DemoError
 
-Say = Callable[[Request, DemoError], str]  # an error's sentence in the language of whoever asks
+Translate = Callable[[Request, DemoError], str]  # an error's sentence in the language of whoever asks
 
 
-def say_plainly(request: Request, error: DemoError) -> str:
+def in_english(request: Request, error: DemoError) -> str:
     """The sentence in English."""
     return str(error)
 
 
-def refuse(scope: Scope, error: DemoError, status: int, say: Say, headers: dict[str, str] | None = None) -> Response:
+def refuse(
+    scope: Scope, error: DemoError, status: int, translate: Translate, headers: dict[str, str] | None = None
+) -> Response:
     """An answer with a sentence. Gradio's client shows `error` or `detail`, as it happens; both say the same."""
-    sentence = say(Request(scope), error)
+    sentence = translate(Request(scope), error)
     scope["refused"] = error.code
     if scope["path"].startswith("/v1/"):
         return JSONResponse(openai_error(status, sentence, None, error.code), status, headers)

@@ -23,8 +23,8 @@ import pytest
 from demo.backend.scheduler.cache import Entry
 from demo.backend.scheduler.disk_cache import DiskCache
 from demo.domain.errors import UnsupportedModel
-from demo.serving.limits.body_limits import Bodies
-from demo.serving.limits.rates import Rates
+from demo.serving.limits.body_limits import BodyLimits
+from demo.serving.limits.rates import RateLimit
 from tests import ROOT
 
 # The one looks up when something was used last, the other reckons as its library does; both are tested here.
@@ -127,7 +127,7 @@ def test_a_clock_that_jumps_shuts_nobody_out(monkeypatch, jump):
         statuses.append(told.status_code)
         waits.append(int(told.headers.get("retry-after", 0)))
 
-    app = Bodies(Rates(answer, person=60, address=600))
+    app = BodyLimits(RateLimit(answer, person=60, address=600))
     for _ in range(12):
         asyncio.run(ask(app))
     assert statuses == [200] * 10 + [429] * 2

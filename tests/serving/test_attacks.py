@@ -26,7 +26,7 @@ from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.errors import DemoError  # noqa: E402
 from demo.files.pairing import SheetLimits, load_sheet  # noqa: E402
 from demo.lab import Lab  # noqa: E402
-from demo.serving.limits.header_timeout import be_impatient  # noqa: E402
+from demo.serving.limits.header_timeout import set_header_timeout  # noqa: E402
 from demo.serving.ops.logs import configure_logs  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.ui.page import create_page, launch_options  # noqa: E402
@@ -65,7 +65,7 @@ def url(logs, tmp_path_factory):
     lab = Lab(Settings(engine="fake", port=0, public=True, model="all-minilm-l6-v2", cache_dir=cache, **rates), engine)
     page = create_page(lab)
     _, url, _ = page.launch(**launch_options(lab), prevent_thread_lock=True)
-    be_impatient(page.server)
+    set_header_timeout(page.server)
     yield url.rstrip("/")
     page.close(verbose=False)
 

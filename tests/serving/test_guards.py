@@ -22,14 +22,14 @@ from starlette.testclient import TestClient
 from demo.backend.fake import FakeEngine
 from demo.lab import Lab
 from demo.serving import Metrics
-from demo.serving.limits.body_limits import Bodies, too_deep
+from demo.serving.limits.body_limits import BodyLimits, too_deep
 from demo.serving.limits.client_address import address_of, session_of
-from demo.serving.limits.header_timeout import ImpatientProtocol, be_impatient
-from demo.serving.limits.rates import AtOnce, Rates
+from demo.serving.limits.header_timeout import HeaderTimeoutProtocol, set_header_timeout
+from demo.serving.limits.rates import ConcurrencyLimit, RateLimit
 from demo.serving.ops.logs import JsonFormatter, PlainFormatter
 from demo.serving.ops.metrics import create_metrics_routes
-from demo.serving.ops.request_log import Observing
-from demo.serving.security.allowed_routes import Doors
+from demo.serving.ops.request_log import RequestLog
+from demo.serving.security.allowed_routes import AllowedRoutes
 from demo.serving.security.headers import SecurityHeaders
 from demo.settings import Settings
 
@@ -67,7 +67,7 @@ def clock(monkeypatch):
 def test_a_class_behind_one_address_is_not_locked_out(clock):
     """Thirty students, an edit every 2 s, three questions an edit, for half a minute: all are answered."""
     settings = Settings(public=True)
-    school = client(Middleware(Bodies), Middleware(Rates, settings.person_rate, settings.address_rate))
+    school = client(Middleware(BodyLimits), Middleware(RateLimit, settings.person_rate, settings.address_rate))
     refused = 0
     with school:  # one loop for all of it
         for _ in range(15):  # edits
@@ -78,7 +78,7 @@ def test_a_class_behind_one_address_is_not_locked_out(clock):
 
 
 def test_one_person_without_end_is_told_to_wait_and_nobody_else_is(clock):
-    web = client(Middleware(Bodies), Middleware(Rates, person=60, address=600))
+    web = client(Middleware(BodyLimits), Middleware(RateLimit, person=60, address=600))
     statuses = [web.post(ASK, content=asked("eager")).status_code for _ in range(12)]
     assert statuses == [200] * 10 + [429] * 2, "60 a minute are 10 in ten seconds"
     refused = web.post(ASK, content=asked("eager"))
@@ -92,19 +92,19 @@ def test_one_person_without_end_is_told_to_wait_and_nobody_else_is(clock):
 
 
 def test_an_address_with_ever_new_sessions_is_told_to_wait(clock):
-    web = client(Middleware(Bodies), Middleware(Rates, person=60, address=120))
+    web = client(Middleware(BodyLimits), Middleware(RateLimit, person=60, address=120))
     statuses = [web.post(ASK, content=asked(f"s{i}")).status_code for i in range(30)]
     assert statuses.count(200) == 20
 
 
 def test_many_bytes_count_as_well_as_many_questions(clock):
-    web = client(Middleware(Bodies, most=2**20), Middleware(Rates, person=10_000, address=10_000))
+    web = client(Middleware(BodyLimits, most=2**20), Middleware(RateLimit, person=10_000, address=10_000))
     statuses = [web.post(ASK, content=asked("large", "x" * 900_000)).status_code for _ in range(6)]
     assert statuses == [200] * 3 + [429] * 3, "20 MiB a minute are 3.3 MiB in ten seconds"
 
 
 def test_uploads_and_pages_have_limits_of_their_own(clock):
-    web = client(Middleware(Bodies), Middleware(Rates, person=10_000, address=10_000))
+    web = client(Middleware(BodyLimits), Middleware(RateLimit, person=10_000, address=10_000))
     form = {"files": ("a.csv", b"q,a\n")}
     assert [web.post("/gradio_api/upload", files=form).status_code for _ in range(121)].count(200) == 120
     assert [web.get("/").status_code for _ in range(121)].count(200) == 120
@@ -121,7 +121,7 @@ def test_what_is_under_way_to_one_address_is_counted():
             await release.wait()
             await PlainTextResponse("")(scope, receive, send)
 
-        guard = AtOnce(stream, most=2)
+        guard = ConcurrencyLimit(stream, most=2)
 
         async def ask() -> None:
             async def send(message):
@@ -169,7 +169,7 @@ def test_a_session_cannot_be_written_into_a_text():
 
 
 def test_a_body_is_refused_by_its_size_before_it_is_read():
-    web = client(Middleware(Bodies, most=1000, upload=3000))
+    web = client(Middleware(BodyLimits, most=1000, upload=3000))
     assert web.post("/", content=b"x" * 1000).json() == {"bytes": 1000}
     for body in (b"x" * 1001, iter([b"x" * 600, b"x" * 600])):  # said beforehand, and in pieces
         refused = web.post("/", content=body)
@@ -212,7 +212,7 @@ def test_a_body_that_never_ends_is_given_up():
             return {"type": "http.request", "body": b"x", "more_body": True}
 
         scope = {"type": "http", "method": "POST", "headers": [], "path": "/", "query_string": b""}
-        await Bodies(None, **limits)(scope, receive, send)
+        await BodyLimits(None, **limits)(scope, receive, send)
         return statuses[0]
 
     assert asyncio.run(run(seconds=0.2)) == 408, "a byte now and then"
@@ -223,7 +223,7 @@ def test_a_body_that_never_ends_is_given_up():
 
 
 def test_another_site_cannot_ask_through_somebodys_browser():
-    web = client(Middleware(Doors))
+    web = client(Middleware(AllowedRoutes))
     own, other = "http://testserver", "https://evil.example"
     assert web.post(ASK, headers={"Origin": own}).status_code == 200
     assert web.post(ASK).status_code == 200, "a program"
@@ -232,7 +232,7 @@ def test_another_site_cannot_ask_through_somebodys_browser():
         assert web.post(ASK, headers=headers).status_code == 403, headers
     forwarded = {"Origin": "https://lab.example", "X-Forwarded-Host": "lab.example"}
     assert web.post(ASK, headers=forwarded).status_code == 403
-    assert client(Middleware(Doors, behind_proxy=True)).post(ASK, headers=forwarded).status_code == 200
+    assert client(Middleware(AllowedRoutes, behind_proxy=True)).post(ASK, headers=forwarded).status_code == 200
 
 
 def test_a_page_may_run_its_own_scripts_by_their_digest_alone():
@@ -277,7 +277,7 @@ def test_what_is_counted_can_be_asked_for(lab):
     metrics = Metrics(lab)
     lab.compare(["a", "b"], ["c"])
     routes = [*create_metrics_routes(metrics, "all"), Route("/{path:path}", echo, methods=["GET", "POST"])]
-    guards = [Middleware(Observing, metrics, routes), Middleware(Bodies, most=10)]
+    guards = [Middleware(RequestLog, metrics, routes), Middleware(BodyLimits, most=10)]
     web = TestClient(Starlette(routes=routes, middleware=guards))
     web.get(f"/{SECRET}")
     web.post("/", content=b"x" * 11)
@@ -341,7 +341,7 @@ def test_what_nobody_caught_leaves_no_words_behind(lab, caplog):
 
     caplog.set_level(logging.INFO)
     answers = {"/fail": fail, "/half": half, "/said": lambda request: PlainTextResponse(SECRET, 500)}
-    web = client(Middleware(Observing, Metrics(lab)), **answers)
+    web = client(Middleware(RequestLog, Metrics(lab)), **answers)
     for path in ("/fail", "/said"):
         refused = web.get(path)
         assert (refused.status_code, refused.json()["code"]) == (400, "RequestUnreadable")
@@ -356,14 +356,14 @@ def test_what_nobody_caught_leaves_no_words_behind(lab, caplog):
 @pytest.fixture
 def server(monkeypatch):
     """A real server, impatient after 0.6 s."""
-    monkeypatch.setattr(ImpatientProtocol, "seconds", 0.6)
-    app = Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST"])], middleware=[Middleware(Bodies)])
+    monkeypatch.setattr(HeaderTimeoutProtocol, "seconds", 0.6)
+    app = Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST"])], middleware=[Middleware(BodyLimits)])
     running = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     while not running.started:
         time.sleep(0.01)
-    be_impatient(running)
+    set_header_timeout(running)
     yield running.servers[0].sockets[0].getsockname()
     running.should_exit = True
     thread.join(10)

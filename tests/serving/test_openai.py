@@ -16,7 +16,7 @@ from demo.backend.fake import DIM, FakeEngine
 from demo.domain.catalog import CATALOG
 from demo.lab import Lab
 from demo.serving.api import openai as module
-from demo.serving.api.calls import Programs
+from demo.serving.api.calls import ApiCalls
 from demo.serving.api.openai import create_openai_routes
 from demo.serving.api.openai_request import split_model
 from demo.settings import Settings
@@ -39,7 +39,7 @@ def http(lab) -> TestClient:
 
 
 def serve(lab: Lab, patience: float = 20.0) -> TestClient:
-    return TestClient(Starlette(routes=create_openai_routes(Programs(lab, patience))), raise_server_exceptions=False)
+    return TestClient(Starlette(routes=create_openai_routes(ApiCalls(lab, patience))), raise_server_exceptions=False)
 
 
 def ask(http: TestClient, status: int = 200, **body) -> dict:
@@ -311,7 +311,7 @@ def test_what_goes_wrong_on_our_side_is_said_without_a_traceback_or_a_text(http,
 
 
 def test_what_the_doormen_refuse_has_openais_form_too():
-    """Rates and body sizes are counted before a route is asked; /v1 says so as OpenAI would."""
+    """RateLimit and body sizes are counted before a route is asked; /v1 says so as OpenAI would."""
     from demo.serving import create_middleware, create_routes
 
     public = Lab(Settings(engine="fake", public=True), FakeEngine())

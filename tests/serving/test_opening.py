@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 
 from demo.backend.fake import FakeEngine
 from demo.lab import Lab
-from demo.serving.ops.asset_cache import Compressed
+from demo.serving.ops.asset_cache import AssetCache
 from demo.settings import Settings
 from demo.ui.page import VIEWS, create_page, launch_options
 
@@ -62,7 +62,7 @@ def web(asked, tmp_path) -> TestClient:
         Route("/static/{name}", plain),
         Route("/v1/{name}", plain),
     ]
-    return TestClient(Starlette(routes=routes, middleware=[Middleware(Compressed)]))
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(AssetCache)]))
 
 
 @pytest.mark.parametrize(("taken", "encoding"), [("gzip, deflate, br", "br"), ("gzip, deflate", "gzip")])
@@ -146,7 +146,7 @@ def test_thirty_who_ask_together_wait_for_one(tmp_path):
         await send({"type": "http.response.body", "body": SCRIPT.encode()[:5000], "more_body": True})
         await send({"type": "http.response.body", "body": SCRIPT.encode()[5000:]})
 
-    guard, sent = Compressed(app), []
+    guard, sent = AssetCache(app), []
 
     async def one() -> None:
         scope = {"type": "http", "method": "GET", "path": "/assets/a.css", "headers": [(b"accept-encoding", b"br")]}
@@ -174,7 +174,7 @@ def test_what_is_kept_has_a_bound(asked):
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"image/png")]})
         await send({"type": "http.response.body", "body": bytes(600)})
 
-    web = TestClient(Compressed(app, most=1000))
+    web = TestClient(AssetCache(app, most=1000))
     for name in ("a", "b", "a"):
         assert len(web.get(f"/assets/{name}.png").content) == 600
     assert asked == ["/assets/a.png", "/assets/b.png", "/assets/a.png"]

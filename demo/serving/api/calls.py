@@ -1,4 +1,4 @@
-"""Programs: what other programs ask runs in threads, behind what people wait for, and only while it is waited for."""
+"""ApiCalls: what other programs ask runs in threads, behind what people wait for, and only while it is waited for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Gone(Exception):
     """Whoever asked has left."""
 
 
-class Programs:
+class ApiCalls:
     """Everybody who asks without a page."""
 
     def __init__(self, lab: Lab, patience_seconds: float = _PATIENCE_SECONDS):

@@ -1,4 +1,4 @@
-"""Embeddings for other programs: what `Lab.embed` gives, for more texts, with the tokens counted. Knows no protocol."""
+"""Embeddings for other calls: what `Lab.embed` gives, for more texts, with the tokens counted. Knows no protocol."""
 
 from __future__ import annotations
 

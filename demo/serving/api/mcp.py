@@ -14,25 +14,25 @@ from starlette.types import Receive, Scope, Send
 
 from demo.domain.errors import DemoError
 from demo.lab import Lab
-from demo.serving.api.calls import Programs
+from demo.serving.api.calls import ApiCalls
 from demo.serving.api.mcp_tools import INSTRUCTIONS, TOOLS, explain_refusal
-from demo.serving.ops.request_log import note_fault
+from demo.serving.ops.request_log import report_fault
 
 _MOST_BYTES = 2**20  # of a request
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
-def create_mcp_routes(programs: Programs) -> list[Route]:
+def create_mcp_routes(calls: ApiCalls) -> list[Route]:
     """POST alone: a server that begins no conversation has nothing to stream, and no session to end."""
-    server = McpEndpoint(programs)
+    server = McpEndpoint(calls)
     return [Route(path, server, methods=["POST"]) for path in ("/mcp", "/mcp/")]
 
 
 class McpEndpoint:
     """An ASGI application that hands each request to a server made when the first one comes."""
 
-    def __init__(self, programs: Programs):
-        self._programs = programs
+    def __init__(self, calls: ApiCalls):
+        self._calls = calls
         self._server: Any = None
         self._making = asyncio.Lock()
 
@@ -40,20 +40,20 @@ class McpEndpoint:
         async with self._making:
             if self._server is None:
                 # Half a second of imports, which must not hold up whoever types at the page.
-                self._server = await asyncio.to_thread(create_server, self._programs)
+                self._server = await asyncio.to_thread(create_server, self._calls)
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
         manager = StreamableHTTPSessionManager(
             self._server,
             stateless=True,
             max_request_body_size=_MOST_BYTES,
-            security_settings=_security(self._programs.lab),
+            security_settings=_security(self._calls.lab),
         )
         async with manager.run():
             await manager.handle_request(scope, receive, send)
 
 
-def create_server(programs: Programs):
+def create_server(calls: ApiCalls):
     """The protocol's server with the lab's tools."""
     import mcp_types as types
     from mcp.server import Server
@@ -86,12 +86,12 @@ def create_server(programs: Programs):
         try:
             if "model" in tool.properties:
                 model = told.get("model")
-                await programs.ready(model if isinstance(model, str) else None)
-            text, data = await programs.run(lambda: tool.ask(programs.lab, told))
+                await calls.ready(model if isinstance(model, str) else None)
+            text, data = await calls.run(lambda: tool.ask(calls.lab, told))
         except DemoError as error:
             return refuse(explain_refusal(error))
         except Exception as error:  # never a traceback to a stranger
-            note_fault(error)
+            report_fault(error)
             return refuse("Something went wrong on our side.")
         return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content=data)
 

@@ -18,10 +18,10 @@ from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import ModelStatus
 from demo.domain.errors import Busy, DemoError, ModelLoading, ModelNotAllowed, ModelNotFound, WeightsUnavailable
 from demo.lab import Lab
-from demo.serving.api.calls import Gone, Programs
+from demo.serving.api.calls import ApiCalls, Gone
 from demo.serving.api.embeddings import MOST_NUMBERS, Embeddings, embed_texts
 from demo.serving.api.openai_request import EmbeddingRequest, load_json, parse_request, refuse_dimensions, split_model
-from demo.serving.ops.request_log import note_fault
+from demo.serving.ops.request_log import report_fault
 from demo.serving.refusal import openai_error
 from demo.stages.texts import Limits
 
@@ -39,11 +39,11 @@ class _Refused(Exception):
         self.status, self.code, self.headers = status, code, headers
 
 
-def create_openai_routes(programs: Programs) -> list[Route]:
+def create_openai_routes(calls: ApiCalls) -> list[Route]:
     """The two endpoints; whatever else is asked below /v1 is told what there is."""
     every = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    embeddings = {"POST": partial(_create_embeddings, programs)}
-    models, model = {"GET": partial(_list_models, programs)}, {"GET": partial(_retrieve_model, programs)}
+    embeddings = {"POST": partial(_create_embeddings, calls)}
+    models, model = {"GET": partial(_list_models, calls)}, {"GET": partial(_retrieve_model, calls)}
     return [
         Route("/v1/embeddings", _endpoint(embeddings), methods=every),
         Route("/v1/models", _endpoint(models), methods=every),
@@ -73,26 +73,26 @@ def _endpoint(methods: dict[str, Callable[[Request], Awaitable[Response]]]):
         except (Gone, ClientDisconnect):
             return Response(status_code=499)  # nobody reads it
         except Exception as error:  # never a traceback to a stranger
-            note_fault(error)
+            report_fault(error)
             return _error(500, "Something went wrong on our side.", None, "unexpected", {})
 
     return answer
 
 
-async def _create_embeddings(programs: Programs, request: Request) -> Response:
+async def _create_embeddings(calls: ApiCalls, request: Request) -> Response:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise _Refused(415, "The body is not said to be JSON. Accepted: Content-Type: application/json.")
     body = await _read_body(request)
-    settings = programs.lab.settings
+    settings = calls.lab.settings
     limits = Limits(settings.max_file_texts, settings.max_characters, settings.max_cells)
 
     async def answer() -> bytes:
-        asked = await programs.run(lambda: parse_request(load_json(body), limits))
-        await programs.ready(asked.model)
-        return await programs.run(lambda: _answer(programs.lab, asked))
+        asked = await calls.run(lambda: parse_request(load_json(body), limits))
+        await calls.ready(asked.model)
+        return await calls.run(lambda: _answer(calls.lab, asked))
 
-    return Response(await programs.attend(request, answer()), media_type="application/json")
+    return Response(await calls.attend(request, answer()), media_type="application/json")
 
 
 def _answer(lab: Lab, asked: EmbeddingRequest) -> bytes:
@@ -131,18 +131,18 @@ def _finish(embeddings: Embeddings, asked: EmbeddingRequest) -> np.ndarray:
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
-async def _list_models(programs: Programs, request: Request) -> Response:
+async def _list_models(calls: ApiCalls, request: Request) -> Response:
     """What can be chosen here; any other id may still be asked for where the host allows it."""
-    statuses = await programs.run(programs.lab.models)
+    statuses = await calls.run(calls.lab.models)
     # What runs elsewhere is asked there: this is no way around its owner.
     ours = [status for status in statuses if status.state != "unavailable" and not status.host]
     return _json({"object": "list", "data": [_model(status) for status in ours]})
 
 
-async def _retrieve_model(programs: Programs, request: Request) -> Response:
+async def _retrieve_model(calls: ApiCalls, request: Request) -> Response:
     name = request.path_params["model"]
     model, _ = split_model(name)
-    for status in await programs.run(programs.lab.models):
+    for status in await calls.run(calls.lab.models):
         if status.model == model and status.state != "unavailable":
             return _json({**_model(status), "id": name})
         if status.model == model:

@@ -1,4 +1,4 @@
-"""Bodies: how much may be sent, how slowly, and how deep, counted before anybody reads it."""
+"""BodyLimits: how much may be sent, how slowly, and how deep, counted before anybody reads it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.formparsers import MultiPartException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo.domain.errors import RequestTooLarge, RequestTooSlow, RequestUnreadable
-from demo.serving.refusal import Say, refuse, say_plainly
+from demo.serving.refusal import Translate, in_english, refuse
 
 _MIB = 2**20
 _WITHOUT = {"GET", "HEAD", "OPTIONS"}  # no body of theirs is ever read
@@ -23,7 +23,7 @@ _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 _MESSAGE_FOR_GRADIO = "The file is larger than the maximum allowed size."  # it answers 413 and removes what came
 
 
-class Bodies:
+class BodyLimits:
     """A question is held until it is whole, within `most` bytes; an upload passes piece by piece, within `upload`.
 
     413 for what is larger, 408 for what comes too slowly, 400 for nesting that no reader should be asked to follow.
@@ -34,14 +34,14 @@ class Bodies:
         app: ASGIApp,
         most: int = _MIB,
         upload: int = 17 * _MIB,
-        say: Say = say_plainly,
+        translate: Translate = in_english,
         seconds: float = _SECONDS,
         silence: float = _SILENCE,
     ):
         self.app = app
         self.most = most
         self.upload = upload
-        self.say = say
+        self.translate = translate
         self.seconds = seconds
         self.silence = silence
 
@@ -73,7 +73,7 @@ class Bodies:
         return await self.app(scope, _replay(body, receive), send)
 
     async def _refuse(self, scope, receive, send, error, status: int) -> None:
-        await refuse(scope, error, status, self.say, {"Connection": "close"})(scope, receive, send)
+        await refuse(scope, error, status, self.translate, {"Connection": "close"})(scope, receive, send)
 
     async def _next(self, receive: Receive, deadline: float) -> Message:
         left = deadline - asyncio.get_running_loop().time()

@@ -1,24 +1,15 @@
-"""People: who asks, as far as a server can know it. Reads requests, keeps nothing."""
+"""Client address: which address, and which session of the page, a request comes from. Keeps nothing."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 _SESSION = re.compile(rb'(?<!\\)"session_hash"\s*:\s*"([\w-]{1,64})"')
 _TAIL = 1024  # bytes: the page's client writes what was typed first, and its session last
-
-
-@dataclass(frozen=True)
-class Person:
-    """An open page at an address. Pages behind one address are told apart by their session, which they name."""
-
-    address: str
-    session: str = ""  # "" for programs, which name none: those of one address share what one person may have
 
 
 def address_of(scope: Scope, behind_proxy: bool) -> str:

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 _SECONDS = 15.0  # for the head of a request: a phone on a bad line needs one or two
 
 
-class ImpatientProtocol(H11Protocol):
+class HeaderTimeoutProtocol(H11Protocol):
     """HTTP/1.1 with a time limit for the head of a request, from when the connection, or the next request, began."""
 
     seconds = _SECONDS
@@ -42,6 +42,6 @@ class ImpatientProtocol(H11Protocol):
             self._hang_up = None
 
 
-def be_impatient(server: uvicorn.Server) -> None:
+def set_header_timeout(server: uvicorn.Server) -> None:
     """Connections that come from now on are watched."""
-    server.config.http_protocol_class = ImpatientProtocol
+    server.config.http_protocol_class = HeaderTimeoutProtocol

@@ -1,4 +1,4 @@
-"""Rates: how much one person, and one address, may ask of a public host. Knows neither texts nor models.
+"""RateLimit: how much one person, and one address, may ask of a public host. Knows neither texts nor models.
 
 The arithmetic: thirty students behind one school address, each with an edit every 2 s, make 15 edits a second. An edit
 asks up to three times (the heatmap, its explanation, the open tab): 2,700 questions a minute, which must pass. An
@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from demo.domain.errors import TooManyRequests
 from demo.serving.limits.client_address import address_of, session_of
-from demo.serving.refusal import Say, refuse, say_plainly
+from demo.serving.refusal import Translate, in_english, refuse
 
 _WINDOW = 10  # seconds
 _KIB = 1024
@@ -37,14 +37,16 @@ _UPLOAD = "/gradio_api/upload"
 _DEAR = re.compile(r"/|/config/?|/gradio_api/(info|openapi\.json)/?|/assets/plotly-.*")  # to make, or to send
 
 
-class AtOnce:
-    """How many answers one address may have under way; streams that stay open are counted as well."""
+class ConcurrencyLimit:
+    """Concurrency limit by address: 429 while `most` of its responses, open streams included, are under way."""
 
-    def __init__(self, app: ASGIApp, most: int = _AT_ONCE, behind_proxy: bool = False, say: Say = say_plainly):
+    def __init__(
+        self, app: ASGIApp, most: int = _AT_ONCE, behind_proxy: bool = False, translate: Translate = in_english
+    ):
         self.app = app
         self.most = most
         self.behind_proxy = behind_proxy
-        self.say = say
+        self.translate = translate
         self._open: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +54,7 @@ class AtOnce:
             return await self.app(scope, receive, send)
         address = address_of(scope, self.behind_proxy)
         if self._open[address] >= self.most:
-            return await _too_many(scope, _WINDOW, self.say)(scope, receive, send)
+            return await _too_many(scope, _WINDOW, self.translate)(scope, receive, send)
         self._open[address] += 1
         try:
             await self.app(scope, receive, send)
@@ -62,16 +64,18 @@ class AtOnce:
                 del self._open[address]
 
 
-class Rates:
-    """429, with the seconds to wait, for whoever asks too much. Stands behind Bodies, which tells it what was asked.
+class RateLimit:
+    """Rate limit by session and by address, over a sliding window: 429 with `Retry-After`.
 
-    person, address: questions a minute.
+    Stands behind BodyLimits, which leaves the body in the scope. person, address: requests a minute.
     """
 
-    def __init__(self, app: ASGIApp, person: int, address: int, behind_proxy: bool = False, say: Say = say_plainly):
+    def __init__(
+        self, app: ASGIApp, person: int, address: int, behind_proxy: bool = False, translate: Translate = in_english
+    ):
         self.app = app
         self.behind_proxy = behind_proxy
-        self.say = say
+        self.translate = translate
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._person, self._kib_of_person = _in_window(person), _in_window(_KIB_OF_PERSON)
         self._address, self._kib_of_address = _in_window(address), _in_window(_KIB_OF_ADDRESS)
@@ -81,7 +85,7 @@ class Rates:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         wait = self._wait(scope) if scope["type"] == "http" else 0
         if wait:
-            return await _too_many(scope, wait, self.say)(scope, receive, send)
+            return await _too_many(scope, wait, self.translate)(scope, receive, send)
         return await self.app(scope, receive, send)
 
     def _wait(self, scope: Scope) -> int:
@@ -115,5 +119,5 @@ def _in_window(a_minute: int) -> RateLimitItem:
     return RateLimitItemPerSecond(max(1, a_minute * _WINDOW // 60), _WINDOW)
 
 
-def _too_many(scope: Scope, seconds: int, say: Say):
-    return refuse(scope, TooManyRequests(seconds=seconds), 429, say, {"Retry-After": str(seconds)})
+def _too_many(scope: Scope, seconds: int, translate: Translate):
+    return refuse(scope, TooManyRequests(seconds=seconds), 429, translate, {"Retry-After": str(seconds)})

@@ -1,4 +1,4 @@
-"""Compressed: what is the same for everybody is compressed once and kept, not again for every page that opens.
+"""AssetCache: what is the same for everybody is compressed once and kept, not again for every page that opens.
 
 A class that comes in asks for the same hundred files thirty times over. Gradio compresses each anew and in pieces, in a
 thread's turn each, and the page itself not at all, since its address has no ending.
@@ -52,7 +52,7 @@ class _Answer:
         await send({"type": "http.response.body", "body": self.body})
 
 
-class Compressed:
+class AssetCache:
     """Around the page and its fixed files. What is asked for in parts, or not compressed, passes by."""
 
     def __init__(self, app: ASGIApp, most: int = _KEPT):
@@ -111,7 +111,7 @@ def _choose(scope: Scope) -> str | None:
 
 
 def _pack(answer: _Answer, encoding: str) -> _Answer:
-    """Compressed, if that is worth it."""
+    """AssetCache, if that is worth it."""
     start = {**answer.start, "headers": [*answer.start["headers"]]}
     headers = MutableHeaders(raw=start["headers"])
     if answer.start["status"] == 200 and "/assets/" in getattr(answer.route, "path", ""):

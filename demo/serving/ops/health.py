@@ -9,7 +9,7 @@ from starlette.routing import Route
 from demo.lab import Lab
 
 
-def health_routes(lab: Lab) -> list[Route]:
+def create_health_routes(lab: Lab) -> list[Route]:
     """`/health`: 200 as long as the process answers. `/ready`: 503 until the page's first model is there."""
 
     def health(request: Request) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""Observing: every request is counted and told of, by its route and never by what was asked. Holds nobody's text.
+"""RequestLog: every request is counted and told of, by its route and never by what was asked. Holds nobody's text.
 
 What Gradio's own code raises over a request that it cannot read is the request's fault, not the server's: 400 with a
 sentence. What was raised in our rooms stays 500. Either way no traceback leaves the house.
@@ -18,14 +18,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo.domain.errors import RequestFailed, RequestUnreadable
 from demo.serving.ops.metrics import Metrics
-from demo.serving.refusal import Say, refuse, say_plainly
+from demo.serving.refusal import Translate, in_english, refuse
 
 _HOUSE = str(Path(__file__).parents[2])
 _log = logging.getLogger(__name__)
 _asked: ContextVar[Scope | None] = ContextVar("asked", default=None)
 
 
-def note_fault(error: BaseException) -> None:
+def report_fault(error: BaseException) -> None:
     """Something was raised while a request was answered: into the log, with its place and without its words."""
     ours = is_ours(error)
     scope = _asked.get()
@@ -48,14 +48,16 @@ def is_ours(error: BaseException) -> bool:
     return any(name.startswith(_HOUSE) and not name.startswith(here) for name in frames)
 
 
-class Observing:
+class RequestLog:
     """Outermost of all."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, routes: Sequence[BaseRoute] = (), say: Say = say_plainly):
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, routes: Sequence[BaseRoute] = (), translate: Translate = in_english
+    ):
         self.app = app
         self.metrics = metrics
         self.routes = routes
-        self.say = say
+        self.translate = translate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,7 +70,7 @@ class Observing:
             try:
                 await self.app(scope, receive, started)
             except Exception as error:  # uvicorn would write it down with every word that it holds
-                note_fault(error)
+                report_fault(error)
                 if started.sent and scope.get("our_fault"):
                     raise _BrokenOff from None  # half of an answer is out: the connection must end
                 if started.sent:  # a stream that Gradio ended in words already
@@ -76,7 +78,7 @@ class Observing:
             if not started.sent:
                 ours = scope.get("our_fault", False)
                 error, started.status = (RequestFailed(), 500) if ours else (RequestUnreadable(), 400)
-                await refuse(scope, error, started.status, self.say)(scope, receive, send)
+                await refuse(scope, error, started.status, self.translate)(scope, receive, send)
         finally:
             _asked.reset(token)
             self.metrics.in_progress.dec()

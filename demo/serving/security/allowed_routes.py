@@ -1,4 +1,4 @@
-"""Doors: which addresses are open, and to whom. All that the page and its programs do not need stays shut.
+"""AllowedRoutes: which addresses are open, and to whom. All that the page and its programs do not need stays shut.
 
 Gradio serves much more than this page uses: a file proxy, a proxy to other hosts, a code editor, dashboards.
 """
@@ -25,7 +25,6 @@ _OPEN = re.compile(
     r"|/gradio_api/heartbeat/[\w-]{1,64}"
     r"|/gradio_api/(run|api)/\w{1,64}/?"
     r"|/gradio_api/call/(v2/)?\w{1,64}(/[\w-]{1,64})?/?"
-    r"|/gradio_api/mcp(/[\w/-]*)?"
     # A file that was made to be fetched, by its place on this disk; never by an address of another host.
     r"|/gradio_api/file=(?!//)(?!\w+:/)(?!.*\\)(?!.*\.\.).+"
 )
@@ -34,7 +33,7 @@ _METHODS = {*_ASKING, "POST"}
 _HERE = {"same-origin", "none"}
 
 
-class Doors:
+class AllowedRoutes:
     """404 for what is shut, 403 for what another site asks through somebody's browser. routes: our own, all open."""
 
     def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute] = (), behind_proxy: bool = False):

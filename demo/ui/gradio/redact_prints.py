@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import gradio.queueing
 import gradio.routes
 
-from demo.serving.ops.request_log import note_fault
+from demo.serving.ops.request_log import report_fault
 
 
 def calm_gradio() -> None:
@@ -25,4 +25,4 @@ def calm_gradio() -> None:
 def _print_nothing(*args, **kwargs) -> None:
     error = sys.exc_info()[1]
     if error is not None:
-        note_fault(error)
+        report_fault(error)

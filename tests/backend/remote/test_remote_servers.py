@@ -17,7 +17,7 @@ from demo.backend.weights.packages import _fetch_package
 from demo.domain.catalog import CATALOG
 from demo.domain.errors import WeightsUnavailable
 from demo.lab import Lab
-from demo.serving.api.calls import Programs
+from demo.serving.api.calls import ApiCalls
 from demo.serving.api.openai import create_openai_routes
 from demo.settings import Settings
 from tests.conftest import TEXTS
@@ -35,7 +35,7 @@ def free_port() -> int:
 @contextmanager
 def serve(lab: Lab):
     """The lab's own endpoints on a real port: the address."""
-    app = Starlette(routes=create_openai_routes(Programs(lab)))
+    app = Starlette(routes=create_openai_routes(ApiCalls(lab)))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
