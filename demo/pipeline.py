@@ -34,7 +34,7 @@ from demo.domain.errors import ModelLoading, ModelNotAllowed, ModelNotFound
 from demo.domain.recipe import TRAINED
 from demo.domain.server_address import REMOTE
 from demo.files.bundled import load_reference
-from demo.jobs.request_context import asking
+from demo.jobs.request_context import request_context
 from demo.settings import Settings
 from demo.stages.postprocess import Transform, fewest_texts, fit_postprocess
 from demo.stages.prompts import render_prompt
@@ -143,7 +143,7 @@ class Bench:
         pairing = parse_pairing(questions, answers, matches, self.limits)
         info = self.open(model, wait=wait)
         settled = resolve_reading(info, self.limits, **reading)
-        with asking(patience=None if wait else _PATIENCE):
+        with request_context(timeout=None if wait else _PATIENCE):
             asked, answered = self.both(pairing.questions, pairing.answers, settled)
             return self.finish(pairing, info, settled, asked, answered)
 

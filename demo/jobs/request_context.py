@@ -1,6 +1,6 @@
-"""Turns: whose question is urgent and whether anybody still waits for it, carried along by the thread that asks.
+"""Request context: the priority, cancellation and timeout of a request, carried in a context variable.
 
-What a person waits for goes before what runs for minutes; an engine reads it here when it is asked. Knows no engine.
+A handler sets it with `request_context(…)`; a scheduler or an engine reads it with `current_request()`.
 """
 
 from __future__ import annotations
@@ -11,36 +11,38 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 
-def _always() -> bool:
-    return True
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True)
-class Turn:
-    """urgent: a person waits for it. wanted: whether somebody still does; asked from another thread.
+class RequestContext:
+    """How a request is served.
 
-    patience: seconds that whoever asks can wait for another machine before asking again; None for as long as it takes.
+    interactive: a person waits for the answer, so it runs before background work.
+    is_cancelled: True once nobody waits for the answer any more; may be called from any thread.
+    timeout: seconds to wait for another machine before the caller asks again; None waits as long as it takes.
     """
 
-    urgent: bool = True
-    wanted: Callable[[], bool] = _always
-    patience: float | None = None
+    interactive: bool = True
+    is_cancelled: Callable[[], bool] = _never
+    timeout: float | None = None
 
 
-_USUAL = Turn()
-_turn: ContextVar[Turn] = ContextVar("turn", default=_USUAL)
+_DEFAULT = RequestContext()
+_context: ContextVar[RequestContext] = ContextVar("request_context", default=_DEFAULT)
 
 
-def current_turn() -> Turn:
-    """The turn of the question that is being asked."""
-    return _turn.get()
+def current_request() -> RequestContext:
+    """The context of the request that this thread or task serves."""
+    return _context.get()
 
 
 @contextmanager
-def asking(**changes) -> Iterator[None]:
-    """While it lasts, questions of this thread have this turn: `urgent=False`, `wanted=…`, `patience=…`."""
-    token = _turn.set(replace(_turn.get(), **changes))
+def request_context(**changes) -> Iterator[None]:
+    """Change fields of the current request's context for the duration of the block."""
+    token = _context.set(replace(_context.get(), **changes))
     try:
         yield
     finally:
-        _turn.reset(token)
+        _context.reset(token)

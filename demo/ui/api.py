@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from demo.domain.errors import DemoError
-from demo.jobs.request_context import asking
+from demo.jobs.request_context import request_context
 from demo.lab import Lab
 from demo.serving.api.arguments import asked_matches, asked_reading, asked_texts, asked_word
 from demo.serving.api.embeddings import refuse_too_many_numbers
@@ -80,7 +80,7 @@ def create_api(lab: Lab) -> None:
 
 def _safely(answer: Callable[[], dict]) -> dict:
     try:
-        with asking(urgent=False):  # people at the page go first
+        with request_context(interactive=False):  # people at the page go first
             return answer()
     except DemoError as error:
         return _error(error.code, str(error), error.field)

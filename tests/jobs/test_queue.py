@@ -1,4 +1,4 @@
-"""Long work: told of, stopped, and never more at once than there are places."""
+"""Job queue: progress, cancellation, a bounded waiting line, and the request context and priority of its threads."""
 
 import os
 import threading
@@ -8,10 +8,34 @@ import pytest
 
 from demo.domain.datamodels import Progress
 from demo.domain.errors import Busy, NotFinite, Stopped
-from demo.jobs.queue import Desk
+from demo.jobs.queue import JobQueue
+from demo.jobs.request_context import current_request
+
+linux_only = pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="only Linux gives a thread a priority of its own")
 
 
-def test_a_job_tells_how_far_it_is_and_what_it_came_to():
+class GatedQueue(JobQueue):
+    """A queue whose jobs note their names when they begin, and end when the gate opens."""
+
+    def __init__(self, workers: int, capacity: int = 2):
+        super().__init__(workers, capacity)
+        self.gate, self.order = threading.Event(), []
+
+    def add(self, name: str, gate: threading.Event | None = None):
+        def work(report):
+            self.order.append(name)
+            assert (gate or self.gate).wait(5)
+            report(Progress("on"))
+            return name
+
+        return self.submit(work)
+
+
+def ahead(jobs) -> list[int]:
+    return [job.ahead for job in jobs]
+
+
+def test_job_reports_progress_and_returns_its_result():
     seen, go_on = threading.Event(), threading.Event()
 
     def work(report):
@@ -20,7 +44,7 @@ def test_a_job_tells_how_far_it_is_and_what_it_came_to():
         assert go_on.wait(5)
         return 42
 
-    job = Desk().start(work)
+    job = JobQueue().submit(work)
     assert seen.wait(5)
     assert job.progress == Progress("half", 0.5)
     assert not job.done.is_set()
@@ -28,124 +52,102 @@ def test_a_job_tells_how_far_it_is_and_what_it_came_to():
     assert job.result() == 42
 
 
-def test_a_stopped_job_ends_at_its_next_report():
-    begun = threading.Event()
+def test_stopped_job_ends_at_its_next_report_and_its_requests_are_cancelled():
+    begun, contexts = threading.Event(), []
 
     def work(report):
+        contexts.append(current_request())
         while True:
             report(Progress("on and on"))
             begun.set()
 
-    job = Desk().start(work)
+    job = JobQueue().submit(work)
     assert begun.wait(5)
+    [context] = contexts
+    assert (context.interactive, context.is_cancelled()) == (False, False)
     job.stop()
     with pytest.raises(Stopped):
         job.result()
+    assert context.is_cancelled()
+    assert current_request().interactive, "the submitting thread keeps its own context"
 
 
-def test_what_a_job_raises_reaches_whoever_asks():
+def test_result_raises_what_the_job_raised():
     def work(report):
         raise NotFinite(model="m", precision="float16", device="d")
 
     with pytest.raises(NotFinite):
-        Desk().start(work).result()
+        JobQueue().submit(work).result()
 
 
-def test_places_are_few_and_are_given_back():
-    desk, go_on = Desk(at_once=2), threading.Event()
-    jobs = [desk.start(lambda report: go_on.wait(5)) for _ in range(2)]
-    with pytest.raises(Busy, match="2 long computations"):
-        desk.start(lambda report: None)
-    go_on.set()
-    for job in jobs:
-        job.result()
-    assert desk.start(lambda report: "free").result() == "free"
+def test_full_queue_refuses_jobs_until_the_waiting_ones_have_run_in_order():
+    queue = GatedQueue(workers=1)
+    jobs = [queue.add(name) for name in "abc"]
+    assert ahead(jobs) == [0, 1, 2]
+    assert queue.count() == (1, 2)
+    assert not jobs[1].done.is_set()
+    with pytest.raises(Busy, match="1 long computations"):
+        queue.submit(lambda report: None)
+    queue.gate.set()
+    assert [job.result() for job in jobs] == queue.order == ["a", "b", "c"]
+    assert ahead(jobs) == [0, 0, 0]
+    assert queue.submit(lambda report: "free").result() == "free"
 
 
-def wait_at(desk: Desk, gate: threading.Event, order: list, name: str):
-    """A job that notes its name when it begins, and ends when the gate opens."""
-
-    def work(report):
-        order.append(name)
-        assert gate.wait(5)
-        report(Progress("on"))
-        return name
-
-    return desk.start(work)
-
-
-def test_who_comes_later_waits_in_line_and_sees_how_long_it_is():
-    desk, gate, order = Desk(at_once=1, waiting=2), threading.Event(), []
-    first, second, third = (wait_at(desk, gate, order, name) for name in "abc")
-    assert [job.before for job in (first, second, third)] == [0, 1, 2]
-    assert not second.done.is_set()
-    with pytest.raises(Busy):
-        desk.start(lambda report: None)
-    gate.set()
-    assert [job.result() for job in (first, second, third)] == ["a", "b", "c"]
-    assert order == ["a", "b", "c"]
-    assert [job.before for job in (first, second, third)] == [0, 0, 0]
-    assert desk.start(lambda report: "free").result() == "free"
-
-
-def test_with_two_places_the_first_in_line_waits_for_one_of_them():
-    desk, order = Desk(at_once=2, waiting=2), []
-    gates = [threading.Event() for _ in range(4)]
-    jobs = [wait_at(desk, gate, order, str(i)) for i, gate in enumerate(gates)]
-    assert [job.before for job in jobs] == [0, 0, 1, 2]
+def test_first_waiting_job_takes_whichever_worker_is_free_first():
+    queue, gates = GatedQueue(workers=2), [threading.Event() for _ in range(4)]
+    jobs = [queue.add(str(i), gate) for i, gate in enumerate(gates)]
+    assert ahead(jobs) == [0, 0, 1, 2]
     gates[1].set()
     assert jobs[1].done.wait(5)
-    assert [job.before for job in jobs] == [0, 0, 0, 1]
+    assert ahead(jobs) == [0, 0, 0, 1]
     for gate in gates:
         gate.set()
-    for job in jobs:
-        job.result()
+    assert [job.result() for job in jobs] == ["0", "1", "2", "3"]
 
 
-def test_who_leaves_the_line_never_begins_and_the_others_move_up():
-    desk, gate, order = Desk(at_once=1, waiting=2), threading.Event(), []
-    first, second, third = (wait_at(desk, gate, order, name) for name in "abc")
+def test_stopped_waiting_job_never_begins_and_the_others_move_up():
+    queue = GatedQueue(workers=1)
+    first, second, third = (queue.add(name) for name in "abc")
     second.stop()
     assert second.done.is_set()
     with pytest.raises(Stopped):
         second.result()
-    assert third.before == 1
-    gate.set()
+    assert third.ahead == 1
+    queue.gate.set()
     assert third.result() == "c"
-    assert order == ["a", "c"]
-    first.stop()  # long done: nothing happens
+    assert queue.order == ["a", "c"]
+    first.stop()  # it has ended: nothing happens
     assert first.result() == "a"
 
 
-def test_a_job_that_fails_or_is_stopped_gives_its_place_on():
-    desk, gate, order = Desk(at_once=1, waiting=2), threading.Event(), []
-    failed = desk.start(lambda report: gate.wait(5) and 1 / 0)
-    stopped = wait_at(desk, gate, order, "stopped")
-    last = wait_at(desk, gate, order, "last")
-    gate.set()
+def test_failed_job_frees_its_worker():
+    queue = GatedQueue(workers=1)
+    failed = queue.submit(lambda report: queue.gate.wait(5) and 1 / 0)
+    last = queue.add("last")
+    queue.gate.set()
     with pytest.raises(ZeroDivisionError):
         failed.result()
-    stopped.stop()
     assert last.result() == "last"
 
 
-@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="only Linux gives a thread a priority of its own")
-def test_long_work_yields_and_so_does_what_it_starts():
+@linux_only
+def test_job_and_its_children_run_at_idle_priority():
     def look(report):
         child = psutil.Popen(["sleep", "0.5"])
         return os.sched_getscheduler(0), os.sched_getscheduler(child.pid)
 
-    assert Desk().start(look).result() == (os.SCHED_IDLE, os.SCHED_IDLE)
+    assert JobQueue().submit(look).result() == (os.SCHED_IDLE, os.SCHED_IDLE)
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
-@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="only Linux gives a thread a priority of its own")
-def test_where_that_is_forbidden_it_is_nice(monkeypatch):
+@linux_only
+def test_job_is_nice_where_idle_priority_is_forbidden(monkeypatch):
     def forbid(*arguments):
         raise PermissionError
 
     monkeypatch.setattr(os, "sched_setscheduler", forbid)
     before = os.getpriority(os.PRIO_PROCESS, 0)
-    nice = Desk().start(lambda report: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result()
+    nice = JobQueue().submit(lambda report: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result()
     assert nice == 10 > before
     assert os.getpriority(os.PRIO_PROCESS, 0) == before

@@ -134,18 +134,18 @@ def test_openais_client_raises_its_own_errors_with_our_sentences(client):
 
 def test_who_hangs_up_is_not_waited_for_any_more(url, lab, monkeypatch):
     """The question is asked with a turn that says whether somebody still wants it: a worker drops it when not."""
-    from demo.jobs.request_context import current_turn
+    from demo.jobs.request_context import current_request
 
     asked, dropped = threading.Event(), threading.Event()
     embed = FakeEngine.embed
 
     def watched(self, *arguments):
-        turn = current_turn()
+        turn = current_request()
         asked.set()
         deadline = time.monotonic() + 10
-        while turn.wanted() and time.monotonic() < deadline:
+        while not turn.is_cancelled() and time.monotonic() < deadline:
             time.sleep(0.01)
-        if not turn.wanted():
+        if turn.is_cancelled():
             dropped.set()
         return embed(self, *arguments)
 

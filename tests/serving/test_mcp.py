@@ -17,7 +17,7 @@ mcp = pytest.importorskip("mcp", reason="mcp is not installed: no client to ask 
 
 from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.datamodels import Pooling, Postprocess, Prompt  # noqa: E402
-from demo.jobs.request_context import current_turn  # noqa: E402
+from demo.jobs.request_context import current_request  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.serving.api.mcp_tools import TOOLS, describe_members  # noqa: E402
 from demo.settings import Settings  # noqa: E402
@@ -202,12 +202,12 @@ def test_who_hangs_up_is_not_waited_for_any_more(url, monkeypatch, headers):
     embed = FakeEngine.embed
 
     def watched(self, *arguments):
-        turn = current_turn()
+        turn = current_request()
         asked.set()
         deadline = time.monotonic() + 10
-        while turn.wanted() and time.monotonic() < deadline:
+        while not turn.is_cancelled() and time.monotonic() < deadline:
             time.sleep(0.01)
-        if not turn.wanted():
+        if turn.is_cancelled():
             dropped.set()
         return embed(self, *arguments)
 

@@ -266,19 +266,19 @@ def test_weights_that_cannot_be_fetched_are_503(http):
 
 
 def test_people_at_the_page_go_first(http, lab, monkeypatch):
-    from demo.jobs.request_context import current_turn
+    from demo.jobs.request_context import current_request
 
     turns = []
     embed = FakeEngine.embed
 
     def watched(self, *arguments):
-        turns.append(current_turn())
+        turns.append(current_request())
         return embed(self, *arguments)
 
     monkeypatch.setattr(FakeEngine, "embed", watched)
     ask(http, input="a text nobody has asked for")
     assert turns
-    assert not any(turn.urgent for turn in turns)
+    assert not any(turn.interactive for turn in turns)
 
 
 def test_too_many_at_once_are_told_to_come_back(monkeypatch):

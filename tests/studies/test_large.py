@@ -21,7 +21,7 @@ from demo.domain.datamodels import Pairing  # noqa: E402
 from demo.domain.errors import BadInput, ReadingRefused, Stopped, TooManyTexts  # noqa: E402
 from demo.export.vectors import write_npz, write_similarity  # noqa: E402
 from demo.figures import palette, quantize, shown_range  # noqa: E402
-from demo.jobs.queue import Desk  # noqa: E402
+from demo.jobs.queue import JobQueue  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.studies import large  # noqa: E402
@@ -119,7 +119,7 @@ def test_other_people_get_in_between():
     engine = FakeEngine(seconds_per_text=0.002)
     lab = Lab(Settings(engine="fake", model=MODEL), engine)
     lab.open(MODEL)
-    job = Desk().start(lambda report: lab.compare_large(make(400), on_progress=report, **READING))
+    job = JobQueue().submit(lambda report: lab.compare_large(make(400), on_progress=report, **READING))
     while job.progress.stage != "embedding":
         time.sleep(0.005)
     lab.compare(["a question"], ["an answer"], model=MODEL)
@@ -426,7 +426,7 @@ def test_a_second_one_waits_in_line_and_who_leaves_makes_room(tab, slow, tmp_pat
         if tab.pages.of(ask("two")).run.part is not None:
             break
         time.sleep(0.01)
-    assert second.before == 0
+    assert second.ahead == 0
     tab.on_stop(ask("two"), *values())
     assert second.done.wait(5)
 

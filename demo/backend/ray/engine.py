@@ -40,7 +40,7 @@ from demo.domain.datamodels import (
 from demo.domain.errors import ClusterBusy, ClusterFailed, DemoError, ReadingRefused, Stopped
 from demo.domain.recipe import PromptedPair, Recipe
 from demo.domain.results import Inspected
-from demo.jobs.request_context import current_turn
+from demo.jobs.request_context import current_request
 from demo.settings import Settings
 
 _TRIES = 5  # replicas that may die under one question
@@ -190,7 +190,7 @@ class ClusterEngine:
 
     def _ask(self, model: str, method: str, *arguments: Any) -> Any:
         """What a replica answers. Raises the DemoError that its engine raises, and ClusterBusy."""
-        replicas, urgent = self._replicas.options(multiplexed_model_id=model), current_turn().urgent
+        replicas, urgent = self._replicas.options(multiplexed_model_id=model), current_request().interactive
         with self._counting():
             return self._again_where_one_died(lambda: _wait(replicas.ask.remote(urgent, method, *arguments)))
 
@@ -210,7 +210,7 @@ class ClusterEngine:
             try:
                 answer = ask()
             except BackPressureError as error:
-                if current_turn().urgent:
+                if current_request().interactive:
                     raise ClusterBusy(count=self.settings.ray_queue) from error
                 time.sleep(_BUSY_SECONDS)
             except _DIED:
@@ -219,21 +219,21 @@ class ClusterEngine:
                 if isinstance(answer, DemoError):
                     raise answer
                 return answer
-            if not current_turn().wanted():
+            if current_request().is_cancelled():
                 raise Stopped
         raise ClusterFailed(reason=f"{died} replicas died, one after the other, while they were asked this")
 
 
 def _wait(response: DeploymentResponse) -> Any:
     """The answer; gives up when nobody wants it any more, and tells the replica so."""
-    wanted = current_turn().wanted
+    is_cancelled = current_request().is_cancelled
     while True:
         try:
             return response.result(timeout_s=_LOOK_SECONDS)
         except TimeoutError as error:
             if isinstance(error, RayTaskError):  # the replica's own
                 raise
-        if not wanted():
+        if is_cancelled():
             _drop(response)
             raise Stopped
 

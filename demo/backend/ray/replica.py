@@ -20,7 +20,7 @@ from ray import serve
 from demo.backend.protocol import Engine
 from demo.domain.datamodels import ModelInfo, Progress
 from demo.domain.errors import DemoError
-from demo.jobs.request_context import asking
+from demo.jobs.request_context import request_context
 
 _TELL_SECONDS = 0.1  # between two looks at how far a load is
 _MOST_FAILURES = 3  # in a row, for reasons that no person can have caused: the replica is replaced
@@ -116,7 +116,7 @@ class Replica:
         gone = threading.Event()
 
         def compute() -> Any:
-            with asking(urgent=urgent, wanted=lambda: not gone.is_set()):
+            with request_context(interactive=urgent, is_cancelled=gone.is_set):
                 return act(*arguments)
 
         try:

@@ -37,7 +37,7 @@ from demo.domain.errors import ModelLoading, ModelNotAllowed, ReadingRefused, Se
 from demo.domain.recipe import PromptedPair, Recipe
 from demo.domain.results import Inspected
 from demo.domain.server_address import RemoteServer
-from demo.jobs.request_context import current_turn
+from demo.jobs.request_context import current_request
 from demo.settings import Settings
 
 _MOST_TEXTS = 32  # of a request: Text Embeddings Inference takes no more as it comes
@@ -179,13 +179,13 @@ class _RemoteModel:
         found = {text: entry.numbers for text in distinct if (entry := self._cache.get(self._key(text))) is not None}
         missing = [text for text in distinct if text not in found]
         if missing:
-            patience = current_turn().patience
+            timeout = current_request().timeout
             items = [self._item(text) for text in missing]
             try:
-                for place, vector in self._worker.results(items, min(patience or _LONGEST, _LONGEST)):
+                for place, vector in self._worker.results(items, min(timeout or _LONGEST, _LONGEST)):
                     found[missing[place]] = vector
             except TimeoutError:
-                if patience is None:
+                if timeout is None:
                     raise self._failed(f"it gave no answer within {_LONGEST:g} seconds") from None
                 fraction = len(found) / len(distinct)
                 raise ModelLoading(model=info.name, stage="waiting for its server", fraction=fraction) from None

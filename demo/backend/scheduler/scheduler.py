@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from demo.backend.scheduler.planning import put_in_order
 from demo.domain.errors import Stopped
-from demo.jobs.request_context import Turn, current_turn
+from demo.jobs.request_context import RequestContext, current_request
 
 if TYPE_CHECKING:
     from demo.backend.scheduler.cpu_lanes import Cores  # imports torch, which a worker without a device lacks
@@ -68,7 +68,7 @@ class _Piece:
 class _Request:
     """One question: its pieces, in the order in which they run, and where the answers go."""
 
-    turn: Turn
+    context: RequestContext
     arrival: int
     line: deque[_Piece] = field(default_factory=deque)
     answers: queue.SimpleQueue = field(default_factory=queue.SimpleQueue)
@@ -114,7 +114,7 @@ class Worker:
 
         patience: the most seconds to wait in all, None for as long as it takes. Raises TimeoutError after them.
         """
-        request = _Request(current_turn(), next(self._arrivals))
+        request = _Request(current_request(), next(self._arrivals))
         end = None if patience is None else time.monotonic() + patience
         self._enter(request, items)
         try:
@@ -171,7 +171,7 @@ class Worker:
                     piece.takers.append((request, index))
                     request.line.append(piece)
             self._requests.append(request)
-            if request.turn.urgent:
+            if request.context.interactive:
                 self._last_urgent = time.monotonic()
             self._wake()
 
@@ -302,8 +302,8 @@ class Worker:
     def _chosen(self) -> list[_Request]:
         """Those of whom the next pass is: who is urgent, else who is patient; nobody where these must wait."""
         waiting = [request for request in self._requests if self._front(request)]
-        urgent = [request for request in waiting if request.turn.urgent]
-        patient = [request for request in waiting if not request.turn.urgent]
+        urgent = [request for request in waiting if request.context.interactive]
+        patient = [request for request in waiting if not request.context.interactive]
         starved = bool(patient) and self._urgent_in_a_row >= _PATIENCE
         # Beside somebody who types, long work gets the gaps: it begins beside nothing, and one lane stays free of it.
         if self._lanes > 1 and self._is_lively() and self._running and (False in self._running or not starved):
@@ -316,7 +316,7 @@ class Worker:
         chosen = self._chosen()
         if not chosen:
             return [], False
-        is_urgent = chosen[0].turn.urgent
+        is_urgent = chosen[0].context.interactive
         self._urgent_in_a_row = self._urgent_in_a_row + 1 if is_urgent else 0
         budget = self._budget
         if not is_urgent and self._is_lively():
@@ -365,7 +365,7 @@ class Worker:
             if not self._front(request):
                 continue
             try:
-                failure = None if request.turn.wanted() else Stopped()
+                failure = Stopped() if request.context.is_cancelled() else None
             except Exception as error:  # its asker's alone
                 failure = error
             if failure is not None:

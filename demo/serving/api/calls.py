@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from demo.domain.errors import Busy, ModelLoading
-from demo.jobs.request_context import asking
+from demo.jobs.request_context import request_context
 from demo.lab import Lab
 
 AT_ONCE = 8  # questions under way together
@@ -59,7 +59,7 @@ class ApiCalls:
         left = threading.Event()
 
         def ask() -> Answer:
-            with asking(urgent=False, wanted=lambda: not left.is_set()):
+            with request_context(interactive=False, is_cancelled=left.is_set):
                 return answer()
 
         future = self._pool.submit(ask)

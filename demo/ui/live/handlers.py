@@ -27,7 +27,7 @@ from demo.domain.datamodels import (
 )
 from demo.domain.errors import DemoError, ModelError, ModelLoading, NoTexts, ReadingRefused, Stopped, UnknownChoice
 from demo.figures import SCALES
-from demo.jobs.request_context import asking
+from demo.jobs.request_context import request_context
 from demo.lab import Lab
 from demo.ui.kit.i18n import choose_language, translate, translate_error, translate_phrase, translate_word
 from demo.ui.kit.text import (
@@ -102,7 +102,7 @@ class Handlers:
             if seq == 1:
                 asked = self._follow(session, asked, parse_link(link), answer)
             # Whoever has typed on, or closed the page, no longer waits for this.
-            with asking(wanted=lambda: session.seq == seq):
+            with request_context(is_cancelled=lambda: session.seq != seq):
                 asked = self._answer(language, session, asked, answer)
         except Stopped:
             return gr.skip()

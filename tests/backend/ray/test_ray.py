@@ -26,7 +26,7 @@ from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Pooling, Prompt, PromptedText, Reading
 from demo.domain.errors import ClusterBusy, ClusterFailed, DemoError, ReadingRefused, Stopped
 from demo.domain.recipe import Recipe
-from demo.jobs.request_context import asking
+from demo.jobs.request_context import request_context
 from demo.lab import Lab
 from demo.settings import Settings
 from tests import ROOT
@@ -229,11 +229,11 @@ def test_a_cluster_in_use_says_so_and_a_question_that_nobody_wants_is_dropped(cl
     assert cluster.models(), "the page opens all the same"
     asks = threading.Event()
 
-    def wanted() -> bool:
+    def is_cancelled() -> bool:
         asks.set()
-        return False
+        return True
 
-    with asking(urgent=False, wanted=wanted), pytest.raises(Stopped):
+    with request_context(interactive=False, is_cancelled=is_cancelled), pytest.raises(Stopped):
         cluster.embed([PromptedText("patient")], READING)
     assert asks.is_set()
     for response in sent:  # a question that is on its way when Ray ends would end this process with it

@@ -22,7 +22,7 @@ from demo.domain.errors import (
     Stopped,
 )
 from demo.domain.server_address import RemoteServer
-from demo.jobs.request_context import asking
+from demo.jobs.request_context import request_context
 from demo.lab import Lab
 from demo.settings import Settings, parse_settings
 from tests import embedding_server as bad
@@ -392,11 +392,10 @@ def test_who_cannot_wait_asks_again_and_finds_what_has_arrived(lab, server, monk
 def test_what_nobody_wants_any_more_is_not_sent(lab, server):
     lab.open("remote:far")
     server.open.clear()
-    wanted = threading.Event()
-    wanted.set()
+    cancelled = threading.Event()
 
     def ask(text):
-        with asking(wanted=wanted.is_set):
+        with request_context(is_cancelled=cancelled.is_set):
             return lab.embed([text], model="remote:far")
 
     with ThreadPoolExecutor(2) as people:
@@ -404,7 +403,7 @@ def test_what_nobody_wants_any_more_is_not_sent(lab, server):
         wait_until(lambda: len(server.asked) == 2)
         second = people.submit(ask, "second")
         wait_until(lambda: len(lab.engine.elsewhere._models["remote:far"]._worker._pieces) == 2)
-        wanted.clear()
+        cancelled.set()
         server.open.set()
         with pytest.raises(Stopped):
             second.result()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from demo.backend.scheduler.scheduler import Item, Worker
 from demo.domain.errors import Stopped
-from demo.jobs.request_context import asking
+from demo.jobs.request_context import request_context
 
 
 def item(name, group="g", length=1) -> Item:
@@ -58,7 +58,7 @@ def people():
 
 
 def ask(worker, texts, **turn):
-    with asking(**turn):
+    with request_context(**turn):
         return dict(worker.results(texts))
 
 
@@ -137,7 +137,7 @@ def test_a_text_that_is_running_already_is_waited_for(device, people):
 def test_an_edit_goes_before_a_sweep_but_not_for_ever(device, people):
     worker = Worker(device.run, 4)
     held(worker, device, people)
-    sweep = people.submit(ask, worker, items(*(f"sweep {i}" for i in range(40))), urgent=False)
+    sweep = people.submit(ask, worker, items(*(f"sweep {i}" for i in range(40))), interactive=False)
     in_line(worker, 2)
     edits = [people.submit(ask, worker, items(f"edit {i}", group=f"reading {i}")) for i in range(20)]
     in_line(worker, 22)
@@ -184,7 +184,7 @@ def test_what_nobody_wants_any_more_never_runs(device, people):
     worker = Worker(device.run, 100)
     held(worker, device, people)
     gone = threading.Event()
-    unwanted = people.submit(ask, worker, items("stale", "shared"), wanted=lambda: not gone.is_set())
+    unwanted = people.submit(ask, worker, items("stale", "shared"), is_cancelled=gone.is_set)
     in_line(worker, 2)
     wanted = people.submit(ask, worker, items("shared", "fresh"))
     in_line(worker, 3)
@@ -266,7 +266,7 @@ def test_no_exception_ends_the_thread(device):
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
     assert ask(worker, items("b")) == {0: "B"}
     with pytest.raises(ZeroDivisionError):
-        ask(worker, items("c"), wanted=lambda: 1 / 0)
+        ask(worker, items("c"), is_cancelled=lambda: 1 / 0)
     assert ask(worker, items("d")) == {0: "D"}
     assert worker._thread is thread
     assert thread.is_alive()
@@ -416,7 +416,7 @@ def test_while_somebody_types_long_work_gets_the_gaps(road, people):
     worker = Worker(road.run, 32, cores=cores)
     edit = people.submit(ask, worker, items("edit"))
     road.wait_for(("edit",))
-    sweep = people.submit(ask, worker, items(*"abcdefgh", group="sweep"), urgent=False)
+    sweep = people.submit(ask, worker, items(*"abcdefgh", group="sweep"), interactive=False)
     road.stays(("edit",))
     road.let_go("edit")
     edit.result(10)
@@ -438,7 +438,7 @@ def test_long_work_does_not_wait_for_ever_beside_two_lanes(road, people):
     worker = Worker(road.run, 32, cores=TwoLanes())
     edits = [people.submit(ask, worker, items("edit 0"))]
     road.wait_for(("edit 0",))
-    sweep = people.submit(ask, worker, items("sweep"), urgent=False)
+    sweep = people.submit(ask, worker, items("sweep"), interactive=False)
     for i in range(1, 8):
         edits.append(people.submit(ask, worker, items(f"edit {i}")))
         road.wait_for((f"edit {i - 1}",), (f"edit {i}",))

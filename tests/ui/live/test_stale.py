@@ -10,7 +10,7 @@ import pytest
 
 from demo.backend.fake import FakeEngine
 from demo.domain.errors import Stopped
-from demo.jobs.request_context import current_turn
+from demo.jobs.request_context import current_request
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.ui import page as page_module
@@ -28,11 +28,11 @@ class Watched(FakeEngine):
         self.began = False  # what is asked has begun to run: it is not dropped any more
 
     def embed(self, texts, reading, *rest, **more):
-        self.turns.append(current_turn())
+        self.turns.append(current_request())
         self.asked.append(reading.model)
         meanwhile, self.meanwhile = self.meanwhile, lambda: None
         meanwhile()
-        if not self.began and not current_turn().wanted():
+        if not self.began and current_request().is_cancelled():
             raise Stopped()
         return super().embed(texts, reading, *rest, **more)
 
@@ -76,8 +76,8 @@ def ask(engine, monkeypatch):
 
 def test_an_edit_is_urgent_and_wanted(ask, engine):
     assert ask("What is GPU?")["state"] == "ready"
-    assert engine.turns[-1].urgent
-    assert engine.turns[-1].wanted()
+    assert engine.turns[-1].interactive
+    assert not engine.turns[-1].is_cancelled()
 
 
 def test_typed_over_it_is_dropped_and_changes_nothing(ask, engine):
@@ -107,7 +107,7 @@ def test_what_a_closed_page_asked_last_is_dropped(ask, engine):
     ask("What is GPU?")
     engine.meanwhile = ask.leave
     assert ask("What is a GPU?") == gr.skip()
-    assert not engine.turns[-1].wanted()
+    assert engine.turns[-1].is_cancelled()
     ask.leave()  # twice does no harm
 
 

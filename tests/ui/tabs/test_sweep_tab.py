@@ -18,7 +18,7 @@ from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess  # noqa: E40
 from demo.domain.errors import Stopped  # noqa: E402
 from demo.figures import SWEEP_WORDS, name_reading, picture_of, plot_layers, plot_sweep  # noqa: E402
 from demo.files.labelled import TableLimits, parse_labelled  # noqa: E402
-from demo.jobs.queue import Desk  # noqa: E402
+from demo.jobs.queue import JobQueue  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.ui.kit.i18n import LOCALES, translate_phrase  # noqa: E402
@@ -73,7 +73,7 @@ def tab(lab) -> SweepHandlers:
     with gr.Blocks():
         lab_widgets = create_lab_tab(settings, first, next(iter(load_examples().values())))
         widgets = create_sweep_tab(settings)
-    return SweepHandlers(lab, widgets, lab_widgets, Desk(at_once=1))
+    return SweepHandlers(lab, widgets, lab_widgets, JobQueue(workers=1))
 
 
 def ask(session: str = "one", language: str = "en"):
@@ -228,7 +228,7 @@ def test_all_places_taken_is_a_sentence_and_who_leaves_makes_room(tab, slow):
 
 
 def test_who_waits_in_line_sees_how_many_are_before(tab, slow):
-    tab.desk.waiting = 1
+    tab.queue.capacity = 1
     tab.on_run(ask("one"), *values())
     assert tab.on_run(ask("two"), *values())[tab.widgets.view]["note"] == "Waiting for others: 1 before you"
     waiting = tab.on_tick(ask("two", "ko"), *values())[tab.widgets.view]

@@ -11,7 +11,7 @@ import gradio as gr
 
 from demo.domain.errors import Busy, Stopped
 from demo.files.bundled import load_benchmark
-from demo.jobs.queue import Desk
+from demo.jobs.queue import JobQueue
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate
@@ -37,7 +37,7 @@ class BenchmarkHandlers:
     def __init__(self, lab: Lab, widgets: BenchmarkWidgets):
         self.lab = lab
         self.widgets = widgets
-        self.desk = Desk(at_once=1)
+        self.queue = JobQueue(workers=1)
         self.pages = Pages(Run)
         self.known = Known(lab)
 
@@ -89,7 +89,7 @@ class BenchmarkHandlers:
         """Raises Busy."""
         labelled = load_benchmark()[set_name]
         run.problems, run.stopping, run.doing = [], False, ("", "", "")
-        run.job = self.desk.start(lambda report: self.known.measure(labelled, missing, run, report), "benchmark")
+        run.job = self.queue.submit(lambda report: self.known.measure(labelled, missing, run, report), "benchmark")
 
     def _tell(self, language: str, run: Run, values: tuple, answer: dict) -> dict:
         """The view's payload. A leaderboard that has changed goes into `answer`."""

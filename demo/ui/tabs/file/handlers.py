@@ -1,4 +1,4 @@
-"""The file tab's handlers: compares all of a file on a desk of its own, tells how far that is, shows what was found.
+"""The file tab's handlers: compares all of a file in its own job queue, tells how far that is, shows the result.
 
 Computes nothing. A comparison has a thread of its own, so that nobody's heatmap waits for it; the view's `tick` asks
 for it, and for the part of the picture that is there so far.
@@ -16,7 +16,7 @@ from demo.analysis.seriation import ORDERS
 from demo.domain.errors import DemoError, Stopped
 from demo.domain.results import LargeComparison
 from demo.files.pairing import SheetLimits
-from demo.jobs.queue import Desk, OnProgress
+from demo.jobs.queue import JobQueue, OnProgress
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.downloads import FETCH, Taking
@@ -53,7 +53,7 @@ class FileHandlers:
         self.lab = lab
         self.widgets = widgets
         self.lab_widgets = lab_widgets
-        self.desk = Desk(1, _WAITING)
+        self.queue = JobQueue(1, _WAITING)
         self.pages = Pages(Page)
         self.kept = Kept()
         limits = SheetLimits(texts=lab.settings.max_file_texts, characters=lab.settings.max_characters)
@@ -68,7 +68,7 @@ class FileHandlers:
             if page.job is None and page.pairing is not None:
                 page.failed, page.stopped, page.stopping = None, False, False
                 page.run = Run(page.pairing, asked.reading)
-                page.job = self.desk.start(self._work(request.session_hash or "", page.run), "large")
+                page.job = self.queue.submit(self._work(request.session_hash or "", page.run), "large")
 
         return self._answer(request, values, begin)
 
@@ -192,7 +192,7 @@ class FileHandlers:
             answer[self.widgets.matrix] = self._picture(language, page, run.pairing, part)
             run.shown = part.shape
         texts = len(run.pairing.questions) + len(run.pairing.answers)
-        note = running_note(language, progress, page.job.before, page.stopping, texts, run.shown)
+        note = running_note(language, progress, page.job.ahead, page.stopping, texts, run.shown)
         return show_view(language, next_seq(), "running", note, progress.fraction, poll=True)
 
     def _show(self, language: str, page: Page, found: LargeComparison, order: str) -> dict:

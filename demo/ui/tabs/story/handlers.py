@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from demo.domain.errors import Busy, Stopped
-from demo.jobs.queue import Desk
+from demo.jobs.queue import JobQueue
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate
@@ -45,7 +45,7 @@ class StoryHandlers:
         self.widgets = widgets
         self.lab_widgets = lab_widgets
         self.runs = StoryRuns(lab)
-        self.desk = Desk(at_once=1)
+        self.queue = JobQueue(workers=1)
         self.pages = Pages(Run)
 
     def on_open(self, request: gr.Request, step: Any) -> dict:
@@ -82,7 +82,7 @@ class StoryHandlers:
         if missing and not run.working:
             run.problems, run.stopping, run.doing = {}, False, ("", "", "")
             try:
-                run.job = self.desk.start(lambda report: self.runs.measure(missing, run, report), "story")
+                run.job = self.queue.submit(lambda report: self.runs.measure(missing, run, report), "story")
             except Busy:
                 said = translate(language, "story.board.busy")
         return {**self.on_tick(request, step), self.widgets.note: render_note("", said)}

@@ -1,4 +1,4 @@
-"""The Sweep tab's handlers: starts sweeps on a desk of their own, tells how far they are, shows what they found.
+"""The Sweep tab's handlers: starts sweeps in a job queue of their own, tells how far they are, shows what they found.
 
 Computes nothing. A sweep has a thread of its own, so that nobody's heatmap waits for it; the view's `tick` asks for it.
 """
@@ -15,7 +15,7 @@ from demo.domain.datamodels import ModelInfo, Postprocess, Prompt, Reading
 from demo.domain.errors import DemoError, Stopped
 from demo.domain.results import LabelledSet, Sweep
 from demo.files.labelled import TableLimits, load_labelled
-from demo.jobs.queue import Desk
+from demo.jobs.queue import JobQueue
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate, translate_error
@@ -75,11 +75,11 @@ class _Page(PageWork):
 class SweepHandlers:
     """The tab's answers. One instance serves every person; what is theirs is in a _Page."""
 
-    def __init__(self, lab: Lab, widgets: SweepWidgets, lab_widgets: Widgets, desk: Desk):
+    def __init__(self, lab: Lab, widgets: SweepWidgets, lab_widgets: Widgets, queue: JobQueue):
         self.lab = lab
         self.widgets = widgets
         self.lab_widgets = lab_widgets
-        self.desk = desk
+        self.queue = queue
         self.pages = Pages(_Page)
         self._limits = TableLimits(_MOST_PAIRS, lab.limits.characters, _MOST_BYTES, lab.limits.cells)
 
@@ -196,7 +196,7 @@ class SweepHandlers:
                 on_progress=on_progress,
             )
 
-        page.job = self.desk.start(run, "sweep")
+        page.job = self.queue.submit(run, "sweep")
         page.stopping, page.failed = False, None
         page.over = _over(asked, labelled)
         return True
@@ -261,7 +261,7 @@ class SweepHandlers:
 
     def _progress(self, language: str, page: _Page) -> dict:
         progress = page.job.progress
-        note = running_note(language, progress, page.stopping, page.job.before)
+        note = running_note(language, progress, page.stopping, page.job.ahead)
         return show_view(language, next_seq(), "running", note, progress.fraction, poll=True)
 
     def _offer(self, language: str, page: _Page, asked: Asked, wanted: _Wanted) -> dict:
@@ -304,7 +304,7 @@ class SweepHandlers:
 
 def wire_sweep(page: gr.Blocks, lab: Lab, widgets: SweepWidgets, lab_widgets: Widgets, session: gr.State) -> None:
     """The tab's events."""
-    handlers = SweepHandlers(lab, widgets, lab_widgets, Desk(_AT_ONCE, _WAITING))
+    handlers = SweepHandlers(lab, widgets, lab_widgets, JobQueue(_AT_ONCE, _WAITING))
     live = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": 8}
     asked = [*lab_widgets.choices, *widgets.choices]
     shown = [

@@ -1,4 +1,4 @@
-"""The Train tab's handlers: starts runs on a desk with a line, tells how far they are, and takes what they reached.
+"""The Train tab's handlers: starts runs in a job queue, tells how far they are, and takes what they reached.
 
 Computes nothing. A run has a thread of its own, so that nobody's heatmap waits for it; the view's `tick` asks for it.
 """
@@ -18,7 +18,7 @@ from demo.domain.errors import Busy, DemoError, Stopped
 from demo.domain.recipe import TrainingSet
 from demo.files.bundled import load_training
 from demo.files.pairs import PairLimits, load_pairs
-from demo.jobs.queue import Desk
+from demo.jobs.queue import JobQueue
 from demo.lab import Lab
 from demo.studies.training import kept_folder
 from demo.ui.gradio.event_options import QUIET
@@ -79,7 +79,7 @@ class TrainHandlers:
         self.lab = lab
         self.widgets = widgets
         self.lab_widgets = lab_widgets
-        self.desk = Desk(lab.settings.max_trainings, _WAITING)
+        self.queue = JobQueue(lab.settings.max_trainings, _WAITING)
         self.pages = Pages(Page)
         self._files = tempfile.TemporaryDirectory(prefix="adapters-")
 
@@ -130,7 +130,7 @@ class TrainHandlers:
         """End after this step, and keep what was reached; or leave the line."""
 
         def stop(page: Page, *_: Any) -> None:
-            if page.job and page.job.before:
+            if page.job and page.job.ahead:
                 page.stop()
             elif page.run:
                 page.run.finish()
@@ -222,7 +222,7 @@ class TrainHandlers:
         )
         seconds = self.lab.settings.train_minutes * 60
         try:
-            page.job = self.desk.start(lambda report: run.train(self.lab, seconds, report), "train")
+            page.job = self.queue.submit(lambda report: run.train(self.lab, seconds, report), "train")
         except Busy:
             page.failed = translate(language, "train.busy", count=_WAITING)
             return
@@ -284,7 +284,7 @@ class TrainHandlers:
         """The view's payload."""
         run, figures = page.run, page.figures(language, LIVE)
         if working:
-            progress, before = page.job.progress, page.job.before
+            progress, before = page.job.progress, page.job.ahead
             note = running_note(language, run, before, progress)
             known = progress.fraction if progress.stage in (LOADING, TRAINING) else None
             return show_view(language, next_seq(), "running", note, known, figures, poll=True)
