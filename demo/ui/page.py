@@ -20,13 +20,14 @@ from demo.ui.gradio.cheap_sessions import lighten_gradio
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.gradio.redact_prints import calm_gradio
 from demo.ui.gradio.theme import create_theme
-from demo.ui.kit.i18n import LOCALES, choose_language, label, page_i18n, translate, translate_error
+from demo.ui.kit.i18n import LOCALES, choose_language, label, page_i18n, translate_error
+from demo.ui.kit.panel import relabel
 from demo.ui.live.examples import load_examples
 from demo.ui.live.handlers import Handlers, Session
 from demo.ui.live.heatmap import plotly_route
 from demo.ui.live.tab import LINKED, create_lab_tab
 from demo.ui.panels.explain.handlers import wire_explain
-from demo.ui.panels.explain.text import create_explain
+from demo.ui.panels.explain.panel import create_explain
 from demo.ui.panels.present.handlers import wire_present
 from demo.ui.panels.present.panel import create_present
 from demo.ui.panels.save.handlers import wire_save
@@ -204,21 +205,9 @@ def _wire_tabs(page: gr.Blocks, tabs: dict[str, gr.Tab], labelled: dict[str, gr.
         if "lang" not in request.query_params:
             return [gr.skip() for _ in labelled]
         language = choose_language(request)
-        return [_relabel(language, name, widget) for name, widget in labelled.items()]
+        return [relabel(language, name, widget) for name, widget in labelled.items()]
 
     page.load(on_load, None, list(labelled.values()), queue=False, **QUIET)
-
-
-def _relabel(language: str, name: str, widget: gr.blocks.Block) -> dict:
-    """What `label(name)` says in a language, with `name_info`, `name_placeholder`, `name_{choice}` if there are any."""
-    said = {"value" if isinstance(widget, gr.Button) else "label": translate(language, f"label.{name}")}
-    for more in ("info", "placeholder"):
-        if f"label.{name}_{more}" in LOCALES["en"]:
-            said[more] = translate(language, f"label.{name}_{more}")
-    choices = getattr(widget, "choices", None) or []
-    if any(f"label.{name}_{value}" in LOCALES["en"] for _, value in choices):
-        said["choices"] = [(translate(language, f"label.{name}_{value}"), value) for _, value in choices]
-    return gr.update(**said)
 
 
 def _say(request: Request, error: DemoError) -> str:

@@ -18,7 +18,7 @@ from demo.figures import MOST_TOKENS, plot_token_similarity
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.ui.live.tab import LINKED
-from demo.ui.panels.explain.handlers import ExplainHandlers, Panel, _parse_cell
+from demo.ui.panels.explain.handlers import ExplainHandlers, OpenPanel, _parse_cell
 from demo.ui.panels.explain.text import render_explanation, render_head
 
 NASTY = "<img src=x onerror='hacked()'>"
@@ -165,7 +165,7 @@ def test_an_answer_that_a_newer_question_overtook_is_not_shown(monkeypatch):
     lab = Lab(Settings(engine="fake"), FakeEngine())
     lab.open("smollm2-135m-instruct")
     widgets = SimpleNamespace(head="head", body="body", view="view")
-    handlers, panel = ExplainHandlers(lab, widgets), Panel(cell=(0, 0))
+    handlers, panel = ExplainHandlers(lab, widgets), OpenPanel(cell=(0, 0))
     explain, newer = lab.explain, []
 
     def ask(question: str) -> list[dict]:

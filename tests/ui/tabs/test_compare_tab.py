@@ -30,7 +30,7 @@ from demo.ui.kit.presets import (  # noqa: E402
 from demo.ui.live.handlers import Session  # noqa: E402
 from demo.ui.live.tab import LINKED  # noqa: E402
 from demo.ui.tabs.compare.handlers import CompareHandlers, Memory  # noqa: E402
-from demo.ui.tabs.compare.tab import create_compare_tab  # noqa: E402
+from demo.ui.tabs.compare.tab import CHOSEN, create_compare_tab  # noqa: E402
 from demo.ui.tabs.compare.text import render_slot, render_table, render_verdicts  # noqa: E402
 
 GPT, ENCODER, LARGE, UNREACHABLE = (
@@ -248,7 +248,7 @@ def test_keeping_the_current_reading_outlives_a_change_of_it(handlers):
     slots, *chosen = handlers.on_keep(None, B, "BA", Session(), *current(pooling="mean", layer=30))
     assert slots["C"].model == GPT
     assert dict(slots["C"].kept)["layer"] == LAST_LAYER
-    assert len(chosen) == len(handlers.widgets.chosen)
+    assert len(chosen) == len(CHOSEN)
     answer = ask(handlers, slots, values=current(layer=3))
     assert answer["view"]["figures"][2]["title"].endswith("chat · mean · last layer")
     assert "layer 3" in answer["A"]

@@ -85,7 +85,7 @@ def handlers(engine) -> LessonHandlers:
 def named(handlers, answer) -> dict:
     """An answer by the names of its widgets, the lesson's and the lab's."""
     names = {id(widget): name for name, widget in vars(handlers.lab_widgets).items()}
-    names |= {id(widget): name for name, widget in vars(handlers.widgets).items()}
+    names |= {id(widget): name for name, widget in handlers.widgets.items()}
     return {names[id(widget)]: value for widget, value in answer.items()}
 
 

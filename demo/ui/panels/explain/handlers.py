@@ -18,10 +18,11 @@ from demo.figures import plot_token_similarity, two_digits
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate
+from demo.ui.kit.panel import Panel
 from demo.ui.kit.view import answer_view, figure_payload, next_seq, show_view
 from demo.ui.live.handlers import Asked, Session
 from demo.ui.live.tab import Widgets
-from demo.ui.panels.explain.text import ExplainWidgets, render_explanation, render_head
+from demo.ui.panels.explain.text import render_explanation, render_head
 
 _CELL = re.compile(r"(\d{1,6}),(\d{1,6})")
 _AT_ONCE = 2  # leave-one-out reads a text many times
@@ -32,7 +33,7 @@ _NAME_CELL_JS = """(...values) => [
 
 
 @dataclass
-class Panel:
+class OpenPanel:
     """What the server remembers of one open page's panel."""
 
     cell: tuple[int, int] | None = None  # what it shows, or is about to
@@ -40,13 +41,13 @@ class Panel:
 
 
 class ExplainHandlers:
-    """One instance serves every person; what is theirs is in Session and Panel."""
+    """One instance serves every person; what is theirs is in Session and OpenPanel."""
 
-    def __init__(self, lab: Lab, widgets: ExplainWidgets):
+    def __init__(self, lab: Lab, widgets: Panel):
         self.lab = lab
         self.widgets = widgets
 
-    def on_explain(self, request: gr.Request, session: Session, panel: Panel, *values: Any) -> Iterator[dict]:
+    def on_explain(self, request: gr.Request, session: Session, panel: OpenPanel, *values: Any) -> Iterator[dict]:
         """Explain the marked cell: says at once that it is at work, then what came of it. Never waits for a model."""
         language = choose_language(request)
         *chosen, marked = values
@@ -82,10 +83,10 @@ class ExplainHandlers:
         return {self.widgets.head: head, self.widgets.body: body, self.widgets.view: {"figures": [], **view}}
 
 
-def wire_explain(page: gr.Blocks, lab: Lab, widgets: ExplainWidgets, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_explain(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
     """A chosen cell, a new answer under the panel, a model that is there now: explain what is marked."""
     on_explain = ExplainHandlers(lab, widgets).on_explain
-    inputs = [session, gr.State(Panel()), *lab_widgets.choices, widgets.cell]
+    inputs = [session, gr.State(OpenPanel()), *lab_widgets.choices, widgets.cell]
     for asks in (lab_widgets.heatmap.cell, widgets.view.tick):
         asks(
             on_explain,

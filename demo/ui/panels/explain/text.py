@@ -1,4 +1,4 @@
-"""Why a cell is what it is: the panel under the heatmap, and the HTML that it shows. Knows no lab and no handler.
+"""Why a cell is what it is, as HTML. Knows no widget and no lab.
 
 Every token is a piece of a person's text: everything that comes from outside the locales is escaped here.
 """
@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import escape
 
-import gradio as gr
 import numpy as np
 
 from demo.domain.datamodels import Pooling
 from demo.domain.results import Explanation, Inspected
 from demo.figures import MOST_TOKENS, two_digits
 from demo.ui.kit.i18n import translate, translate_phrase
-from demo.ui.kit.view import create_view
 
 _HEAD, _TAIL = 300, 100  # tokens that are shown of a longer text
 _MOST_NUMBERED = 48  # more tokens than this carry their share on hover and in the table only
@@ -25,30 +22,6 @@ _LONGEST_TEXT, _LONGEST_SAID = 240, 16  # characters
 _SPECIAL = re.compile(r"<[^<>\s]+>|\[[A-Z]+\]")
 _MARKS = {" ": "␣", "\n": "↵", "\r": "↵", "\t": "⇥"}
 _BLANK = re.compile(r"\s*")
-_CLOSE_JS = """element.addEventListener('click', (event) => {
-    if (event.target.closest('.ex-close')) document.dispatchEvent(new CustomEvent('lab:close'));
-});"""
-
-
-@dataclass
-class ExplainWidgets:
-    """The panel. The page shows it while heatmap.js has a cell marked; `cell` is how a request names that cell."""
-
-    head: gr.HTML
-    body: gr.HTML
-    view: gr.HTML
-    cell: gr.Textbox  # never shown
-
-
-def create_explain() -> ExplainWidgets:
-    """The panel's widgets, where they are called."""
-    with gr.Column(elem_id="explain"):
-        return ExplainWidgets(
-            head=gr.HTML(elem_id="explain-head", js_on_load=_CLOSE_JS, apply_default_css=False),
-            body=gr.HTML(elem_id="explain-body", apply_default_css=False),
-            view=create_view("explain-tokens"),
-            cell=gr.Textbox(visible=False),
-        )
 
 
 def render_head(language: str, row: int, column: int, explanation: Explanation | None = None) -> str:

@@ -19,10 +19,11 @@ from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.downloads import FETCH, Taking
 from demo.ui.kit.i18n import choose_language, translate, translate_error
+from demo.ui.kit.panel import Panel
 from demo.ui.kit.unexpected import report_unexpected
 from demo.ui.live.form import Asked
 from demo.ui.live.handlers import Session
-from demo.ui.panels.save.panel import FILES, PICTURES, SaveWidgets, show_note
+from demo.ui.panels.save.panel import FILES, PICTURES, show_note
 
 _PAGES = {"report": render_report, "html": render_figure}
 NAMES = {  # what a file is called, by its kind
@@ -50,7 +51,7 @@ def choose_writer(
 class SaveHandlers:
     """The fold's answers. One instance serves every person."""
 
-    def __init__(self, lab: Lab, widgets: SaveWidgets):
+    def __init__(self, lab: Lab, widgets: Panel):
         self.lab = lab
         self.widgets = widgets
         self._taking = Taking(widgets.file)
@@ -81,7 +82,7 @@ class SaveHandlers:
         return self.lab.compare_large(shown.pairing, **asked.reading)
 
 
-def wire_save(page: gr.Blocks, lab: Lab, widgets: SaveWidgets, session: gr.State) -> None:
+def wire_save(page: gr.Blocks, lab: Lab, widgets: Panel, session: gr.State) -> None:
     """The fold's events."""
     handlers = SaveHandlers(lab, widgets)
     shown = [widgets.note, widgets.file]
@@ -91,10 +92,10 @@ def wire_save(page: gr.Blocks, lab: Lab, widgets: SaveWidgets, session: gr.State
         def on_click(request: gr.Request, session: Session) -> dict:
             return handlers.on_save(kind, request, session)
 
-        made = widgets.buttons[kind].click(on_click, session, shown, concurrency_limit=2, **QUIET)
+        made = getattr(widgets, kind).click(on_click, session, shown, concurrency_limit=2, **QUIET)
         made.then(None, widgets.file, None, js=FETCH, **QUIET)
 
     for kind in FILES:
         wire(kind)
     for kind in PICTURES:
-        widgets.buttons[kind].click(None, None, None, js=_PICTURE.format(kind), **QUIET)
+        getattr(widgets, kind).click(None, None, None, js=_PICTURE.format(kind), **QUIET)

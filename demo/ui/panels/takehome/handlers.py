@@ -14,13 +14,13 @@ from demo.domain.errors import DemoError
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate, translate_error
+from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import render_note
 from demo.ui.live.handlers import Asked, Session
 from demo.ui.live.tab import Widgets
-from demo.ui.panels.takehome.panel import TakeHomeWidgets
 
 
-def wire_takehome(page: gr.Blocks, lab: Lab, widgets: TakeHomeWidgets, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_takehome(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
     """The fold's events: opened, another library, a new answer while it is open."""
 
     def on_ask(request: gr.Request, session: Session, library: str, *chosen: Any) -> tuple[str, str]:

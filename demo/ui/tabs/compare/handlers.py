@@ -20,6 +20,7 @@ from demo.lab import Lab
 from demo.studies.contrast import contrast
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate, translate_error, translate_phrase, translate_word
+from demo.ui.kit.panel import Panel
 from demo.ui.kit.presets import (
     CURRENT,
     KEPT,
@@ -39,7 +40,7 @@ from demo.ui.kit.unexpected import report_unexpected
 from demo.ui.kit.view import answer_view, next_seq, show_view
 from demo.ui.live.handlers import Asked, Session
 from demo.ui.live.tab import Widgets
-from demo.ui.tabs.compare.tab import CompareWidgets
+from demo.ui.tabs.compare.tab import ANSWERED, CHOSEN
 from demo.ui.tabs.compare.text import compare_figures, describe, render_slot, render_table, render_verdicts
 
 _TEXTS = ("questions", "answers", "matches")  # what is wrong with these is wrong for every reading
@@ -67,17 +68,20 @@ class Outcome:
     progress: float | None = None
 
 
-def wire_compare(page: gr.Blocks, lab: Lab, widgets: CompareWidgets, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_compare(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
     """The tab's events."""
     slots = gr.State(first_slots(lab.models(), lab.settings.model))
     memory = gr.State(Memory())
     handlers = CompareHandlers(lab, widgets)
-    chosen = [slots, *widgets.chosen]
-    for letter, slot in widgets.slots.items():
-        for name, widget in (("model", slot.model), ("reading", slot.reading)):
+    chosen = [slots, *widgets.select(*CHOSEN)]
+    for letter in LETTERS:
+        model, reading, remove = (
+            getattr(widgets, f"{part}_{letter.lower()}") for part in ("model", "reading", "remove")
+        )
+        for name, widget in (("model", model), ("reading", reading)):
             choose = partial(handlers.on_choose, letter=letter, name=name)
             gr.on([widget.input], choose, [slots, widget], slots, trigger_mode="always_last", **QUIET)
-        slot.remove.click(handlers.removal(letter), [slots, widgets.pair], chosen, **QUIET)
+        remove.click(handlers.removal(letter), [slots, widgets.pair], chosen, **QUIET)
     inputs = [slots, widgets.pair, session, *lab_widgets.choices]
     widgets.add.click(handlers.on_add, inputs, chosen, **QUIET)
     widgets.keep.click(handlers.on_keep, inputs, chosen, **QUIET)
@@ -86,7 +90,7 @@ def wire_compare(page: gr.Blocks, lab: Lab, widgets: CompareWidgets, lab_widgets
         [widgets.view.tick, slots.change, widgets.scale.input, widgets.pair.input],
         handlers.on_tick,
         inputs=[slots, memory, session, widgets.scale, widgets.pair, *lab_widgets.choices],
-        outputs=[memory, *widgets.answered],
+        outputs=[memory, *widgets.select(*ANSWERED)],
         trigger_mode="always_last",
         concurrency_limit=8,
         **QUIET,
@@ -96,7 +100,7 @@ def wire_compare(page: gr.Blocks, lab: Lab, widgets: CompareWidgets, lab_widgets
 class CompareHandlers:
     """The tab's answers. One instance serves every person."""
 
-    def __init__(self, lab: Lab, widgets: CompareWidgets):
+    def __init__(self, lab: Lab, widgets: Panel):
         self.lab = lab
         self.widgets = widgets
 
@@ -141,7 +145,7 @@ class CompareHandlers:
         language = choose_language(request)
         asked = Asked(*values)
         asked = replace(asked, model=self._model(session, asked))
-        rest: list = [gr.skip() for _ in self.widgets.answered[1:]]
+        rest: list = [gr.skip() for _ in ANSWERED[1:]]
 
         def answer() -> dict:
             nonlocal rest

@@ -13,6 +13,8 @@ import gradio as gr
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate
+from demo.ui.kit.panel import Panel
+from demo.ui.kit.step_tab import parse_step, step_updates, wire_step_buttons
 from demo.ui.kit.text import render_note
 from demo.ui.kit.view import answer_view, next_seq, show_view
 from demo.ui.live.handlers import Session
@@ -20,7 +22,7 @@ from demo.ui.live.open_in_lab import VISIT_JS, stay, visit_lab, visited
 from demo.ui.live.tab import Widgets
 from demo.ui.tabs.lesson.runs import LessonRuns
 from demo.ui.tabs.lesson.steps import BY_NAME, GPT, NAMES, OPTIONS, SUMMARY, load_texts, parse_guess
-from demo.ui.tabs.lesson.tab import SHOW_RESULT_JS, LessonWidgets, focus_js, step_js
+from demo.ui.tabs.lesson.tab import SHOW_RESULT_JS, focus_js
 from demo.ui.tabs.lesson.text import (
     ask,
     refuse,
@@ -39,7 +41,7 @@ Guesses = dict[str, str | float]  # predictions by step; replaced rather than ch
 class LessonHandlers:
     """The tab's answers. One instance serves every person; what is theirs is in their predictions."""
 
-    def __init__(self, lab: Lab, widgets: LessonWidgets, lab_widgets: Widgets):
+    def __init__(self, lab: Lab, widgets: Panel, lab_widgets: Widgets):
         self.lab = lab
         self.widgets = widgets
         self.lab_widgets = lab_widgets
@@ -142,12 +144,11 @@ class LessonHandlers:
         return {
             self.widgets.use: gr.update(visible=name in guesses and known),
             self.widgets.korean: gr.update(visible=name == SUMMARY and bool(guesses) and known),
-            self.widgets.back: gr.update(interactive=name != NAMES[0]),
-            self.widgets.next: gr.update(interactive=name != NAMES[-1]),
+            **step_updates(self.widgets, NAMES, name),
         }
 
 
-def wire_lesson(page: gr.Blocks, lab: Lab, widgets: LessonWidgets, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_lesson(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
     """The tab's events."""
     handlers = LessonHandlers(lab, widgets, lab_widgets)
     live = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": 8}
@@ -165,8 +166,7 @@ def wire_lesson(page: gr.Blocks, lab: Lab, widgets: LessonWidgets, lab_widgets: 
     kept = gr.on(predict, handlers.on_commit, predicted, [widgets.guesses, *announced], **committed)
     kept.then(None, js=SHOW_RESULT_JS, **QUIET)
     widgets.again.click(handlers.on_again, asked, announced, **QUIET)
-    for button, by in ((widgets.back, -1), (widgets.next, 1)):
-        button.click(None, widgets.step, widgets.step, js=step_js(by), **QUIET)
+    wire_step_buttons(widgets, NAMES)
     for button in (widgets.use, widgets.korean):
         button.click(handlers.on_use, [session, *asked], visited(lab_widgets), js=VISIT_JS, **QUIET)
     widgets.text.change(None, js=focus_js("#lesson-text h2", "lesson-back", "lesson-next"), **QUIET)
@@ -174,4 +174,4 @@ def wire_lesson(page: gr.Blocks, lab: Lab, widgets: LessonWidgets, lab_widgets: 
 
 
 def _step(value: Any) -> str:
-    return value if isinstance(value, str) and value in NAMES else NAMES[0]
+    return parse_step(value, NAMES)

@@ -16,18 +16,18 @@ from demo.figures import SPACE_WORDS, percent, plot_space_2d, plot_space_3d, plo
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate, translate_phrase
+from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import render_notices
 from demo.ui.kit.view import answer_view, figure_payload, next_seq, show_view
 from demo.ui.live.handlers import Asked
 from demo.ui.live.tab import Widgets
-from demo.ui.tabs.space.tab import SpaceWidgets
 
 _FAR = 0.3  # unrelated texts below this: a high cosine means something
 _CLOSE = 0.8  # above this: hardly anything is left to tell texts apart by
 _PLOTS = {"2d": plot_space_2d, "3d": plot_space_3d}
 
 
-def wire_space(page: gr.Blocks, lab: Lab, widgets: SpaceWidgets, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_space(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
     """The tab's events."""
 
     def on_tick(request: gr.Request, *values: Any) -> tuple[dict, Any, Any]:

@@ -16,6 +16,8 @@ from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate
 from demo.ui.kit.page_jobs import Pages
+from demo.ui.kit.panel import Panel
+from demo.ui.kit.step_tab import parse_step, step_updates, wire_step_buttons
 from demo.ui.kit.text import render_note
 from demo.ui.kit.view import answer_view, next_seq, show_view
 from demo.ui.live.handlers import Session
@@ -23,7 +25,7 @@ from demo.ui.live.open_in_lab import VISIT_JS, stay, visit_lab, visited
 from demo.ui.live.tab import Widgets
 from demo.ui.tabs.story.board import board_figures, render_board, running_note
 from demo.ui.tabs.story.runs import ARTICLE, LAST_TOKEN, OWN, PROMPTEOL, SAMPLED, TUNED, UNTUNED, Run, StoryRuns
-from demo.ui.tabs.story.tab import IN_LAB, STEPS, StoryWidgets, step_js
+from demo.ui.tabs.story.tab import IN_LAB, STEPS
 from demo.ui.tabs.story.text import (
     Shown,
     render_step,
@@ -40,7 +42,7 @@ _OPEN_TRAIN = "() => { document.querySelector('#view-train-button')?.click(); }"
 class StoryHandlers:
     """The tab's answers. One instance serves every person; what is theirs is in a Run."""
 
-    def __init__(self, lab: Lab, widgets: StoryWidgets, lab_widgets: Widgets):
+    def __init__(self, lab: Lab, widgets: Panel, lab_widgets: Widgets):
         self.lab = lab
         self.widgets = widgets
         self.lab_widgets = lab_widgets
@@ -158,12 +160,11 @@ class StoryHandlers:
             self.widgets.train: gr.update(visible=step == "loss"),
             self.widgets.measure: gr.update(visible=models and (missing or running), interactive=not running),
             self.widgets.stop: gr.update(visible=models and running),
-            self.widgets.back: gr.update(interactive=step != STEPS[0]),
-            self.widgets.next: gr.update(interactive=step != STEPS[-1]),
+            **step_updates(self.widgets, STEPS, step),
         }
 
 
-def wire_story(page: gr.Blocks, lab: Lab, widgets: StoryWidgets, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_story(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
     """The tab's events."""
     handlers = StoryHandlers(lab, widgets, lab_widgets)
     live = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": 8}
@@ -173,8 +174,7 @@ def wire_story(page: gr.Blocks, lab: Lab, widgets: StoryWidgets, lab_widgets: Wi
     widgets.view.opened(handlers.on_open, widgets.step, announced, queue=False, **QUIET)
     widgets.step.change(handlers.on_step, widgets.step, announced, **live)
     widgets.view.tick(handlers.on_tick, widgets.step, shown, **live)
-    for button, by in ((widgets.back, -1), (widgets.next, 1)):
-        button.click(None, widgets.step, widgets.step, js=step_js(by), **QUIET)
+    wire_step_buttons(widgets, STEPS)
     widgets.measure.click(handlers.on_measure, widgets.step, [*shown, widgets.note], **QUIET)
     widgets.stop.click(handlers.on_stop, widgets.step, shown, **QUIET)
     widgets.use.click(handlers.on_use, [session, widgets.step], visited(lab_widgets), js=VISIT_JS, **QUIET)
@@ -183,4 +183,4 @@ def wire_story(page: gr.Blocks, lab: Lab, widgets: StoryWidgets, lab_widgets: Wi
 
 
 def _step(value: Any) -> str:
-    return value if value in STEPS else STEPS[0]
+    return parse_step(value, STEPS)
