@@ -27,9 +27,9 @@ def _create_here(settings: Settings) -> Engine:
 
         return ZeroGpuEngine(settings)
     if settings.engine == "ray":
-        from demo.backend.ray.start import create_cluster_engine
+        from demo.backend.ray.start import create_ray_engine
 
-        return create_cluster_engine(settings, create_engine)
+        return create_ray_engine(settings, create_engine)
     from demo.backend.local import LocalEngine
 
     return LocalEngine(settings)

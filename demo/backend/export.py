@@ -16,7 +16,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from demo.backend.loader import Checkpoint
-from demo.backend.weights.download import os_words
+from demo.backend.weights.download import describe_os_error
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import LAST_LAYER, Pooling, Prompt, Reading
 from demo.domain.errors import BadInput, ReadingRefused
@@ -77,7 +77,7 @@ def export_sentence_transformer(
         finally:
             shutil.rmtree(made, ignore_errors=True)
     except OSError as error:
-        raise BadInput(field="out", problem=f"{out} cannot be written: {os_words(error)}.") from error
+        raise BadInput(field="out", problem=f"{out} cannot be written: {describe_os_error(error)}.") from error
 
 
 def _refuse_unsayable(checkpoint: Checkpoint, reading: Reading) -> None:

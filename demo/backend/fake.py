@@ -133,7 +133,7 @@ class FakeEngine:
         self.embedded_texts = counted + len(set(texts))
         return out
 
-    def count_kept(self, texts: Sequence[PromptedText], model: str) -> int:
+    def count_cached(self, texts: Sequence[PromptedText], model: str) -> int:
         return 0
 
     def count_tokens(self, texts: Sequence[PromptedText], model: str) -> list[int]:

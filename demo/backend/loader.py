@@ -17,7 +17,7 @@ from transformers.models.auto.modeling_auto import (
 from demo.backend.decoder.decoder import Decoder, make_decoder
 from demo.backend.model.device import Placement
 from demo.backend.model.forward import Anatomy, find_anatomy, hidden_states, logits
-from demo.backend.model.st_config import OwnReading, read_own_reading
+from demo.backend.model.st_config import DeclaredReading, read_declared_reading
 from demo.backend.weights.adapters import add_projection, base_of, is_projection, merge_lora, read_info
 from demo.backend.weights.checkpoint_files import read_header, weight_files
 from demo.backend.weights.locate import Weights
@@ -76,7 +76,7 @@ def load_checkpoint(
     folder = weights.folder
     config = _load_config(folder, name)
     tokenizer = _load_tokenizer(folder, name)
-    own = read_own_reading(folder, entry.query_prompt if entry else "")
+    own = read_declared_reading(folder, entry.query_prompt if entry else "")
     network, has_lm_head = _load_model(folder, config, placement, name)
     network, anatomy = _with_adapter(network, has_lm_head, weights.adapter, name)
     notices = weights.notices + (own.notices if own else ())
@@ -237,7 +237,7 @@ def _head_agrees(network, anatomy: Anatomy) -> bool:
     return bool(torch.nn.functional.cosine_similarity(expected, found).min() > 0.999)
 
 
-def _longest(tokenizer, config, own: OwnReading | None) -> int:
+def _longest(tokenizer, config, own: DeclaredReading | None) -> int:
     """The longest text, template included, that the checkpoint was made for."""
     if own and own.max_tokens:
         return own.max_tokens
@@ -246,7 +246,7 @@ def _longest(tokenizer, config, own: OwnReading | None) -> int:
     return min(known) if known else _NO_LENGTH
 
 
-def _kind(config, own: OwnReading | None) -> Kind:
+def _kind(config, own: DeclaredReading | None) -> Kind:
     if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES or (
         config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     ):
@@ -254,7 +254,7 @@ def _kind(config, own: OwnReading | None) -> Kind:
     return Kind.TUNED_GPT if own else Kind.GPT
 
 
-def _default_reading(model: str, kind: Kind, own: OwnReading | None, has_lm_head: bool, has_chat: bool) -> Reading:
+def _default_reading(model: str, kind: Kind, own: DeclaredReading | None, has_lm_head: bool, has_chat: bool) -> Reading:
     """The checkpoint's own reading; for a pure GPT the article's, as far as the checkpoint allows it."""
     entry: CatalogEntry | None = CATALOG.get(model)
     if own:

@@ -19,18 +19,18 @@ from transformers.utils import logging as transformers_logging
 from demo.backend.export import export_sentence_transformer
 from demo.backend.loader import Checkpoint, count_parameters, load_checkpoint
 from demo.backend.model.device import choose_device, memory_budget
-from demo.backend.model.pooling import KEPT, from_kept, scale
+from demo.backend.model.pooling import KEPT_POOLINGS, from_kept, scale
 from demo.backend.model.tokenization import TokenizedText, remove_token, spell, tokenize
 from demo.backend.protocol import Guide, OnProgress
 from demo.backend.scheduler.batch import out_of_memory
 from demo.backend.scheduler.cache import EmbeddingCache, Entry
-from demo.backend.scheduler.cpu_lanes import Cores
+from demo.backend.scheduler.cpu_lanes import CpuLanes
 from demo.backend.scheduler.disk_cache import DiskCache
-from demo.backend.scheduler.malloc import give_back, keep_buffers
-from demo.backend.scheduler.model_runner import Passes
-from demo.backend.scheduler.scheduler import Worker
+from demo.backend.scheduler.malloc import keep_freed_memory, release_freed_memory
+from demo.backend.scheduler.model_runner import ModelRunner
+from demo.backend.scheduler.scheduler import Scheduler
 from demo.backend.training.contrastive import ContrastiveTraining
-from demo.backend.weights.locate import find_adapter, locate_weights, reasons_of
+from demo.backend.weights.locate import cached_unavailable_reason, find_adapter, locate_weights
 from demo.domain.catalog import CATALOG, CatalogEntry
 from demo.domain.datamodels import (
     LAST_LAYER,
@@ -72,10 +72,10 @@ class LocalEngine:
         self.cache = EmbeddingCache(settings.cache_mb * 2**20)
         self._disk = DiskCache(settings.cache_dir, settings.disk_cache_mb * 2**20) if settings.disk_cache_mb else None
         tokens = _CPU_TOKENS[self.placement.dtype] if self.placement.device.type == "cpu" else _GPU_TOKENS
-        keep_buffers()
-        self._why_not = reasons_of(settings.cache_dir)
-        self._passes = Passes()
-        self._worker = Worker(self._passes.run, tokens, cores=Cores(self.placement.device))
+        keep_freed_memory()
+        self._why_not = cached_unavailable_reason(settings.cache_dir)
+        self._runner = ModelRunner()
+        self._scheduler = Scheduler(self._runner.run, tokens, cores=CpuLanes(self.placement.device))
         self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()  # least recently used first
         self._loading: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()  # guards the two above
@@ -83,12 +83,12 @@ class LocalEngine:
 
     @property
     def forward_passes(self) -> int:
-        return self._passes.count
+        return self._runner.count
 
     def counts(self) -> EngineCounts:
         with self._lock:
-            models, size, passes = len(self._checkpoints), self._used(), self._passes
-        return EngineCounts(passes.count, passes.texts, self.cache.hits, self._worker.waiting, models, size)
+            models, size, passes = len(self._checkpoints), self._used(), self._runner
+        return EngineCounts(passes.count, passes.texts, self.cache.hits, self._scheduler.waiting, models, size)
 
     def device(self) -> Device:
         return self.placement.info
@@ -168,7 +168,7 @@ class LocalEngine:
                 out[row][:, places[text]] = vectors[:, None]
         return out
 
-    def count_kept(self, texts: Sequence[PromptedText], model: str) -> int:
+    def count_cached(self, texts: Sequence[PromptedText], model: str) -> int:
         checkpoint = self._checkpoint(model)
         return sum((checkpoint.key, text) in self.cache for text in self._own_span(texts, checkpoint))
 
@@ -178,7 +178,7 @@ class LocalEngine:
     def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
         checkpoint = self._checkpoint(model)
         self._require_head(checkpoint)
-        return self._worker.call(lambda: self._passes.logits(checkpoint, states, layer))
+        return self._scheduler.call(lambda: self._runner.logits(checkpoint, states, layer))
 
     def inspect(self, texts: Sequence[PromptedText], reading: Reading) -> list[Inspected]:
         checkpoint = self._checkpoint(reading.model)
@@ -191,7 +191,7 @@ class LocalEngine:
                 token_ids=tokens.input_ids,
                 pooled=tokens.pooled,
                 inside=tokens.inside,
-                states=self._worker.call(partial(self._passes.states, tokens, checkpoint, reading.layer)),
+                states=self._scheduler.call(partial(self._runner.states, tokens, checkpoint, reading.layer)),
                 vector=vector,
                 cut=tokens.cut,
             )
@@ -239,14 +239,14 @@ class LocalEngine:
             reason = "it carries an adapter already. Train the model below it."
             raise ReadingRefused(field="model", model=checkpoint.info.name, reason=reason)
         frozen = partial(self._vectors, checkpoint=checkpoint, reading=replace(recipe.reading, normalize=False))
-        with self._passes.lock:  # the copy of the modules must not see the hooks of a forward pass
-            return ContrastiveTraining(checkpoint, recipe, pairs, sources, guide, frozen, self._worker.call)
+        with self._runner.lock:  # the copy of the modules must not see the hooks of a forward pass
+            return ContrastiveTraining(checkpoint, recipe, pairs, sources, guide, frozen, self._scheduler.call)
 
     def release(self, model: str) -> None:
         """Let go of a model; what still computes with it keeps it until then."""
         with self._lock:
             self._checkpoints.pop(model, None)
-        give_back()
+        release_freed_memory()
 
     def _known(self, texts: Sequence[PromptedText], how: tuple) -> dict[PromptedText, Entry]:
         """What is kept of texts under a reading, in memory or on disk."""
@@ -277,7 +277,7 @@ class LocalEngine:
 
     def _can_keep(self, count: int, checkpoint: Checkpoint) -> bool:
         """Whether the cache has room for every layer and pooling of so many texts."""
-        profile = (checkpoint.info.n_layers + 1) * len(KEPT) * checkpoint.info.dim * 4
+        profile = (checkpoint.info.n_layers + 1) * len(KEPT_POOLINGS) * checkpoint.info.dim * 4
         return count * profile <= self.cache.max_bytes // 2
 
     def _read(self, profile: Entry, checkpoint: Checkpoint, reading: Reading) -> Entry:
@@ -309,9 +309,9 @@ class LocalEngine:
         """Yield (index, Entry); under last_token_logits the entry is the state that the LM head reads."""
         info = checkpoint.info
         how = reading and (reading.pooling, reading.layer)
-        items = [self._passes.item(text, checkpoint, how, head) for text in tokenized]
+        items = [self._runner.work_item(text, checkpoint, how, head) for text in tokenized]
         try:
-            for i, found in self._worker.results(items):
+            for i, found in self._scheduler.results(items):
                 vectors = (found,) if head is None else found
                 if not all(np.isfinite(vector).all() for vector in vectors):
                     raise NotFinite(model=info.name, precision=info.precision, device=info.device)
@@ -368,7 +368,7 @@ class LocalEngine:
         with self._lock:
             while len(self._checkpoints) > keep and need + self._used() > self.budget:
                 name = self._checkpoints.popitem(last=False)[0]
-                give_back()
+                release_freed_memory()
                 logger.info("%s leaves memory", name)
 
     def _used(self) -> int:

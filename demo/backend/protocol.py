@@ -81,7 +81,7 @@ class Engine(Protocol):
         post-processing do not matter. Equal to `embed` layer by layer. Raises what `embed` raises.
         """
 
-    def count_kept(self, texts: Sequence[PromptedText], model: str) -> int:
+    def count_cached(self, texts: Sequence[PromptedText], model: str) -> int:
         """How many of the texts a survey would not have to run again."""
 
     def count_tokens(self, texts: Sequence[PromptedText], model: str) -> list[int]:

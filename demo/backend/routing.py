@@ -52,8 +52,8 @@ class RoutingEngine:
     def survey(self, texts: Sequence[PromptedText], reading: Reading, poolings: Sequence[Pooling]) -> np.ndarray:
         return self._engine(reading.model).survey(texts, reading, poolings)
 
-    def count_kept(self, texts: Sequence[PromptedText], model: str) -> int:
-        return self._engine(model).count_kept(texts, model)
+    def count_cached(self, texts: Sequence[PromptedText], model: str) -> int:
+        return self._engine(model).count_cached(texts, model)
 
     def count_tokens(self, texts: Sequence[PromptedText], model: str) -> list[int]:
         return self._engine(model).count_tokens(texts, model)

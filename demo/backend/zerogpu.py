@@ -12,7 +12,7 @@ import torch
 from demo.backend.loader import Checkpoint
 from demo.backend.local import LocalEngine
 from demo.backend.model.device import Placement
-from demo.backend.scheduler.scheduler import Worker
+from demo.backend.scheduler.scheduler import Scheduler
 from demo.domain.datamodels import Device, ModelStatus, PromptedText, Reading
 from demo.domain.errors import DemoError, ModelNotAllowed, ReadingRefused
 from demo.settings import Settings
@@ -35,7 +35,7 @@ class ZeroGpuEngine(LocalEngine):
         info = Device("ZeroGPU", "cuda", "bfloat16", reason)
         self.placement = Placement(self._gpu(), torch.bfloat16, info)
         # A thread does not survive the fork: each call runs its own texts.
-        self._worker = Worker(self._passes.run, 16_384, threaded=False)
+        self._scheduler = Scheduler(self._runner.run, 16_384, threaded=False)
         self._kept: set[str] = set()
         for model in settings.preload:
             self.load(model)

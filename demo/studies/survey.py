@@ -45,7 +45,7 @@ class Survey:
         self._pairs = np.asarray(labelled.pairs, dtype=np.intp).T
         self._dense = 4 * len(labelled.pairs) > len(labelled.questions) * len(labelled.answers)
         self.n_texts = len(texts)
-        self.n_new = len(texts) - bench.engine.count_kept(texts, reading.model)  # those that have to run
+        self.n_new = len(texts) - bench.engine.count_cached(texts, reading.model)  # those that have to run
         parts = []
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             on_done(start / len(texts))

@@ -212,7 +212,7 @@ def test_the_catalogue_says_what_does_not_fit(settings):
 def test_out_of_memory_halves_the_batch(engine, tiny, monkeypatch):
     expected = engine.embed(PROMPTED, reading(tiny("llama"))).vectors
     small = LocalEngine(engine.settings.model_copy(update={"cache_mb": 0}))
-    original, sizes = small._worker._run, []
+    original, sizes = small._scheduler._run, []
 
     def run(group, texts):
         sizes.append(len(texts))
@@ -220,21 +220,21 @@ def test_out_of_memory_halves_the_batch(engine, tiny, monkeypatch):
             raise torch.OutOfMemoryError("no room")
         return original(group, texts)
 
-    monkeypatch.setattr(small._worker, "_run", run)
+    monkeypatch.setattr(small._scheduler, "_run", run)
     np.testing.assert_allclose(small.embed(PROMPTED, reading(tiny("llama"))).vectors, expected, atol=1e-5)
     assert max(sizes) > 2
 
     def never(group, texts):
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(small._worker, "_run", never)
+    monkeypatch.setattr(small._scheduler, "_run", never)
     with pytest.raises(OutOfMemory, match="tokens"):
         small.embed(PROMPTED, reading(tiny("llama")))
 
 
 def test_numbers_that_are_not_finite_are_an_error(engine, tiny, monkeypatch):
     nowhere = np.full(32, np.nan, np.float32)
-    monkeypatch.setattr(engine._worker, "_run", lambda group, texts: [nowhere for _ in texts])
+    monkeypatch.setattr(engine._scheduler, "_run", lambda group, texts: [nowhere for _ in texts])
     with pytest.raises(NotFinite):
         engine.embed(PROMPTED[:1], reading(tiny("llama")))
 

@@ -52,7 +52,7 @@ def test_the_page_never_waits_and_everything_else_does():
             lab.compare(*TEXTS, wait=False)
         assert told.value.values["stage"] == "starting"
     answers = []
-    asks = (lambda: lab.compare(*TEXTS), lambda: engine.count_kept([], DEFAULT_MODEL))
+    asks = (lambda: lab.compare(*TEXTS), lambda: engine.count_cached([], DEFAULT_MODEL))
     waiting = [threading.Thread(target=lambda ask=ask: answers.append(ask())) for ask in asks]
     for thread in waiting:
         thread.start()

@@ -64,7 +64,7 @@ def test_one_gpu_call_for_what_is_not_cached(engine, zerogpu, tiny):
 
 
 def test_an_error_crosses_the_process_as_itself(engine, tiny, monkeypatch):
-    monkeypatch.setattr(engine._worker, "_run", lambda group, texts: [np.full(4, np.nan)] * len(texts))
+    monkeypatch.setattr(engine._scheduler, "_run", lambda group, texts: [np.full(4, np.nan)] * len(texts))
     with pytest.raises(NotFinite):
         engine.embed([PromptedText("x")], Reading(str(tiny("llama")), Prompt.PLAIN, Pooling.MEAN))
 

@@ -33,7 +33,7 @@ import psutil
 from demo.backend import create_engine
 from demo.backend.fake import FakeEngine
 from demo.backend.protocol import Engine
-from demo.backend.ray.start import create_cluster_engine
+from demo.backend.ray.start import create_ray_engine
 from demo.domain.catalog import CATALOG, DEFAULT_MODEL
 from demo.domain.datamodels import Embedded, Pooling, PromptedText, Reading, Role
 from demo.files.bundled import load_training
@@ -147,7 +147,7 @@ class Killing:
 
 def measure_cluster(settings: Settings, reading: Reading, options: argparse.Namespace, killing: bool = False) -> dict:
     """The same over Ray, which is started for it."""
-    engine = create_cluster_engine(
+    engine = create_ray_engine(
         settings, (lambda settings: NoWork()) if settings.ray_engine == "fake" else create_engine
     )
     kill = Killing()

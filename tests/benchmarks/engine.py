@@ -149,22 +149,22 @@ def matrix_work(lab: Lab) -> tuple[float, float]:
     linear = sum(m.weight.numel() for m in checkpoint.anatomy.blocks.modules() if isinstance(m, torch.nn.Linear))
     square = torch.randn(2048, 2048, dtype=lab.engine.placement.dtype, device=checkpoint.device)
     layer = torch.nn.Linear(2048, 2048, bias=False, dtype=square.dtype, device=square.device).requires_grad_(False)
-    worker = lab.engine._worker
+    scheduler = lab.engine._scheduler
 
     def seconds(product: Callable[[torch.Tensor], torch.Tensor]) -> float:
-        worker._cores.share(alone=True)  # all of them, whatever the last pass had
+        scheduler._cores.share(alone=True)  # all of them, whatever the last pass had
         started = time.perf_counter()
         product(square)
         return time.perf_counter() - started
 
     ways = {"torch": square.matmul, "packed": fuse(layer, pack=worth_packing([layer]))}
-    turns = {name: lambda way=way: worker.call(lambda: seconds(way)) for name, way in ways.items()}
+    turns = {name: lambda way=way: scheduler.call(lambda: seconds(way)) for name, way in ways.items()}
     return 2 * linear, 2 * 2048**3 / min(take_turns(turns, runs=20).values())
 
 
 def one_text(lab: Lab, texts: list[str]) -> dict[str, float]:
     """Milliseconds of a new text: its pass alone, and through the lab."""
-    run, timed = lab.engine._worker._run, []
+    run, timed = lab.engine._scheduler._run, []
 
     def timed_run(group, contents):
         started = time.perf_counter()
@@ -172,7 +172,7 @@ def one_text(lab: Lab, texts: list[str]) -> dict[str, float]:
         timed.append(1000 * (time.perf_counter() - started))
         return results
 
-    lab.engine._worker._run = timed_run
+    lab.engine._scheduler._run = timed_run
     figures = {}
     for prompt in ("plain", "chat"):
         lab.embed(texts[:3], model=MODEL, prompt=prompt, pooling="last_token")
@@ -184,7 +184,7 @@ def one_text(lab: Lab, texts: list[str]) -> dict[str, float]:
             taken.append(1000 * (time.perf_counter() - started))
         figures[f"one text, {prompt}: its pass, ms"] = statistics.median(timed)
         figures[f"one text, {prompt}: through the lab, ms"] = statistics.median(taken)
-    lab.engine._worker._run = run
+    lab.engine._scheduler._run = run
     return figures
 
 

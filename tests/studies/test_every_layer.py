@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from demo.backend.local import LocalEngine
 from demo.backend.model.forward import find_anatomy
-from demo.backend.model.pooling import KEPT
+from demo.backend.model.pooling import KEPT_POOLINGS
 from demo.backend.model.tokenization import remove_token, tokenize
 from demo.domain.datamodels import LAST_LAYER, TEXT, Pooling, Prompt, PromptedText, Reading
 from demo.domain.errors import ReadingRefused
@@ -48,8 +48,8 @@ def test_a_survey_equals_one_pass_a_reading(settings, engine, tiny, family, norm
 def test_the_logits_of_a_pass_are_those_of_its_states(settings, engine, tiny, family, layer, normalize):
     """In the pass itself, out of a kept pass, and where nothing is kept: the same; and no turn of their own."""
     wanted = reading(tiny(family), Pooling.LAST_TOKEN_LOGITS, layer, normalize)
-    calls, call = [], engine._worker.call
-    engine._worker.call = lambda act: calls.append(act) or call(act)
+    calls, call = [], engine._scheduler.call
+    engine._scheduler.call = lambda act: calls.append(act) or call(act)
     at_once = engine.embed(PROMPTED, wanted).vectors
     assert not calls, "the head had a turn of its own"
     other = LocalEngine(settings)
@@ -107,7 +107,7 @@ def test_of_a_part_of_many_texts_no_more_is_kept_than_its_reading_needs(settings
         found = engine.embed(PROMPTED, reading(folder, pooling), keep=False).vectors
         expected = slow.embed(PROMPTED, reading(folder, pooling)).vectors
         np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
-    assert engine.count_kept(PROMPTED, str(folder)) == 0
+    assert engine.count_cached(PROMPTED, str(folder)) == 0
     passes = engine.forward_passes
     engine.embed(PROMPTED, reading(folder, Pooling.MEAN), keep=False)
     assert engine.forward_passes == passes
@@ -117,8 +117,8 @@ def test_of_a_part_of_many_texts_no_more_is_kept_than_its_reading_needs(settings
 
 def test_it_tells_how_many_texts_need_no_pass(settings, engine, tiny):
     engine.embed(PROMPTED[:2], reading(tiny("llama")))
-    assert engine.count_kept(PROMPTED, str(tiny("llama"))) == 2
-    assert uncached(settings).count_kept(PROMPTED, str(tiny("llama"))) == 0
+    assert engine.count_cached(PROMPTED, str(tiny("llama"))) == 2
+    assert uncached(settings).count_cached(PROMPTED, str(tiny("llama"))) == 0
 
 
 def test_a_final_norm_that_stands_one_level_down_is_found():
@@ -137,7 +137,7 @@ def test_a_final_norm_that_stands_one_level_down_is_found():
 
 
 def test_kept_poolings_are_those_that_cannot_be_had_from_others():
-    assert set(KEPT) | {Pooling.LAST_TOKEN_LOGITS, Pooling.MEAN_SQRT_LEN} == set(Pooling)
+    assert set(KEPT_POOLINGS) | {Pooling.LAST_TOKEN_LOGITS, Pooling.MEAN_SQRT_LEN} == set(Pooling)
 
 
 # ---- token prepending -------------------------------------------------------------------------------------------

@@ -23,17 +23,17 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from demo.backend.decoder.fused_linear import (
-    AnotherBuild,
-    GatedProduct,
-    Product,
+    FusedGate,
+    FusedLinear,
+    UnexpectedArchitecture,
     fuse,
     fuse_gate,
     require,
     worth_packing,
 )
-from demo.backend.decoder.kv_prefix import Prefix, Record, joined
-from demo.backend.decoder.prefix_tree import Tree, plant
-from demo.backend.decoder.prompt_cache import Recent
+from demo.backend.decoder.kv_prefix import KVPrefix, PrefixRecorder, with_prefix
+from demo.backend.decoder.prefix_tree import PrefixTree, build_tree
+from demo.backend.decoder.prompt_cache import PromptCache
 from demo.backend.model.forward import PREPENDING, Anatomy, Prepending, every_layer
 from demo.domain.datamodels import LAST_LAYER
 
@@ -63,14 +63,14 @@ class _Norm:
 @dataclass(frozen=True, eq=False)
 class _Block:
     before_attention: _Norm
-    qkv: Product
+    qkv: FusedLinear
     query_norm: _Norm | None
     key_norm: _Norm | None
-    out: Product
+    out: FusedLinear
     after_attention: _Norm | None  # Gemma norms what it adds, too
     before_mlp: _Norm
-    gate_up: GatedProduct
-    down: Product
+    gate_up: FusedGate
+    down: FusedLinear
     after_mlp: _Norm | None
     cos: Tensor  # (positions, 1, head_dim) float32
     sin: Tensor
@@ -103,7 +103,7 @@ class Decoder:
         self._blocks = [_read_block(block, backbone.rotary_emb, angles, self.longest, device, pack) for block in blocks]
         cached = 2 * self._kv_heads * self._head_dim * self._attention_dtype.itemsize
         stated = 4 * self._embed.weight.shape[1]
-        self.recent = Recent(len(self._blocks) * cached + (len(self._blocks) + 1) * stated)
+        self.recent = PromptCache(len(self._blocks) * cached + (len(self._blocks) + 1) * stated)
         self._prefix_lock = threading.Lock()
         self._prefixes: LRUCache = LRUCache(_PREFIX_BYTES, getsizeof=lambda prefix: prefix.nbytes)
 
@@ -116,7 +116,7 @@ class Decoder:
         products = (each for block in self._blocks for each in (block.qkv, block.out, block.gate_up, block.down))
         return sum(product.packed_bytes for product in products)
 
-    def prefix(self, input_ids: tuple[int, ...]) -> Prefix:
+    def prefix(self, input_ids: tuple[int, ...]) -> KVPrefix:
         """The beginning that texts share, run once and kept for the next ones."""
         with self._prefix_lock:
             known = self._prefixes.get(input_ids)
@@ -126,14 +126,14 @@ class Decoder:
                     self._prefixes[input_ids] = known
             return known
 
-    def _run_prefix(self, input_ids: tuple[int, ...]) -> Prefix:
-        record = Record(None)
-        tree = plant(np.array([input_ids]), self._embed.weight.device)
+    def _run_prefix(self, input_ids: tuple[int, ...]) -> KVPrefix:
+        record = PrefixRecorder(None)
+        tree = build_tree(np.array([input_ids]), self._embed.weight.device)
         self._run(tree, len(self), record.see, keep=record.keep)
         return record.prefix()
 
     def hidden_states(
-        self, tree: Tree, layer: int, prepending: Prepending | None = None, prefix: Prefix | None = None
+        self, tree: PrefixTree, layer: int, prepending: Prepending | None = None, prefix: KVPrefix | None = None
     ) -> Tensor:
         """The states of one layer, (batch, tokens, dim) float32, of what follows the prefix.
 
@@ -143,22 +143,22 @@ class Decoder:
 
     def every_layer(
         self,
-        tree: Tree,
+        tree: PrefixTree,
         reduce: Callable[[Tensor], Tensor],
         prepending: Prepending | None = None,
-        prefix: Prefix | None = None,
+        prefix: KVPrefix | None = None,
         join: bool = False,
-        keep: Callable[[Prefix], None] | None = None,
+        keep: Callable[[KVPrefix], None] | None = None,
     ) -> list[Tensor]:
         """What `reduce` makes of each layer's states, layer 0 … n. join: with the prefix's states before them.
 
         keep: is given the one text that runs, prefix included, after its pass.
         """
         reduced: list[Tensor] = []
-        record = Record(prefix) if keep else None
+        record = PrefixRecorder(prefix) if keep else None
 
         def see(layer: int, states: Tensor) -> None:
-            reduced.append(reduce(joined(prefix, states, layer) if join else states))
+            reduced.append(reduce(with_prefix(prefix, states, layer) if join else states))
             if record:
                 record.see(layer, states)
 
@@ -167,7 +167,7 @@ class Decoder:
             keep(record.prefix())
         return reduced
 
-    def _run(self, tree: Tree, depth: int, see: See | None, prepending=None, prefix=None, keep=None) -> Tensor:
+    def _run(self, tree: PrefixTree, depth: int, see: See | None, prepending=None, prefix=None, keep=None) -> Tensor:
         start, width = len(prefix) if prefix else 0, tree.nodes.shape[1]
         mask = None
         if start:
@@ -193,7 +193,7 @@ class Decoder:
             see(depth, states)
         return states
 
-    def _step(self, block: _Block, tree: Tree, states: Tensor, start: int, mask, past, keep) -> None:
+    def _step(self, block: _Block, tree: PrefixTree, states: Tensor, start: int, mask, past, keep) -> None:
         """One block, added to the states (nodes, dim) in place."""
         batch, width = tree.nodes.shape
         queries_and_keys = self._heads + self._kv_heads
@@ -235,9 +235,9 @@ def make_decoder(anatomy: Anatomy, config, longest: int, probe: list[int]) -> De
     """
     try:
         decoder = Decoder(anatomy, config, longest)
-    except (AnotherBuild, AttributeError):
+    except (UnexpectedArchitecture, AttributeError):
         return None
-    tree = plant(np.array([probe[: decoder.longest]]), next(anatomy.backbone.parameters()).device)
+    tree = build_tree(np.array([probe[: decoder.longest]]), next(anatomy.backbone.parameters()).device)
     expected = torch.stack(every_layer(anatomy, tree.tokens[None], None, lambda states: states[0].float()))
     found = torch.stack(decoder.every_layer(tree, lambda states: states[0].clone()))
     distances = (found - expected).norm(dim=-1) / expected.norm(dim=-1)

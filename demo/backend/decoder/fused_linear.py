@@ -24,18 +24,18 @@ _ROWS = {torch.bfloat16: 1, torch.float32: 256}
 _ACTIVATIONS = {("swish", ""): silu, ("gelu", "tanh"): partial(gelu, approximate="tanh"), ("gelu", "none"): gelu}
 
 
-class AnotherBuild(Exception):
+class UnexpectedArchitecture(Exception):
     """The model is not built as its reader expects."""
 
 
 def require(true: bool) -> None:
     """Raises AnotherBuild."""
     if not true:
-        raise AnotherBuild()
+        raise UnexpectedArchitecture()
 
 
 @dataclass(frozen=True, eq=False)
-class Product:
+class FusedLinear:
     """One or several linear layers over the same input, as one."""
 
     weight: Tensor
@@ -54,10 +54,10 @@ class Product:
 
 
 @dataclass(frozen=True, eq=False)
-class GatedProduct:
+class FusedGate:
     """activation(gate(x)) · up(x)."""
 
-    product: Product  # both as one
+    product: FusedLinear  # both as one
     activation: Callable[[Tensor], Tensor]
     packed: tuple[Tensor, Tensor] | None  # the two, each ending with its own part of the rest
     ending: tuple[str, str]  # the activation as oneDNN names it
@@ -83,7 +83,7 @@ def worth_packing(blocks: list[nn.Module]) -> bool:
     return native and sum(weight.nbytes for weight in weights) <= _MOST_PACKED_BYTES
 
 
-def fuse(*layers: nn.Linear, pack: bool) -> Product:
+def fuse(*layers: nn.Linear, pack: bool) -> FusedLinear:
     """Linear layers over one input as one product; their weights become views of its. Raises AnotherBuild."""
     require(all(type(layer) is nn.Linear for layer in layers))
     biases = [layer.bias for layer in layers]
@@ -94,16 +94,16 @@ def fuse(*layers: nn.Linear, pack: bool) -> Product:
         weight = torch.cat([layer.weight.data for layer in layers])
         for layer, part in zip(layers, weight.split([layer.out_features for layer in layers]), strict=True):
             layer.weight.data = part
-    return Product(weight, bias, _pack(weight) if pack else None)
+    return FusedLinear(weight, bias, _pack(weight) if pack else None)
 
 
-def fuse_gate(gate: nn.Linear, up: nn.Linear, activation: Callable[[Tensor], Tensor], pack: bool) -> GatedProduct:
+def fuse_gate(gate: nn.Linear, up: nn.Linear, activation: Callable[[Tensor], Tensor], pack: bool) -> FusedGate:
     """The first half of a gated MLP. Raises AnotherBuild."""
     ending = _name_activation(activation) if pack and gate.bias is None else None
     product = fuse(gate, up, pack=pack and not ending)
     halves = [_pack(half) for half in product.weight.chunk(2)] if ending else [None]
     packed = None if None in halves else tuple(halves)
-    return GatedProduct(product, activation, packed, ending or ("none", ""))
+    return FusedGate(product, activation, packed, ending or ("none", ""))
 
 
 def _pack(weight: Tensor) -> Tensor | None:

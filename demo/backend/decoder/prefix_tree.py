@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Tree:
+class PrefixTree:
     """The distinct beginnings of texts, whose states lie one a node, (nodes, …), or as texts, (batch, tokens, …)."""
 
     tokens: Tensor  # (nodes,): token ids
@@ -34,7 +34,9 @@ class Tree:
         return states if self.places is None else states.index_select(0, self.places)
 
 
-def plant(input_ids: np.ndarray, device: torch.device, lengths: np.ndarray | None = None, share: bool = True) -> Tree:
+def build_tree(
+    input_ids: np.ndarray, device: torch.device, lengths: np.ndarray | None = None, share: bool = True
+) -> PrefixTree:
     """The tree of texts that are padded on the right. input_ids: (batch, tokens); lengths: (batch,), else all of it.
 
     share: False where states depend on more than what stands before them; each text is a branch of its own then.
@@ -54,14 +56,14 @@ def plant(input_ids: np.ndarray, device: torch.device, lengths: np.ndarray | Non
     owned[order] = order[owners] * width + columns
     places = np.flatnonzero(new)
     nodes = np.maximum(np.cumsum(new) - 1, 0)[owned]
-    return Tree(
-        tokens=move(input_ids.ravel()[places], device),
-        nodes=move(nodes, device),
-        places=move(places, device) if len(places) < input_ids.size else None,
+    return PrefixTree(
+        tokens=to_device(input_ids.ravel()[places], device),
+        nodes=to_device(nodes, device),
+        places=to_device(places, device) if len(places) < input_ids.size else None,
     )
 
 
-def move(numbers: np.ndarray, device: torch.device) -> Tensor:
+def to_device(numbers: np.ndarray, device: torch.device) -> Tensor:
     """On the device. CUDA copies from pinned memory without making the processor wait."""
     tensor = torch.from_numpy(np.ascontiguousarray(numbers))
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

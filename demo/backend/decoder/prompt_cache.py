@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from cachetools import LRUCache
 
-from demo.backend.decoder.kv_prefix import Prefix
+from demo.backend.decoder.kv_prefix import KVPrefix
 
 _BYTES = 64 * 2**20
 _LEAST = 4  # tokens that are worth not to run; texts that share so many begin alike
@@ -24,14 +24,14 @@ class _Seen:
     """The last text with some beginning, and its pass where it was kept."""
 
     input_ids: tuple[int, ...]
-    whole: Prefix | None
+    whole: KVPrefix | None
 
     @property
     def nbytes(self) -> int:
         return 8 * len(self.input_ids) + (self.whole.nbytes if self.whole else 0)
 
 
-class Recent:
+class PromptCache:
     """Texts by what follows the `known` tokens of their prompt, of each beginning the last; for several threads."""
 
     def __init__(self, bytes_a_token: int):
@@ -39,7 +39,7 @@ class Recent:
         self._lock = threading.Lock()
         self._seen: LRUCache[tuple[int, ...], _Seen] = LRUCache(_BYTES, getsizeof=lambda seen: seen.nbytes)
 
-    def find(self, input_ids: tuple[int, ...], known: int) -> tuple[Prefix | None, bool]:
+    def find(self, input_ids: tuple[int, ...], known: int) -> tuple[KVPrefix | None, bool]:
         """(What need not run of a text, its last token never; whether to keep the text after its pass)."""
         key = input_ids[: known + _LEAST]
         too_long = len(input_ids) * self._bytes_a_token > _BYTES  # told before the pass, which then takes nothing down
@@ -54,7 +54,7 @@ class Recent:
             return None, True
         return seen.whole.cut(len(os.path.commonprefix([seen.input_ids, input_ids[:-1]]))), True
 
-    def keep(self, input_ids: tuple[int, ...], known: int, whole: Prefix) -> None:
+    def keep(self, input_ids: tuple[int, ...], known: int, whole: KVPrefix) -> None:
         """A text after its pass, where `find` said so."""
         with self._lock:
             self._seen[input_ids[: known + _LEAST]] = _Seen(input_ids, whole)

@@ -77,7 +77,7 @@ def pool(pooling: Pooling, hidden_states: Tensor, mask: Tensor) -> Tensor:
 
 
 # Several poolings of one pass. The logits come from the last token's state, and mean_sqrt_len from the mean.
-KEPT = (Pooling.LAST_TOKEN, Pooling.MEAN, Pooling.WEIGHTED_MEAN, Pooling.FIRST_TOKEN, Pooling.MAX)
+KEPT_POOLINGS = (Pooling.LAST_TOKEN, Pooling.MEAN, Pooling.WEIGHTED_MEAN, Pooling.FIRST_TOKEN, Pooling.MAX)
 
 
 def pool_kept(mask: Tensor) -> Callable[[Tensor], Tensor]:
@@ -87,7 +87,7 @@ def pool_kept(mask: Tensor) -> Callable[[Tensor], Tensor]:
     are sums, so one product makes them, in .4 to .8 of the time that each took by itself (measured).
     """
     rows, real = torch.arange(len(mask), device=mask.device), mask.float()
-    sums = torch.zeros(len(mask), len(KEPT) - 1, mask.shape[1], device=mask.device)
+    sums = torch.zeros(len(mask), len(KEPT_POOLINGS) - 1, mask.shape[1], device=mask.device)
     sums[rows, 0, last_positions(mask)] = 1.0
     sums[:, 1] = real
     sums[:, 2] = real.cumsum(dim=1) * real
@@ -114,9 +114,9 @@ def pool_kept(mask: Tensor) -> Callable[[Tensor], Tensor]:
 def from_kept(pooling: Pooling, kept: np.ndarray, count: np.ndarray) -> np.ndarray:
     """One pooling out of (…, poolings, dim), (…, dim): what `pool` gives. count: (…), the pooled tokens."""
     if pooling is Pooling.MEAN_SQRT_LEN:
-        return kept[..., KEPT.index(Pooling.MEAN), :] * np.sqrt(count)[..., None].astype(np.float32)
+        return kept[..., KEPT_POOLINGS.index(Pooling.MEAN), :] * np.sqrt(count)[..., None].astype(np.float32)
     source = Pooling.LAST_TOKEN if pooling is Pooling.LAST_TOKEN_LOGITS else pooling
-    return kept[..., KEPT.index(source), :]
+    return kept[..., KEPT_POOLINGS.index(source), :]
 
 
 def scale(vectors: np.ndarray, normalize: bool) -> np.ndarray:

@@ -32,7 +32,7 @@ _KNOWN_MODULES = ("Transformer", "Pooling", "Normalize")
 
 
 @dataclass(frozen=True)
-class OwnReading:
+class DeclaredReading:
     """The checkpoint's own way to make an embedding."""
 
     pooling: Pooling | None
@@ -44,7 +44,7 @@ class OwnReading:
     notices: tuple[str, ...] = ()
 
 
-def read_own_reading(folder: Path, query_name: str = "") -> OwnReading | None:
+def read_declared_reading(folder: Path, query_name: str = "") -> DeclaredReading | None:
     """The folder's own reading, or None if it is no sentence-transformers checkpoint.
 
     query_name: the prompt for questions where the checkpoint has several and none is called "query".
@@ -69,7 +69,7 @@ def read_own_reading(folder: Path, query_name: str = "") -> OwnReading | None:
     query = prompts.get(query_name, prompts.get("query", default))
     has_prompts = any(prompts.values()) and (query or document)
     max_tokens = _load_object(folder / "sentence_bert_config.json").get("max_seq_length")
-    return OwnReading(
+    return DeclaredReading(
         pooling=pooling,
         normalize="Normalize" in kinds,
         query_prompt=(query or "") if has_prompts else None,

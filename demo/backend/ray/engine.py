@@ -51,7 +51,7 @@ _AT_ONCE = 4  # parts of one question that are under way
 _DIED = (RayActorError, ObjectLostError)  # the replica did, whatever it was asked
 
 
-class ClusterEngine:
+class RayEngine:
     """Starts or joins a Ray cluster, puts replicas on it, and asks them.
 
     create: makes a replica's engine, in the replica, from the replica's settings.
@@ -140,7 +140,7 @@ class ClusterEngine:
     def survey(self, texts: Sequence[PromptedText], reading: Reading, poolings: Sequence[Pooling]) -> np.ndarray:
         return self._ask(reading.model, "survey", texts, reading, poolings)
 
-    def count_kept(self, texts: Sequence[PromptedText], model: str) -> int:
+    def count_cached(self, texts: Sequence[PromptedText], model: str) -> int:
         """As one replica answers it; another one may have kept others."""
         return self._ask(model, "count_kept", texts, model)
 

@@ -12,7 +12,7 @@ from demo.domain.errors import ClusterFailed
 from demo.settings import Settings
 
 
-def create_cluster_engine(settings: Settings, create: Callable[[Settings], Any]) -> Engine:
+def create_ray_engine(settings: Settings, create: Callable[[Settings], Any]) -> Engine:
     """A ClusterEngine. create: as there. Raises ClusterFailed where Ray is not installed or gives no cluster.
 
     What the host has set in the environment is left as it is.
@@ -35,7 +35,7 @@ def create_cluster_engine(settings: Settings, create: Callable[[Settings], Any])
     for name, value in told.items():
         os.environ.setdefault(name, value)
     try:
-        from demo.backend.ray.engine import ClusterEngine
+        from demo.backend.ray.engine import RayEngine
     except ImportError as error:
         raise ClusterFailed(reason=f'{error.name} is not installed; pip install "ray[serve]" brings it') from error
-    return ClusterEngine(settings, create)
+    return RayEngine(settings, create)

@@ -18,7 +18,7 @@ import numpy as np
 
 from demo.backend.protocol import Guide, OnProgress
 from demo.backend.scheduler.cache import EmbeddingCache, Entry
-from demo.backend.scheduler.scheduler import Item, Worker
+from demo.backend.scheduler.scheduler import Scheduler, WorkItem
 from demo.domain.datamodels import (
     Device,
     Embedded,
@@ -85,8 +85,8 @@ class RemoteEngine:
         vectors = self.embed(texts, reading).vectors
         return np.broadcast_to(vectors, (len(poolings), 1, *vectors.shape))
 
-    def count_kept(self, texts: Sequence[PromptedText], model: str) -> int:
-        return self._model(model).count_kept([text.rendered() for text in texts])
+    def count_cached(self, texts: Sequence[PromptedText], model: str) -> int:
+        return self._model(model).count_cached([text.rendered() for text in texts])
 
     def count_tokens(self, texts: Sequence[PromptedText], model: str) -> NoReturn:
         self._refuse(model, "its server alone knows the tokens")
@@ -151,14 +151,14 @@ class _RemoteModel:
         self._cache = cache
         self._client: Any = None
         self._load_lock = threading.Lock()
-        self._worker = Worker(self._ask, _MOST_CHARACTERS, device=False)
+        self._scheduler = Scheduler(self._ask, _MOST_CHARACTERS, device=False)
         self._failure: ServerFailed | None = None
         self._quiet_until = 0.0  # time.monotonic(): until then a failure is repeated, not tried again
 
     @property
     def waiting(self) -> int:
         """Questions that wait for the server."""
-        return self._worker.waiting
+        return self._scheduler.waiting
 
     def load(self, on_progress: OnProgress | None = None) -> ModelInfo:
         """What is known of it. Raises ServerUnavailable."""
@@ -182,7 +182,7 @@ class _RemoteModel:
             timeout = current_request().timeout
             items = [self._item(text) for text in missing]
             try:
-                for place, vector in self._worker.results(items, min(timeout or _LONGEST, _LONGEST)):
+                for place, vector in self._scheduler.results(items, min(timeout or _LONGEST, _LONGEST)):
                     found[missing[place]] = vector
             except TimeoutError:
                 if timeout is None:
@@ -191,7 +191,7 @@ class _RemoteModel:
                 raise ModelLoading(model=info.name, stage="waiting for its server", fraction=fraction) from None
         return np.stack([found[text] for text in texts])
 
-    def count_kept(self, texts: Sequence[str]) -> int:
+    def count_cached(self, texts: Sequence[str]) -> int:
         """How many of the texts need not be sent."""
         return sum(self._key(text) in self._cache for text in texts)
 
@@ -246,9 +246,9 @@ class _RemoteModel:
             self._cache.put(self._key(text), Entry(vector.copy()))
         return list(vectors)
 
-    def _item(self, text: str) -> Item:
+    def _item(self, text: str) -> WorkItem:
         """As long as its share of a request at least, so that no request has too many texts."""
-        return Item(self.server.id, self._key(text), text, max(len(text), _MOST_CHARACTERS // _MOST_TEXTS))
+        return WorkItem(self.server.id, self._key(text), text, max(len(text), _MOST_CHARACTERS // _MOST_TEXTS))
 
     def _key(self, text: str) -> tuple[str, str, str]:
         return self.server.url, self.info.revision, text

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demo.backend.decoder.prefix_tree import Tree, move, plant
+from demo.backend.decoder.prefix_tree import PrefixTree, build_tree, to_device
 from demo.backend.model.forward import Prepending
 from demo.backend.model.tokenization import TokenizedText
 
@@ -26,11 +26,11 @@ class Batch:
     pooled: Tensor  # 1 where a token is pooled
     prepending: Prepending | None  # token prepending only
     joins: bool  # whether tokens before `start` are pooled; the columns of `pooled` begin with them then
-    tree: Tree | None  # of the input_ids, where it was asked for
+    tree: PrefixTree | None  # of the input_ids, where it was asked for
 
 
 def stack(
-    texts: Sequence[TokenizedText], pad_id: int, device: torch.device, start: int = 0, planted: bool = False
+    texts: Sequence[TokenizedText], pad_id: int, device: torch.device, start: int = 0, with_tree: bool = False
 ) -> Batch:
     """Tokenized texts as one batch on the device.
 
@@ -47,16 +47,16 @@ def stack(
     prepending = None
     if texts[0].placeholder is not None:
         placeholders = np.array([text.placeholder for text in texts])
-        prepending = Prepending(move(placeholders, device), move(np.array(lengths) - 1, device))
+        prepending = Prepending(to_device(placeholders, device), to_device(np.array(lengths) - 1, device))
     # Token prepending lets the end of a text into its beginning, which no other text shares then.
     share = prepending is None
     return Batch(
-        input_ids=move(ids[:, start:], device),
-        attention=None if min(lengths) == max(lengths) else move(attention[:, start:], device),
-        pooled=move(pooled if joins else pooled[:, start:], device),
+        input_ids=to_device(ids[:, start:], device),
+        attention=None if min(lengths) == max(lengths) else to_device(attention[:, start:], device),
+        pooled=to_device(pooled if joins else pooled[:, start:], device),
         prepending=prepending,
         joins=joins,
-        tree=plant(ids[:, start:], device, np.array(lengths) - start, share) if planted else None,
+        tree=build_tree(ids[:, start:], device, np.array(lengths) - start, share) if with_tree else None,
     )
 
 

@@ -12,7 +12,7 @@ from threadpoolctl import ThreadpoolController
 _LANES = 2
 
 
-class Cores:
+class CpuLanes:
     """The cores that torch was given, shared by the passes under way."""
 
     def __init__(self, device: torch.device):

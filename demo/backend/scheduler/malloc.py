@@ -15,7 +15,7 @@ _KEPT_BYTES = 512 * 2**20  # of freed memory; what is beyond goes back to the sy
 _LARGEST_BYTES = 32 * 2**20  # of a buffer that is kept; a model's weights are larger, and leave with it
 
 
-def keep_buffers() -> None:
+def keep_freed_memory() -> None:
     """From now on a pass finds the buffers of the one before."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # no C library to be had by name; not glibc; Windows
         library = ctypes.CDLL(None)
@@ -23,7 +23,7 @@ def keep_buffers() -> None:
         library.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
-def give_back() -> None:
+def release_freed_memory() -> None:
     """What is free goes back to the system now: a model has left."""
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -12,32 +12,32 @@ from typing import Any
 import numpy as np
 import torch
 
-from demo.backend.decoder.kv_prefix import Prefix, joined
+from demo.backend.decoder.kv_prefix import KVPrefix, with_prefix
 from demo.backend.loader import Checkpoint
 from demo.backend.model.forward import every_layer, hidden_states, logits
-from demo.backend.model.pooling import KEPT, pool, pool_kept
+from demo.backend.model.pooling import KEPT_POOLINGS, pool, pool_kept
 from demo.backend.model.tokenization import TokenizedText
 from demo.backend.scheduler.batch import Batch, stack
-from demo.backend.scheduler.scheduler import Item
+from demo.backend.scheduler.scheduler import WorkItem
 from demo.domain.datamodels import Pooling
 
 _LEAST_SHARED = 4  # tokens of a prompt's beginning that are worth keeping
 _HEAD_ROWS = 256  # states that go through the LM head together
 
-How = tuple[Pooling, int]  # pooling and layer
-Keep = Callable[[Prefix], None]
+Output = tuple[Pooling, int]  # pooling and layer
+Keep = Callable[[KVPrefix], None]
 
 
 @dataclass(frozen=True)
-class Group:
+class BatchKey:
     """What texts must have in common to share a pass."""
 
     checkpoint: Checkpoint
     shared: tuple[int, ...] | None  # leading tokens that need not run again; None: the model's own pass
-    how: How | None  # None: every layer and pooling
+    how: Output | None  # None: every layer and pooling
 
 
-class Passes:
+class ModelRunner:
     """Forward passes on one device. Those of the model's own, which hangs hooks into its modules, one at a time."""
 
     def __init__(self):
@@ -46,18 +46,20 @@ class Passes:
         self.lock = threading.RLock()  # while it is held, no hook hangs in a model
         self._counting = threading.Lock()
 
-    def item(self, text: TokenizedText, checkpoint: Checkpoint, how: How | None, head: int | None = None) -> Item:
+    def work_item(
+        self, text: TokenizedText, checkpoint: Checkpoint, how: Output | None, head: int | None = None
+    ) -> WorkItem:
         """A text as the worker knows it: only what follows the shared beginning will run.
 
         head, where `how` is None: the layer whose last token the LM head reads in the same pass.
         """
-        group = Group(checkpoint, _shared(text, checkpoint), how)
+        group = BatchKey(checkpoint, _shared(text, checkpoint), how)
         length = len(text) - len(group.shared or ())
         beginning = () if group.shared is None else text.input_ids  # the model's own pass shares none and runs padding
-        return Item(group, (group, text, head), (text, head), length, beginning)
+        return WorkItem(group, (group, text, head), (text, head), length, beginning)
 
     @torch.inference_mode()
-    def run(self, group: Group, contents: list[tuple[TokenizedText, int | None]]) -> list[Any]:
+    def run(self, group: BatchKey, contents: list[tuple[TokenizedText, int | None]]) -> list[Any]:
         """One pass: float32 (dim,) a text, or (n_layers + 1, poolings, dim) of pooling.KEPT where `how` is None.
 
         With a head, a pair: that, and the logits (vocabulary,).
@@ -74,7 +76,7 @@ class Passes:
     @torch.inference_mode()
     def states(self, text: TokenizedText, checkpoint: Checkpoint, layer: int) -> np.ndarray:
         """The states of a text's tokens at one layer, float32 (n_tokens, dim)."""
-        group = Group(checkpoint, None if _shared(text, checkpoint) is None else (), None)
+        group = BatchKey(checkpoint, None if _shared(text, checkpoint) is None else (), None)
         batch = _stack(group, [text], None)
         with self._pass_of(group):
             return _one_layer(group, batch, layer, None)[0].float().cpu().numpy()
@@ -89,18 +91,20 @@ class Passes:
                 out.append(logits(checkpoint.anatomy, rows.to(checkpoint.device), layer).float().cpu().numpy())
         return np.concatenate(out)
 
-    def _with_logits(self, group: Group, kept: torch.Tensor, heads: list[int | None]) -> list[Any]:
+    def _with_logits(self, group: BatchKey, kept: torch.Tensor, heads: list[int | None]) -> list[Any]:
         """kept: (n, n_layers + 1, poolings, dim). What the LM head says comes along: another turn would cost a pass."""
         results: list[Any] = list(kept.cpu().numpy())
         for layer in {*heads} - {None}:
             rows = [row for row, head in enumerate(heads) if head == layer]
             with self.lock:
-                said = logits(group.checkpoint.anatomy, kept[rows, layer, KEPT.index(Pooling.LAST_TOKEN)], layer)
+                said = logits(
+                    group.checkpoint.anatomy, kept[rows, layer, KEPT_POOLINGS.index(Pooling.LAST_TOKEN)], layer
+                )
             for row, values in zip(rows, said.float().cpu().numpy(), strict=True):
                 results[row] = results[row], values
         return results
 
-    def _pass_of(self, group: Group, texts: int = 0) -> AbstractContextManager:
+    def _pass_of(self, group: BatchKey, texts: int = 0) -> AbstractContextManager:
         """Counts it; while it lasts, the lock is held if the model's own pass runs."""
         with self._counting:
             self.count += 1
@@ -116,7 +120,7 @@ def _shared(text: TokenizedText, checkpoint: Checkpoint) -> tuple[int, ...] | No
     return beginning if len(beginning) >= _LEAST_SHARED else ()
 
 
-def _known(group: Group, texts: list[TokenizedText]) -> tuple[Prefix | None, Keep | None]:
+def _known(group: BatchKey, texts: list[TokenizedText]) -> tuple[KVPrefix | None, Keep | None]:
     """What need not run, and what to do with the text that runs alone.
 
     The prompt's beginning need not, nor what a text that was asked for of late began with.
@@ -134,12 +138,12 @@ def _known(group: Group, texts: list[TokenizedText]) -> tuple[Prefix | None, Kee
     return (decoder.prefix(shared) if shared else None), keep
 
 
-def _stack(group: Group, texts: list[TokenizedText], prefix: Prefix | None) -> Batch:
+def _stack(group: BatchKey, texts: list[TokenizedText], prefix: KVPrefix | None) -> Batch:
     checkpoint, start = group.checkpoint, len(prefix) if prefix else 0
-    return stack(texts, checkpoint.pad_id, checkpoint.device, start, planted=group.shared is not None)
+    return stack(texts, checkpoint.pad_id, checkpoint.device, start, with_tree=group.shared is not None)
 
 
-def _every_layer(group: Group, batch: Batch, prefix: Prefix | None, keep: Keep | None) -> list[torch.Tensor]:
+def _every_layer(group: BatchKey, batch: Batch, prefix: KVPrefix | None, keep: Keep | None) -> list[torch.Tensor]:
     """(n, poolings, dim) of each layer."""
     reduce, decoder = pool_kept(batch.pooled), group.checkpoint.decoder
     if group.shared is None:
@@ -147,10 +151,10 @@ def _every_layer(group: Group, batch: Batch, prefix: Prefix | None, keep: Keep |
     return decoder.every_layer(batch.tree, reduce, batch.prepending, prefix, batch.joins, keep)
 
 
-def _one_layer(group: Group, batch: Batch, layer: int, prefix: Prefix | None) -> torch.Tensor:
+def _one_layer(group: BatchKey, batch: Batch, layer: int, prefix: KVPrefix | None) -> torch.Tensor:
     """(n, tokens, dim) of the layer, the columns those of the batch's pooled mask."""
     decoder = group.checkpoint.decoder
     if group.shared is None:
         return hidden_states(group.checkpoint.anatomy, batch.input_ids, batch.attention, layer, batch.prepending)
     states = decoder.hidden_states(batch.tree, layer, batch.prepending, prefix)
-    return joined(prefix, states, layer) if batch.joins else states
+    return with_prefix(prefix, states, layer) if batch.joins else states

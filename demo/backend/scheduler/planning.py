@@ -22,7 +22,7 @@ def plan_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
     return batches
 
 
-def put_in_order(lengths: Sequence[int], beginnings: Sequence[Sequence[int]]) -> list[int]:
+def order_for_batching(lengths: Sequence[int], beginnings: Sequence[Sequence[int]]) -> list[int]:
     """Indices of texts, the longest first so that a lack of memory shows at once, and those that begin alike together.
 
     Of the tokens of a thousand TREC questions, in passes of 512, 16 % need not run then, and 12 % by length alone.

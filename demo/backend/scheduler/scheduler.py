@@ -22,12 +22,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from demo.backend.scheduler.planning import put_in_order
+from demo.backend.scheduler.planning import order_for_batching
 from demo.domain.errors import Stopped
 from demo.jobs.request_context import RequestContext, current_request
 
 if TYPE_CHECKING:
-    from demo.backend.scheduler.cpu_lanes import Cores  # imports torch, which a worker without a device lacks
+    from demo.backend.scheduler.cpu_lanes import CpuLanes  # imports torch, which a worker without a device lacks
 
 _PATIENCE = 8  # urgent passes in a row, then one of what waits behind them
 _LIVELY_SECONDS = 5.0  # after an urgent question, long work comes in smaller portions
@@ -42,7 +42,7 @@ Run = Callable[[Any, list[Any]], list[Any]]
 
 
 @dataclass(frozen=True)
-class Item:
+class WorkItem:
     """One text to run. group: what may share a pass; items of one identity are the same text under the same reading.
 
     beginning: items that have more of it in common cost less when they share a pass.
@@ -59,7 +59,7 @@ class Item:
 class _Piece:
     """An item in line, and who waits for it."""
 
-    item: Item
+    item: WorkItem
     takers: list[tuple[_Request, int]] = field(default_factory=list)
     taken: bool = False  # into a pass
 
@@ -76,7 +76,7 @@ class _Request:
     dropped: bool = False  # nobody wants it any more
 
 
-class Worker:
+class Scheduler:
     """run(group, contents) → one result each, in one pass; called from one thread at a time, or from two lanes.
 
     token_budget: of all passes at a time, padding included. device: whether a pass may run out of memory, and is then
@@ -84,7 +84,7 @@ class Worker:
     """
 
     def __init__(
-        self, run: Run, token_budget: int, threaded: bool = True, device: bool = True, cores: Cores | None = None
+        self, run: Run, token_budget: int, threaded: bool = True, device: bool = True, cores: CpuLanes | None = None
     ):
         self._run = run
         self._cores = cores
@@ -109,7 +109,7 @@ class Worker:
         """How many questions are not answered yet."""
         return len(self._requests)
 
-    def results(self, items: Sequence[Item], patience: float | None = None) -> Iterator[tuple[int, Any]]:
+    def results(self, items: Sequence[WorkItem], patience: float | None = None) -> Iterator[tuple[int, Any]]:
         """Yield (index, result) of every item, in the order in which they are done. Raises what an item came to.
 
         patience: the most seconds to wait in all, None for as long as it takes. Raises TimeoutError after them.
@@ -156,14 +156,14 @@ class Worker:
             self._second.start()
         self._news.notify_all()
 
-    def _enter(self, request: _Request, items: Sequence[Item]) -> None:
+    def _enter(self, request: _Request, items: Sequence[WorkItem]) -> None:
         groups: dict[Hashable, list[int]] = {}
         for index, item in enumerate(items):
             groups.setdefault(item.group, []).append(index)
         with self._news:
             for members in groups.values():
                 lengths = [items[index].length for index in members]
-                for place in put_in_order(lengths, [items[index].beginning for index in members]):
+                for place in order_for_batching(lengths, [items[index].beginning for index in members]):
                     index = members[place]
                     piece = self._pieces.get(items[index].identity)
                     if piece is None:

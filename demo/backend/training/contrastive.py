@@ -26,7 +26,7 @@ from demo.backend.model.tokenization import TokenizedText, tokenize
 from demo.backend.protocol import Guide
 from demo.backend.scheduler.planning import plan_batches
 from demo.backend.training.learners import Frozen, make_learner
-from demo.backend.weights.adapters import write_info, written_whole
+from demo.backend.weights.adapters import replaced_whole, write_info
 from demo.domain.datamodels import PromptedText
 from demo.domain.errors import BadInput
 from demo.domain.recipe import PromptedPair, Recipe, TrainStep
@@ -143,7 +143,7 @@ class ContrastiveTraining:
         return self._in_turn(lambda: self._vectors(tokenized).detach().cpu().numpy())
 
     def save(self, folder: Path, info: dict[str, Any], card: str = "") -> None:
-        with written_whole(folder) as made:
+        with replaced_whole(folder) as made:
             self._learner.save(made)
             write_info(made, info, card)
 
@@ -153,7 +153,7 @@ class ContrastiveTraining:
             state = self._optimizer.state.get(parameter, {})
             tensors |= {f"{name}/{key}": value for key, value in state.items()}
             tensors[f"{name}/value"] = parameter.detach()
-        with written_whole(folder) as made:
+        with replaced_whole(folder) as made:
             save_file({key: tensor.contiguous().cpu() for key, tensor in tensors.items()}, made / _STATE)
             (made / _DONE).write_text(json.dumps({"done": self.done, "recipe": self.recipe.to_dict()}))
 

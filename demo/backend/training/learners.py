@@ -125,7 +125,7 @@ class LoraLearner:
     def embed(self, texts: Sequence[TokenizedText]) -> Tensor:
         batch = stack(texts, self._pad_id, self._device)
         states = self._below(texts)
-        with entered_at(self._anatomy, self._first, states):
+        with started_at_block(self._anatomy, self._first, states):
             states = hidden_states(
                 self._anatomy, batch.input_ids, batch.attention, self._reading.layer, batch.prepending
             )
@@ -202,7 +202,7 @@ def share(network: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def entered_at(anatomy: Anatomy, first: int, states: Tensor) -> Iterator[None]:
+def started_at_block(anatomy: Anatomy, first: int, states: Tensor) -> Iterator[None]:
     """While it lasts, a pass skips the blocks below `first`, which starts from the states given."""
     blocks = list(anatomy.blocks)[:first]
 

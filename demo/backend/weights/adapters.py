@@ -26,7 +26,7 @@ LORA_FILE = "adapter_config.json"
 INFO_FILE = "training.json"
 
 
-class Projected(nn.Module):
+class ProjectedNorm(nn.Module):
     """The final norm, and one linear map after it: what a projection adds to a model."""
 
     def __init__(self, norm: nn.Module, weight: Tensor, bias: Tensor):
@@ -85,7 +85,7 @@ def add_projection(anatomy: Anatomy, folder: Path) -> None:
     """Hang a projection behind the final norm of a model."""
     tensors = load_file(folder / PROJECTION_FILE)
     device = next(anatomy.backbone.parameters()).device
-    wrapped = Projected(anatomy.final_norm, tensors["weight"].to(device), tensors["bias"].to(device))
+    wrapped = ProjectedNorm(anatomy.final_norm, tensors["weight"].to(device), tensors["bias"].to(device))
     holder, name = next(
         (module, name)
         for module in anatomy.backbone.modules()
@@ -103,7 +103,7 @@ def write_info(folder: Path, info: dict, card: str = "") -> None:
 
 
 @contextmanager
-def written_whole(folder: Path) -> Iterator[Path]:
+def replaced_whole(folder: Path) -> Iterator[Path]:
     """A folder to write into that takes the place of `folder` at the end: all of it, or nothing."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))

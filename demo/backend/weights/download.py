@@ -101,5 +101,5 @@ def require_space(folder: Path, needed: int) -> None:
         raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
 
 
-def os_words(error: OSError) -> str:
+def describe_os_error(error: OSError) -> str:
     return error.strerror or type(error).__name__

@@ -28,7 +28,15 @@ from demo.backend.weights.checkpoint_files import (
     is_damaged,
     stored_precision,
 )
-from demo.backend.weights.download import Report, SourceFailed, Weights, folder_size, os_words, require_space, watched
+from demo.backend.weights.download import (
+    Report,
+    SourceFailed,
+    Weights,
+    describe_os_error,
+    folder_size,
+    require_space,
+    watched,
+)
 from demo.domain.errors import UnsafeWeights, UnsupportedModel
 
 _DEADLINE = 3.0  # seconds
@@ -164,7 +172,7 @@ def from_hub(model: str, hub_id: str, revision: str, report: Report) -> Weights:
     except OSError as error:
         if error.errno is None:  # huggingface_hub's own: a file is shorter or longer than announced
             raise SourceFailed("A file from the Hub did not arrive whole.") from error
-        raise SourceFailed(f"The Hub cache cannot be written: {os_words(error)}.") from error
+        raise SourceFailed(f"The Hub cache cannot be written: {describe_os_error(error)}.") from error
     except json.JSONDecodeError as error:  # a login page of the network, a proxy
         raise SourceFailed("What answers in the Hub's place is not the Hub.") from error
     folder = Path(folder)

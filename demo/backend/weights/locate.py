@@ -23,9 +23,9 @@ from huggingface_hub.utils import validate_repo_id
 from demo.backend.protocol import OnProgress
 from demo.backend.weights.adapters import adapter_revision, base_of, is_adapter
 from demo.backend.weights.checkpoint_files import PICKLED, file_sha256, find_defect, is_allowed, stored_precision
-from demo.backend.weights.download import Report, SourceFailed, Weights, os_words, reporter, require_space
+from demo.backend.weights.download import Report, SourceFailed, Weights, describe_os_error, reporter, require_space
 from demo.backend.weights.gguf import convert_gguf, inspect_gguf
-from demo.backend.weights.hub import NoSuchRepository, from_hub, from_hub_cache, hub_probe, hub_reachable
+from demo.backend.weights.hub import NoSuchRepository, from_hub, from_hub_cache, hub_probe
 from demo.backend.weights.packages import COPY_FORMAT, build_once, copy_folder, from_package, has_pip, read_copy
 from demo.domain.catalog import CATALOG, CatalogEntry
 from demo.domain.errors import ModelNotFound, UnsafeWeights, UnsupportedModel, WeightsUnavailable
@@ -35,7 +35,6 @@ _ELSEWHERE = ("\\\\", "//")  # a share of another machine, in Windows' way
 _TRAINED_NAME = re.compile("[0-9a-f]{16}")
 _CATALOG_FOLDER = Path(__file__).resolve().parents[2]
 _LOOK_SECONDS = 2.0  # between two looks at the disk
-__all__ = ["Weights", "find_adapter", "hub_reachable", "locate_weights", "reasons_of", "unavailable_reason"]
 
 
 def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None = None) -> Weights:
@@ -143,7 +142,7 @@ def unavailable_reason(entry: CatalogEntry, cache_dir: Path) -> str:
     return ""
 
 
-def reasons_of(cache_dir: Path) -> Callable[[CatalogEntry], str]:
+def cached_unavailable_reason(cache_dir: Path) -> Callable[[CatalogEntry], str]:
     """`unavailable_reason` that looks at the disk every few seconds at most: the page asks with every key press."""
     kept = TTLCache(len(CATALOG), _LOOK_SECONDS)
     return cached(kept, attrgetter("id"), threading.Lock())(lambda entry: unavailable_reason(entry, cache_dir))
@@ -158,7 +157,7 @@ def _from_disk(model: str, path: Path, cache_dir: Path, report: Report) -> Weigh
     except SourceFailed as failed:
         raise WeightsUnavailable(model=model, reasons=str(failed)) from failed
     except OSError as error:
-        raise WeightsUnavailable(model=model, reasons=f"They cannot be read: {os_words(error)}.") from error
+        raise WeightsUnavailable(model=model, reasons=f"They cannot be read: {describe_os_error(error)}.") from error
 
 
 def _from_folder(model: str, folder: Path, cache_dir: Path, report: Report) -> Weights:

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from demo.backend.weights.checkpoint_files import file_sha256, find_defect, is_allowed
-from demo.backend.weights.download import Report, SourceFailed, Weights, os_words, require_space, watched
+from demo.backend.weights.download import Report, SourceFailed, Weights, describe_os_error, require_space, watched
 from demo.backend.weights.gguf import convert_gguf
 from demo.domain.catalog import CatalogEntry, PackageSource
 from demo.domain.errors import UnsafeWeights, WeightsDamaged
@@ -187,7 +187,7 @@ def build_once(copy: Path, source: dict, build: Callable[[Path, Path], str], rep
         finally:
             lock.release()
     except OSError as error:
-        raise SourceFailed(f"The folder that keeps weights cannot be written: {os_words(error)}.") from error
+        raise SourceFailed(f"The folder that keeps weights cannot be written: {describe_os_error(error)}.") from error
 
 
 def _build(copy: Path, source: dict, build: Callable[[Path, Path], str], staging: Path) -> dict:

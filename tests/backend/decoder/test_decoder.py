@@ -6,7 +6,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from demo.backend.decoder.decoder import Decoder, make_decoder
-from demo.backend.decoder.prefix_tree import Tree, plant
+from demo.backend.decoder.prefix_tree import PrefixTree, build_tree
 from demo.backend.local import LocalEngine
 from demo.backend.model.forward import Prepending, every_layer, find_anatomy, hidden_states
 from demo.backend.scheduler.batch import stack
@@ -29,8 +29,8 @@ def load(folder, dtype=torch.float32):
     return network, find_anatomy(network, has_lm_head=True)
 
 
-def planted(ids: torch.Tensor) -> Tree:
-    return plant(ids.numpy(), ids.device)
+def with_tree(ids: torch.Tensor) -> PrefixTree:
+    return build_tree(ids.numpy(), ids.device)
 
 
 def watch(monkeypatch, look) -> list:
@@ -64,11 +64,11 @@ def test_every_state_of_every_layer_is_the_models(tiny, family):
     expected = every_layer(anatomy, ids, None, torch.clone)
     decoder = make_decoder(anatomy, network.config, 8, PROBE)
     for layer, (found, states) in enumerate(
-        zip(decoder.every_layer(planted(ids), torch.clone), expected, strict=True),
+        zip(decoder.every_layer(with_tree(ids), torch.clone), expected, strict=True),
     ):
         torch.testing.assert_close(found, states, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(decoder.hidden_states(planted(ids), layer), states, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(decoder.hidden_states(planted(ids), LAST_LAYER), expected[-1], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(decoder.hidden_states(with_tree(ids), layer), states, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(decoder.hidden_states(with_tree(ids), LAST_LAYER), expected[-1], atol=1e-5, rtol=1e-5)
     # The model itself still works: its weights are views of the decoder's.
     torch.testing.assert_close(hidden_states(anatomy, ids, None, LAST_LAYER), expected[-1], atol=1e-6, rtol=1e-6)
 
@@ -84,12 +84,12 @@ def test_what_follows_a_kept_beginning_is_what_follows_it_in_one_pass(tiny, fami
     assert decoder.prefix(beginning) is prefix
     places = Prepending(torch.tensor([4, 4]), torch.tensor([6, 6]))
     for prepending in (None, places):
-        expected = decoder.every_layer(planted(whole), torch.clone, prepending)
-        joined = decoder.every_layer(planted(rests), torch.clone, prepending, prefix, join=True)
-        for found, states in zip(joined, expected, strict=True):
+        expected = decoder.every_layer(with_tree(whole), torch.clone, prepending)
+        with_prefix = decoder.every_layer(with_tree(rests), torch.clone, prepending, prefix, join=True)
+        for found, states in zip(with_prefix, expected, strict=True):
             torch.testing.assert_close(found, states, atol=1e-5, rtol=1e-5)
         for layer in (0, 2, LAST_LAYER):
-            found = decoder.hidden_states(planted(rests), layer, prepending, prefix)
+            found = decoder.hidden_states(with_tree(rests), layer, prepending, prefix)
             torch.testing.assert_close(found, expected[layer][:, 4:], atol=1e-5, rtol=1e-5)
 
 
@@ -146,7 +146,7 @@ def test_their_beginning_runs_once(engine, tiny, prompt):
     texts = engine._tokenize([PromptedText(text, **PROMPTS[prompt]) for text in ALIKE], checkpoint)
     start = len(texts[0].beginning)
     rests = [text.input_ids[start:] for text in texts]
-    tree = stack(texts, checkpoint.pad_id, checkpoint.device, start, planted=True).tree
+    tree = stack(texts, checkpoint.pad_id, checkpoint.device, start, with_tree=True).tree
     beginnings, tokens = {rest[:end] for rest in rests for end in range(1, len(rest) + 1)}, sum(map(len, rests))
     assert len(beginnings) < tokens
     assert len(tree.tokens) == (tokens if prompt == "token prepending" else len(beginnings))
@@ -157,7 +157,7 @@ def test_only_the_decoders_texts_say_what_they_begin_with(engine, tiny, family):
     """The model's own pass runs its padding: there like lengths go together, and nothing else counts."""
     checkpoint = engine._checkpoint(str(tiny(family)))
     [text] = engine._tokenize([PromptedText("What is GPU?")], checkpoint)
-    item = engine._passes.item(text, checkpoint, None)
+    item = engine._runner.work_item(text, checkpoint, None)
     assert item.beginning == (text.input_ids if family in FAST else ())
 
 
@@ -176,7 +176,10 @@ def test_half_precision_is_near_float32_and_hardly_depends_on_batch_mates(tiny):
     half = make_decoder(anatomy, network.config, 64, PROBE)
     ids = torch.arange(40).reshape(4, 10) + 5
     with torch.inference_mode():
-        expected, found = exact.hidden_states(planted(ids), LAST_LAYER), half.hidden_states(planted(ids), LAST_LAYER)
+        expected, found = (
+            exact.hidden_states(with_tree(ids), LAST_LAYER),
+            half.hidden_states(with_tree(ids), LAST_LAYER),
+        )
         assert torch.cosine_similarity(expected, found, dim=-1).min() > 0.999
-        alone = torch.cat([half.hidden_states(planted(row[None, :6]), LAST_LAYER) for row in ids])
+        alone = torch.cat([half.hidden_states(with_tree(row[None, :6]), LAST_LAYER) for row in ids])
         assert torch.cosine_similarity(alone, found[:, :6], dim=-1).min() > 0.9999

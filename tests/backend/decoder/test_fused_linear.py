@@ -9,8 +9,8 @@ from torch.nn.functional import gelu, linear, relu, silu
 
 from demo.backend.decoder import fused_linear as products
 from demo.backend.decoder.decoder import make_decoder
-from demo.backend.decoder.fused_linear import AnotherBuild, fuse, fuse_gate, worth_packing
-from tests.backend.decoder.test_decoder import PROBE, load, planted
+from demo.backend.decoder.fused_linear import UnexpectedArchitecture, fuse, fuse_gate, worth_packing
+from tests.backend.decoder.test_decoder import PROBE, load, with_tree
 
 ACTIVATIONS = {"silu": silu, "gelu": gelu, "gelu tanh": partial(gelu, approximate="tanh"), "another": relu}
 
@@ -84,9 +84,9 @@ def test_what_is_in_memory_twice(monkeypatch):
 
 
 def test_layers_that_do_not_fit_together_are_another_build():
-    with pytest.raises(AnotherBuild):
+    with pytest.raises(UnexpectedArchitecture):
         fuse(nn.Linear(4, 4), nn.Linear(4, 4, bias=False), pack=False)
-    with pytest.raises(AnotherBuild):
+    with pytest.raises(UnexpectedArchitecture):
         fuse(nn.Identity(), pack=False)
 
 
@@ -104,12 +104,12 @@ def test_a_decoder_of_packed_products_is_the_decoder(dtype, tiny, family, monkey
     network, anatomy = load(tiny(family))
     exact = make_decoder(anatomy, network.config, 64, PROBE)
     ids = torch.arange(32).reshape(4, 8) + 5  # Gemma's window
-    expected = exact.hidden_states(planted(ids), -1)
-    found = [decoder.hidden_states(planted(ids), -1) for decoder in (packed, plain)]
+    expected = exact.hidden_states(with_tree(ids), -1)
+    found = [decoder.hidden_states(with_tree(ids), -1) for decoder in (packed, plain)]
     distances = [(states - expected).norm() / expected.norm() for states in found]
     assert distances[0] < 1.3 * distances[1] + (1e-3 if dtype is torch.bfloat16 else 1e-5)
-    alone = torch.cat([packed.hidden_states(planted(row[None, :6]), -1) for row in ids])
-    together = packed.hidden_states(planted(ids), -1)[:, :6]
+    alone = torch.cat([packed.hidden_states(with_tree(row[None, :6]), -1) for row in ids])
+    together = packed.hidden_states(with_tree(ids), -1)[:, :6]
     if dtype is torch.float32:
         torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-5)
     assert torch.cosine_similarity(alone, together, dim=-1).min() > 0.999

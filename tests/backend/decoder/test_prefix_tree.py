@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.backend.decoder.prefix_tree import plant
+from demo.backend.decoder.prefix_tree import build_tree
 
 CPU = torch.device("cpu")
 PAD = 1  # a token like any other, as EOS is where a model has no token of its own for padding
@@ -23,7 +23,7 @@ def padded(texts: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
 def test_a_tree_by_hand():
     """5 6 7, 5 6 8, 5: of seven tokens four are nodes."""
     ids, lengths = padded([[5, 6, 7], [5, 6, 8], [5]])
-    tree = plant(ids, CPU, lengths)
+    tree = build_tree(ids, CPU, lengths)
     assert sorted(tree.tokens.tolist()) == [5, 6, 7, 8]
     first, second, third = tree.nodes.tolist()
     assert first[:2] == second[:2]
@@ -34,7 +34,7 @@ def test_a_tree_by_hand():
 @given(BATCHES)
 def test_a_node_is_a_distinct_beginning(texts):
     ids, lengths = padded(texts)
-    tree = plant(ids, CPU, lengths)
+    tree = build_tree(ids, CPU, lengths)
     beginnings: dict[tuple[int, ...], int] = {}
     for row, text in enumerate(texts):
         for end in range(1, len(text) + 1):
@@ -47,7 +47,7 @@ def test_a_node_is_a_distinct_beginning(texts):
 @given(BATCHES)
 def test_where_nothing_may_be_shared_each_token_is_a_node(texts):
     ids, lengths = padded(texts)
-    tree = plant(ids, CPU, lengths, share=False)
+    tree = build_tree(ids, CPU, lengths, share=False)
     assert len(tree.tokens) == lengths.sum()
     real = np.concatenate([tree.nodes[row, :length].numpy() for row, length in enumerate(lengths)])
     assert sorted(real.tolist()) == list(range(lengths.sum()))
@@ -56,7 +56,7 @@ def test_where_nothing_may_be_shared_each_token_is_a_node(texts):
 @given(BATCHES, st.booleans())
 def test_there_and_back(texts, share):
     ids, lengths = padded(texts)
-    tree = plant(ids, CPU, lengths, share)
+    tree = build_tree(ids, CPU, lengths, share)
     states = torch.arange(len(tree.tokens) * 2.0).view(-1, 2)
     as_texts = tree.spread(states)
     assert as_texts.shape == (*ids.shape, 2)
@@ -66,7 +66,7 @@ def test_there_and_back(texts, share):
 
 
 def test_what_is_all_distinct_is_not_copied():
-    tree = plant(np.array([[5, 6], [7, 6]]), CPU)
+    tree = build_tree(np.array([[5, 6], [7, 6]]), CPU)
     states = torch.zeros(4, 3)
     assert tree.places is None
     assert tree.spread(states).data_ptr() == tree.gather(tree.spread(states)).data_ptr() == states.data_ptr()

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from demo.backend.decoder import prompt_cache as recent
 from demo.backend.decoder.decoder import make_decoder
-from demo.backend.decoder.kv_prefix import Prefix
-from demo.backend.decoder.prompt_cache import Recent
+from demo.backend.decoder.kv_prefix import KVPrefix
+from demo.backend.decoder.prompt_cache import PromptCache
 from demo.backend.local import LocalEngine
 from demo.domain.datamodels import LAST_LAYER, Pooling, Prompt, PromptedText, Reading
-from tests.backend.decoder.test_decoder import FAST, PROBE, PROMPTS, load, planted, slow, watch
+from tests.backend.decoder.test_decoder import FAST, PROBE, PROMPTS, load, slow, watch, with_tree
 
 # As somebody types, deletes, goes on elsewhere and pastes.
 VERSIONS = (
@@ -28,14 +28,14 @@ VERSIONS = (
 )
 
 
-def kept(checkpoint) -> list[Prefix]:
+def kept(checkpoint) -> list[KVPrefix]:
     return [seen.whole for seen in checkpoint.decoder.recent._seen.values() if seen.whole]
 
 
-def beginning(tokens: int, width: int = 4) -> Prefix:
+def beginning(tokens: int, width: int = 4) -> KVPrefix:
     """Of two blocks."""
     block, states = torch.zeros(1, 1, tokens, width), torch.arange(tokens * width).reshape(tokens, width).float()
-    return Prefix((block, block), (block, block), (states, states, states))
+    return KVPrefix((block, block), (block, block), (states, states, states))
 
 
 @pytest.mark.parametrize("family", FAST)
@@ -74,15 +74,15 @@ def test_only_what_is_new_runs(engine, tiny, prompt, monkeypatch):
 def test_a_pass_that_ends_early_goes_on_from_it_and_is_not_kept(engine, tiny, monkeypatch):
     checkpoint = engine._checkpoint(str(tiny("llama")))
     [text] = engine._tokenize([PromptedText("one two three four five six")], checkpoint)
-    item = engine._passes.item(text, checkpoint, (Pooling.MEAN, 1))
-    whole = engine._passes.item(text, checkpoint, None)
-    [expected] = engine._passes.run(item.group, [item.content])
-    engine._passes.run(item.group, [item.content])
+    item = engine._runner.work_item(text, checkpoint, (Pooling.MEAN, 1))
+    whole = engine._runner.work_item(text, checkpoint, None)
+    [expected] = engine._runner.run(item.group, [item.content])
+    engine._runner.run(item.group, [item.content])
     assert not kept(checkpoint)
-    engine._passes.run(whole.group, [whole.content])
+    engine._runner.run(whole.group, [whole.content])
     assert len(kept(checkpoint)) == 1
     ran = watch(monkeypatch, lambda tree: len(tree.tokens))
-    [found] = engine._passes.run(item.group, [item.content])
+    [found] = engine._runner.run(item.group, [item.content])
     assert ran == [1]
     np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
 
@@ -101,17 +101,17 @@ def test_half_precision_is_hardly_another_vector(tiny):
     network, anatomy = load(tiny("llama"), torch.bfloat16)
     decoder = make_decoder(anatomy, network.config, 64, PROBE)
     ids = torch.arange(5, 45)[None]
-    expected = decoder.every_layer(planted(ids), torch.clone)
-    wholes: list[Prefix] = []
-    decoder.every_layer(planted(ids[:, :35]), torch.clone, keep=wholes.append)
-    found = decoder.every_layer(planted(ids[:, 30:]), torch.clone, None, wholes[0].cut(30), join=True)
+    expected = decoder.every_layer(with_tree(ids), torch.clone)
+    wholes: list[KVPrefix] = []
+    decoder.every_layer(with_tree(ids[:, :35]), torch.clone, keep=wholes.append)
+    found = decoder.every_layer(with_tree(ids[:, 30:]), torch.clone, None, wholes[0].cut(30), join=True)
     for one, other in zip(found, expected, strict=True):
         assert torch.cosine_similarity(one, other, dim=-1).min() > 0.999
 
 
 def test_bytes_are_bounded_and_the_oldest_goes(monkeypatch):
     monkeypatch.setattr(recent, "_BYTES", 2 * beginning(10, 64).nbytes + 2000)
-    texts = Recent(beginning(1, 64).nbytes)
+    texts = PromptCache(beginning(1, 64).nbytes)
     for first in (100, 200, 300):
         texts.keep(tuple(range(first, first + 10)), 0, beginning(10, 64))
     assert texts.find((*range(100, 110), 1), 0) == (None, False)
@@ -125,20 +125,20 @@ def test_a_text_that_would_need_all_the_room_is_never_taken_down(engine, tiny, m
     texts = engine._tokenize([PromptedText(f"a b c d e f g h {end}") for end in ("i", "j", "k l")], checkpoint)
     made = []
     for text in texts[:2]:
-        item = engine._passes.item(text, checkpoint, None)
-        engine._passes.run(item.group, [item.content])
+        item = engine._runner.work_item(text, checkpoint, None)
+        engine._runner.run(item.group, [item.content])
     [whole] = kept(checkpoint)
     assert whole.nbytes == len(texts[1]) * checkpoint.decoder.recent._bytes_a_token
     monkeypatch.setattr(recent, "_BYTES", whole.nbytes)
-    monkeypatch.setattr("demo.backend.decoder.decoder.Record", lambda before: made.append(before))
-    item = engine._passes.item(texts[2], checkpoint, None)
-    engine._passes.run(item.group, [item.content])
+    monkeypatch.setattr("demo.backend.decoder.decoder.PrefixRecorder", lambda before: made.append(before))
+    item = engine._runner.work_item(texts[2], checkpoint, None)
+    engine._runner.run(item.group, [item.content])
     assert made == []
 
 
 @given(st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=12).map(tuple), max_size=6), st.integers(0, 3))
 def test_the_last_text_that_began_so_is_found_and_its_last_token_always_runs(before, known):
-    texts = Recent(1)
+    texts = PromptCache(1)
     for ids in before:
         texts.keep(ids, known, beginning(len(ids)))
     wanted = (0, 1, 0, 0, 1, 0, 1, 1)
@@ -153,7 +153,7 @@ def test_the_last_text_that_began_so_is_found_and_its_last_token_always_runs(bef
 
 
 def test_a_text_is_worth_keeping_once_another_began_like_it():
-    texts = Recent(1)
+    texts = PromptCache(1)
     assert texts.find((1, 2, 3, 4), 0) == (None, False), "too short to be begun by any"
     assert texts.find((1, 2, 3, 4, 5), 0) == (None, False)
     assert texts.find((1, 2, 3, 4, 6), 0) == (None, True)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from demo.backend.model.pooling import KEPT, POOLINGS, last_positions, pool, pool_kept
+from demo.backend.model.pooling import KEPT_POOLINGS, POOLINGS, last_positions, pool, pool_kept
 from demo.domain.datamodels import Pooling
 
 ORACLE_MODES = {
@@ -106,7 +106,7 @@ def test_every_pooling_at_once_is_each_by_itself_whatever_stands_at_the_padding(
         mask[row, start:end] = 1
     states[mask == 0] = padding
     kept = pool_kept(mask)(states)
-    for place, pooling in enumerate(KEPT):
+    for place, pooling in enumerate(KEPT_POOLINGS):
         torch.testing.assert_close(kept[:, place], pool(pooling, states, mask), atol=1e-6, rtol=1e-6)
     whole = torch.ones_like(mask[:1])
     torch.testing.assert_close(pool_kept(whole)(states[:1]), pool_kept(mask[:1])(states[:1]))

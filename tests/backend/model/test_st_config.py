@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from demo.backend.model.st_config import read_own_reading
+from demo.backend.model.st_config import read_declared_reading
 from demo.domain.datamodels import Pooling
 
 
@@ -37,8 +37,10 @@ def write(folder, pooling=None, kinds=("Transformer", "Pooling", "Normalize"), p
 )
 def test_a_mode_in_the_old_form_and_in_the_new_one(tmp_path, flag, named, pooling):
     old = {"word_embedding_dimension": 384, "pooling_mode_mean_tokens": False, flag: True}
-    assert read_own_reading(write(tmp_path, old)).pooling is pooling
-    assert read_own_reading(write(tmp_path, {"embedding_dimension": 384, "pooling_mode": named})).pooling is pooling
+    assert read_declared_reading(write(tmp_path, old)).pooling is pooling
+    assert (
+        read_declared_reading(write(tmp_path, {"embedding_dimension": 384, "pooling_mode": named})).pooling is pooling
+    )
 
 
 def test_what_sentence_transformers_itself_writes_is_read(tmp_path):
@@ -50,27 +52,27 @@ def test_what_sentence_transformers_itself_writes_is_read(tmp_path):
     for mode, pooling in (("lasttoken", Pooling.LAST_TOKEN), ("cls", Pooling.FIRST_TOKEN), ("mean", Pooling.MEAN)):
         (tmp_path / "1_Pooling").mkdir(exist_ok=True)
         Theirs(8, pooling_mode=mode, include_prompt=False).save(str(tmp_path / "1_Pooling"))
-        own = read_own_reading(write(tmp_path))
+        own = read_declared_reading(write(tmp_path))
         assert own.pooling is pooling
         assert own.pool_text_only
 
 
 def test_normalisation_is_what_the_modules_say(tmp_path):
     config = {"pooling_mode": "mean"}
-    assert read_own_reading(write(tmp_path, config)).normalize
-    assert not read_own_reading(write(tmp_path, config, kinds=("Transformer", "Pooling"))).normalize
+    assert read_declared_reading(write(tmp_path, config)).normalize
+    assert not read_declared_reading(write(tmp_path, config, kinds=("Transformer", "Pooling"))).normalize
     newer = write(tmp_path, config, prefix="sentence_transformer.modules")
-    assert read_own_reading(newer).normalize, "newer releases name the modules by another path"
+    assert read_declared_reading(newer).normalize, "newer releases name the modules by another path"
 
 
 def test_joined_poolings_are_told(tmp_path):
-    own = read_own_reading(write(tmp_path, {"pooling_mode_cls_token": True, "pooling_mode_max_tokens": True}))
+    own = read_declared_reading(write(tmp_path, {"pooling_mode_cls_token": True, "pooling_mode_max_tokens": True}))
     assert own.pooling is Pooling.FIRST_TOKEN
     assert any("first_token" in notice for notice in own.notices)
 
 
 def test_a_module_after_the_pooling_is_told(tmp_path):
-    own = read_own_reading(write(tmp_path, {"pooling_mode": "mean"}, kinds=("Transformer", "Pooling", "Dense")))
+    own = read_declared_reading(write(tmp_path, {"pooling_mode": "mean"}, kinds=("Transformer", "Pooling", "Dense")))
     assert any("Dense" in notice for notice in own.notices)
 
 
@@ -89,25 +91,25 @@ def test_a_module_after_the_pooling_is_told(tmp_path):
 )
 def test_prompts_for_questions_and_answers(tmp_path, config, query_name, query, document):
     folder = write(tmp_path, {"pooling_mode": "mean"}, config_sentence_transformers=config)
-    own = read_own_reading(folder, query_name)
+    own = read_declared_reading(folder, query_name)
     assert (own.query_prompt, own.document_prompt) == (query, document)
 
 
 def test_the_longest_text_is_what_the_checkpoint_says(tmp_path):
-    assert read_own_reading(write(tmp_path, {"pooling_mode": "mean"})).max_tokens is None
+    assert read_declared_reading(write(tmp_path, {"pooling_mode": "mean"})).max_tokens is None
     folder = write(tmp_path, {"pooling_mode": "mean"}, sentence_bert_config={"max_seq_length": 256})
-    assert read_own_reading(folder).max_tokens == 256
+    assert read_declared_reading(folder).max_tokens == 256
 
 
 def test_a_folder_without_modules_is_no_such_checkpoint(tmp_path):
-    assert read_own_reading(tmp_path) is None
-    assert read_own_reading(tmp_path / "nowhere") is None
+    assert read_declared_reading(tmp_path) is None
+    assert read_declared_reading(tmp_path / "nowhere") is None
 
 
 @pytest.mark.parametrize("content", ["", "{", "null", "{}", '"text"', "7", "\ufeff[]x"])
 def test_damaged_modules_are_no_such_checkpoint(tmp_path, content):
     (tmp_path / "modules.json").write_text(content, encoding="utf-8")
-    assert read_own_reading(tmp_path) is None
+    assert read_declared_reading(tmp_path) is None
 
 
 BROKEN_VALUES = '{"pooling_mode": [["mean"], 7], "prompts": ["a"], "default_prompt_name": [], "max_seq_length": "long"}'
@@ -119,7 +121,7 @@ def test_damage_in_the_other_files_leaves_the_rest_readable(tmp_path, content):
     write(tmp_path, {})
     for name in ("1_Pooling/config.json", "config_sentence_transformers.json", "sentence_bert_config.json"):
         (tmp_path / name).write_text(content)
-    own = read_own_reading(tmp_path)
+    own = read_declared_reading(tmp_path)
     assert own.normalize
     assert (own.pooling, own.query_prompt, own.max_tokens) == (None, None, None)
 
@@ -127,5 +129,5 @@ def test_damage_in_the_other_files_leaves_the_rest_readable(tmp_path, content):
 @pytest.mark.parametrize("modules", ["[1, 2]", '["a"]', "[null]", "[[]]"])
 def test_modules_of_the_wrong_kind_name_no_pooling(tmp_path, modules):
     (tmp_path / "modules.json").write_text(modules)
-    own = read_own_reading(tmp_path)
+    own = read_declared_reading(tmp_path)
     assert own is None or own.pooling is None

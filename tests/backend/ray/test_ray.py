@@ -21,7 +21,7 @@ import pytest
 from demo.backend import create_engine
 from demo.backend.fake import FakeEngine
 from demo.backend.protocol import Engine
-from demo.backend.ray.start import create_cluster_engine
+from demo.backend.ray.start import create_ray_engine
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Pooling, Prompt, PromptedText, Reading
 from demo.domain.errors import ClusterBusy, ClusterFailed, DemoError, ReadingRefused, Stopped
@@ -51,7 +51,7 @@ def ray_settings(**changed) -> Settings:
 def cluster():
     """Two replicas whose texts take 10 ms each. None of its processes outlives it."""
     settings = ray_settings()
-    engine = create_cluster_engine(settings, lambda settings: FakeEngine(load_seconds=0.5, seconds_per_text=0.01))
+    engine = create_ray_engine(settings, lambda settings: FakeEngine(load_seconds=0.5, seconds_per_text=0.01))
     started = psutil.Process().children(recursive=True)
     yield engine
     engine.close()
@@ -277,7 +277,7 @@ def test_the_page_over_ray_imports_no_torch_and_leaves_no_process_behind():
 @needs_ray
 def test_a_cluster_that_is_not_there_is_told_of_at_once():
     with pytest.raises(ClusterFailed, match="Ray on 127.0.0.1:1 does not answer"):
-        create_cluster_engine(ray_settings(ray_address="127.0.0.1:1"), create_engine)
+        create_ray_engine(ray_settings(ray_address="127.0.0.1:1"), create_engine)
 
 
 def test_without_ray_a_sentence_says_what_to_install(monkeypatch):
@@ -286,7 +286,7 @@ def test_without_ray_a_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "demo.backend.ray.deployment", None)  # as an import that fails
     monkeypatch.setattr(os, "environ", dict(os.environ))
     with pytest.raises(ClusterFailed, match=r"is not installed; pip install .ray\[serve\]."):
-        create_cluster_engine(ray_settings(), create_engine)
+        create_ray_engine(ray_settings(), create_engine)
 
 
 def test_the_fake_engine_lets_go_of_a_model():

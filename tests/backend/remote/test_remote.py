@@ -92,7 +92,7 @@ def test_the_first_question_holds_nobodys_text_and_a_text_is_sent_once(lab, serv
     assert sorted(sum(server.asked[1:], [])) == sorted(TEXTS)
     counts = lab.engine.counts()
     assert (counts.texts, counts.cache_hits, counts.waiting, counts.models) == (3, 3, 0, 0)
-    assert lab.engine.count_kept(lab.prompted(TEXTS, lab.reading("remote:far"), "answer"), "remote:far") == 3
+    assert lab.engine.count_cached(lab.prompted(TEXTS, lab.reading("remote:far"), "answer"), "remote:far") == 3
 
 
 @pytest.mark.parametrize("answer", [bad.answer_in_base64, bad.answer_backwards])
@@ -240,7 +240,7 @@ def test_each_fault_is_told_in_words_and_passes(lab, server, name):
     with pytest.raises(ServerFailed, match=words):
         raise error
     model = lab.engine.elsewhere._models["remote:far"]
-    while model._worker._pieces:  # what was on its way when the first text failed
+    while model._scheduler._pieces:  # what was on its way when the first text failed
         time.sleep(0.005)
     server.misbehave = None
     model._quiet_until = 0.0
@@ -292,7 +292,7 @@ def test_one_text_that_a_server_does_not_take_is_told_of_to_its_owner_alone(lab,
         while len(server.asked) < 2:
             time.sleep(0.01)
         others = [people.submit(lab.embed, [text], "remote:far") for text in ("short", "long " * 50)]
-        wait_until(lambda: lab.engine.elsewhere._models["remote:far"]._worker._pieces.__len__() == 3)
+        wait_until(lambda: lab.engine.elsewhere._models["remote:far"]._scheduler._pieces.__len__() == 3)
         server.open.set()
         assert first.result().shape == others[0].result().shape == (1, DIM)
         with pytest.raises(ServerFailed, match="too long"):
@@ -402,7 +402,7 @@ def test_what_nobody_wants_any_more_is_not_sent(lab, server):
         people.submit(ask, "first")
         wait_until(lambda: len(server.asked) == 2)
         second = people.submit(ask, "second")
-        wait_until(lambda: len(lab.engine.elsewhere._models["remote:far"]._worker._pieces) == 2)
+        wait_until(lambda: len(lab.engine.elsewhere._models["remote:far"]._scheduler._pieces) == 2)
         cancelled.set()
         server.open.set()
         with pytest.raises(Stopped):
@@ -415,7 +415,7 @@ def test_people_who_ask_at_the_same_time_share_requests(lab, server):
     server.open.clear()
     with ThreadPoolExecutor(20) as people:
         asked = [people.submit(lab.embed, [f"text {number}", "shared"], "remote:far") for number in range(20)]
-        wait_until(lambda: len(lab.engine.elsewhere._models["remote:far"]._worker._pieces) == 21)
+        wait_until(lambda: len(lab.engine.elsewhere._models["remote:far"]._scheduler._pieces) == 21)
         server.open.set()
         assert [each.result().shape for each in asked] == [(2, DIM)] * 20
     assert len(server.asked) <= 3

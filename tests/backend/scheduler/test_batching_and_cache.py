@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from demo.backend.scheduler.batch import out_of_memory, run_with_retreat
 from demo.backend.scheduler.cache import EmbeddingCache, Entry
-from demo.backend.scheduler.planning import plan_batches, put_in_order
+from demo.backend.scheduler.planning import order_for_batching, plan_batches
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=60)
 
@@ -44,14 +44,14 @@ def test_the_longest_come_first(lengths, budget):
 @given(LENGTHS, st.data())
 def test_an_order_holds_every_text_once_and_the_longest_come_first(lengths, data):
     beginnings = [tuple(data.draw(st.lists(st.integers(0, 2), max_size=3))) for _ in lengths]
-    order = put_in_order(lengths, beginnings)
+    order = order_for_batching(lengths, beginnings)
     assert sorted(order) == list(range(len(lengths)))
     assert all(lengths[after] < lengths[before] + 4 for before, after in zip(order, order[1:], strict=False))
 
 
 def test_of_like_lengths_those_that_begin_alike_are_neighbours():
-    assert put_in_order([9, 8, 11, 3], [(5, 6), (4,), (5, 6, 7), (5,)]) == [1, 0, 2, 3]
-    assert put_in_order([9, 8, 11, 3], [()] * 4) == [2, 0, 1, 3], "else the longest first"
+    assert order_for_batching([9, 8, 11, 3], [(5, 6), (4,), (5, 6, 7), (5,)]) == [1, 0, 2, 3]
+    assert order_for_batching([9, 8, 11, 3], [()] * 4) == [2, 0, 1, 3], "else the longest first"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from demo.backend.local import LocalEngine
-from demo.backend.scheduler.cpu_lanes import Cores
+from demo.backend.scheduler.cpu_lanes import CpuLanes
 from demo.domain.datamodels import LAST_LAYER, Pooling, Prompt, PromptedText, Reading
 
 CPU = torch.device("cpu")
@@ -29,7 +29,7 @@ def two_threads():
 
 
 def test_a_lane_has_its_part_and_nobody_else_notices(two_threads):
-    cores = Cores(CPU)
+    cores = CpuLanes(CPU)
     assert cores.lanes == 2
 
     def lane():
@@ -45,9 +45,9 @@ def test_a_lane_has_its_part_and_nobody_else_notices(two_threads):
 
 
 def test_one_thread_or_another_device_is_one_lane(two_threads):
-    assert Cores(torch.device("cuda")).lanes == 1
+    assert CpuLanes(torch.device("cuda")).lanes == 1
     torch.set_num_threads(1)
-    cores = Cores(CPU)
+    cores = CpuLanes(CPU)
     assert cores.lanes == 1
     cores.share(False)
     assert torch.get_num_threads() == 1
@@ -68,9 +68,9 @@ def test_side_by_side_the_vectors_are_the_same(settings, tiny, two_threads, fami
         return [engine.embed([text], reading).vectors[0] for reading in readings]
 
     expected = {text: read(text) for text in TEXTS}
-    assert engine._worker._lanes == 2
+    assert engine._scheduler._lanes == 2
     most, under_way, counting = 0, 0, threading.Lock()
-    run = engine._worker._run
+    run = engine._scheduler._run
 
     def counted(group, contents):
         nonlocal most, under_way
@@ -83,7 +83,7 @@ def test_side_by_side_the_vectors_are_the_same(settings, tiny, two_threads, fami
             with counting:
                 under_way -= 1
 
-    engine._worker._run = counted
+    engine._scheduler._run = counted
     with ThreadPoolExecutor(8) as people:
         for text, vectors in zip(TEXTS, people.map(read, TEXTS), strict=True):
             np.testing.assert_allclose(vectors, expected[text], atol=1e-5)

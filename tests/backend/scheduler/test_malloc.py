@@ -7,16 +7,16 @@ import sys
 
 import pytest
 
-from demo.backend.scheduler import malloc as heap
+from demo.backend.scheduler import malloc
 
 # Each in a process of its own: what is set here is set for good.
 PASSES = """
 import json, resource, sys
 import psutil, torch
-from demo.backend.scheduler.malloc import give_back, keep_buffers
+from demo.backend.scheduler.malloc import keep_freed_memory, release_freed_memory
 
 if "keep" in sys.argv:
-    keep_buffers()
+    keep_freed_memory()
 def run():
     buffers = [torch.ones(2**20) for _ in range(16)]  # 4 MiB each
 run(); run()
@@ -25,7 +25,7 @@ for _ in range(20):
     run()
 faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 held = psutil.Process().memory_info().rss
-give_back()
+release_freed_memory()
 print(json.dumps({"faults": faults, "given": held - psutil.Process().memory_info().rss}))
 """
 
@@ -48,6 +48,6 @@ def test_where_there_is_no_such_heap_nothing_happens(monkeypatch, error):
     def fail(name):
         raise error
 
-    monkeypatch.setattr(heap.ctypes, "CDLL", fail)
-    heap.keep_buffers()
-    heap.give_back()
+    monkeypatch.setattr(malloc.ctypes, "CDLL", fail)
+    malloc.keep_freed_memory()
+    malloc.release_freed_memory()

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.backend.scheduler.scheduler import Item, Worker
+from demo.backend.scheduler.scheduler import Scheduler, WorkItem
 from demo.domain.errors import Stopped
 from demo.jobs.request_context import request_context
 
 
-def item(name, group="g", length=1) -> Item:
-    return Item(group, (group, name), name, length)
+def item(name, group="g", length=1) -> WorkItem:
+    return WorkItem(group, (group, name), name, length)
 
 
-def items(*names, **how) -> list[Item]:
+def items(*names, **how) -> list[WorkItem]:
     return [item(name, **how) for name in names]
 
 
@@ -57,34 +57,34 @@ def people():
         yield pool
 
 
-def ask(worker, texts, **turn):
+def ask(scheduler, texts, **turn):
     with request_context(**turn):
-        return dict(worker.results(texts))
+        return dict(scheduler.results(texts))
 
 
-def held(worker, device, people):
+def held(scheduler, device, people):
     """The device is busy with somebody's text."""
     device.hold()
-    first = people.submit(ask, worker, items("first", group="other"))
+    first = people.submit(ask, scheduler, items("first", group="other"))
     assert device.busy.wait(10)
     return first
 
 
-def in_line(worker, count):
+def in_line(scheduler, count):
     """Until so many requests are there."""
     for _ in range(1000):
-        if len(worker._requests) == count:
+        if len(scheduler._requests) == count:
             return
         time.sleep(0.005)
-    raise AssertionError(f"{len(worker._requests)} requests, not {count}")
+    raise AssertionError(f"{len(scheduler._requests)} requests, not {count}")
 
 
 @pytest.mark.parametrize("threaded", [True, False])
 def test_every_item_gets_its_own_result(device, threaded):
-    worker = Worker(device.run, 10, threaded)
+    scheduler = Scheduler(device.run, 10, threaded)
     wanted = [item(f"text {i}", group=i % 3, length=i % 7 + 1) for i in range(60)]
-    assert ask(worker, wanted) == {i: f"TEXT {i}" for i in range(60)}
-    assert ask(worker, []) == {}
+    assert ask(scheduler, wanted) == {i: f"TEXT {i}" for i in range(60)}
+    assert ask(scheduler, []) == {}
     for contents in device.passes:
         places = [int(content.split()[1]) for content in contents]
         assert len({place % 3 for place in places}) == 1, "one reading a pass"
@@ -93,18 +93,18 @@ def test_every_item_gets_its_own_result(device, threaded):
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 30), st.integers(0, 5)), max_size=40))
 def test_whatever_is_asked_is_answered(wanted):
-    worker = Worker(lambda group, contents: [(group, content) for content in contents], 16, threaded=False)
-    asked = [Item(group, (group, name, length), name, length) for group, length, name in wanted]
-    assert ask(worker, asked) == {i: (each.group, each.content) for i, each in enumerate(asked)}
-    assert not worker._pieces
-    assert not worker._requests
+    scheduler = Scheduler(lambda group, contents: [(group, content) for content in contents], 16, threaded=False)
+    asked = [WorkItem(group, (group, name, length), name, length) for group, length, name in wanted]
+    assert ask(scheduler, asked) == {i: (each.group, each.content) for i, each in enumerate(asked)}
+    assert not scheduler._pieces
+    assert not scheduler._requests
 
 
 def test_what_came_meanwhile_shares_the_next_pass(device, people):
-    worker = Worker(device.run, 100)
-    first = held(worker, device, people)
-    others = [people.submit(ask, worker, items(name)) for name in "abcdef"]
-    in_line(worker, 7)
+    scheduler = Scheduler(device.run, 100)
+    first = held(scheduler, device, people)
+    others = [people.submit(ask, scheduler, items(name)) for name in "abcdef"]
+    in_line(scheduler, 7)
     device.open.set()
     assert [other.result(10) for other in others] == [{0: name.upper()} for name in "abcdef"]
     first.result(10)
@@ -112,35 +112,35 @@ def test_what_came_meanwhile_shares_the_next_pass(device, people):
 
 
 def test_a_text_that_many_ask_for_runs_once(device, people):
-    worker = Worker(device.run, 100)
-    held(worker, device, people)
-    others = [people.submit(ask, worker, items("same", "and", str(i))) for i in range(30)]
-    in_line(worker, 31)
+    scheduler = Scheduler(device.run, 100)
+    held(scheduler, device, people)
+    others = [people.submit(ask, scheduler, items("same", "and", str(i))) for i in range(30)]
+    in_line(scheduler, 31)
     device.open.set()
     assert all(other.result(10)[0] == "SAME" for other in others)
     assert sum(contents.count("same") for contents in device.passes) == 1
-    assert not worker._pieces
+    assert not scheduler._pieces
 
 
 def test_a_text_that_is_running_already_is_waited_for(device, people):
-    worker = Worker(device.run, 100)
+    scheduler = Scheduler(device.run, 100)
     device.hold()
-    first = people.submit(ask, worker, items("same"))
+    first = people.submit(ask, scheduler, items("same"))
     assert device.busy.wait(10)
-    second = people.submit(ask, worker, items("same"))
-    in_line(worker, 2)
+    second = people.submit(ask, scheduler, items("same"))
+    in_line(scheduler, 2)
     device.open.set()
     assert first.result(10) == second.result(10) == {0: "SAME"}
     assert device.passes == [("same",)]
 
 
 def test_an_edit_goes_before_a_sweep_but_not_for_ever(device, people):
-    worker = Worker(device.run, 4)
-    held(worker, device, people)
-    sweep = people.submit(ask, worker, items(*(f"sweep {i}" for i in range(40))), interactive=False)
-    in_line(worker, 2)
-    edits = [people.submit(ask, worker, items(f"edit {i}", group=f"reading {i}")) for i in range(20)]
-    in_line(worker, 22)
+    scheduler = Scheduler(device.run, 4)
+    held(scheduler, device, people)
+    sweep = people.submit(ask, scheduler, items(*(f"sweep {i}" for i in range(40))), interactive=False)
+    in_line(scheduler, 2)
+    edits = [people.submit(ask, scheduler, items(f"edit {i}", group=f"reading {i}")) for i in range(20)]
+    in_line(scheduler, 22)
     device.open.set()
     assert all(edit.result(10) for edit in edits)
     assert len(sweep.result(10)) == 40
@@ -150,12 +150,12 @@ def test_an_edit_goes_before_a_sweep_but_not_for_ever(device, people):
 
 
 def test_whoever_has_had_least_goes_first(device, people):
-    worker = Worker(device.run, 2)
-    held(worker, device, people)
-    long = people.submit(ask, worker, items(*(f"long {i}" for i in range(10)), group="long"))
-    in_line(worker, 2)
-    short = people.submit(ask, worker, items("short"))
-    in_line(worker, 3)
+    scheduler = Scheduler(device.run, 2)
+    held(scheduler, device, people)
+    long = people.submit(ask, scheduler, items(*(f"long {i}" for i in range(10)), group="long"))
+    in_line(scheduler, 2)
+    short = people.submit(ask, scheduler, items("short"))
+    in_line(scheduler, 3)
     device.open.set()
     assert short.result(10) == {0: "SHORT"}
     assert len(long.result(10)) == 10
@@ -163,12 +163,12 @@ def test_whoever_has_had_least_goes_first(device, people):
 
 
 def test_a_bad_text_is_told_of_to_those_alone_who_asked_for_it(device, people):
-    worker = Worker(device.run, 100)
-    held(worker, device, people)
-    good = [people.submit(ask, worker, items("a", str(i))) for i in range(3)]
-    bad = [people.submit(ask, worker, items("bad")), people.submit(ask, worker, items("b", "bad"))]
-    huge = people.submit(ask, worker, items("huge"))
-    in_line(worker, 7)
+    scheduler = Scheduler(device.run, 100)
+    held(scheduler, device, people)
+    good = [people.submit(ask, scheduler, items("a", str(i))) for i in range(3)]
+    bad = [people.submit(ask, scheduler, items("bad")), people.submit(ask, scheduler, items("b", "bad"))]
+    huge = people.submit(ask, scheduler, items("huge"))
+    in_line(scheduler, 7)
     device.open.set()
     assert [each.result(10) for each in good] == [{0: "A", 1: str(i)} for i in range(3)]
     for each in bad:
@@ -176,72 +176,72 @@ def test_a_bad_text_is_told_of_to_those_alone_who_asked_for_it(device, people):
             each.result(10)
     with pytest.raises(MemoryError):
         huge.result(10)
-    assert ask(worker, items("afterwards")) == {0: "AFTERWARDS"}
-    assert not worker._pieces
+    assert ask(scheduler, items("afterwards")) == {0: "AFTERWARDS"}
+    assert not scheduler._pieces
 
 
 def test_what_nobody_wants_any_more_never_runs(device, people):
-    worker = Worker(device.run, 100)
-    held(worker, device, people)
+    scheduler = Scheduler(device.run, 100)
+    held(scheduler, device, people)
     gone = threading.Event()
-    unwanted = people.submit(ask, worker, items("stale", "shared"), is_cancelled=gone.is_set)
-    in_line(worker, 2)
-    wanted = people.submit(ask, worker, items("shared", "fresh"))
-    in_line(worker, 3)
+    unwanted = people.submit(ask, scheduler, items("stale", "shared"), is_cancelled=gone.is_set)
+    in_line(scheduler, 2)
+    wanted = people.submit(ask, scheduler, items("shared", "fresh"))
+    in_line(scheduler, 3)
     gone.set()
     device.open.set()
     with pytest.raises(Stopped):
         unwanted.result(10)
     assert wanted.result(10) == {0: "SHARED", 1: "FRESH"}
     assert not any("stale" in contents for contents in device.passes)
-    assert ask(worker, items("stale")) == {0: "STALE"}, "asked for again, it runs"
+    assert ask(scheduler, items("stale")) == {0: "STALE"}, "asked for again, it runs"
 
 
 def test_what_a_failure_has_ended_is_not_computed_after_it(device, monkeypatch):
-    worker = Worker(device.run, 100)
-    alone = worker._alone
+    scheduler = Scheduler(device.run, 100)
+    alone = scheduler._alone
 
     def until_they_have_left(piece, failure):
         asker = piece.takers[0][0]
         alone(piece, failure)
-        while asker in worker._requests:
+        while asker in scheduler._requests:
             time.sleep(0.005)
 
-    monkeypatch.setattr(worker, "_alone", until_they_have_left)
+    monkeypatch.setattr(scheduler, "_alone", until_they_have_left)
     with pytest.raises(ValueError, match="bad text"):
-        ask(worker, items("bad", "mate"))
-    assert ask(worker, items("mate")) == {0: "MATE"}
+        ask(scheduler, items("bad", "mate"))
+    assert ask(scheduler, items("mate")) == {0: "MATE"}
     assert device.passes == [("bad", "mate"), ("bad",), ("mate",)]
-    assert not worker._pieces
+    assert not scheduler._pieces
 
 
 def test_who_goes_away_leaves_nothing_behind(device):
-    worker = Worker(device.run, 2, threaded=False)
-    results = worker.results(items(*"abcdef"))
+    scheduler = Scheduler(device.run, 2, threaded=False)
+    results = scheduler.results(items(*"abcdef"))
     next(results)
     results.close()
-    assert not worker._requests
-    assert not worker._pieces
+    assert not scheduler._requests
+    assert not scheduler._pieces
     assert len(device.passes) == 1
 
 
 @pytest.mark.parametrize("threaded", [True, False])
 def test_other_work_runs_in_the_same_thread(device, threaded):
-    worker = Worker(lambda group, contents: [threading.current_thread().name] * len(contents), 10, threaded)
-    [name] = ask(worker, items("a")).values()
-    assert worker.call(lambda: threading.current_thread().name) == name
+    scheduler = Scheduler(lambda group, contents: [threading.current_thread().name] * len(contents), 10, threaded)
+    [name] = ask(scheduler, items("a")).values()
+    assert scheduler.call(lambda: threading.current_thread().name) == name
     with pytest.raises(ZeroDivisionError):
-        worker.call(lambda: 1 / 0)
-    assert worker.call(lambda: 2) == 2
+        scheduler.call(lambda: 1 / 0)
+    assert scheduler.call(lambda: 2) == 2
 
 
 def test_other_work_need_not_wait_for_what_is_in_line(device, people):
-    worker = Worker(device.run, 1)
-    held(worker, device, people)
-    long = people.submit(ask, worker, items(*(f"long {i}" for i in range(20))))
-    in_line(worker, 2)
-    called = people.submit(worker.call, lambda: len(device.passes))
-    while not worker._calls:
+    scheduler = Scheduler(device.run, 1)
+    held(scheduler, device, people)
+    long = people.submit(ask, scheduler, items(*(f"long {i}" for i in range(20))))
+    in_line(scheduler, 2)
+    called = people.submit(scheduler.call, lambda: len(device.passes))
+    while not scheduler._calls:
         time.sleep(0.005)
     device.open.set()
     assert called.result(10) == 1
@@ -254,21 +254,21 @@ def raised(error):
 
 def test_no_exception_ends_the_thread(device):
     """Neither one out of a pass that ends threads elsewhere, nor one from outside while it waits."""
-    worker = Worker(
+    scheduler = Scheduler(
         lambda group, contents: raised(SystemExit) if "exit" in contents else device.run(group, contents), 9
     )
     with pytest.raises(SystemExit):
-        ask(worker, items("exit"))
+        ask(scheduler, items("exit"))
     with pytest.raises(SystemExit):
-        worker.call(lambda: raised(SystemExit))
-    assert ask(worker, items("a")) == {0: "A"}
-    thread = worker._thread
+        scheduler.call(lambda: raised(SystemExit))
+    assert ask(scheduler, items("a")) == {0: "A"}
+    thread = scheduler._thread
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
-    assert ask(worker, items("b")) == {0: "B"}
+    assert ask(scheduler, items("b")) == {0: "B"}
     with pytest.raises(ZeroDivisionError):
-        ask(worker, items("c"), is_cancelled=lambda: 1 / 0)
-    assert ask(worker, items("d")) == {0: "D"}
-    assert worker._thread is thread
+        ask(scheduler, items("c"), is_cancelled=lambda: 1 / 0)
+    assert ask(scheduler, items("d")) == {0: "D"}
+    assert scheduler._thread is thread
     assert thread.is_alive()
 
 
@@ -337,11 +337,11 @@ def road():
 def test_two_passes_go_side_by_side_and_who_is_alone_has_all_cores(road, people, monkeypatch):
     monkeypatch.setattr("demo.backend.scheduler.scheduler._COMPANY_SECONDS", 0.3)
     cores = TwoLanes()
-    worker = Worker(road.run, 8, cores=cores)
-    asked = [people.submit(ask, worker, items("a", group="a"))]
+    scheduler = Scheduler(road.run, 8, cores=cores)
+    asked = [people.submit(ask, scheduler, items("a", group="a"))]
     road.wait_for(("a",))
-    asked += [people.submit(ask, worker, items(name, group=name)) for name in "bc"]
-    in_line(worker, 3)
+    asked += [people.submit(ask, scheduler, items(name, group=name)) for name in "bc"]
+    in_line(scheduler, 3)
     second = road.beside("a")
     [third] = {"b", "c"} - {second}
     road.stays(("a",), (second,))  # there is no third lane
@@ -352,7 +352,7 @@ def test_two_passes_go_side_by_side_and_who_is_alone_has_all_cores(road, people,
     assert [each.result(10) for each in asked] == [{0: name.upper()} for name in "abc"]
     assert cores.alone == [True, False, False]
     time.sleep(0.4)
-    alone = people.submit(ask, worker, items("d"))
+    alone = people.submit(ask, scheduler, items("d"))
     road.wait_for(("d",))
     road.let_go("d")
     assert alone.result(10) == {0: "D"}
@@ -362,8 +362,8 @@ def test_two_passes_go_side_by_side_and_who_is_alone_has_all_cores(road, people,
 
 @pytest.mark.parametrize(("budget", "first", "second"), [(8, "abcd", "efgh"), (16, "abc", "def")])
 def test_the_lanes_share_the_budget_and_what_is_less_than_it_by_halves(road, people, budget, first, second):
-    worker = Worker(road.run, budget, cores=TwoLanes())
-    asked = people.submit(ask, worker, items(*first, *second))
+    scheduler = Scheduler(road.run, budget, cores=TwoLanes())
+    asked = people.submit(ask, scheduler, items(*first, *second))
     road.wait_for(tuple(first), tuple(second))
     road.let_go(*first)
     road.let_go(*second)
@@ -372,8 +372,8 @@ def test_the_lanes_share_the_budget_and_what_is_less_than_it_by_halves(road, peo
 
 def test_what_is_little_is_not_split(road, people):
     cores = TwoLanes()
-    worker = Worker(road.run, 16, cores=cores)
-    asked = people.submit(ask, worker, items(*"abcd"))
+    scheduler = Scheduler(road.run, 16, cores=cores)
+    asked = people.submit(ask, scheduler, items(*"abcd"))
     road.wait_for(tuple("abcd"))
     road.let_go(*"abcd")
     assert len(asked.result(10)) == 4
@@ -381,10 +381,10 @@ def test_what_is_little_is_not_split(road, people):
 
 
 def test_beside_a_pass_under_way_the_rest_is_not_halved(road, people):
-    worker = Worker(road.run, 16, cores=TwoLanes())
-    first = people.submit(ask, worker, items("first", group="other"))
+    scheduler = Scheduler(road.run, 16, cores=TwoLanes())
+    first = people.submit(ask, scheduler, items("first", group="other"))
     road.wait_for(("first",))
-    asked = people.submit(ask, worker, items(*"abcdef"))
+    asked = people.submit(ask, scheduler, items(*"abcdef"))
     road.wait_for(("first",), tuple("abcdef"))
     road.let_go("first")
     road.let_go(*"abcdef")
@@ -396,33 +396,33 @@ def test_texts_that_begin_alike_are_neighbours_and_may_be_padded_more(device):
     """Budget 12, padding included: three passes. Where padding costs attention alone, two."""
     beginnings = {"a": (1, 2, 3), "b": (9, 9), "c": (1, 2, 4), "d": (9,)}
     lengths = {"a": 5, "b": 6, "c": 7, "d": 1}
-    texts = [Item("g", name, name, lengths[name], beginnings[name]) for name in "abcd"]
-    worker = Worker(device.run, 12, threaded=False)
-    assert ask(worker, texts) == {i: name.upper() for i, name in enumerate("abcd")}
+    texts = [WorkItem("g", name, name, lengths[name], beginnings[name]) for name in "abcd"]
+    scheduler = Scheduler(device.run, 12, threaded=False)
+    assert ask(scheduler, texts) == {i: name.upper() for i, name in enumerate("abcd")}
     assert device.passes == [("a", "c"), ("b", "d")]
     device.passes.clear()
-    ask(worker, [Item("g", name, name, lengths[name]) for name in "abcd"])
+    ask(scheduler, [WorkItem("g", name, name, lengths[name]) for name in "abcd"])
     assert device.passes == [("c",), ("b", "a"), ("d",)]
 
 
 def test_however_little_padding_costs_a_pass_stays_within_its_budget_of_tokens(device):
-    worker = Worker(device.run, 12, threaded=False)
-    ask(worker, [Item("g", name, name, 7, (1,)) for name in "abc"])
+    scheduler = Scheduler(device.run, 12, threaded=False)
+    ask(scheduler, [WorkItem("g", name, name, 7, (1,)) for name in "abc"])
     assert device.passes == [("a",), ("b",), ("c",)]
 
 
 def test_while_somebody_types_long_work_gets_the_gaps(road, people):
     cores = TwoLanes()
-    worker = Worker(road.run, 32, cores=cores)
-    edit = people.submit(ask, worker, items("edit"))
+    scheduler = Scheduler(road.run, 32, cores=cores)
+    edit = people.submit(ask, scheduler, items("edit"))
     road.wait_for(("edit",))
-    sweep = people.submit(ask, worker, items(*"abcdefgh", group="sweep"), interactive=False)
+    sweep = people.submit(ask, scheduler, items(*"abcdefgh", group="sweep"), interactive=False)
     road.stays(("edit",))
     road.let_go("edit")
     edit.result(10)
     road.wait_for(tuple("abcd"))  # a quarter of a lane's budget at a time
     road.stays(tuple("abcd"))
-    edit = people.submit(ask, worker, items("again"))
+    edit = people.submit(ask, scheduler, items("again"))
     road.wait_for(tuple("abcd"), ("again",))
     road.let_go("again")
     assert edit.result(10) == {0: "AGAIN"}
@@ -435,12 +435,12 @@ def test_while_somebody_types_long_work_gets_the_gaps(road, people):
 
 
 def test_long_work_does_not_wait_for_ever_beside_two_lanes(road, people):
-    worker = Worker(road.run, 32, cores=TwoLanes())
-    edits = [people.submit(ask, worker, items("edit 0"))]
+    scheduler = Scheduler(road.run, 32, cores=TwoLanes())
+    edits = [people.submit(ask, scheduler, items("edit 0"))]
     road.wait_for(("edit 0",))
-    sweep = people.submit(ask, worker, items("sweep"), interactive=False)
+    sweep = people.submit(ask, scheduler, items("sweep"), interactive=False)
     for i in range(1, 8):
-        edits.append(people.submit(ask, worker, items(f"edit {i}")))
+        edits.append(people.submit(ask, scheduler, items(f"edit {i}")))
         road.wait_for((f"edit {i - 1}",), (f"edit {i}",))
         road.let_go(f"edit {i - 1}")
     road.wait_for(("edit 7",), ("sweep",))
@@ -451,32 +451,32 @@ def test_long_work_does_not_wait_for_ever_beside_two_lanes(road, people):
 
 
 def test_a_text_that_runs_in_the_other_lane_is_waited_for(road, people):
-    worker = Worker(road.run, 8, cores=TwoLanes())
-    first = people.submit(ask, worker, items("same"))
+    scheduler = Scheduler(road.run, 8, cores=TwoLanes())
+    first = people.submit(ask, scheduler, items("same"))
     road.wait_for(("same",))
-    second = people.submit(ask, worker, items("same", "other"))
+    second = people.submit(ask, scheduler, items("same", "other"))
     road.wait_for(("same",), ("other",))
     road.let_go("same")
     road.let_go("other")
     assert first.result(10) == {0: "SAME"}
     assert second.result(10) == {0: "SAME", 1: "OTHER"}
-    assert not worker._pieces
+    assert not scheduler._pieces
 
 
 def test_the_second_lane_ends_when_there_is_nothing_for_it_and_begins_anew(road, people, monkeypatch):
     monkeypatch.setattr("demo.backend.scheduler.scheduler._IDLE_SECONDS", 0.05)
-    worker = Worker(road.run, 8, cores=TwoLanes())
+    scheduler = Scheduler(road.run, 8, cores=TwoLanes())
     for _ in range(2):
-        asked = [people.submit(ask, worker, items(name, group=name)) for name in "ab"]
+        asked = [people.submit(ask, scheduler, items(name, group=name)) for name in "ab"]
         road.wait_for(("a",), ("b",))
-        lane = worker._second
+        lane = scheduler._second
         assert lane.is_alive()
         road.let_go("a")
         road.let_go("b")
         assert [each.result(10) for each in asked] == [{0: "A"}, {0: "B"}]
         lane.join(10)
         assert not lane.is_alive()
-        assert worker._second is None
+        assert scheduler._second is None
 
 
 def test_no_exception_closes_the_second_lane(road, people):
@@ -486,11 +486,11 @@ def test_no_exception_closes_the_second_lane(road, people):
             raise SystemExit
         return results
 
-    worker = Worker(run, 8, cores=TwoLanes())
-    first = people.submit(ask, worker, items("first", group="first"))
+    scheduler = Scheduler(run, 8, cores=TwoLanes())
+    first = people.submit(ask, scheduler, items("first", group="first"))
     road.wait_for(("first",))
     for name in ("exit", "next"):
-        beside = people.submit(ask, worker, items(name, group=name))
+        beside = people.submit(ask, scheduler, items(name, group=name))
         road.wait_for(("first",), (name,))
         road.let_go(name)
         if name == "exit":

@@ -19,7 +19,7 @@ from demo.backend.model.tokenization import tokenize
 from demo.backend.scheduler.batch import stack
 from demo.backend.training.contrastive import ContrastiveTraining, guided, info_nce, learning_rate, plan_steps
 from demo.backend.training.learners import LoraLearner, share
-from demo.backend.weights.adapters import is_adapter, read_info, written_whole
+from demo.backend.weights.adapters import is_adapter, read_info, replaced_whole
 from demo.domain.datamodels import LAST_LAYER, Pooling, Prompt, PromptedText, Reading
 from demo.domain.errors import BadInput, ModelNotFound, ReadingRefused
 from demo.domain.recipe import Method, PromptedPair, Recipe
@@ -289,12 +289,12 @@ def test_a_saved_projection_is_a_model_with_the_same_vectors(settings, engine, t
 
 def test_a_projection_learns_in_turn_with_what_else_the_device_does(engine, tiny, monkeypatch):
     """Its texts run as anybody's, once each; its steps are taken in the device's thread, LoRA's in its own."""
-    call, threads = engine._worker.call, []
+    call, threads = engine._scheduler.call, []
 
     def in_turn(act):
         return call(lambda: (threads.append(threading.current_thread().name), act())[1])
 
-    monkeypatch.setattr(engine._worker, "call", in_turn)
+    monkeypatch.setattr(engine._scheduler, "call", in_turn)
     training = train(engine, recipe_for(tiny("llama"), method=Method.PROJECTION, steps=30))
     assert threads == ["device"] * 30
     texts = {text for pair in PAIRS for text in (pair.question, pair.answer, pair.negative) if text}
@@ -378,18 +378,18 @@ def test_equal_texts_are_no_wrong_answers(engine, tiny):
 
 def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
     folder = tmp_path / "adapter"
-    with written_whole(folder) as made:
+    with replaced_whole(folder) as made:
         (made / "a").write_text("1")
 
     def fail() -> None:
-        with written_whole(folder) as made:
+        with replaced_whole(folder) as made:
             (made / "a").write_text("2")
             raise OSError("full")
 
     with pytest.raises(OSError, match="full"):
         fail()
     assert (folder / "a").read_text() == "1"
-    with written_whole(folder) as made:
+    with replaced_whole(folder) as made:
         (made / "b").write_text("3")
     assert [path.name for path in folder.iterdir()] == ["b"]
     assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
