@@ -59,7 +59,7 @@ ROOMS = {
     "ui": "",
     "ui/api": "domain jobs lab serving",
     "ui/gradio": "serving",
-    "ui/kit": "domain jobs ui/gradio wording",
+    "ui/kit": "domain jobs lab ui/gradio wording",
     "ui/live": "domain export figures jobs lab settings ui/kit",
     "ui/page": "domain lab serving settings ui/api ui/gradio ui/kit ui/live ui/panels ui/tabs",
     "ui/panels": "domain export figures lab serving ui/gradio ui/kit ui/live",

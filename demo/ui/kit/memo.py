@@ -1,4 +1,4 @@
-"""What is the same for everybody is computed once in this process, however many ask at the same moment."""
+"""Memo: memoized results of this process, single-flight: concurrent requests for a key share one computation."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
-class Once:
-    """Results by name. What fails is not kept: the next one who asks tries again."""
+class Memo:
+    """Results by key. A failed computation is not kept: the next request tries again."""
 
     def __init__(self) -> None:
-        self._kept: dict[Hashable, Any] = {}
+        self._results: dict[Hashable, Any] = {}
         self._locks: dict[Hashable, threading.Lock] = defaultdict(threading.Lock)
 
-    def of(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """What is known by this name, else what `make` comes to."""
-        if key not in self._kept:
+    def get(self, key: Hashable, compute: Callable[[], Result]) -> Result:
+        """The cached result, else the one of `compute`."""
+        if key not in self._results:
             with self._locks[key]:
-                if key not in self._kept:
-                    self._kept[key] = make()
-        return self._kept[key]
+                if key not in self._results:
+                    self._results[key] = compute()
+        return self._results[key]
 
-    def known(self, key: Hashable) -> Any | None:
-        """What is known by this name by now; None for nothing."""
-        return self._kept.get(key)
+    def cached(self, key: Hashable) -> Any | None:
+        """The cached result, or None; computes nothing."""
+        return self._results.get(key)

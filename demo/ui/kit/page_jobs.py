@@ -1,31 +1,55 @@
-"""Long work of open pages: what the server remembers of each, its job among it. Knows no tab and no lab."""
+"""Page jobs: the long job of each open page, kept by its session. Knows no tab and no lab."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import gradio as gr
 
-from demo.jobs.queue import Job
+from demo.domain.datamodels import Progress
+from demo.domain.errors import DemoError, Stopped
+from demo.jobs.queue import Job, JobQueue, OnProgress
 
-_MOST_PAGES = 100  # that are remembered
+_MAX_PAGES = 100  # that are remembered
+
+
+@dataclass(frozen=True)
+class JobState:
+    """Snapshot of a page's job. An answer is built from one snapshot, so that it cannot contradict itself.
+
+    ended: since the last snapshot; then it was stopped, failed with an error, or has a result.
+    """
+
+    running: bool = False  # or waiting in the queue
+    stopping: bool = False
+    ahead: int = 0  # jobs in front of it in the queue
+    progress: Progress = Progress("", None)
+    ended: bool = False
+    stopped: bool = False
+    error: DemoError | None = None
+    result: Any = None
 
 
 @dataclass(eq=False)
-class PageWork:
-    """What is remembered of one open page; a tab adds what it needs."""
+class PageJob:
+    """One open page and its job, if it has one; a tab adds fields."""
 
     job: Job | None = None
     stopping: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)  # polls and clicks may come together
 
     @property
-    def working(self) -> bool:
-        """Whether the job is still under way."""
+    def running(self) -> bool:
+        """Whether the job runs or waits in the queue."""
         return self.job is not None and not self.job.done.is_set()
+
+    def start(self, queue: JobQueue, run: Callable[[OnProgress], Any], name: str) -> None:
+        """Queue a job. Raises Busy."""
+        self.job, self.stopping = queue.start(run, name), False
 
     def stop(self) -> None:
         """Ask the job to end, if there is one."""
@@ -33,32 +57,47 @@ class PageWork:
             self.stopping = True
             self.job.stop()
 
+    def poll(self) -> JobState:
+        """The job's state. The end of a job is returned once, and raised where its error is no DemoError."""
+        job = self.job
+        if job is None:
+            return JobState()
+        if not job.done.is_set():
+            return JobState(running=True, stopping=self.stopping, ahead=job.before, progress=job.progress)
+        self.job = None
+        try:
+            return JobState(ended=True, result=job.result())
+        except Stopped:
+            return JobState(ended=True, stopped=True)
+        except DemoError as error:
+            return JobState(ended=True, error=error)
 
-Work = TypeVar("Work", bound=PageWork)
+
+Page = TypeVar("Page", bound=PageJob)
 
 
-class Pages(Generic[Work]):
-    """Every open page's work by its session; the page that was quiet longest makes room."""
+class PageJobs(Generic[Page]):
+    """Every open page's job by its session, in a bounded LRU; an evicted page's job is stopped."""
 
-    def __init__(self, create: Callable[[], Work]):
+    def __init__(self, create: Callable[[], Page]):
         self._create = create
-        self._pages: OrderedDict[str, Work] = OrderedDict()
+        self._pages: OrderedDict[str, Page] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, request: gr.Request) -> Work:
-        """The work of the page that asks."""
+    def of(self, request: gr.Request) -> Page:
+        """The page that sent the request."""
         session = request.session_hash or ""
         with self._lock:
             if session not in self._pages:
                 self._pages[session] = self._create()
             self._pages.move_to_end(session)
-            if len(self._pages) > _MOST_PAGES:
+            if len(self._pages) > _MAX_PAGES:
                 self._pages.popitem(last=False)[1].stop()
             return self._pages[session]
 
-    def leave(self, request: gr.Request) -> None:
-        """The page is gone: its job need not go on."""
+    def close(self, request: gr.Request) -> None:
+        """Forget a page that was closed, and stop its job."""
         with self._lock:
-            work = self._pages.pop(request.session_hash or "", None)
-        if work is not None:
-            work.stop()
+            page = self._pages.pop(request.session_hash or "", None)
+        if page is not None:
+            page.stop()

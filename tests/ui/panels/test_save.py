@@ -25,7 +25,7 @@ from demo.export.report import describe_figure, render_figure, render_report, re
 from demo.export.vectors import write_npz, write_safetensors, write_similarity  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
-from demo.ui.kit.downloads import Taking  # noqa: E402
+from demo.ui.kit.downloads import Downloads  # noqa: E402
 from demo.ui.kit.i18n import LOCALES, placeholders  # noqa: E402
 from demo.ui.live.form import Asked  # noqa: E402
 from demo.ui.panels.save.handlers import NAMES, SaveHandlers  # noqa: E402
@@ -275,8 +275,8 @@ def test_what_cannot_be_saved_is_told_and_nothing_is_fetched(handlers, monkeypat
 
 def test_a_file_does_not_stay(tmp_path):
     with gr.Blocks():
-        taking = Taking(gr.DownloadButton(), seconds=0.2)
-    path = Path(taking.make("a.txt", lambda path: path.write_text("x")))
+        downloads = Downloads(gr.DownloadButton(), seconds=0.2)
+    path = Path(downloads.create("a.txt", lambda path: path.write_text("x")))
     assert path.read_text() == "x"
     end = time.monotonic() + 20
     while path.exists() and time.monotonic() < end:
@@ -286,8 +286,8 @@ def test_a_file_does_not_stay(tmp_path):
 
 def test_files_make_room_for_new_ones():
     with gr.Blocks():
-        taking = Taking(gr.DownloadButton(), most_bytes=100)
-    first, second = (Path(taking.make("a.txt", lambda path, n=n: path.write_text(str(n) * 60))) for n in (1, 2))
+        downloads = Downloads(gr.DownloadButton(), max_bytes=100)
+    first, second = (Path(downloads.create("a.txt", lambda path, n=n: path.write_text(str(n) * 60))) for n in (1, 2))
     assert second.exists()
     assert not first.exists()
-    assert Path(taking.make("b.txt", lambda path: path.write_text("y" * 200))).exists(), "the newest always stays"
+    assert Path(downloads.create("b.txt", lambda path: path.write_text("y" * 200))).exists(), "the newest always stays"

@@ -106,7 +106,7 @@ def test_rows_of_every_model_and_reading_appear(handlers):
 def test_what_was_measured_once_is_known_to_everybody(handlers, engine):
     measure(handlers, [ENCODER], ["own"])
     counted = engine.embedded_texts
-    handlers.pages.leave(PAGE)
+    handlers.pages.close(PAGE)
     seen = named(handlers, handlers.on_tick(OTHER_PAGE, SET, [ENCODER], ["own"], "auc"))
     assert seen["view"]["state"] == "ready"
     measure(handlers, [ENCODER], ["own"], page=OTHER_PAGE)
@@ -175,7 +175,7 @@ def test_a_page_that_has_gone_leaves_no_job_behind(handlers, engine):
     engine.seconds_per_text = 0.001
     handlers.on_run(PAGE, SET, [GPT], list(READINGS), "auc")
     job = handlers.pages.of(PAGE).job
-    handlers.pages.leave(PAGE)
+    handlers.pages.close(PAGE)
     assert job.done.wait(20)
     assert handlers.pages.of(PAGE).job is None
 
@@ -184,7 +184,7 @@ def test_progress_says_model_and_prompt(handlers, engine):
     engine.load_seconds = engine.seconds_per_text = 0.002
     values = (SET, [GPT], ["echo"], "auc")
     notes = {named(handlers, handlers.on_run(PAGE, *values))["view"]["note"]}
-    while handlers.pages.of(PAGE).working:
+    while handlers.pages.of(PAGE).running:
         notes.add(named(handlers, handlers.on_tick(PAGE, *values))["view"]["note"])
         time.sleep(0.01)
     assert "SmolLM2-135M-Instruct: every text under the prompt “echo”" in notes

@@ -286,7 +286,7 @@ def test_the_others_are_measured_when_one_asks(handlers, engine, untuned):
     assert begun["view"]["state"] == "running"
     assert (begun["measure"]["interactive"], begun["stop"]["visible"]) == (False, True)
     notes = set()
-    while handlers.pages.of(PAGE).working:
+    while handlers.pages.of(PAGE).running:
         notes.add(named(handlers, handlers.on_tick(PAGE, "models"))["view"]["note"])
         time.sleep(0.01)
     assert any("is being loaded" in note for note in notes)

@@ -17,7 +17,7 @@ from demo.export.report import render_figure, render_report, report_on
 from demo.export.vectors import WRITERS
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
-from demo.ui.kit.downloads import FETCH, Taking
+from demo.ui.kit.downloads import FETCH, Downloads
 from demo.ui.kit.i18n import choose_language, translate, translate_error
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.unexpected import report_unexpected
@@ -54,7 +54,7 @@ class SaveHandlers:
     def __init__(self, lab: Lab, widgets: Panel):
         self.lab = lab
         self.widgets = widgets
-        self._taking = Taking(widgets.file)
+        self._downloads = Downloads(widgets.file)
 
     def on_open(self, request: gr.Request) -> dict:
         """What can be saved, in the person's language."""
@@ -67,7 +67,7 @@ class SaveHandlers:
             return self._refuse(language, translate(language, "save.nothing"))
         try:
             writer = choose_writer(language, self.lab, kind, self._found(asked), asked.scale)
-            return {self.widgets.file: self._taking.make(*writer), self.widgets.note: show_note(language)}
+            return {self.widgets.file: self._downloads.create(*writer), self.widgets.note: show_note(language)}
         except DemoError as error:
             return self._refuse(language, translate_error(language, error))
         except Exception as error:  # a full disk, say: the page must stay usable

@@ -15,7 +15,7 @@ from demo.jobs.queue import JobQueue
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate
-from demo.ui.kit.page_jobs import Pages
+from demo.ui.kit.page_jobs import PageJobs
 from demo.ui.kit.text import render_note
 from demo.ui.kit.view import answer_view, next_seq, show_view
 from demo.ui.live.tab import Widgets
@@ -38,7 +38,7 @@ class BenchmarkHandlers:
         self.lab = lab
         self.widgets = widgets
         self.queue = JobQueue(workers=1)
-        self.pages = Pages(Run)
+        self.pages = PageJobs(Run)
         self.known = Known(lab)
 
     def on_open(self, request: gr.Request, *values: Any) -> dict:
@@ -72,7 +72,7 @@ class BenchmarkHandlers:
         said = ""
         if not models or not readings:
             said = translate(language, "benchmark.nothing")
-        elif missing and not run.working:
+        elif missing and not run.running:
             try:
                 self._start(run, set_name, missing)
             except Busy:
@@ -94,7 +94,7 @@ class BenchmarkHandlers:
     def _tell(self, language: str, run: Run, values: tuple, answer: dict) -> dict:
         """The view's payload. A leaderboard that has changed goes into `answer`."""
         set_name, models, readings, sort = _read(values)
-        working = run.working  # before the rows: what ends meanwhile is told of by the next tick
+        working = run.running  # before the rows: what ends meanwhile is told of by the next tick
         ended = "" if working else self._end(language, run)
         standings = self.known.standings(set_name, models, readings)
         missing = sum(map(len, self.known.missing(set_name, models, readings).values()))
@@ -129,7 +129,7 @@ class BenchmarkHandlers:
         return ""
 
     def _buttons(self, run: Run) -> dict:
-        running = run.working
+        running = run.running
         return {
             self.widgets.run: gr.update(interactive=not running),
             self.widgets.stop: gr.update(visible=running),
@@ -156,4 +156,4 @@ def wire_benchmark(
     widgets.stop.click(handlers.on_stop, asked, shown, **QUIET)
     offered = [widgets.set, widgets.models, widgets.models_note]
     widgets.view.opened(handlers.on_open, asked, [*offered, *shown], queue=False, **QUIET)
-    page.unload(handlers.pages.leave)
+    page.unload(handlers.pages.close)

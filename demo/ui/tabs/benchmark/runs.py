@@ -17,7 +17,7 @@ from demo.domain.results import BenchmarkRow, LabelledSet
 from demo.jobs.queue import OnProgress
 from demo.lab import Lab
 from demo.studies.benchmark import Wanted
-from demo.ui.kit.page_jobs import PageWork
+from demo.ui.kit.page_jobs import PageJob
 from demo.ui.kit.presets import OWN, PRESETS
 
 # Well-known readings by name; what one does not say is the model's default. Sources: Prompt's docstring.
@@ -32,7 +32,7 @@ _WAIT_SECONDS = 0.2  # between two looks at a model that is on its way
 
 
 @dataclass(eq=False)
-class Run(PageWork):
+class Run(PageJob):
     """One page's benchmark."""
 
     doing: tuple[str, str, str] = ("", "", "")  # ("loading", model, stage) or ("measuring", model, prompt)

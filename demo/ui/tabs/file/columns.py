@@ -14,7 +14,7 @@ import gradio as gr
 from demo.domain.errors import DemoError
 from demo.files.pairing import EACH_ROW, UNKNOWN, Columns, SheetLimits, guess_columns, load_sheet, pair_up
 from demo.ui.kit.i18n import choose_language, translate, translate_error
-from demo.ui.kit.page_jobs import Pages
+from demo.ui.kit.page_jobs import PageJobs
 from demo.ui.kit.text import render_note
 from demo.ui.kit.unexpected import report_unexpected
 from demo.ui.tabs.file.pages import Page
@@ -25,7 +25,7 @@ from demo.ui.tabs.file.text import column_choices, file_note, formats_note, labe
 class FileColumns:
     """Answers to what is done with the file. One instance serves every person; what is theirs is in a Page."""
 
-    def __init__(self, widgets: FileWidgets, pages: Pages[Page], limits: SheetLimits):
+    def __init__(self, widgets: FileWidgets, pages: PageJobs[Page], limits: SheetLimits):
         self.widgets = widgets
         self.pages = pages
         self.limits = limits

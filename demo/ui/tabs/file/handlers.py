@@ -19,9 +19,9 @@ from demo.files.pairing import SheetLimits
 from demo.jobs.queue import JobQueue, OnProgress
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
-from demo.ui.kit.downloads import FETCH, Taking
+from demo.ui.kit.downloads import FETCH, Downloads
 from demo.ui.kit.i18n import choose_language, translate, translate_error
-from demo.ui.kit.page_jobs import Pages
+from demo.ui.kit.page_jobs import PageJobs
 from demo.ui.kit.text import render_note
 from demo.ui.kit.unexpected import report_unexpected
 from demo.ui.kit.view import answer_view, next_seq, show_view
@@ -54,11 +54,11 @@ class FileHandlers:
         self.widgets = widgets
         self.lab_widgets = lab_widgets
         self.queue = JobQueue(1, _WAITING)
-        self.pages = Pages(Page)
+        self.pages = PageJobs(Page)
         self.kept = Kept()
         limits = SheetLimits(texts=lab.settings.max_file_texts, characters=lab.settings.max_characters)
         self.columns = FileColumns(widgets, self.pages, limits)
-        self._taking = Taking(widgets.file)
+        self._downloads = Downloads(widgets.file)
 
     def on_run(self, request: gr.Request, *values: Any) -> dict:
         """Begin, or take a place in the line, unless this page has a comparison under way."""
@@ -83,7 +83,7 @@ class FileHandlers:
     def on_order(self, request: gr.Request, order: str) -> dict:
         """Another order of rows and columns: the order alone is sent."""
         language, page, found = choose_language(request), self.pages.of(request), self._found(request)
-        if found is None or page.working or order not in ORDERS:
+        if found is None or page.running or order not in ORDERS:
             return {self.widgets.matrix: gr.skip()}
         orders = ORDERS[order](found.similarity)
         return {
@@ -97,7 +97,7 @@ class FileHandlers:
         if found is None:
             return self._refuse(translate(language, "file.gone"))
         try:
-            path = self._taking.make(*choose_writer(language, self.lab, kind, found, "fit"))
+            path = self._downloads.create(*choose_writer(language, self.lab, kind, found, "fit"))
         except DemoError as error:
             return self._refuse(translate_error(language, error))
         except Exception as error:  # a full disk, say: the page must stay usable
@@ -122,7 +122,7 @@ class FileHandlers:
 
     def _settle(self, page: Page) -> None:
         """Take note of how a comparison ended."""
-        if page.job is None or page.working:
+        if page.job is None or page.running:
             return
         job, page.job = page.job, None
         try:
@@ -161,7 +161,7 @@ class FileHandlers:
 
     def _tell(self, request, language: str, page: Page, asked: Asked, order: str, answer: dict) -> dict:
         """The view's payload. What belongs to a new picture goes into `answer`. Raises what the comparison raised."""
-        if page.working:
+        if page.running:
             return self._progress(language, page, answer)
         ended = page.job is not None
         self._settle(page)

@@ -13,7 +13,7 @@ from demo.domain.datamodels import Pairing
 from demo.domain.errors import DemoError
 from demo.domain.results import LargeComparison
 from demo.files.pairing import Columns, Sheet
-from demo.ui.kit.page_jobs import PageWork
+from demo.ui.kit.page_jobs import PageJob
 
 _MOST_KEPT = 2**30  # bytes of what was found, all people together; who was quiet longest makes room
 
@@ -29,7 +29,7 @@ class Run:
 
 
 @dataclass(eq=False)
-class Page(PageWork):
+class Page(PageJob):
     """One open page; its job is a comparison."""
 
     sheet: Sheet | None = None

@@ -15,7 +15,7 @@ from demo.domain.catalog import DEFAULT_MODEL
 from demo.domain.datamodels import Comparison, Reading, Role
 from demo.domain.errors import DemoError, ModelLoading
 from demo.lab import Lab
-from demo.ui.kit.memo import Once
+from demo.ui.kit.memo import Memo
 from demo.ui.kit.presets import YARDSTICK, Slot
 from demo.ui.tabs.lesson.steps import ENCODER, GPT, SUMMARY, TUNED, Step, Way, load_texts
 from demo.ui.tabs.story.runs import TUNED as TUNED_GPT
@@ -65,7 +65,7 @@ class LessonRuns:
     def __init__(self, lab: Lab):
         self.lab = lab
         self.questions, self.answers = load_texts("en")  # in every language: small GPTs have read little else
-        self._once = Once()
+        self._memo = Memo()
         self._told: dict[str, Outcome] = {}
 
     def model(self, part: str) -> str:
@@ -82,12 +82,12 @@ class LessonRuns:
         layers: tuple[Comparison, ...] = ()
         for way in step.ways:
             try:
-                shown[way] = self._once.of(("compared", way), lambda way=way: self._compare(way))
+                shown[way] = self._memo.get(("compared", way), lambda way=way: self._compare(way))
                 if way == step.ways[step.about]:
                     if step.name in ("next", "one_word"):
-                        words = self._once.of(("words", way), lambda way=way: self._say(shown[way].reading))
+                        words = self._memo.get(("words", way), lambda way=way: self._say(shown[way].reading))
                     if step.name == "layer":
-                        layers = self._once.of(("layers", way), lambda way=way: self._sweep(way))
+                        layers = self._memo.get(("layers", way), lambda way=way: self._sweep(way))
             except ModelLoading:
                 raise
             except DemoError as error:

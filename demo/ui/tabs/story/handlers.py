@@ -15,7 +15,7 @@ from demo.jobs.queue import JobQueue
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate
-from demo.ui.kit.page_jobs import Pages
+from demo.ui.kit.page_jobs import PageJobs
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.step_tab import parse_step, step_updates, wire_step_buttons
 from demo.ui.kit.text import render_note
@@ -48,7 +48,7 @@ class StoryHandlers:
         self.lab_widgets = lab_widgets
         self.runs = StoryRuns(lab)
         self.queue = JobQueue(workers=1)
-        self.pages = Pages(Run)
+        self.pages = PageJobs(Run)
 
     def on_open(self, request: gr.Request, step: Any) -> dict:
         """The first step's text in the person's language, or that of the one that was clicked meanwhile; its figures
@@ -81,7 +81,7 @@ class StoryHandlers:
         language, run = choose_language(request), self.pages.of(request)
         missing = self.runs.missing()
         said = ""
-        if missing and not run.working:
+        if missing and not run.running:
             run.problems, run.stopping, run.doing = {}, False, ("", "", "")
             try:
                 run.job = self.queue.submit(lambda report: self.runs.measure(missing, run, report), "story")
@@ -129,7 +129,7 @@ class StoryHandlers:
         return tell_loss(language, article, runs.compare(runs.gpt, UNTUNED), after, instead=runs.tuned != TUNED)
 
     def _tell_models(self, language: str, run: Run, answer: dict) -> dict:
-        working = run.working  # before the rows: what ends meanwhile is told of by the next tick
+        working = run.running  # before the rows: what ends meanwhile is told of by the next tick
         ended = "" if working else self._end(language, run)
         if not working:
             self.runs.measure_loaded()
@@ -153,7 +153,7 @@ class StoryHandlers:
         return ""
 
     def _buttons(self, step: str, run: Run) -> dict:
-        models, running = step == "models", run.working
+        models, running = step == "models", run.running
         missing = models and bool(self.runs.missing())
         return {
             self.widgets.use: gr.update(visible=step in IN_LAB),
@@ -179,7 +179,7 @@ def wire_story(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, 
     widgets.stop.click(handlers.on_stop, widgets.step, shown, **QUIET)
     widgets.use.click(handlers.on_use, [session, widgets.step], visited(lab_widgets), js=VISIT_JS, **QUIET)
     widgets.train.click(None, js=_OPEN_TRAIN, **QUIET)
-    page.unload(handlers.pages.leave)
+    page.unload(handlers.pages.close)
 
 
 def _step(value: Any) -> str:

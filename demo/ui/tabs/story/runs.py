@@ -31,8 +31,8 @@ from demo.files.bundled import load_reference
 from demo.jobs.queue import OnProgress
 from demo.lab import Lab
 from demo.stages.article import PRINTED, printed, procedure
-from demo.ui.kit.memo import Once
-from demo.ui.kit.page_jobs import PageWork
+from demo.ui.kit.memo import Memo
+from demo.ui.kit.page_jobs import PageJob
 from demo.ui.kit.presets import PRESETS, YARDSTICK
 from demo.ui.live.examples import load_examples
 
@@ -77,7 +77,7 @@ class BoardRow:
 
 
 @dataclass(eq=False)
-class Run(PageWork):
+class Run(PageJob):
     """One page's measuring of every model."""
 
     doing: tuple[str, str, str] = ("", "", "")  # ("loading", model, stage) or ("measuring", model, "")
@@ -93,7 +93,7 @@ class StoryRuns:
         self.questions, self.answers = article.questions, article.answers
         diagonal = frozenset((place, place) for place in range(len(article.questions)))
         self.pairing = Pairing(article.questions, article.answers, diagonal)
-        self._once = Once()
+        self._memo = Memo()
 
     @property
     def gpt(self) -> str:
@@ -107,15 +107,15 @@ class StoryRuns:
 
     def told(self, how: str) -> tuple[Told, ...]:
         """The four texts as the GPT receives them under a reading, questions first. Raises ModelLoading."""
-        return self._once.of(("told", self.gpt, how), lambda: self._tell(self.gpt, how))
+        return self._memo.get(("told", self.gpt, how), lambda: self._tell(self.gpt, how))
 
     def compare(self, model: str, how: str) -> Comparison:
         """The article's four texts. Raises ModelLoading."""
-        return self._once.of(("compared", model, how), lambda: self._compare(self.questions, self.answers, model, how))
+        return self._memo.get(("compared", model, how), lambda: self._compare(self.questions, self.answers, model, how))
 
     def gap(self, how: str) -> Gap:
         """Pairs about other things, read by the GPT. Raises ModelLoading."""
-        return self._once.of(("gap", self.gpt, how), lambda: self._gap(self.gpt, how))
+        return self._memo.get(("gap", self.gpt, how), lambda: self._gap(self.gpt, how))
 
     def printed(self, model: str) -> Comparison:
         """The article's own figures for a model."""
@@ -124,7 +124,7 @@ class StoryRuns:
     def reading(self, step: str) -> Reading | None:
         """The reading that a step shows last, once it is known: what to try in the lab."""
         shown = {"result": (self.gpt, ARTICLE), "why": (self.gpt, PROMPTEOL), "loss": (self.tuned, OWN)}
-        known = self._once.known(("compared", *shown[step])) if step in shown else None
+        known = self._memo.cached(("compared", *shown[step])) if step in shown else None
         return known.reading if known else None
 
     def board(self, run: Run) -> list[BoardRow]:
@@ -217,7 +217,7 @@ class StoryRuns:
             self.compare(model, how)
 
     def _measured(self, model: str) -> bool:
-        return all(self._once.known(("compared", model, how)) for how in (ARTICLE, OWN))
+        return all(self._memo.cached(("compared", model, how)) for how in (ARTICLE, OWN))
 
     def _rows(self, status: ModelStatus, run: Run) -> list[BoardRow]:
         row = BoardRow(status.model, status.name, ARTICLE)

@@ -19,7 +19,7 @@ from demo.jobs.queue import JobQueue
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate, translate_error
-from demo.ui.kit.page_jobs import Pages, PageWork
+from demo.ui.kit.page_jobs import PageJob, PageJobs
 from demo.ui.kit.text import render_note
 from demo.ui.kit.unexpected import report_unexpected
 from demo.ui.kit.view import answer_view, next_seq, said_by, show_view
@@ -59,7 +59,7 @@ class _Wanted:
 
 
 @dataclass(eq=False)
-class _Page(PageWork):
+class _Page(PageJob):
     """What the server remembers of one open page; its job is a sweep."""
 
     labelled: LabelledSet | None = None  # of the file that was uploaded
@@ -80,7 +80,7 @@ class SweepHandlers:
         self.widgets = widgets
         self.lab_widgets = lab_widgets
         self.queue = queue
-        self.pages = Pages(_Page)
+        self.pages = PageJobs(_Page)
         self._limits = TableLimits(_MOST_PAIRS, lab.limits.characters, _MOST_BYTES, lab.limits.cells)
 
     def on_tick(self, request: gr.Request, *values: Any) -> dict:
@@ -205,7 +205,7 @@ class SweepHandlers:
         """The view's payload. What belongs to a new result goes into `answer`. Raises what the sweep raised."""
         note, job = "", page.job
         if job is not None:
-            if page.working:
+            if page.running:
                 return self._progress(language, page)
             page.job = None
             try:

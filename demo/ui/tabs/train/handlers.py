@@ -24,7 +24,7 @@ from demo.studies.training import kept_folder
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.downloads import FETCH
 from demo.ui.kit.i18n import choose_language, translate, translate_error
-from demo.ui.kit.page_jobs import Pages
+from demo.ui.kit.page_jobs import PageJobs
 from demo.ui.kit.text import model_choices, render_note
 from demo.ui.kit.unexpected import report_unexpected
 from demo.ui.kit.view import answer_view, next_seq, show_view
@@ -80,7 +80,7 @@ class TrainHandlers:
         self.widgets = widgets
         self.lab_widgets = lab_widgets
         self.queue = JobQueue(lab.settings.max_trainings, _WAITING)
-        self.pages = Pages(Page)
+        self.pages = PageJobs(Page)
         self._files = tempfile.TemporaryDirectory(prefix="adapters-")
 
     def on_open(self, request: gr.Request, *values: Any) -> dict:
@@ -265,7 +265,7 @@ class TrainHandlers:
 
             def tell() -> dict:
                 change(page, asked, chosen)
-                working = page.working  # before the rest: what ends meanwhile is told of by the next tick
+                working = page.running  # before the rest: what ends meanwhile is told of by the next tick
                 if not working:
                     page.end(language, self.lab)
                 answer.update(self._facts(language, page, working, asked, chosen))

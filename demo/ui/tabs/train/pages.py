@@ -11,7 +11,7 @@ from demo.domain.errors import DemoError, Stopped
 from demo.domain.recipe import TrainingSet
 from demo.lab import Lab
 from demo.ui.kit.i18n import translate, translate_error
-from demo.ui.kit.page_jobs import PageWork
+from demo.ui.kit.page_jobs import PageJob
 from demo.ui.kit.unexpected import report_unexpected
 from demo.ui.kit.view import keep_figure
 from demo.ui.tabs.train.runs import Run
@@ -19,7 +19,7 @@ from demo.ui.tabs.train.text import train_figures
 
 
 @dataclass(eq=False)
-class Page(PageWork):
+class Page(PageJob):
     """Its job is a run."""
 
     run: Run | None = None
@@ -40,7 +40,7 @@ class Page(PageWork):
 
     def end(self, language: str, lab: Lab) -> None:
         """Once, when the job has ended: what is to be said of it. Only words stay, not what the run held."""
-        if self.job is None or self.working:
+        if self.job is None or self.running:
             return
         job, self.job = self.job, None
         try:

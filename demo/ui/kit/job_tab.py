@@ -1,0 +1,193 @@
+"""Job tab: handlers that start, poll, show and stop a page's long job. Computes nothing, and never waits for a job.
+
+A job has a thread of its own, so that nobody's heatmap waits for it; the view's `tick` polls it.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from demo.domain.datamodels import ModelInfo
+from demo.domain.errors import DemoError, ModelLoading, Stopped
+from demo.jobs.queue import JobQueue, OnProgress
+from demo.lab import Lab
+from demo.ui.gradio.event_options import LIVE, QUIET
+from demo.ui.kit.i18n import choose_language, translate, translate_word
+from demo.ui.kit.page_jobs import JobState, PageJob, PageJobs
+from demo.ui.kit.unexpected import explain_error
+from demo.ui.kit.view import answer_view, next_seq, show_view
+
+_WAIT_SECONDS = 0.2  # between two looks at a model that is being loaded
+Payload = dict[str, Any]  # of the view
+Content = TypeVar("Content")
+
+
+@dataclass
+class TabEvent:
+    """One event of one page, and the answer to it as it is being built."""
+
+    language: str
+    session: str
+    page: Any  # the tab's PageJob
+    form: Any  # the widgets' values, as the tab's `read` returns them
+    job: JobState = JobState()
+    note: str = ""  # shown once beside the result
+    updates: dict[Any, Any] = field(default_factory=dict)  # by widget, beside the view's payload
+
+    def say(self, key: str, **values: Any) -> str:
+        """A sentence of the locales, in the page's language."""
+        return translate(self.language, key, **values)
+
+
+class JobTab(ABC):
+    """Handlers of a tab whose widgets include `view`, `run` and `stop`. One instance serves every page.
+
+    name: the prefix of its locale keys `stopping` and `waiting`, and its jobs' name.
+    """
+
+    name: str
+
+    def __init__(self, lab: Lab, widgets: Any, queue: JobQueue, create_page: Callable[[], PageJob]):
+        self.lab = lab
+        self.widgets = widgets
+        self.queue = queue
+        self.pages = PageJobs(create_page)
+
+    @abstractmethod
+    def read(self, values: tuple) -> Any:
+        """The inputs' values as the tab's form."""
+
+    @abstractmethod
+    def start(self, event: TabEvent) -> Payload | None:
+        """Start a job (the page has none), or say why not. Raises DemoError."""
+
+    @abstractmethod
+    def end(self, event: TabEvent) -> None:
+        """Record how the job ended: `event.job` has the result."""
+
+    @abstractmethod
+    def show(self, event: TabEvent) -> Payload:
+        """The view's payload. Raises DemoError."""
+
+    def controls(self, event: TabEvent) -> dict[Any, Any]:
+        """Updates that every answer carries, whatever the view shows."""
+        busy = event.page.job is not None
+        return {self.widgets.run: gr.update(interactive=not busy), self.widgets.stop: gr.update(visible=busy)}
+
+    def on_tick(self, request: gr.Request, *values: Any) -> dict:
+        """The present state of the page's job, or its result."""
+        return self.answer(request, values)
+
+    def on_run(self, request: gr.Request, *values: Any) -> dict:
+        """Start a job, or queue it, unless this page has one."""
+        return self.answer(request, values, lambda event: self.start(event) if event.page.job is None else None)
+
+    def on_stop(self, request: gr.Request, *values: Any) -> dict:
+        """Ask the job to end, or take it out of the queue."""
+        return self.answer(request, values, lambda event: event.page.stop())
+
+    def on_leave(self, request: gr.Request) -> None:
+        """The page was closed: stop its job. Results stay, for a phone that only slept."""
+        self.pages.of(request).stop()
+
+    def answer(
+        self, request: gr.Request, values: tuple, change: Callable[[TabEvent], Payload | None] | None = None
+    ) -> dict:
+        """Change something of the page, then answer with the view and all updates. A payload of `change` is shown."""
+        event = TabEvent(choose_language(request), request.session_hash or "", self.pages.of(request), None)
+        event.form = self.read(values)
+
+        def show() -> Payload:
+            payload = None
+            self._poll(event)
+            if change is not None:
+                payload = change(event)
+                self._poll(event)  # a job that waited in the queue ends as soon as it is stopped
+            return payload or self.show(event)
+
+        with event.page.lock:
+            payload = answer_view(event.language, show)
+            return {self.widgets.view: payload, **self.controls(event), **event.updates}
+
+    def _poll(self, event: TabEvent) -> None:
+        event.job = event.page.poll()
+        if event.job.ended:
+            self.end(event)
+
+    def show_running(self, event: TabEvent, note: str, figures: list | None = None) -> Payload:
+        """The payload while a job runs. note: what it does; a job that stops or waits says so instead."""
+        job = event.job
+        if job.stopping:
+            note = event.say(f"{self.name}.stopping")
+        elif job.ahead:
+            note = event.say(f"{self.name}.waiting", count=job.ahead)
+        return show_view(event.language, next_seq(), "running", note, job.progress.fraction, figures, poll=True)
+
+    def wire(self, page: gr.Blocks, inputs: Sequence, outputs: Sequence, polls: Iterable = ()) -> None:
+        """The events that every such tab has. polls: further events that are answered as a tick is."""
+        gr.on([self.widgets.view.tick, *polls], self.on_tick, inputs, outputs, **LIVE)
+        self.widgets.run.click(self.on_run, inputs, outputs, **QUIET)
+        self.widgets.stop.click(self.on_stop, inputs, outputs, **QUIET)
+        page.unload(self.on_leave)
+
+
+@dataclass(eq=False)
+class ModelsJob(PageJob):
+    """A page whose job measures one model after another."""
+
+    doing: tuple[str, str, str] = ("", "", "")  # ("loading", model, stage) or ("measuring", model, detail)
+    problems: dict[str, DemoError] = field(default_factory=dict)  # of the last job, by model
+
+    def measure_all(
+        self, models: Sequence[str], measure: Callable[[str, OnProgress], None], report: OnProgress
+    ) -> None:
+        """The job: `measure` every model. A model's error is kept in `problems`, and the others go on."""
+        for place, model in enumerate(models):
+            try:
+                measure(model, part_of(report, place, len(models)))
+            except Stopped:
+                raise
+            except DemoError as error:
+                self.problems[model] = error
+
+    def loading_note(self, language: str) -> str:
+        """Which model is being loaded, in words; "" where none is."""
+        kind, model, stage = self.doing
+        return note_loading(language, model, stage) if kind == "loading" else ""
+
+
+def note_loading(language: str, model: str, stage: str) -> str:
+    """`Loading …`: a model on its way."""
+    return translate(language, "heatmap.loading", model=model, stage=translate_word(language, "stage", stage))
+
+
+def part_of(report: OnProgress, place: int, count: int) -> OnProgress:
+    """Progress of one of `count` equal parts as progress of the whole."""
+    return lambda progress: report(replace(progress, fraction=(place + (progress.fraction or 0.0)) / count))
+
+
+def wait_for_model(lab: Lab, model: str, on_loading: Callable[[ModelLoading], None]) -> ModelInfo:
+    """Load a model within a job. on_loading: called while it loads. Raises what both raise."""
+    while True:
+        try:
+            return lab.open(model, wait=False)
+        except ModelLoading as loading:
+            on_loading(loading)
+        time.sleep(_WAIT_SECONDS)
+
+
+def read_upload(language: str, path: str, read: Callable[[Path], Content]) -> tuple[Content | None, str]:
+    """(what `read` makes of an uploaded file, "") or (None, what is wrong with it). The file is removed."""
+    try:
+        return read(Path(path)), ""
+    except Exception as error:
+        return None, explain_error(language, error, "an upload")
+    finally:
+        Path(path).unlink(missing_ok=True)
