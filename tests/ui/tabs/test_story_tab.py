@@ -313,7 +313,7 @@ def test_a_page_that_has_gone_leaves_no_job_behind(handlers, engine):
     engine.load_seconds = 0.4
     handlers.on_measure(PAGE, "models")
     job = handlers.pages.of(PAGE).job
-    handlers.pages.leave(PAGE)
+    handlers.pages.close(PAGE)
     assert job.done.wait(20)
 
 
