@@ -91,6 +91,10 @@ class Bench:
         """The catalogue, each with whether it can be chosen here, and why not."""
         return self.engine.models()
 
+    def status(self, model: str) -> ModelStatus | None:
+        """The status of one model; None if it is not in the list."""
+        return next((status for status in self.models() if status.model == model), None)
+
     def embed(
         self,
         texts: str | Iterable[str],

@@ -133,6 +133,10 @@ TEXT = "{text}"  # where the text stands in a template
 DEFAULT_TASK = "Given a question, retrieve passages that answer the question"
 
 
+LABEL_WORDS = {"last_layer": "last layer", "numbered_layer": "layer {layer}", "on_corpus": " on the corpus"}
+_LABELLED = 80  # characters of a custom prompt in a label
+
+
 @dataclass(frozen=True)
 class Reading:
     """How an embedding is read out of a model. It names every cache entry and labels every figure."""
@@ -148,15 +152,23 @@ class Reading:
     task: str = ""  # e5_instruct only
     template: str = ""  # custom only
 
-    def label(self) -> str:
-        """One line for figures and exports: `smollm2-135m-instruct · chat · last_token_logits · last layer`."""
-        parts = [self.model, self.prompt.value + (" + EOS" if self.eos else ""), self.pooling.value]
-        if self.pooling is not Served.AS_SERVED:  # of a model elsewhere there is one layer to be had
-            parts.append("last layer" if self.layer == LAST_LAYER else f"layer {self.layer}")
+    def label(self, words: Mapping[str, str] = LABEL_WORDS, name: str | None = None) -> str:
+        """One line for figures and exports: `smollm2-135m-instruct · chat · last_token_logits · last layer`.
+
+        words: LABEL_WORDS in another language; `template` there shows a custom prompt, and without `on_corpus` the
+        reference is left out. name: shown instead of the model's id; "" for no model.
+        """
+        prompt = self.prompt.value + (" + EOS" if self.eos else "")
+        if self.prompt is Prompt.CUSTOM and "template" in words:
+            short = self.template if len(self.template) <= _LABELLED else self.template[: _LABELLED - 1] + "…"
+            prompt += words["template"].format(template=short)
+        layer = words["last_layer"] if self.layer == LAST_LAYER else words["numbered_layer"].format(layer=self.layer)
+        parts = [self.model if name is None else name, prompt, self.pooling.value]
+        parts += [] if self.pooling is Served.AS_SERVED else [layer]  # a model elsewhere offers one layer
         if self.postprocess is not Postprocess.NONE:
-            on_corpus = " on the corpus" if self.reference is Reference.CORPUS else ""
+            on_corpus = words.get("on_corpus", "") if self.reference is Reference.CORPUS else ""
             parts.append(self.postprocess.value + on_corpus)
-        return " · ".join(parts)
+        return " · ".join(filter(None, parts))
 
     def to_dict(self) -> dict[str, Any]:
         return {k: v.value if isinstance(v, Enum) else v for k, v in asdict(self).items()}

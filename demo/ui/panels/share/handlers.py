@@ -50,7 +50,7 @@ def describe_link(language: str, lab: Lab, link: Any) -> str:
         return translate_error(language, error)
     if model is None or lab.engine.loaded(model) is not None:
         return ""
-    status = next((status for status in lab.models() if status.model == model), None)
+    status = lab.status(model)
     if status is not None and status.state != "unavailable":
         return ""
     return translate(language, "share.no_model", model=status.name if status else model[:_LONGEST_NAME])

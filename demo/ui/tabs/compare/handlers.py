@@ -256,7 +256,7 @@ class CompareHandlers:
 
     def _unavailable(self, language: str, model: str) -> str:
         """Why a model of the list cannot be used here; empty where it can."""
-        status = next((status for status in self.lab.models() if status.model == model), None)
+        status = self.lab.status(model)
         if status is None or status.state != "unavailable":
             return ""
         reason = translate_phrase(language, status.reason.rstrip("."))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from demo.domain.datamodels import LAST_LAYER, Comparison, Postprocess, Prompt, Reference, Served
+from demo.domain.datamodels import Comparison
 from demo.domain.results import Lead
 from demo.figures import COMPARE_WORDS, plot_difference, plot_reading, reading_difference, shared_range, two_digits
 from demo.ui.kit.i18n import translate, translate_phrase
@@ -17,25 +17,13 @@ from demo.ui.kit.view import figure_payload
 
 _FEW = 8  # questions: below, a bootstrap over them is rough
 _HEIGHT = 345  # pixels of a picture
-_LONGEST = 80  # characters of a template
 
 
 def describe(language: str, comparison: Comparison) -> str:
     """`SmolLM2-135M-Instruct · chat · last_token_logits · last layer`."""
-    reading = comparison.reading
-    layer = translate(language, "compare.layer.last")
-    if reading.layer != LAST_LAYER:
-        layer = translate(language, "compare.layer", layer=reading.layer)
-    prompt = reading.prompt.value + (" + EOS" if reading.eos else "")
-    if reading.prompt is Prompt.CUSTOM:
-        short = reading.template if len(reading.template) <= _LONGEST else reading.template[: _LONGEST - 1] + "…"
-        prompt += f" “{short}”"
-    parts = [comparison.provenance["model"], prompt, reading.pooling.value]
-    parts += [] if reading.pooling is Served.AS_SERVED else [layer]
-    if reading.postprocess is not Postprocess.NONE:
-        on_corpus = translate(language, "compare.on_corpus") if reading.reference is Reference.CORPUS else ""
-        parts.append(reading.postprocess.value + on_corpus)
-    return " · ".join(parts)
+    keys = {"last_layer": "layer.last", "numbered_layer": "layer", "on_corpus": "on_corpus"}
+    words = {name: translate(language, f"compare.{key}") for name, key in keys.items()}
+    return comparison.reading.label({**words, "template": " “{template}”"}, comparison.provenance["model"])
 
 
 def render_slot(language: str, letter: str, words: str = "", alert: str = "", notices: tuple[str, ...] = ()) -> str:
