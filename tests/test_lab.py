@@ -23,6 +23,7 @@ from demo.domain.errors import (
     UnknownChoice,
     WeightsUnavailable,
 )
+from tests.waiting import eventually
 
 QUESTIONS, ANSWERS = ["Where is the moon?", "What is a cat?"], ["The moon is far.", "A cat purrs.", "Two is a number."]
 GPT, ENCODER, TUNED = "smollm2-135m-instruct", "all-minilm-l6-v2", "qwen3-embedding-0.6b"
@@ -37,15 +38,9 @@ def lab() -> Lab:
     return make_lab()
 
 
-def wait_for(ask, seconds: float = 5.0):
+def wait_for(ask):
     """Ask again while the model loads."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            return ask()
-        except ModelLoading:
-            time.sleep(0.005)
-    raise AssertionError("the model never came")
+    return eventually(ask, until=lambda _: True, catching=ModelLoading)
 
 
 def test_an_answer_has_a_cell_for_each_pair(lab):

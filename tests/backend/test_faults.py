@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +25,7 @@ from demo.domain.errors import UnsupportedModel
 from demo.serving.limits.body_limits import BodyLimits
 from demo.serving.limits.rates import RateLimit
 from tests import ROOT
+from tests.waiting import eventually
 
 # The one looks up when something was used last, the other reckons as its library does; both are tested here.
 BY_THE_CLOCK = {"demo/backend/scheduler/disk_cache.py", "demo/serving/limits/rates.py"}
@@ -42,10 +42,7 @@ def served(model: Path, cache: Path):
         assert url.startswith("http://")
         threading.Thread(target=process.stdout.read, daemon=True).start()
         with httpx.Client(base_url=url, timeout=100) as client:
-            end = time.monotonic() + 100
-            while client.get("/ready").status_code != 200:
-                assert time.monotonic() < end
-                time.sleep(0.2)
+            eventually(lambda: client.get("/ready").status_code == 200, 100, every=0.2)
             yield process, client
     finally:
         process.kill()

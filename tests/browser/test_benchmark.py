@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import pytest
 
 from demo.backend import fake
@@ -13,15 +11,6 @@ pytestmark = pytest.mark.browser
 STATE = '#benchmark .view[data-state="{}"]'
 ROWS = "#benchmark-board tbody tr"
 PLOT = "#benchmark .js-plotly-plot"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_fake():
-    """The fake counts a text's trigrams once, not once a layer and pooling."""
-    slow = fake._count_trigrams
-    fake._count_trigrams = lru_cache(maxsize=None)(slow)
-    yield
-    fake._count_trigrams = slow
 
 
 def open_benchmark(page, subject: str = "Astronomy, Korean") -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import pytest
 
 from demo.backend import fake
@@ -15,15 +13,6 @@ STORY = "#view-story-button"
 STATE = '#story .view[data-state="{}"]'
 TITLE = "#story-text h2"
 FIGURES = "() => [...document.querySelectorAll('#story figure')].map((figure) => figure.dataset.figure)"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_fake():
-    """The fake counts a text's trigrams once, not once a reading."""
-    slow = fake._count_trigrams
-    fake._count_trigrams = lru_cache(maxsize=None)(slow)
-    yield
-    fake._count_trigrams = slow
 
 
 def open_story(page) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import pytest
 
 from demo.backend import fake
@@ -15,15 +13,6 @@ SWEEP = "#view-sweep-button"
 STATE = '#sweep .view[data-state="{}"]'
 MAP = "#sweep [data-figure^=sweep-map] .js-plotly-plot"
 NASTY = "<img src=x onerror='window.hacked=1'>"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_fake():
-    """The fake counts a text's trigrams once, not once a layer and pooling."""
-    slow = fake._count_trigrams
-    fake._count_trigrams = lru_cache(maxsize=None)(slow)
-    yield
-    fake._count_trigrams = slow
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,7 @@ from demo.serving.limits.header_timeout import set_header_timeout  # noqa: E402
 from demo.serving.ops.logs import configure_logs  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.ui.page import create_page, launch_options  # noqa: E402
+from tests.waiting import eventually  # noqa: E402
 
 SECRET = "MarkerThatSomebodyTyped"
 RUN, JOIN, DATA = "/gradio_api/run/predict", "/gradio_api/queue/join", "/gradio_api/queue/data"
@@ -410,8 +411,4 @@ def test_streams_without_end_are_counted(url, web):
         for line in lines:
             line.close()
     assert refused == 5
-    for _ in range(100):
-        if web.get("/health").status_code == 200:
-            return
-        time.sleep(0.1)
-    pytest.fail("the page did not go on")
+    eventually(lambda: web.get("/health").status_code == 200, every=0.1)

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ pytest.importorskip("gradio", reason="gradio is not installed: no page to ask")
 from demo.backend.fake import FakeEngine
 from demo.lab import Lab
 from demo.settings import Settings
+from tests.waiting import eventually
 
 GUIDE = ROOT / "examples" / "programs" / "README.md"
 TEXTS = ["What is GPU?", "A graphics processor."]
@@ -142,11 +142,8 @@ def test_who_hangs_up_is_not_waited_for_any_more(url, lab, monkeypatch):
     def watched(self, *arguments):
         turn = current_request()
         asked.set()
-        deadline = time.monotonic() + 10
-        while not turn.is_cancelled() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        if turn.is_cancelled():
-            dropped.set()
+        eventually(lambda: turn.is_cancelled())
+        dropped.set()
         return embed(self, *arguments)
 
     monkeypatch.setattr(FakeEngine, "embed", watched)

@@ -32,6 +32,7 @@ from demo.serving.ops.request_log import RequestLog
 from demo.serving.security.allowed_routes import AllowedRoutes
 from demo.serving.security.headers import SecurityHeaders
 from demo.settings import Settings
+from tests.waiting import eventually
 
 SECRET = "what somebody typed"
 ASK = "/gradio_api/run/predict"
@@ -361,8 +362,7 @@ def server(monkeypatch):
     running = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical"))
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
-    while not running.started:
-        time.sleep(0.01)
+    eventually(lambda: running.started)
     set_header_timeout(running)
     yield running.servers[0].sockets[0].getsockname()
     running.should_exit = True

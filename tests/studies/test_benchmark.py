@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from functools import lru_cache
 
 import pytest
 from typer.testing import CliRunner
 
 from demo.__main__ import app
-from demo.backend import fake
 from demo.backend.fake import FakeEngine
 from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, Prompt
 from demo.domain.errors import BadInput, ReadingRefused, Stopped, UnknownChoice
@@ -22,12 +20,6 @@ from demo.studies.benchmark import BEST_LAYER, FLOOR, LAST, Wanted
 
 GPT, BASE, ENCODER = "smollm2-135m-instruct", "gemma-3-270m", "all-minilm-l6-v2"
 SET = load_benchmark()["astronomy-ko"]
-
-
-@pytest.fixture(autouse=True)
-def quick_fake(monkeypatch):
-    """The fake counts a text's trigrams once, not once a layer and pooling."""
-    monkeypatch.setattr(fake, "_count_trigrams", lru_cache(maxsize=None)(fake._count_trigrams))
 
 
 @pytest.fixture

@@ -27,13 +27,15 @@ from demo.settings import Settings  # noqa: E402
 from demo.studies import large  # noqa: E402
 from demo.ui.kit.i18n import LOCALES, placeholders, translate_error, translate_phrase  # noqa: E402
 from demo.ui.live.examples import load_examples  # noqa: E402
-from demo.ui.live.tab import LINKED, create_lab_tab  # noqa: E402
+from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.panels.save.handlers import NAMES  # noqa: E402
 from demo.ui.tabs.file.handlers import FileHandlers  # noqa: E402
 from demo.ui.tabs.file.matrix import show_matrix  # noqa: E402
 from demo.ui.tabs.file.pages import Kept  # noqa: E402
 from demo.ui.tabs.file.tab import create_file_tab  # noqa: E402
 from demo.ui.tabs.file.text import render_best, render_worst  # noqa: E402
+from tests.page_requests import lab_values, page_request  # noqa: E402
+from tests.waiting import eventually  # noqa: E402
 
 MODEL = "smollm2-135m-instruct"
 NASTY = "<img src=x onerror=alert(1)>"
@@ -120,8 +122,7 @@ def test_other_people_get_in_between():
     lab = Lab(Settings(engine="fake", model=MODEL), engine)
     lab.open(MODEL)
     job = JobQueue().submit(lambda report: lab.compare_large(make(400), on_progress=report, **READING))
-    while job.progress.stage != "embedding":
-        time.sleep(0.005)
+    eventually(lambda: job.progress.stage == "embedding")
     lab.compare(["a question"], ["an answer"], model=MODEL)
     assert not job.done.is_set()
     job.stop()
@@ -236,13 +237,8 @@ def tab(lab) -> FileHandlers:
     return new_tab(lab)
 
 
-def ask(session: str = "one", language: str = "en"):
-    return SimpleNamespace(session_hash=session, query_params={"lang": language}, headers={})
-
-
 def values(order: str = "given", **chosen) -> list:
-    said = {**dict.fromkeys(LINKED, ""), "model": MODEL, "eos": False, **READING, "postprocess": "none", **chosen}
-    return [*(said[name] for name in LINKED), order]
+    return [*lab_values(**{"model": MODEL, **READING, **chosen}), order]
 
 
 def write(folder: Path, content: str, name: str = "set.csv") -> str:
@@ -256,22 +252,21 @@ def table(pairing: Pairing) -> str:
 
 
 def upload(tab: FileHandlers, folder: Path, content: str, name: str = "set.csv", **who) -> dict:
-    return tab.columns.on_upload(ask(**who), write(folder, content, name))
+    return tab.columns.on_upload(page_request(**who), write(folder, content, name))
 
 
 def finish(tab: FileHandlers, session: str = "one", **chosen) -> list[dict]:
     """Every answer until the comparison is done."""
     answers = []
-    for _ in range(1000):
-        answers.append(tab.on_tick(ask(session), *values(**chosen)))
-        if answers[-1][tab.widgets.view]["state"] != "running":
-            return answers
-        time.sleep(0.01)
-    raise AssertionError("it does not end")
+    eventually(
+        lambda: answers.append(tab.on_tick(page_request(session), *values(**chosen))),
+        until=lambda _: answers[-1][tab.widgets.view]["state"] != "running",
+    )
+    return answers
 
 
 def compare(tab: FileHandlers, session: str = "one", **chosen) -> dict:
-    tab.on_run(ask(session), *values(**chosen))
+    tab.on_run(page_request(session), *values(**chosen))
     return finish(tab, session, **chosen)[-1]
 
 
@@ -289,15 +284,12 @@ def slow(lab, monkeypatch):
 
 
 def wait_part(tab: FileHandlers) -> None:
-    for _ in range(500):
-        if tab.pages.of(ask()).run.part is not None:
-            return
-        time.sleep(0.01)
+    eventually(lambda: tab.pages.of(page_request()).run.part is not None)
 
 
 def test_a_file_becomes_a_preview_and_columns(tab, tmp_path):
-    assert "At" not in tab.columns.on_load(ask("two", "ko"))[tab.widgets.note]
-    assert "1,000 different questions" in tab.columns.on_load(ask())[tab.widgets.note]
+    assert "At" not in tab.columns.on_load(page_request("two", "ko"))[tab.widgets.note]
+    assert "1,000 different questions" in tab.columns.on_load(page_request())[tab.widgets.note]
     content = f"nr,frage,antwort,label\n1,{NASTY},yes,1\n2,second,no,0\n"
     answer = upload(tab, tmp_path, content, f"{'x' * 5}<b>.csv")
     assert not list(tmp_path.iterdir()), "the file itself is not kept"
@@ -309,7 +301,7 @@ def test_a_file_becomes_a_preview_and_columns(tab, tmp_path):
     chosen = [answer[widget]["value"] for widget in (tab.widgets.question, tab.widgets.answer, tab.widgets.label)]
     assert chosen == [1, 2, 3]
     assert (answer[tab.widgets.named]["value"], answer[tab.widgets.named]["visible"]) == (True, True)
-    view = tab.on_tick(ask(), *values())
+    view = tab.on_tick(page_request(), *values())
     assert "2 questions × 2 answers = 4 cosines; right pairs: 1. Read as the lab reads now: " in view[tab.widgets.plan]
     assert "SmolLM2-135M-Instruct · plain · mean · layer 30" in view[tab.widgets.plan]
     assert view[tab.widgets.run]["interactive"]
@@ -318,31 +310,31 @@ def test_a_file_becomes_a_preview_and_columns(tab, tmp_path):
 
 def test_other_columns_can_be_chosen(tab, tmp_path):
     upload(tab, tmp_path, "a1,q1\na2,q2\n")
-    swapped = tab.columns.on_columns(ask(), 1, 0, "unknown", False)
-    assert tab.pages.of(ask()).pairing == Pairing(("q1", "q2"), ("a1", "a2"), frozenset())
+    swapped = tab.columns.on_columns(page_request(), 1, 0, "unknown", False)
+    assert tab.pages.of(page_request()).pairing == Pairing(("q1", "q2"), ("a1", "a2"), frozenset())
     assert swapped[tab.widgets.question]["value"] == 1
-    named = tab.columns.on_columns(ask(), 1, 0, "unknown", True)
+    named = tab.columns.on_columns(page_request(), 1, 0, "unknown", True)
     assert named[tab.widgets.question]["choices"] == [("a1", 0), ("q1", 1)]
-    same = tab.columns.on_columns(ask(), 0, 0, "each_row", True)
+    same = tab.columns.on_columns(page_request(), 0, 0, "each_row", True)
     assert "same column" in same[tab.widgets.note]
-    assert tab.pages.of(ask()).pairing is None
-    assert not tab.on_tick(ask(), *values())[tab.widgets.run]["interactive"]
+    assert tab.pages.of(page_request()).pairing is None
+    assert not tab.on_tick(page_request(), *values())[tab.widgets.run]["interactive"]
     for nonsense in (None, "x", True, 9, -1, [0], 1.0):
-        tab.columns.on_columns(ask(), nonsense, 1, nonsense, True)
-        assert tab.pages.of(ask()).pairing is None
-    assert list(tab.columns.on_columns(ask("nobody"), 0, 1, 2, True).values()) == [gr.skip()]
+        tab.columns.on_columns(page_request(), nonsense, 1, nonsense, True)
+        assert tab.pages.of(page_request()).pairing is None
+    assert list(tab.columns.on_columns(page_request("nobody"), 0, 1, 2, True).values()) == [gr.skip()]
 
 
 def test_a_bad_file_says_why_and_the_one_before_stays(tab, tmp_path):
     assert "single column" in upload(tab, tmp_path, "one\ntwo")[tab.widgets.note]
     upload(tab, tmp_path, table(make(3)))
-    pairing = tab.pages.of(ask()).pairing
+    pairing = tab.pages.of(page_request()).pairing
     answer = upload(tab, tmp_path, "[" * 9999, "deep.json")
     assert "nested too deeply" in answer[tab.widgets.note]
     assert "The file before it stays." in answer[tab.widgets.note]
-    assert tab.pages.of(ask()).pairing is pairing
+    assert tab.pages.of(page_request()).pairing is pairing
     assert "너무 깊이" in upload(tab, tmp_path, "[" * 9999, "deep.json", language="ko")[tab.widgets.note]
-    assert tab.columns.on_upload(ask(), None)[tab.widgets.upload] is None
+    assert tab.columns.on_upload(page_request(), None)[tab.widgets.upload] is None
 
 
 def test_an_upload_that_nobody_expected_is_a_calm_sentence_and_no_text_reaches_the_log(
@@ -363,7 +355,7 @@ def test_a_comparison_shows_parts_then_all_of_it_and_texts_are_sent_once(lab, tm
     lab.open(MODEL)
     tab = new_tab(lab)
     upload(tab, tmp_path, table(make(300)))
-    started = tab.on_run(ask(), *values())
+    started = tab.on_run(page_request(), *values())
     assert started[tab.widgets.view]["state"] == "running"
     assert started[tab.widgets.view]["poll"]
     assert not started[tab.widgets.run]["interactive"]
@@ -383,30 +375,32 @@ def test_a_comparison_shows_parts_then_all_of_it_and_texts_are_sent_once(lab, tm
     assert "SmolLM2-135M-Instruct · plain · mean · last layer; computed in" in last[tab.widgets.verdict]
     assert re.search(r"<dd>\d+ of 300<small>95 %: ", last[tab.widgets.facts])
     assert "<details>" in last[tab.widgets.best]
-    assert tab.widgets.matrix not in tab.on_tick(ask(), *values()), "what has been sent is not sent again"
-    assert tab.on_tick(ask("two"), *values())[tab.widgets.view]["state"] == "idle", "nobody else sees it"
+    assert tab.widgets.matrix not in tab.on_tick(page_request(), *values()), "what has been sent is not sent again"
+    assert tab.on_tick(page_request("two"), *values())[tab.widgets.view]["state"] == "idle", "nobody else sees it"
 
 
 def test_another_order_sends_the_order_alone(tab, tmp_path):
-    assert list(tab.on_order(ask(), "best").values()) == [gr.skip()]
+    assert list(tab.on_order(page_request(), "best").values()) == [gr.skip()]
     upload(tab, tmp_path, table(make(40)))
     first = compare(tab, order="best")[tab.widgets.matrix]
     assert "orders" in first, "the order that was chosen before holds for the new picture"
-    answer = tab.on_order(ask(), "clustered")
+    answer = tab.on_order(page_request(), "clustered")
     told = answer[tab.widgets.matrix]
     assert set(told) == {"seq", "words", "orders"}
     assert sorted(unpack(told["orders"][0], "<u2")) == list(range(40))
     assert answer[tab.widgets.best].count("<tr>") == 41
-    assert list(tab.on_order(ask(), "nonsense").values()) == [gr.skip()]
+    assert list(tab.on_order(page_request(), "nonsense").values()) == [gr.skip()]
 
 
 def test_it_stops_and_says_what_the_picture_shows(tab, slow, tmp_path):
     upload(tab, tmp_path, table(make(4)))
-    started = tab.on_run(ask(), *values())
+    started = tab.on_run(page_request(), *values())
     wait_part(tab)
-    assert tab.widgets.matrix in {**started, **tab.on_tick(ask(), *values())}
-    assert tab.on_run(ask(), *values())[tab.widgets.view]["state"] == "running"  # pressed twice: still the first one
-    assert tab.on_stop(ask(), *values())[tab.widgets.view]["note"] == "Stopping after these texts"
+    assert tab.widgets.matrix in {**started, **tab.on_tick(page_request(), *values())}
+    assert (
+        tab.on_run(page_request(), *values())[tab.widgets.view]["state"] == "running"
+    )  # pressed twice: still the first one
+    assert tab.on_stop(page_request(), *values())[tab.widgets.view]["note"] == "Stopping after these texts"
     done = finish(tab)[-1]
     expected = "Stopped. The picture shows the first 2 questions and 2 answers so far."
     assert (done[tab.widgets.view]["state"], done[tab.widgets.view]["note"]) == ("stale", expected)
@@ -417,17 +411,14 @@ def test_it_stops_and_says_what_the_picture_shows(tab, slow, tmp_path):
 def test_a_second_one_waits_in_line_and_who_leaves_makes_room(tab, slow, tmp_path):
     for session in ("one", "two"):
         upload(tab, tmp_path, table(make(4)), session=session)
-        tab.on_run(ask(session), *values())
-    assert tab.on_tick(ask("two"), *values())[tab.widgets.view]["note"] == "Waiting for others: 1 before you"
-    first, second = (tab.pages.of(ask(session)).job for session in ("one", "two"))
-    tab.on_leave(ask("one"))
+        tab.on_run(page_request(session), *values())
+    assert tab.on_tick(page_request("two"), *values())[tab.widgets.view]["note"] == "Waiting for others: 1 before you"
+    first, second = (tab.pages.of(page_request(session)).job for session in ("one", "two"))
+    tab.on_leave(page_request("one"))
     assert first.done.wait(5)
-    for _ in range(500):
-        if tab.pages.of(ask("two")).run.part is not None:
-            break
-        time.sleep(0.01)
+    eventually(lambda: tab.pages.of(page_request("two")).run.part is not None)
     assert second.ahead == 0
-    tab.on_stop(ask("two"), *values())
+    tab.on_stop(page_request("two"), *values())
     assert second.done.wait(5)
 
 
@@ -435,26 +426,26 @@ def test_the_last_picture_comes_back_where_a_new_comparison_was_stopped(tab, lab
     upload(tab, tmp_path, table(make(6)))
     compare(tab)
     request.getfixturevalue("slow")
-    started = tab.on_run(ask(), *values(pooling="max"))
+    started = tab.on_run(page_request(), *values(pooling="max"))
     wait_part(tab)
-    part = {**started, **tab.on_tick(ask(), *values(pooling="max"))}[tab.widgets.matrix]
+    part = {**started, **tab.on_tick(page_request(), *values(pooling="max"))}[tab.widgets.matrix]
     assert part["picture"]["rows"] == 2
-    tab.on_stop(ask(), *values(pooling="max"))
+    tab.on_stop(page_request(), *values(pooling="max"))
     done = finish(tab, pooling="max")[-1]
     assert done[tab.widgets.matrix]["picture"]["rows"] == 6
     assert done[tab.widgets.view]["note"].startswith("Stopped. The lab's reading has changed")
-    back = tab.on_tick(ask(), *values())
+    back = tab.on_tick(page_request(), *values())
     assert (back[tab.widgets.view]["state"], back[tab.widgets.view]["note"]) == ("ready", "Stopped.")
 
 
 def test_what_was_found_tells_when_something_else_is_chosen(tab, tmp_path):
     upload(tab, tmp_path, table(make(5)))
     compare(tab)
-    changed = tab.on_tick(ask(), *values(pooling="max"))[tab.widgets.view]
+    changed = tab.on_tick(page_request(), *values(pooling="max"))[tab.widgets.view]
     assert changed["state"] == "stale"
     assert "reading has changed" in changed["note"]
     upload(tab, tmp_path, table(make(6)))
-    assert "other texts" in tab.on_tick(ask(), *values())[tab.widgets.view]["note"]
+    assert "other texts" in tab.on_tick(page_request(), *values())[tab.widgets.view]["note"]
 
 
 def test_what_goes_wrong_is_a_sentence(tab, lab, tmp_path, monkeypatch):
@@ -463,28 +454,28 @@ def test_what_goes_wrong_is_a_sentence(tab, lab, tmp_path, monkeypatch):
     refused = compare(tab, **impossible)[tab.widgets.view]
     assert refused["state"] == "error"
     assert "no logits" in refused["note"]
-    again = tab.on_tick(ask(), *values(**impossible))[tab.widgets.view]
+    again = tab.on_tick(page_request(), *values(**impossible))[tab.widgets.view]
     assert again["state"] == "error", "it is told until something else is asked"
-    assert tab.on_tick(ask(), *values())[tab.widgets.view]["state"] == "idle"
+    assert tab.on_tick(page_request(), *values())[tab.widgets.view]["state"] == "idle"
 
     def explode(*_, **__):
         raise RuntimeError("secret")
 
     monkeypatch.setattr(lab, "compare_large", explode)
-    told = [tab.on_run(ask(), *values()), *finish(tab)]
+    told = [tab.on_run(page_request(), *values()), *finish(tab)]
     [broken] = [answer[tab.widgets.view]["note"] for answer in told if answer[tab.widgets.view]["state"] == "error"]
     assert "went wrong on our side" in broken
-    assert tab.on_tick(ask(), *values())[tab.widgets.run]["interactive"]
+    assert tab.on_tick(page_request(), *values())[tab.widgets.run]["interactive"]
 
 
 def test_files_to_take_home(tab, tmp_path):
-    refused = tab.on_take("csv", ask())
+    refused = tab.on_take("csv", page_request())
     assert "no longer holds" in refused[tab.widgets.taken]
     assert refused[tab.widgets.file] is None, "the file before must not be fetched again"
     upload(tab, tmp_path, table(make(5)))
     compare(tab)
     for kind, name in NAMES.items():
-        answer = tab.on_take(kind, ask())
+        answer = tab.on_take(kind, page_request())
         assert answer[tab.widgets.taken] == ""
         assert Path(answer[tab.widgets.file]).name == name
         assert Path(answer[tab.widgets.file]).stat().st_size > 100
@@ -494,7 +485,7 @@ def test_results_are_kept_within_a_budget_and_the_page_says_when_they_are_gone(t
     upload(tab, tmp_path, table(make(5)))
     compare(tab)
     tab.kept = Kept(most=1)
-    told = tab.on_tick(ask(), *values())[tab.widgets.view]
+    told = tab.on_tick(page_request(), *values())[tab.widgets.view]
     assert told["state"] == "stale"
     assert "no longer holds" in told["note"]
 

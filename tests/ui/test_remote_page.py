@@ -1,8 +1,5 @@
 """The page over a model that runs elsewhere, without a browser: what is said before texts are sent, what is offered."""
 
-import time
-from types import SimpleNamespace
-
 import pytest
 
 gradio = pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
@@ -14,6 +11,8 @@ from demo.ui.page import create_page  # noqa: E402
 from tests import embedding_server as bad  # noqa: E402
 from tests.backend.remote.test_remote import make_lab  # noqa: E402
 from tests.embedding_server import EmbeddingServer  # noqa: E402
+from tests.page_requests import page_request  # noqa: E402
+from tests.waiting import eventually  # noqa: E402
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def open_page(server, monkeypatch):
         create_page(lab)
         monkeypatch.setattr(page_module, "_wire", wire)
         handlers = made["h"]
-        request = SimpleNamespace(session_hash="one", query_params={"lang": language}, headers={})
+        request = page_request("one", language)
         session = Session(model=model)
 
         def ask(**other):
@@ -54,11 +53,7 @@ def open_page(server, monkeypatch):
 
 def answered(ask, **other):
     """What comes of asking again and again, as the page does while a model is on its way."""
-    end = time.monotonic() + 20
-    while (answer := ask(**other))["state"] == "loading":
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return answer
+    return eventually(lambda: ask(**other), until=lambda answer: answer["state"] != "loading")
 
 
 def test_where_texts_go_is_said_before_any_is_sent(server, open_page):

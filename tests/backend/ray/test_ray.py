@@ -30,6 +30,7 @@ from demo.jobs.request_context import request_context
 from demo.lab import Lab
 from demo.settings import Settings
 from tests import ROOT
+from tests.waiting import eventually
 
 # Ray reads it when it is imported, whichever test does that.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -61,13 +62,6 @@ def cluster():
 def replicas(page: psutil.Process | None = None) -> list[psutil.Process]:
     children = (page or psutil.Process()).children(recursive=True)
     return [one for one in children if one.name().startswith("ray::ServeRepli")]
-
-
-def wait_until(true, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.1)
 
 
 def outcome(act):
@@ -166,7 +160,7 @@ def test_a_replica_that_dies_under_load_costs_nobody_an_answer(cluster):
             assert answered.acquire(timeout=60)
         victim.kill()
         assert [count.result(timeout=120) for count in counts] == [QUESTIONS] * PEOPLE
-    wait_until(lambda: len(replicas()) == 2)
+    eventually(lambda: len(replicas()) == 2)
     assert victim.pid not in [one.pid for one in replicas()]
 
 
@@ -223,7 +217,7 @@ def test_a_cluster_in_use_says_so_and_a_question_that_nobody_wants_is_dropped(cl
         time.sleep(0.5)
         return all(map(was_turned_away, some))
 
-    wait_until(full)
+    eventually(full)
     with pytest.raises(ClusterBusy, match=str(QUEUE)):
         cluster.embed([PromptedText("urgent")], READING)
     assert cluster.models(), "the page opens all the same"

@@ -27,6 +27,7 @@ from demo.lab import Lab
 from demo.settings import Settings, parse_settings
 from tests import embedding_server as bad
 from tests.embedding_server import DIM, EmbeddingServer, vector_of
+from tests.waiting import eventually
 
 TEXTS = ["What is GPU?", "A graphics processor.", "A city."]
 KEY = "sk-secret-0123456789"
@@ -240,8 +241,7 @@ def test_each_fault_is_told_in_words_and_passes(lab, server, name):
     with pytest.raises(ServerFailed, match=words):
         raise error
     model = lab.engine.elsewhere._models["remote:far"]
-    while model._scheduler._pieces:  # what was on its way when the first text failed
-        time.sleep(0.005)
+    eventually(lambda: not model._scheduler._pieces)  # what was on its way when the first text failed
     server.misbehave = None
     model._quiet_until = 0.0
     assert lab.embed(TEXTS, model="remote:far").shape == (3, DIM)
@@ -289,10 +289,9 @@ def test_one_text_that_a_server_does_not_take_is_told_of_to_its_owner_alone(lab,
     server.misbehave = refuse_long_ones
     with ThreadPoolExecutor(3) as people:
         first = people.submit(lab.embed, ["first"], "remote:far")
-        while len(server.asked) < 2:
-            time.sleep(0.01)
+        eventually(lambda: len(server.asked) >= 2)
         others = [people.submit(lab.embed, [text], "remote:far") for text in ("short", "long " * 50)]
-        wait_until(lambda: lab.engine.elsewhere._models["remote:far"]._scheduler._pieces.__len__() == 3)
+        eventually(lambda: lab.engine.elsewhere._models["remote:far"]._scheduler._pieces.__len__() == 3)
         server.open.set()
         assert first.result().shape == others[0].result().shape == (1, DIM)
         with pytest.raises(ServerFailed, match="too long"):
@@ -359,13 +358,6 @@ def test_servers_are_named_by_flags_or_by_the_environment(monkeypatch, capsys):
 # ---- nobody waits for another machine --------------------------------------------------------------------------------
 
 
-def wait_until(known, seconds=10):
-    end = time.monotonic() + seconds
-    while not known():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def test_who_cannot_wait_asks_again_and_finds_what_has_arrived(lab, server, monkeypatch):
     monkeypatch.setattr("demo.pipeline._PATIENCE", 0.05)
     lab.open("remote:far")
@@ -385,7 +377,7 @@ def test_who_cannot_wait_asks_again_and_finds_what_has_arrived(lab, server, monk
         except ModelLoading:
             return None
 
-    wait_until(answered)
+    eventually(answered)
     assert sorted(sum(server.asked[1:], [])) == sorted(TEXTS)
 
 
@@ -400,9 +392,9 @@ def test_what_nobody_wants_any_more_is_not_sent(lab, server):
 
     with ThreadPoolExecutor(2) as people:
         people.submit(ask, "first")
-        wait_until(lambda: len(server.asked) == 2)
+        eventually(lambda: len(server.asked) == 2)
         second = people.submit(ask, "second")
-        wait_until(lambda: len(lab.engine.elsewhere._models["remote:far"]._scheduler._pieces) == 2)
+        eventually(lambda: len(lab.engine.elsewhere._models["remote:far"]._scheduler._pieces) == 2)
         cancelled.set()
         server.open.set()
         with pytest.raises(Stopped):
@@ -415,7 +407,7 @@ def test_people_who_ask_at_the_same_time_share_requests(lab, server):
     server.open.clear()
     with ThreadPoolExecutor(20) as people:
         asked = [people.submit(lab.embed, [f"text {number}", "shared"], "remote:far") for number in range(20)]
-        wait_until(lambda: len(lab.engine.elsewhere._models["remote:far"]._scheduler._pieces) == 21)
+        eventually(lambda: len(lab.engine.elsewhere._models["remote:far"]._scheduler._pieces) == 21)
         server.open.set()
         assert [each.result().shape for each in asked] == [(2, DIM)] * 20
     assert len(server.asked) <= 3

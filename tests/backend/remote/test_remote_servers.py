@@ -4,7 +4,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from demo.serving.api.calls import ApiCalls
 from demo.serving.api.openai import create_openai_routes
 from demo.settings import Settings
 from tests.conftest import TEXTS
+from tests.waiting import eventually
 
 pytest.importorskip("openai")
 uvicorn = pytest.importorskip("uvicorn")
@@ -40,9 +40,7 @@ def serve(lab: Lab):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
+        eventually(lambda: server.started)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         server.should_exit = True
         thread.join(10)
@@ -98,14 +96,13 @@ def llama_server(weights: Path):
     command += ["--kv_overrides", "llama.pooling_type=int:1"]  # mean
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            with socket.socket() as knock:
-                if knock.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+
+        def answers() -> bool:
             assert server.poll() is None, "llama_cpp.server ended"
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+            with socket.socket() as knock:
+                return knock.connect_ex(("127.0.0.1", port)) == 0
+
+        eventually(answers, 60, every=0.1)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         server.terminate()

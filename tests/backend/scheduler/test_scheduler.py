@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from demo.backend.scheduler.scheduler import Scheduler, WorkItem
 from demo.domain.errors import Stopped
 from demo.jobs.request_context import request_context
+from tests.waiting import eventually
 
 
 def item(name, group="g", length=1) -> WorkItem:
@@ -72,11 +73,7 @@ def held(scheduler, device, people):
 
 def in_line(scheduler, count):
     """Until so many requests are there."""
-    for _ in range(1000):
-        if len(scheduler._requests) == count:
-            return
-        time.sleep(0.005)
-    raise AssertionError(f"{len(scheduler._requests)} requests, not {count}")
+    eventually(lambda: len(scheduler._requests), until=lambda now: now == count, message=f"requests, not {count}")
 
 
 @pytest.mark.parametrize("threaded", [True, False])
@@ -204,8 +201,7 @@ def test_what_a_failure_has_ended_is_not_computed_after_it(device, monkeypatch):
     def until_they_have_left(piece, failure):
         asker = piece.takers[0][0]
         alone(piece, failure)
-        while asker in scheduler._requests:
-            time.sleep(0.005)
+        eventually(lambda: asker not in scheduler._requests)
 
     monkeypatch.setattr(scheduler, "_alone", until_they_have_left)
     with pytest.raises(ValueError, match="bad text"):
@@ -241,8 +237,7 @@ def test_other_work_need_not_wait_for_what_is_in_line(device, people):
     long = people.submit(ask, scheduler, items(*(f"long {i}" for i in range(20))))
     in_line(scheduler, 2)
     called = people.submit(scheduler.call, lambda: len(device.passes))
-    while not scheduler._calls:
-        time.sleep(0.005)
+    eventually(lambda: scheduler._calls)
     device.open.set()
     assert called.result(10) == 1
     assert len(long.result(10)) == 20

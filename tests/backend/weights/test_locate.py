@@ -33,6 +33,7 @@ from demo.domain.errors import (
     WeightsDamaged,
     WeightsUnavailable,
 )
+from tests.waiting import eventually
 
 PINNED, MAIN = "1" * 40, "2" * 40
 
@@ -353,10 +354,8 @@ def test_switched_off_means_no_request(fake_hub, entry, cache, monkeypatch):
 
 def test_a_model_counts_as_available_until_the_probe_has_answered(entry, cache):
     assert unavailable_reason(entry, cache) == ""
-    deadline = time.monotonic() + 20
-    while not unavailable_reason(entry, cache) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert unavailable_reason(entry, cache) == "not on this disk, and the Hub cannot be reached from here"
+    reason = eventually(lambda: unavailable_reason(entry, cache))
+    assert reason == "not on this disk, and the Hub cannot be reached from here"
 
 
 def test_the_first_answer_of_a_probe_is_none_however_quick_the_refusal(monkeypatch):

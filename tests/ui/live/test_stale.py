@@ -1,8 +1,6 @@
 """What a person no longer waits for is dropped before it runs, and what the page has is not sent again."""
 
 import json
-import time
-from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -16,6 +14,8 @@ from demo.settings import Settings
 from demo.ui import page as page_module
 from demo.ui.live.handlers import Session
 from demo.ui.page import create_page
+from tests.page_requests import page_request
+from tests.waiting import eventually
 
 
 class Watched(FakeEngine):
@@ -54,7 +54,7 @@ def ask(engine, monkeypatch):
     )
     create_page(Lab(Settings(engine="fake"), engine))
     handlers = made["h"]
-    request = SimpleNamespace(session_hash="one", query_params={"lang": "en"}, headers={})
+    request = page_request()
     session = Session(model="smollm2-135m-instruct")
     chosen = [widget.value for widget in handlers.widgets.choices]
 
@@ -150,8 +150,10 @@ def test_a_refused_model_that_is_asked_for_twice_stays_refused(ask, engine):
     """Gradio's dropdown asks twice; the second time before it shows the old model again."""
     ask("What is GPU?")
     for link in (None, "seq=0&settled=0"):
-        while (answer := ask("What is GPU?", model="no/such", link=link))["state"] == "loading":
-            time.sleep(0.01)
+        answer = eventually(
+            lambda link=link: ask("What is GPU?", model="no/such", link=link),
+            until=lambda answer: answer["state"] != "loading",
+        )
         assert 'role="alert"' in answer["pieces"]["model-note"]
     assert ask.settle()["model"]["value"] == "smollm2-135m-instruct"
     assert "alert" not in ask("What is GPU?")["pieces"]["model-note"]

@@ -17,9 +17,9 @@ from demo.domain.results import Explanation, Inspected
 from demo.figures import MOST_TOKENS, plot_token_similarity
 from demo.lab import Lab
 from demo.settings import Settings
-from demo.ui.live.tab import LINKED
 from demo.ui.panels.explain.handlers import ExplainHandlers, OpenPanel, _parse_cell
 from demo.ui.panels.explain.text import render_explanation, render_head
+from tests.page_requests import lab_values, page_request
 
 NASTY = "<img src=x onerror='hacked()'>"
 
@@ -169,11 +169,10 @@ def test_an_answer_that_a_newer_question_overtook_is_not_shown(monkeypatch):
     explain, newer = lab.explain, []
 
     def ask(question: str) -> list[dict]:
-        boxes = {**dict.fromkeys(LINKED, ""), "questions": question, "answers": "b", "prompt": "plain", "eos": False}
-        boxes |= {"layer": 30, "pooling": "mean", "postprocess": "none", "model": "smollm2-135m-instruct"}
-        request = SimpleNamespace(query_params={"lang": "en"}, headers={}, session_hash="one")
+        values = lab_values(questions=question, answers="b", prompt="plain", pooling="mean")
+        request = page_request()
         session = SimpleNamespace(model="smollm2-135m-instruct")
-        return list(handlers.on_explain(request, session, panel, *(boxes[name] for name in LINKED), "0,0"))
+        return list(handlers.on_explain(request, session, panel, *values, "0,0"))
 
     def overtaken(questions, *asked, **chosen):
         told = explain(questions, *asked, **chosen)

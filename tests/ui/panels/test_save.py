@@ -7,7 +7,6 @@ import csv
 import hashlib
 import json
 import re
-import time
 from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
@@ -31,6 +30,8 @@ from demo.ui.live.form import Asked  # noqa: E402
 from demo.ui.panels.save.handlers import NAMES, SaveHandlers  # noqa: E402
 from demo.ui.panels.save.panel import FILES, PICTURES, create_save  # noqa: E402
 from demo.wording.comparison import tell_reading  # noqa: E402
+from tests.page_requests import page_request  # noqa: E402
+from tests.waiting import eventually  # noqa: E402
 
 NASTY = "<img src=x onerror=window.hacked=1>"
 QUESTIONS = [NASTY, "</script><script>window.hacked=1</script>", "=1+1", "대한민국의 수도는 어디인가요?\u2028"]
@@ -227,10 +228,6 @@ def test_words_in_both_languages():
 # ---- the fold -------------------------------------------------------------------------------------------------------
 
 
-def ask(language: str = "en"):
-    return SimpleNamespace(session_hash="one", query_params={"lang": language}, headers={})
-
-
 @pytest.fixture
 def handlers(lab):
     with gr.Blocks():
@@ -252,7 +249,7 @@ def session(**chosen) -> SimpleNamespace:
 def test_each_kind_is_a_file_of_what_is_shown(handlers):
     assert set(FILES) == set(NAMES)
     for kind in FILES:
-        answer = handlers.on_save(kind, ask("ko"), session())
+        answer = handlers.on_save(kind, page_request(language="ko"), session())
         path = Path(answer[handlers.widgets.file])
         assert path.name == NAMES[kind]
         assert path.stat().st_size > 500
@@ -262,10 +259,10 @@ def test_each_kind_is_a_file_of_what_is_shown(handlers):
 
 
 def test_what_cannot_be_saved_is_told_and_nothing_is_fetched(handlers, monkeypatch, caplog):
-    nothing = handlers.on_save("csv", ask(), SimpleNamespace(answered=None))
-    refused = handlers.on_save("csv", ask(), session(questions=""))
+    nothing = handlers.on_save("csv", page_request(), SimpleNamespace(answered=None))
+    refused = handlers.on_save("csv", page_request(), session(questions=""))
     monkeypatch.setattr(handlers.lab, "compare_large", lambda *args, **chosen: 1 / 0)
-    broken = handlers.on_save("csv", ask(), session())
+    broken = handlers.on_save("csv", page_request(), session())
     monkeypatch.undo()
     for answer, words in ((nothing, "no heatmap to save"), (refused, "no questions"), (broken, "wrong on our side")):
         assert words in answer[handlers.widgets.note]["message"]
@@ -278,10 +275,7 @@ def test_a_file_does_not_stay(tmp_path):
         downloads = Downloads(gr.DownloadButton(), seconds=0.2)
     path = Path(downloads.create("a.txt", lambda path: path.write_text("x")))
     assert path.read_text() == "x"
-    end = time.monotonic() + 20
-    while path.exists() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert not path.exists()
+    eventually(lambda: not path.exists())
 
 
 def test_files_make_room_for_new_ones():

@@ -5,16 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import re
-import time
-from functools import lru_cache
-from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
 
 gradio = pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
 
-from demo.backend import fake  # noqa: E402
 from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.datamodels import Reading  # noqa: E402
 from demo.domain.errors import BadInput  # noqa: E402
@@ -28,19 +24,13 @@ from demo.ui.tabs.benchmark.handlers import BenchmarkHandlers  # noqa: E402
 from demo.ui.tabs.benchmark.runs import QUICK, READINGS, Standing  # noqa: E402
 from demo.ui.tabs.benchmark.tab import SORTS, create_benchmark_tab  # noqa: E402
 from demo.ui.tabs.benchmark.text import benchmark_figures, ranked, render_board, set_choices, write_csv  # noqa: E402
+from tests.page_requests import by_name, page_request  # noqa: E402
+from tests.waiting import eventually  # noqa: E402
 
 GPT, ENCODER, BASE, UNREACHABLE = "smollm2-135m-instruct", "all-minilm-l6-v2", "gemma-3-270m", "gpt2"
 SET = "astronomy-ko"
 OWN = Reading(GPT)
-PAGE, OTHER_PAGE = (
-    SimpleNamespace(session_hash=name, query_params={"lang": "en"}, headers={}) for name in ("one", "two")
-)
-
-
-@pytest.fixture(autouse=True)
-def quick_fake(monkeypatch):
-    """The fake counts a text's trigrams once, not once a layer and pooling."""
-    monkeypatch.setattr(fake, "_count_trigrams", lru_cache(maxsize=None)(fake._count_trigrams))
+PAGE, OTHER_PAGE = page_request("one"), page_request("two")
 
 
 @pytest.fixture
@@ -56,20 +46,16 @@ def handlers(engine) -> BenchmarkHandlers:
 
 
 def named(handlers, answer) -> dict:
-    """An answer by the names of its widgets."""
-    names = {id(widget): name for name, widget in vars(handlers.widgets).items()}
-    return {names[id(widget)]: value for widget, value in answer.items()}
+    return by_name(answer, handlers.widgets)
 
 
 def until_ended(handlers, *values, page=PAGE) -> dict:
     """Every tick's answer put over the one before, until the job has ended."""
     seen: dict = {}
-    for _ in range(600):
-        seen |= named(handlers, handlers.on_tick(page, *values))
-        if seen["view"]["state"] != "running":
-            return seen
-        time.sleep(0.02)
-    raise AssertionError(seen["view"])
+    eventually(
+        lambda: seen.update(named(handlers, handlers.on_tick(page, *values))) or seen["view"]["state"] != "running"
+    )
+    return seen
 
 
 def measure(handlers, models, names, sort="auc", page=PAGE) -> dict:
@@ -157,11 +143,14 @@ def test_one_at_a_time_and_what_was_reached_stays(handlers, engine):
     busy = named(handlers, handlers.on_run(OTHER_PAGE, *values))
     assert "One benchmark runs on this machine at a time" in busy["note"]
     seen: dict = {}
-    while not seen.get("board"):
-        time.sleep(0.01)
-        seen |= named(handlers, handlers.on_tick(PAGE, *values))
+
+    def first_row():
+        seen.update(named(handlers, handlers.on_tick(PAGE, *values)))
         assert seen["view"]["state"] == "running"
         assert 0 <= seen["view"]["progress"] <= 1
+        return seen.get("board")
+
+    eventually(first_row)
     stopping = named(handlers, handlers.on_stop(PAGE, *values))
     assert "Stopping" in stopping["view"]["note"]
     seen |= until_ended(handlers, *values)
@@ -184,9 +173,10 @@ def test_progress_says_model_and_prompt(handlers, engine):
     engine.load_seconds = engine.seconds_per_text = 0.002
     values = (SET, [GPT], ["echo"], "auc")
     notes = {named(handlers, handlers.on_run(PAGE, *values))["view"]["note"]}
-    while handlers.pages.of(PAGE).running:
-        notes.add(named(handlers, handlers.on_tick(PAGE, *values))["view"]["note"])
-        time.sleep(0.01)
+    eventually(
+        lambda: notes.add(named(handlers, handlers.on_tick(PAGE, *values))["view"]["note"]),
+        until=lambda _: not handlers.pages.of(PAGE).running,
+    )
     assert "SmolLM2-135M-Instruct: every text under the prompt “echo”" in notes
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -28,10 +27,11 @@ from demo.ui.kit.presets import (  # noqa: E402
     remove_slot,
 )
 from demo.ui.live.handlers import Session  # noqa: E402
-from demo.ui.live.tab import LINKED  # noqa: E402
 from demo.ui.tabs.compare.handlers import CompareHandlers, Memory  # noqa: E402
 from demo.ui.tabs.compare.tab import CHOSEN, create_compare_tab  # noqa: E402
 from demo.ui.tabs.compare.text import render_slot, render_table, render_verdicts  # noqa: E402
+from tests.page_requests import lab_values  # noqa: E402
+from tests.waiting import eventually  # noqa: E402
 
 GPT, ENCODER, LARGE, UNREACHABLE = (
     "smollm2-135m-instruct",
@@ -59,23 +59,7 @@ def handlers(engine) -> CompareHandlers:
 
 
 def current(questions: str = QUESTIONS, answers: str = ANSWERS, **reading) -> list:
-    """What stands in the lab's widgets, in the order of LINKED."""
-    values = {
-        "questions": questions,
-        "answers": answers,
-        "matches": "",
-        "model": GPT,
-        "prompt": "chat",
-        "task": "",
-        "template": "",
-        "eos": False,
-        "pooling": "last_token_logits",
-        "layer": 30,
-        "postprocess": "none",
-        "reference": "texts",
-        "scale": "fit",
-    }
-    return [(values | reading)[name] for name in LINKED]
+    return lab_values(questions=questions, answers=answers, **reading)
 
 
 def ask(handlers, slots, memory=None, scale="shared", pair="BA", values=None) -> dict:
@@ -86,12 +70,7 @@ def ask(handlers, slots, memory=None, scale="shared", pair="BA", values=None) ->
 
 
 def until_ready(handlers, slots, memory) -> dict:
-    for _ in range(50):
-        answer = ask(handlers, slots, memory)
-        if answer["view"]["state"] != "running":
-            return answer
-        time.sleep(0.02)
-    raise AssertionError(answer["view"])
+    return eventually(lambda: ask(handlers, slots, memory), until=lambda seen: seen["view"]["state"] != "running")
 
 
 def figures(answer) -> list[str]:

@@ -7,14 +7,12 @@ import re
 import time
 from dataclasses import replace
 from functools import lru_cache
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 gradio = pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
 
-from demo.backend import fake  # noqa: E402
 from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.catalog import CATALOG  # noqa: E402
 from demo.domain.datamodels import Metrics  # noqa: E402
@@ -41,18 +39,12 @@ from demo.ui.tabs.lesson.steps import (  # noqa: E402
 )
 from demo.ui.tabs.lesson.tab import create_lesson_tab  # noqa: E402
 from demo.ui.tabs.lesson.text import render_found, say_value, step_figures  # noqa: E402
+from tests.page_requests import by_name, page_request  # noqa: E402
+from tests.waiting import eventually  # noqa: E402
 
 GPT, TUNED, ENCODER = "smollm2-135m-instruct", "smollm2-135m-instruct-contrastive", "all-minilm-l6-v2"
 NASTY = "<img src=x onerror=alert(1)>"
-PAGE, OTHER_PAGE = (
-    SimpleNamespace(session_hash=name, query_params={"lang": "en"}, headers={}) for name in ("one", "two")
-)
-
-
-@pytest.fixture(autouse=True)
-def quick_fake(monkeypatch):
-    """The fake counts a text's trigrams once, not once a reading."""
-    monkeypatch.setattr(fake, "_count_trigrams", lru_cache(maxsize=None)(fake._count_trigrams))
+PAGE, OTHER_PAGE = page_request("one"), page_request("two")
 
 
 @pytest.fixture
@@ -83,10 +75,7 @@ def handlers(engine) -> LessonHandlers:
 
 
 def named(handlers, answer) -> dict:
-    """An answer by the names of its widgets, the lesson's and the lab's."""
-    names = {id(widget): name for name, widget in vars(handlers.lab_widgets).items()}
-    names |= {id(widget): name for name, widget in handlers.widgets.items()}
-    return {names[id(widget)]: value for widget, value in answer.items()}
+    return by_name(answer, handlers.lab_widgets, handlers.widgets)
 
 
 def a_guess(step) -> str | float:
@@ -101,12 +90,10 @@ def commit(handlers, name: str, guesses: dict, page=PAGE, **said) -> dict:
 
 def look(handlers, name: str, guesses: dict, page=PAGE) -> dict:
     """A step once it is ready: asked again while a model is on its way, as the view does."""
-    for _ in range(400):
-        seen = named(handlers, handlers.on_tick(page, name, guesses))
-        if seen["view"]["state"] not in ("loading", "running"):
-            return seen
-        time.sleep(0.02)
-    raise AssertionError(seen["view"])
+    return eventually(
+        lambda: named(handlers, handlers.on_tick(page, name, guesses)),
+        until=lambda seen: seen["view"]["state"] not in ("loading", "running"),
+    )
 
 
 def everything() -> dict:
@@ -225,7 +212,7 @@ def test_rubbish_is_the_first_step(handlers):
 
 @pytest.mark.parametrize("language", sorted(LOCALES))
 def test_every_step_answers_with_figures_and_words_for_those_who_do_not_see_them(handlers, language):
-    page = SimpleNamespace(session_hash=language, query_params={"lang": language}, headers={})
+    page = page_request(language, language)
     guesses: dict = {}
     for step in STEPS:
         guesses = commit(handlers, step.name, guesses, page)["guesses"]

@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
-from functools import lru_cache
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 gradio = pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
 
-from demo.backend import fake  # noqa: E402
 from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.catalog import CATALOG  # noqa: E402
 from demo.domain.datamodels import Kind, Pairing, Pooling, Prompt  # noqa: E402
@@ -30,6 +27,8 @@ from demo.ui.tabs.story.handlers import StoryHandlers  # noqa: E402
 from demo.ui.tabs.story.runs import TUNED, BoardRow, Run, StoryRuns, Told  # noqa: E402
 from demo.ui.tabs.story.tab import IN_LAB, STEPS, create_story_tab  # noqa: E402
 from demo.ui.tabs.story.text import margin_of, render_step, tell_logits, tell_tokens  # noqa: E402
+from tests.page_requests import by_name, page_request  # noqa: E402
+from tests.waiting import eventually  # noqa: E402
 
 GPT, ENCODER, MISTRAL, E5 = (
     "smollm2-135m-instruct",
@@ -38,16 +37,7 @@ GPT, ENCODER, MISTRAL, E5 = (
     "e5-mistral-7b-instruct",
 )
 NASTY = "<img src=x onerror=alert(1)>"
-PAGE, OTHER_PAGE, KOREAN = (
-    SimpleNamespace(session_hash=name, query_params={"lang": language}, headers={})
-    for name, language in (("one", "en"), ("two", "en"), ("three", "ko"))
-)
-
-
-@pytest.fixture(autouse=True)
-def quick_fake(monkeypatch):
-    """The fake counts a text's trigrams once, not once a reading."""
-    monkeypatch.setattr(fake, "_count_trigrams", lru_cache(maxsize=None)(fake._count_trigrams))
+PAGE, OTHER_PAGE, KOREAN = page_request("one"), page_request("two"), page_request("three", "ko")
 
 
 @pytest.fixture
@@ -84,21 +74,17 @@ def handlers(engine) -> StoryHandlers:
 
 
 def named(handlers, answer) -> dict:
-    """An answer by the names of its widgets, the story's and the lab's."""
-    names = {id(widget): name for name, widget in vars(handlers.lab_widgets).items()}
-    names |= {id(widget): name for name, widget in handlers.widgets.items()}
-    return {names[id(widget)]: value for widget, value in answer.items()}
+    return by_name(answer, handlers.lab_widgets, handlers.widgets)
 
 
 def look(handlers, step: str, page=PAGE) -> dict:
     """A step once it is ready: asked again while a model is on its way, as the view does."""
-    for _ in range(200):
-        seen = named(handlers, handlers.on_tick(page, step))
-        if seen["view"]["state"] not in ("loading", "running"):
-            assert seen["view"]["state"] == "ready", seen["view"]["note"]
-            return seen
-        time.sleep(0.02)
-    raise AssertionError(seen["view"])
+    seen = eventually(
+        lambda: named(handlers, handlers.on_tick(page, step)),
+        until=lambda seen: seen["view"]["state"] not in ("loading", "running"),
+    )
+    assert seen["view"]["state"] == "ready", seen["view"]["note"]
+    return seen
 
 
 def plain(html: str) -> str:
@@ -142,7 +128,7 @@ def test_nothing_is_computed_before_somebody_looks(handlers, engine):
 @pytest.mark.parametrize("language", sorted(LOCALES))
 @pytest.mark.parametrize("step", STEPS)
 def test_every_step_has_figures_with_words_for_those_who_do_not_see_them(handlers, step, language):
-    page = SimpleNamespace(session_hash=language, query_params={"lang": language}, headers={})
+    page = page_request(language, language)
     seen = look(handlers, step, page)
     assert seen["view"]["figures"]
     for figure in seen["view"]["figures"]:
@@ -286,9 +272,10 @@ def test_the_others_are_measured_when_one_asks(handlers, engine, untuned):
     assert begun["view"]["state"] == "running"
     assert (begun["measure"]["interactive"], begun["stop"]["visible"]) == (False, True)
     notes = set()
-    while handlers.pages.of(PAGE).running:
-        notes.add(named(handlers, handlers.on_tick(PAGE, "models"))["view"]["note"])
-        time.sleep(0.01)
+    eventually(
+        lambda: notes.add(named(handlers, handlers.on_tick(PAGE, "models"))["view"]["note"]),
+        until=lambda _: not handlers.pages.of(PAGE).running,
+    )
     assert any("is being loaded" in note for note in notes)
     seen = look(handlers, "models")
     rows = rows_of(seen["found"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
-from functools import lru_cache
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,7 +22,7 @@ from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.ui.kit.i18n import LOCALES, translate_phrase  # noqa: E402
 from demo.ui.live.examples import load_examples  # noqa: E402
-from demo.ui.live.tab import LINKED, create_lab_tab  # noqa: E402
+from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.tabs.sweep.handlers import SweepHandlers  # noqa: E402
 from demo.ui.tabs.sweep.tab import FOR_EVERY_MODEL, create_sweep_tab  # noqa: E402
 from demo.ui.tabs.sweep.text import (  # noqa: E402
@@ -32,21 +31,14 @@ from demo.ui.tabs.sweep.text import (  # noqa: E402
     render_sweep_verdict,
     sweep_figures,
 )
+from tests.page_requests import lab_values, page_request  # noqa: E402
+from tests.waiting import eventually  # noqa: E402
 
 SMALL = "all-minilm-l6-v2"  # seven layers, no head
 QUESTIONS = "What is GPU?\nWhere is OpenAI?\nWho wrote Hamlet?"
 ANSWERS = "A graphics processing unit\nSan Francisco\nShakespeare did"
 SCORED = "question,answer,score\na b,a c,4.5\nb d,x y,0.5\nc e,c f,3\nd g,z,1\n"
 NASTY = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_fake():
-    """The fake counts a text's trigrams once, not once a layer and pooling."""
-    slow = fake._count_trigrams
-    fake._count_trigrams = lru_cache(maxsize=None)(slow)
-    yield
-    fake._count_trigrams = slow
 
 
 @pytest.fixture(scope="module")
@@ -76,48 +68,28 @@ def tab(lab) -> SweepHandlers:
     return SweepHandlers(lab, widgets, lab_widgets, JobQueue(workers=1))
 
 
-def ask(session: str = "one", language: str = "en"):
-    return SimpleNamespace(session_hash=session, query_params={"lang": language}, headers={})
-
-
 def values(prompts=("plain",), source="texts", figure="auc", method="best", **lab_choices) -> list:
-    chosen = {
-        **dict.fromkeys(LINKED, ""),
-        "questions": QUESTIONS,
-        "answers": ANSWERS,
-        "model": SMALL,
-        "prompt": "plain",
-        "eos": False,
-        "layer": 6,
-        "pooling": "mean",
-        "postprocess": "none",
-        **lab_choices,
-    }
-    return [*(chosen[name] for name in LINKED), source, list(prompts), False, "texts", figure, method]
+    own = {"questions": QUESTIONS, "answers": ANSWERS, "model": SMALL, "prompt": "plain", "layer": 6, "pooling": "mean"}
+    return [*lab_values(**{**own, **lab_choices}), source, list(prompts), False, "texts", figure, method]
 
 
 def finish(tab: SweepHandlers, session: str = "one", **chosen) -> dict:
     """Ticks until the sweep is done; the answer that tells so."""
-    for _ in range(600):
-        answer = tab.on_tick(ask(session), *values(**chosen))
-        if answer[tab.widgets.view]["state"] != "running":
-            return answer
-        time.sleep(0.02)
-    raise AssertionError("the sweep does not end")
+    return eventually(
+        lambda: tab.on_tick(page_request(session), *values(**chosen)),
+        until=lambda answer: answer[tab.widgets.view]["state"] != "running",
+    )
 
 
 def sweep(tab: SweepHandlers, session: str = "one", **chosen) -> dict:
-    tab.on_run(ask(session), *values(**chosen))
+    tab.on_run(page_request(session), *values(**chosen))
     return finish(tab, session, **chosen)
 
 
 def wait_first(tab: SweepHandlers) -> None:
     """Until the lab is in the middle of the sweep."""
-    job = tab.pages.of(ask()).job
-    for _ in range(500):
-        if job.progress.stage != "starting":
-            return
-        time.sleep(0.01)
+    job = tab.pages.of(page_request()).job
+    eventually(lambda: job.progress.stage != "starting")
 
 
 @pytest.fixture
@@ -134,21 +106,21 @@ def slow(lab, monkeypatch):
 
 def test_before_anything_it_says_what_to_press_and_how_many_readings_that_is(tab):
     assert not {"custom", "chat", "own"} & set(FOR_EVERY_MODEL)
-    answer = tab.on_tick(ask(), *values(prompts=FOR_EVERY_MODEL))
+    answer = tab.on_tick(page_request(), *values(prompts=FOR_EVERY_MODEL))
     assert answer[tab.widgets.view]["state"] == "idle"
     assert "Press Sweep" in answer[tab.widgets.view]["note"]
     assert tab.widgets.prompts not in answer, "what stands there already is not sent: a click on its way would be lost"
     readings = len(FOR_EVERY_MODEL) * 6 * 7 * len(Postprocess)  # prompts × poolings × layers × post-processings
     assert f"{readings:,} readings" in answer[tab.widgets.estimate]
-    again = tab.on_tick(ask(), *values(prompts=["plain"]))
+    again = tab.on_tick(page_request(), *values(prompts=["plain"]))
     assert tab.widgets.prompts not in again
     assert "Up to 252 readings" in again[tab.widgets.estimate]
-    custom = tab.on_tick(ask(), *values(prompt="custom", template="{text}"))
+    custom = tab.on_tick(page_request(), *values(prompt="custom", template="{text}"))
     assert "custom" in custom[tab.widgets.prompts]["choices"]
 
 
 def test_a_sweep_runs_and_is_told_once(tab):
-    started = tab.on_run(ask(), *values())
+    started = tab.on_run(page_request(), *values())
     assert started[tab.widgets.view]["state"] == "running"
     assert started[tab.widgets.view]["poll"]
     assert started[tab.widgets.run]["interactive"] is False
@@ -162,66 +134,69 @@ def test_a_sweep_runs_and_is_told_once(tab):
     assert done[tab.widgets.verdict].startswith('<p class="verdict">Best of 42 readings: plain · ')
     assert "very questions that chose it (3)" in done[tab.widgets.verdict]
     assert "within noise: other texts" in done[tab.widgets.verdict]
-    again = tab.on_tick(ask(), *values())
+    again = tab.on_tick(page_request(), *values())
     assert "figures" not in again[tab.widgets.view]
-    other = tab.on_tick(ask(), *values(figure="margin"))
+    other = tab.on_tick(page_request(), *values(figure="margin"))
     assert other[tab.widgets.view]["figures"][0]["title"].startswith("Margin")
-    assert tab.on_tick(ask("two"), *values())[tab.widgets.view]["state"] == "idle"  # nobody else sees it
+    assert tab.on_tick(page_request("two"), *values())[tab.widgets.view]["state"] == "idle"  # nobody else sees it
 
 
 def test_a_reading_is_applied_and_then_in_use(tab):
     done = sweep(tab)
     assert done[tab.widgets.use_best]["value"] == "Use this reading"
-    best = tab.pages.of(ask()).found.best
-    used = {widget.elem_id: value for widget, value in tab.on_use_best(ask(), SMALL).items()}
+    best = tab.pages.of(page_request()).found.best
+    used = {widget.elem_id: value for widget, value in tab.on_use_best(page_request(), SMALL).items()}
     assert used["pooling"] == best.pooling.value
     assert used["layer"] == (6 if best.layer == LAST_LAYER else best.layer)
     assert {"prompt", "eos", "postprocess"} < set(used)
     assert "template" not in used
-    after = tab.on_tick(ask(), *values(**used))
+    after = tab.on_tick(page_request(), *values(**used))
     assert after[tab.widgets.use_best] == gr.update(value="In use", interactive=False, visible=True)
-    other = tab.on_tick(ask(), *values(model="gpt2"))
+    other = tab.on_tick(page_request(), *values(model="gpt2"))
     assert other[tab.widgets.view]["state"] == "stale"
     assert not other[tab.widgets.use_best]["interactive"]
-    assert list(tab.on_use_best(ask(), "gpt2").values()) == [gr.skip()]
-    assert list(tab.on_use_best(ask("nobody"), SMALL).values()) == [gr.skip()]
+    assert list(tab.on_use_best(page_request(), "gpt2").values()) == [gr.skip()]
+    assert list(tab.on_use_best(page_request("nobody"), SMALL).values()) == [gr.skip()]
 
 
 def test_a_cell_that_is_clicked_offers_its_reading(tab):
     sweep(tab)
     spot = [0, 1, 0, 3]
-    answer = tab.on_pick(ask(), gr.EventData(None, {"point": spot}), *values())
-    reading = tab.pages.of(ask()).found.reading_at(*spot)
+    answer = tab.on_pick(page_request(), gr.EventData(None, {"point": spot}), *values())
+    reading = tab.pages.of(page_request()).found.reading_at(*spot)
     assert f"plain · {reading.pooling.value} · layer 3" in answer[tab.widgets.picked]
     assert answer[tab.widgets.use_picked]["interactive"]
-    used = {widget.elem_id: value for widget, value in tab.on_use_picked(ask(), SMALL).items()}
+    used = {widget.elem_id: value for widget, value in tab.on_use_picked(page_request(), SMALL).items()}
     assert (used["pooling"], used["layer"]) == (reading.pooling.value, 3)
     for nonsense in (None, "x", [0, 0], [0, 0, 0, 7], [-1, 0, 0, 0], [0, 0, 0, 1.0], [True, 0, 0, 0], {"a": 1}):
-        assert tab.on_pick(ask(), gr.EventData(None, {"point": nonsense}), *values()) == {tab.widgets.picked: gr.skip()}
+        event = gr.EventData(None, {"point": nonsense})
+        assert tab.on_pick(page_request(), event, *values()) == {tab.widgets.picked: gr.skip()}
 
 
 def test_it_stops_and_stays_usable(tab, slow):
-    tab.on_run(ask(), *values())
+    tab.on_run(page_request(), *values())
     wait_first(tab)
-    running = tab.on_tick(ask(), *values())[tab.widgets.view]
+    running = tab.on_tick(page_request(), *values())[tab.widgets.view]
     assert running["note"] == "Sweeping: prompt plain"
     assert 0 <= running["progress"] < 1
-    assert tab.on_run(ask(), *values())[tab.widgets.view]["state"] == "running"  # pressed twice: still the first one
-    assert tab.on_stop(ask())[tab.widgets.view]["note"] == "Stopping after this step"
+    assert (
+        tab.on_run(page_request(), *values())[tab.widgets.view]["state"] == "running"
+    )  # pressed twice: still the first one
+    assert tab.on_stop(page_request())[tab.widgets.view]["note"] == "Stopping after this step"
     done = finish(tab)
     assert (done[tab.widgets.view]["state"], done[tab.widgets.view]["note"]) == ("idle", "Stopped.")
     assert done[tab.widgets.run]["interactive"]
-    assert tab.on_stop(ask())[tab.widgets.view] == gr.skip()
+    assert tab.on_stop(page_request())[tab.widgets.view] == gr.skip()
 
 
 def test_all_places_taken_is_a_sentence_and_who_leaves_makes_room(tab, slow):
-    tab.on_run(ask("one"), *values())
-    answer = tab.on_run(ask("two"), *values())
+    tab.on_run(page_request("one"), *values())
+    answer = tab.on_run(page_request("two"), *values())
     assert answer[tab.widgets.view]["state"] == "error"
     assert "already running" in answer[tab.widgets.view]["note"]
     assert answer[tab.widgets.run]["interactive"]
-    job = tab.pages.of(ask("one")).job
-    tab.on_leave(ask("one"))
+    job = tab.pages.of(page_request("one")).job
+    tab.on_leave(page_request("one"))
     assert job.done.wait(5)
     with pytest.raises(Stopped):
         job.result()
@@ -229,13 +204,13 @@ def test_all_places_taken_is_a_sentence_and_who_leaves_makes_room(tab, slow):
 
 def test_who_waits_in_line_sees_how_many_are_before(tab, slow):
     tab.queue.capacity = 1
-    tab.on_run(ask("one"), *values())
-    assert tab.on_run(ask("two"), *values())[tab.widgets.view]["note"] == "Waiting for others: 1 before you"
-    waiting = tab.on_tick(ask("two", "ko"), *values())[tab.widgets.view]
+    tab.on_run(page_request("one"), *values())
+    assert tab.on_run(page_request("two"), *values())[tab.widgets.view]["note"] == "Waiting for others: 1 before you"
+    waiting = tab.on_tick(page_request("two", "ko"), *values())[tab.widgets.view]
     assert (waiting["state"], waiting["note"]) == ("running", "차례를 기다리는 중: 앞에 1명")
-    jobs = [tab.pages.of(ask(session)).job for session in ("two", "one")]
-    tab.on_leave(ask("two"))
-    tab.on_leave(ask("one"))
+    jobs = [tab.pages.of(page_request(session)).job for session in ("two", "one")]
+    tab.on_leave(page_request("two"))
+    tab.on_leave(page_request("one"))
     assert all(job.done.wait(5) for job in jobs)
 
 
@@ -243,9 +218,9 @@ def test_what_goes_wrong_is_a_sentence(tab, lab, monkeypatch):
     assert sweep(tab, answers="")[tab.widgets.view]["state"] == "idle"
     wrong = sweep(tab, questions="One?", answers="One.")[tab.widgets.view]
     assert (wrong["state"], "no wrong pair" in wrong["note"]) == ("error", True)
-    again = tab.on_tick(ask(), *values(questions="One?", answers="One."))[tab.widgets.view]
+    again = tab.on_tick(page_request(), *values(questions="One?", answers="One."))[tab.widgets.view]
     assert again["note"] == wrong["note"]  # until something else is asked
-    assert tab.on_tick(ask(), *values())[tab.widgets.view]["state"] == "idle"
+    assert tab.on_tick(page_request(), *values())[tab.widgets.view]["state"] == "idle"
     wrong = sweep(tab, matches="9-9")[tab.widgets.view]
     assert "“9-9”" in wrong["note"]
     monkeypatch.setattr(lab, "sweep", lambda **wanted: 1 / 0)
@@ -254,37 +229,37 @@ def test_what_goes_wrong_is_a_sentence(tab, lab, monkeypatch):
 
 
 def test_no_prompt_and_no_file_begin_nothing(tab):
-    answer = tab.on_run(ask(), *values(prompts=[]))
+    answer = tab.on_run(page_request(), *values(prompts=[]))
     assert "At least one" in answer[tab.widgets.estimate]
-    answer = tab.on_run(ask(), *values(source="file"))
+    answer = tab.on_run(page_request(), *values(source="file"))
     assert "No file has been chosen" in answer[tab.widgets.upload_note]
     assert answer[tab.widgets.view]["state"] == "idle"
-    assert tab.pages.of(ask()).job is None
+    assert tab.pages.of(page_request()).job is None
 
 
 def test_a_sweep_says_when_the_texts_have_changed(tab):
     sweep(tab)
-    view = tab.on_tick(ask(), *values(questions="Other?"))[tab.widgets.view]
+    view = tab.on_tick(page_request(), *values(questions="Other?"))[tab.widgets.view]
     assert view["state"] == "stale"
     assert "texts have changed" in view["note"]
-    assert tab.on_tick(ask(), *values())[tab.widgets.view]["state"] == "ready"
+    assert tab.on_tick(page_request(), *values())[tab.widgets.view]["state"] == "ready"
 
 
 def upload(tab, tmp_path, content: str, name: str = "pairs.csv", language: str = "en") -> str:
     path = tmp_path / name
     path.write_bytes(content.encode("utf-8", "surrogatepass"))
-    note = tab.on_upload(ask(language=language), str(path))
+    note = tab.on_upload(page_request(language=language), str(path))
     assert not path.exists()  # people's texts do not stay on the disk
     return note
 
 
 def test_a_file_is_swept(tab, tmp_path):
-    assert "a row a pair" in tab.on_upload(ask(), None)
+    assert "a row a pair" in tab.on_upload(page_request(), None)
     note = upload(tab, tmp_path, f"question,answer\nOne?,{NASTY}\nTwo?,Two.\n", f"{NASTY.replace('/', '')}.csv")
     assert "questions 2, answers 2; pairs 4, of which right 2" in note
     assert "<img" not in note
     assert sweep(tab, source="file")[tab.widgets.view]["state"] == "ready"
-    assert tab.on_tick(ask(), *values(source="file", questions="Other?"))[tab.widgets.view]["state"] == "ready"
+    assert tab.on_tick(page_request(), *values(source="file", questions="Other?"))[tab.widgets.view]["state"] == "ready"
 
 
 def test_grades_have_one_figure(tab, tmp_path):
@@ -313,7 +288,7 @@ def test_a_file_that_cannot_be_used_says_why_and_forgets_the_last_one(tab, tmp_p
     note = upload(tab, tmp_path, content)
     assert 'role="alert"' in note
     assert said.lower() in note.lower()
-    assert tab.pages.of(ask()).labelled is None
+    assert tab.pages.of(page_request()).labelled is None
 
 
 SPOKEN = [

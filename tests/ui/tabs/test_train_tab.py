@@ -34,12 +34,14 @@ from demo.settings import Settings  # noqa: E402
 from demo.studies.training import LiveTraining, kept_folder  # noqa: E402
 from demo.ui.kit.i18n import LOCALES, translate_phrase  # noqa: E402
 from demo.ui.live.examples import load_examples  # noqa: E402
-from demo.ui.live.tab import LINKED, create_lab_tab  # noqa: E402
+from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.tabs.train import runs as train_runs  # noqa: E402
 from demo.ui.tabs.train.formula import plain, render_formula  # noqa: E402
 from demo.ui.tabs.train.handlers import TrainHandlers  # noqa: E402
 from demo.ui.tabs.train.runs import DONE, Run, Wanted  # noqa: E402
 from demo.ui.tabs.train.tab import create_train_tab, offered_efforts  # noqa: E402
+from tests.page_requests import lab_values, page_request  # noqa: E402
+from tests.waiting import eventually  # noqa: E402
 
 MODEL, SMALL = "smollm2-135m-instruct", "all-minilm-l6-v2"
 QUESTIONS = "What is GPU?\nWhere is OpenAI?\nWho wrote Hamlet?"
@@ -77,38 +79,12 @@ def tab(lab) -> TrainHandlers:
     return make_tab(lab)
 
 
-def ask(session: str = "one", language: str = "en"):
-    return SimpleNamespace(session_hash=session, query_params={"lang": language}, headers={})
-
-
 def values(
     model="lab", reading="recommended", source="texts", sets=(), effort="projection", model_=MODEL, **lab_choices
 ) -> list:
     """What stands in the widgets. model: the tab's; model_: the lab's."""
-    chosen = {
-        **dict.fromkeys(LINKED, ""),
-        "questions": QUESTIONS,
-        "answers": ANSWERS,
-        "model": model_,
-        "prompt": "chat",
-        "eos": False,
-        "layer": 30,
-        "pooling": "last_token_logits",
-        "postprocess": "none",
-        **lab_choices,
-    }
-    return [*(chosen[name] for name in LINKED), model, reading, source, list(sets), effort]
-
-
-def until(condition, seconds: float = 20.0):
-    """Until something has come about; what it came to."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.05)  # an answer draws figures, and the run computes on the same cores
-    raise AssertionError("it does not come about")
+    own = {"questions": QUESTIONS, "answers": ANSWERS, "model": model_}
+    return [*lab_values(**{**own, **lab_choices}), model, reading, source, list(sets), effort]
 
 
 def finish(tab: TrainHandlers, session: str = "one", **chosen) -> dict:
@@ -116,25 +92,25 @@ def finish(tab: TrainHandlers, session: str = "one", **chosen) -> dict:
     shown: dict = {}
 
     def told():
-        shown.update(tab.on_tick(ask(session), *values(**chosen)))
+        shown.update(tab.on_tick(page_request(session), *values(**chosen)))
         return shown if shown[tab.widgets.view]["state"] != "running" else None
 
-    return until(told)
+    return eventually(told)
 
 
 def train(tab: TrainHandlers, session: str = "one", **chosen) -> dict:
-    begun = tab.on_run(ask(session), *values(**chosen))
+    begun = tab.on_run(page_request(session), *values(**chosen))
     return {**begun, **finish(tab, session, **chosen)}
 
 
 def run_of(tab: TrainHandlers, session: str = "one") -> Run:
-    return tab.pages.of(ask(session)).run
+    return tab.pages.of(page_request(session)).run
 
 
 def upload(tab, tmp_path, content: str | bytes, name: str = "pairs.jsonl", language: str = "en") -> str:
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    answer = tab.on_upload(ask(language=language), str(path), *values(source="file"))
+    answer = tab.on_upload(page_request(language=language), str(path), *values(source="file"))
     assert not path.exists()  # people's texts do not stay on the disk
     return answer[tab.widgets.source_note]
 
@@ -201,7 +177,7 @@ def test_a_paused_run_takes_no_step_and_keeps_when_asked(lab):
     run.pause(True)
     thread = threading.Thread(target=run.train, args=(lab, 60, lambda progress: None))
     thread.start()
-    until(lambda: run.looks)
+    eventually(lambda: run.looks)
     first = run.keep()
     assert kept_folder(lab, first).is_dir()
     assert run.keep() == first  # nothing has changed since
@@ -228,7 +204,7 @@ def test_a_run_whose_page_has_gone_keeps_nothing_and_no_wish_waits_for_ever(lab)
 
     thread = threading.Thread(target=go)
     thread.start()
-    until(lambda: run.looks)
+    eventually(lambda: run.looks)
     gone.set()
     thread.join(20)
     assert not thread.is_alive()
@@ -243,7 +219,7 @@ def test_the_model_that_is_kept_draws_the_heatmap_that_was_seen(tiny, settings):
     run.pause(True)
     thread = threading.Thread(target=run.train, args=(lab, 60, lambda progress: None))
     thread.start()
-    until(lambda: run.looks, 60)
+    eventually(lambda: run.looks, 60)
     untrained = run.keep()
     run.pause(False)
     thread.join(60)
@@ -277,7 +253,7 @@ def test_every_effort_is_a_recipe():
 
 
 def test_before_anything_it_says_what_to_press_and_what_will_happen(tab):
-    answer = tab.on_open(ask(), *values(source="bundled", sets=load_training()))
+    answer = tab.on_open(page_request(), *values(source="bundled", sets=load_training()))
     view = answer[tab.widgets.view]
     assert (view["state"], "Press Train" in view["note"]) == ("idle", True)
     assert answer[tab.widgets.model]["choices"][0] == ("the model in the lab", "lab")
@@ -294,14 +270,14 @@ def test_before_anything_it_says_what_to_press_and_what_will_happen(tab):
     assert "12 steps of 8 pairs" in answer[tab.widgets.plan]
     assert "<math" in answer[tab.widgets.formula]
     assert "PromptEOL" in answer[tab.widgets.reading_note]
-    again = tab.on_tick(ask(), *values(source="bundled", sets=load_training(), reading="lab"))
+    again = tab.on_tick(page_request(), *values(source="bundled", sets=load_training(), reading="lab"))
     assert set(again) == {tab.widgets.view, tab.widgets.reading_note}  # nothing else has changed
     assert "chat · last_token_logits · layer 30" in again[tab.widgets.reading_note]
 
 
 def test_a_run_is_told_of_until_its_end(tab, lab):
     lab.engine.seconds_per_step = 0.05
-    started = tab.on_run(ask(), *values(source="bundled", sets=["news"]))
+    started = tab.on_run(page_request(), *values(source="bundled", sets=["news"]))
     assert started[tab.widgets.view]["state"] == "running"
     assert started[tab.widgets.view]["poll"]
     assert started[tab.widgets.view]["figures"] == []  # whatever was drawn goes
@@ -310,11 +286,11 @@ def test_a_run_is_told_of_until_its_end(tab, lab):
     seen = {}
 
     def middle():
-        answer = tab.on_tick(ask(), *values(source="bundled", sets=["news"]))
+        answer = tab.on_tick(page_request(), *values(source="bundled", sets=["news"]))
         seen.update(answer)
         return len(run_of(tab).steps) > 4
 
-    until(middle)
+    eventually(middle)
     assert seen[tab.widgets.view]["note"] == "Training"
     assert 0 < seen[tab.widgets.view]["progress"] < 1
     assert seen[tab.widgets.pause]["visible"]
@@ -326,21 +302,21 @@ def test_a_run_is_told_of_until_its_end(tab, lab):
     assert view["state"] == "ready"
     assert "Done after 12 steps. Held-out AUC from " in view["note"]
     assert "Margin of your texts from " in view["note"]
-    drawn = tab.pages.of(ask()).drawn
+    drawn = tab.pages.of(page_request()).drawn
     assert list(drawn["live"]) == ["train-heatmap", "train-loss", "train-progress"]
     assert list(drawn["held"]) == ["train-points", "train-cosines"]
     assert done[tab.widgets.run]["interactive"]
     assert not done[tab.widgets.pause]["visible"]
     assert not done[tab.widgets.stop]["visible"]
-    again = tab.on_tick(ask(), *values(source="bundled", sets=["news"]))
+    again = tab.on_tick(page_request(), *values(source="bundled", sets=["news"]))
     assert set(again) == {tab.widgets.view}
     assert "figures" not in again[tab.widgets.view]
-    assert tab.on_tick(ask("two"), *values())[tab.widgets.view]["state"] == "idle"  # nobody else sees it
+    assert tab.on_tick(page_request("two"), *values())[tab.widgets.view]["state"] == "idle"  # nobody else sees it
 
 
 def test_looking_back_draws_that_look_and_follows_again_at_the_end(tab):
     train(tab)
-    answer = tab.on_look(ask(), 3, *values())
+    answer = tab.on_look(page_request(), 3, *values())
     heatmap, loss, progress = answer[tab.widgets.view]["figures"]
     assert heatmap["title"] == "Your texts at step 3"
     assert heatmap["figure"]["data"][0]["zmin"] == 0
@@ -351,30 +327,31 @@ def test_looking_back_draws_that_look_and_follows_again_at_the_end(tab):
     assert [cell.split(" ")[0] for row in drawn for cell in row] == [
         two_digits(float(value)) for value in run.looks[3].similarity.ravel()
     ]
-    assert "figures" not in tab.on_tick(ask(), *values())[tab.widgets.view]
-    last = tab.on_look(ask(), 12, *values())
+    assert "figures" not in tab.on_tick(page_request(), *values())[tab.widgets.view]
+    last = tab.on_look(page_request(), 12, *values())
     assert last[tab.widgets.view]["figures"][0]["title"] == "Your texts at step 12"
     assert last[tab.widgets.look]["value"] == 12
-    assert tab.on_look(ask("nobody"), 3, *values())[tab.widgets.view]["state"] == "idle"
-    assert tab.on_look(ask(), None, *values())[tab.widgets.view]["state"] == "ready"
+    assert tab.on_look(page_request("nobody"), 3, *values())[tab.widgets.view]["state"] == "idle"
+    assert tab.on_look(page_request(), None, *values())[tab.widgets.view]["state"] == "ready"
 
 
 def test_it_pauses_goes_on_and_stops(tab, lab):
     lab.engine.seconds_per_step = 0.03
-    tab.on_run(ask(), *values())
-    until(lambda: run_of(tab).steps)
-    paused = tab.on_pause(ask(), *values())
+    tab.on_run(page_request(), *values())
+    eventually(lambda: run_of(tab).steps)
+    paused = tab.on_pause(page_request(), *values())
     assert paused[tab.widgets.pause]["value"] == "Go on"
-    until(lambda: run_of(tab).resting)
+    eventually(lambda: run_of(tab).resting)
     steps = len(run_of(tab).steps)
     time.sleep(0.15)
     assert len(run_of(tab).steps) == steps
-    note = tab.on_tick(ask(), *values())[tab.widgets.view]["note"]
+    note = tab.on_tick(page_request(), *values())[tab.widgets.view]["note"]
     assert note.startswith(f"Paused after step {steps}.")
-    assert tab.on_pause(ask(), *values())[tab.widgets.pause]["value"] == "Pause"
-    until(lambda: len(run_of(tab).steps) > steps)
-    assert tab.on_run(ask(), *values())[tab.widgets.view]["state"] == "running"  # pressed twice: still the first one
-    stopping = tab.on_stop(ask(), *values())
+    assert tab.on_pause(page_request(), *values())[tab.widgets.pause]["value"] == "Pause"
+    eventually(lambda: len(run_of(tab).steps) > steps)
+    again = tab.on_run(page_request(), *values())
+    assert again[tab.widgets.view]["state"] == "running", "pressed twice: still the first one"
+    stopping = tab.on_stop(page_request(), *values())
     assert stopping[tab.widgets.view]["note"] == "Stopping after this step"
     assert not stopping[tab.widgets.stop]["interactive"]
     done = finish(tab)[tab.widgets.view]
@@ -384,52 +361,52 @@ def test_it_pauses_goes_on_and_stops(tab, lab):
 
 def test_others_wait_in_line_and_see_their_place(tab, lab):
     lab.engine.seconds_per_step = 0.05
-    tab.on_run(ask("one"), *values())
-    assert "One run" not in tab.on_tick(ask("one"), *values())[tab.widgets.view]["note"]
-    tab.on_run(ask("two"), *values())
-    three = tab.on_run(ask("three"), *values())[tab.widgets.view]
+    tab.on_run(page_request("one"), *values())
+    assert "One run" not in tab.on_tick(page_request("one"), *values())[tab.widgets.view]["note"]
+    tab.on_run(page_request("two"), *values())
+    three = tab.on_run(page_request("three"), *values())[tab.widgets.view]
     assert (three["state"], three["note"].split(".")[0]) == ("running", "2 runs are before yours")
     assert three["poll"]
     assert three["progress"] is None
-    left = tab.on_stop(ask("two"), *values())[tab.widgets.view]
+    left = tab.on_stop(page_request("two"), *values())[tab.widgets.view]
     assert (left["state"], left["note"]) == ("error", "Stopped before the first step.")
-    note = tab.on_tick(ask("three"), *values())[tab.widgets.view]["note"]
+    note = tab.on_tick(page_request("three"), *values())[tab.widgets.view]["note"]
     assert note.split(".")[0] == "1 run is before yours"
-    job = tab.pages.of(ask("one")).job
-    tab.on_leave(ask("one"))  # whoever goes makes room
+    job = tab.pages.of(page_request("one")).job
+    tab.on_leave(page_request("one"))  # whoever goes makes room
     assert job.done.wait(10)
     assert finish(tab, "three")[tab.widgets.view]["state"] == "ready"
-    away = tab.on_tick(ask("one"), *values())[tab.widgets.view]
+    away = tab.on_tick(page_request("one"), *values())[tab.widgets.view]
     assert "because this page was away" in away["note"]
-    assert "Nothing is left" in tab.on_keep(ask("one"))[tab.widgets.keep_note]
+    assert "Nothing is left" in tab.on_keep(page_request("one"))[tab.widgets.keep_note]
 
 
 def test_who_leaves_the_line_loses_the_place_and_a_full_line_is_a_sentence(tab, lab):
     lab.engine.seconds_per_step = 0.05
     for session in range(9):
-        tab.on_run(ask(str(session)), *values())
-    full = tab.on_run(ask("late"), *values())
+        tab.on_run(page_request(str(session)), *values())
+    full = tab.on_run(page_request("late"), *values())
     assert full[tab.widgets.view]["state"] == "error"
     assert "8 runs are waiting already" in full[tab.widgets.view]["note"]
     assert full[tab.widgets.run]["interactive"]
-    tab.on_leave(ask("3"))
-    assert tab.on_run(ask("late"), *values())[tab.widgets.view]["note"].startswith("8 runs are before yours")
+    tab.on_leave(page_request("3"))
+    assert tab.on_run(page_request("late"), *values())[tab.widgets.view]["note"].startswith("8 runs are before yours")
     for session in (*map(str, range(9)), "late"):
-        tab.on_leave(ask(session))
+        tab.on_leave(page_request(session))
 
 
 def test_what_was_reached_becomes_a_model_of_this_page(tab, lab):
     train(tab)
-    answer = tab.on_keep(ask())
+    answer = tab.on_keep(page_request())
     model = answer[tab.lab_widgets.model]
     assert model["value"].startswith("trained:")
     assert model["choices"][-1] == ("SmolLM2-135M-Instruct, trained 12 steps", model["value"])
     assert len(model["choices"]) == len(lab.models()) + 1
     assert "in use in the lab" in answer[tab.widgets.keep_note]
-    assert tab.on_keep(ask())[tab.lab_widgets.model] == model  # pressed twice: the same one
+    assert tab.on_keep(page_request())[tab.lab_widgets.model] == model  # pressed twice: the same one
     assert lab.compare(QUESTIONS, ANSWERS, model=model["value"]).reading.prompt.value == "prompteol"
     train(tab)
-    second = tab.on_keep(ask())[tab.lab_widgets.model]
+    second = tab.on_keep(page_request())[tab.lab_widgets.model]
     assert [name for name, _ in second["choices"][-2:]] == [
         "SmolLM2-135M-Instruct, trained 12 steps",
         "SmolLM2-135M-Instruct, trained 12 steps · 2",
@@ -439,9 +416,9 @@ def test_what_was_reached_becomes_a_model_of_this_page(tab, lab):
 
 def test_what_was_trained_here_is_trained_again_from_the_model_below(tab, lab):
     train(tab)
-    kept = tab.on_keep(ask())[tab.lab_widgets.model]["value"]
+    kept = tab.on_keep(page_request())[tab.lab_widgets.model]["value"]
     lab.open(kept)
-    answer = tab.on_tick(ask(), *values(model_=kept))
+    answer = tab.on_tick(page_request(), *values(model_=kept))
     assert "an adapter over SmolLM2-135M-Instruct: that one is trained" in answer[tab.widgets.plan]
     assert train(tab, model_=kept)[tab.widgets.view]["state"] == "ready"
     assert run_of(tab).wanted.model == MODEL
@@ -449,9 +426,9 @@ def test_what_was_trained_here_is_trained_again_from_the_model_below(tab, lab):
 
 def test_in_the_middle_of_a_run_it_can_be_kept_too(tab, lab):
     lab.engine.seconds_per_step = 0.05
-    tab.on_run(ask(), *values())
-    until(lambda: len(run_of(tab).steps) > 2)
-    answer = tab.on_keep(ask())
+    tab.on_run(page_request(), *values())
+    eventually(lambda: len(run_of(tab).steps) > 2)
+    answer = tab.on_keep(page_request())
     name = answer[tab.lab_widgets.model]["choices"][-1][0]
     steps = int(re.search(r"trained (\d+) steps", name)[1])
     assert 2 < steps < 12
@@ -469,36 +446,36 @@ def test_a_run_that_nobody_took_makes_room_for_the_next(tab, lab):
 
 def test_the_adapter_is_a_zip(tab, lab):
     train(tab)
-    answer = tab.on_download(ask())
+    answer = tab.on_download(page_request())
     path = answer[tab.widgets.file]
     assert path.endswith("smollm2-135m-instruct-trained-12-steps.zip")
     with zipfile.ZipFile(path) as packed:
         assert {"training.json", "README.md"} <= set(packed.namelist())
         assert json.loads(packed.read("training.json"))["steps"] == 12
-    again = tab.on_download(ask())[tab.widgets.file]
+    again = tab.on_download(page_request())[tab.widgets.file]
     assert again != path
-    assert not tab.pages.of(ask()).packed.parent.parent.joinpath(path).exists()  # the last one made room
+    assert not tab.pages.of(page_request()).packed.parent.parent.joinpath(path).exists()  # the last one made room
     folder = kept_folder(lab, run_of(tab).kept)
     for file in folder.iterdir():
         file.unlink()
     folder.rmdir()
-    assert "Nothing is left" in tab.on_download(ask())[tab.widgets.keep_note]
-    assert "Nothing is left" in tab.on_keep(ask("nobody"))[tab.widgets.keep_note]
+    assert "Nothing is left" in tab.on_download(page_request())[tab.widgets.keep_note]
+    assert "Nothing is left" in tab.on_keep(page_request("nobody"))[tab.widgets.keep_note]
 
 
 # ---- what cannot be -----------------------------------------------------------------------------------------------
 
 
 def test_nothing_to_learn_from_is_a_sentence(tab):
-    answer = tab.on_run(ask(), *values(source="bundled"))
+    answer = tab.on_run(page_request(), *values(source="bundled"))
     assert (answer[tab.widgets.view]["state"], "At least one set" in answer[tab.widgets.view]["note"]) == (
         "error",
         True,
     )
-    assert tab.on_choose(ask(), *values())[tab.widgets.view]["state"] == "idle"
-    answer = tab.on_run(ask(), *values(source="file"))
+    assert tab.on_choose(page_request(), *values())[tab.widgets.view]["state"] == "idle"
+    answer = tab.on_run(page_request(), *values(source="file"))
     assert "No file has been chosen" in answer[tab.widgets.view]["note"]
-    assert tab.pages.of(ask()).job is None
+    assert tab.pages.of(page_request()).job is None
     assert "There are no" in train(tab, answers="")[tab.widgets.view]["note"]
     assert "“9-9”" in train(tab, matches="9-9")[tab.widgets.view]["note"]
     assert "no pairs to train on" in train(tab, questions="One?", answers="One.")[tab.widgets.view]["note"]
@@ -508,7 +485,7 @@ def test_pairs_of_ones_own_need_no_texts_in_the_boxes(tab, tmp_path):
     upload(tab, tmp_path, PAIRS)
     done = train(tab, source="file", questions="", answers=" ")
     assert "margin" not in done[tab.widgets.view]["note"].lower()
-    page = tab.pages.of(ask())
+    page = tab.pages.of(page_request())
     page.drawn.clear()
     assert [figure["title"] for figure in page.figures("en", "live")] == ["Loss by step", "Held-out AUC by step"]
 
@@ -526,8 +503,8 @@ def test_what_the_engine_refuses_is_a_sentence_and_the_last_run_comes_back(tab, 
         wrong = train(tab, reading="lab")
         assert wrong[tab.widgets.view]["state"] == "error"
         assert wrong[tab.widgets.view]["note"] == "M: a projection is trained on the last layer, with one of x."
-        assert tab.pages.of(ask()).drawn["live"]["train-heatmap"] == (12,)  # drawn again
-        assert tab.on_keep(ask())[tab.lab_widgets.model]["value"] == run_of(tab).kept
+        assert tab.pages.of(page_request()).drawn["live"]["train-heatmap"] == (12,)  # drawn again
+        assert tab.on_keep(page_request())[tab.lab_widgets.model]["value"] == run_of(tab).kept
     with monkeypatch.context() as patch:
         patch.setattr(lab, "train", lambda *a, **k: 1 / 0)
         wrong = train(tab)[tab.widgets.view]
@@ -557,7 +534,7 @@ def test_what_goes_wrong_in_the_middle_leaves_what_was_seen(tab, lab, monkeypatc
     assert (wrong[tab.widgets.view]["state"], "ran out of memory" in wrong[tab.widgets.view]["note"]) == ("error", True)
     assert run_of(tab).looks[-1].step == 3
     assert not wrong[tab.widgets.keep]["interactive"]
-    assert tab.pages.of(ask()).job is None  # what the run held is not remembered
+    assert tab.pages.of(page_request()).job is None  # what the run held is not remembered
 
 
 def test_the_readings(tab, lab):
@@ -580,25 +557,25 @@ def test_a_public_host_trains_a_projection_only_unless_it_says_otherwise(lab, tm
     public.open(MODEL)
     tab = make_tab(public)
     assert [value for _, value in tab.widgets.effort.choices] == ["projection"]
-    answer = tab.on_run(ask(), *values(effort="lora"))  # asked for past the page
+    answer = tab.on_run(page_request(), *values(effort="lora"))  # asked for past the page
     assert "a linear map only" in answer[tab.widgets.view]["note"]
-    assert tab.pages.of(ask()).job is None
+    assert tab.pages.of(page_request()).job is None
     assert train(tab)[tab.widgets.view]["state"] == "ready"
-    assert tab.on_keep(ask())[tab.lab_widgets.model]["value"].startswith("trained:")
+    assert tab.on_keep(page_request())[tab.lab_widgets.model]["value"].startswith("trained:")
 
 
 def test_where_a_gpu_is_lent_for_single_calls_nothing_is_trained(tmp_path):
     tab = make_tab(Lab(Settings(engine="zerogpu", cache_dir=tmp_path), FakeEngine()))
-    answer = tab.on_run(ask(), *values())
+    answer = tab.on_run(page_request(), *values())
     assert "lent for a call at a time" in answer[tab.widgets.view]["note"]
-    assert tab.pages.of(ask()).job is None
+    assert tab.pages.of(page_request()).job is None
 
 
 @pytest.mark.parametrize("nonsense", ["", None, "<b>", "lora_slow"])
 def test_an_effort_that_there_is_not_begins_nothing(tab, nonsense):
-    answer = tab.on_run(ask(), *values(effort=nonsense))
+    answer = tab.on_run(page_request(), *values(effort=nonsense))
     assert answer[tab.widgets.view]["state"] == "error"
-    assert tab.pages.of(ask()).job is None
+    assert tab.pages.of(page_request()).job is None
 
 
 # ---- files --------------------------------------------------------------------------------------------------------
@@ -633,7 +610,7 @@ def test_a_file_that_cannot_be_used_says_why_and_what_is(tab, tmp_path, content,
     assert 'role="alert"' in note
     assert said in note
     assert "JSONL, JSON, CSV or TSV" in note
-    assert tab.pages.of(ask()).uploaded is None
+    assert tab.pages.of(page_request()).uploaded is None
     korean = re.sub(
         r"\([^)]*\)|<[^>]*>|JSONL?|CSV|TSV|UTF|MiB|negative|a\.\w+", "", upload(tab, tmp_path, content, name, "ko")
     )
@@ -641,7 +618,7 @@ def test_a_file_that_cannot_be_used_says_why_and_what_is(tab, tmp_path, content,
 
 
 def test_the_texts_in_the_boxes_come_with_a_warning(tab):
-    answer = tab.on_tick(ask(), *values())
+    answer = tab.on_tick(page_request(), *values())
     assert 'class="caution"' in answer[tab.widgets.source_note]
     assert "learned by heart" in answer[tab.widgets.source_note]
 
@@ -719,7 +696,7 @@ def test_held_out_pairs_are_joined_and_their_texts_are_escaped():
 def test_figures_come_with_words_and_a_table(tab, tmp_path):
     upload(tab, tmp_path, PAIRS.replace("what is 3", NASTY + "3"))
     train(tab, source="file")
-    page = tab.pages.of(ask())
+    page = tab.pages.of(page_request())
     for language in ("en", "ko"):
         page.drawn.clear()
         figures = [*page.figures(language, "live"), *page.figures(language, "held")]

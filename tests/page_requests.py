@@ -1,0 +1,39 @@
+"""Fake page requests: what Gradio hands to an event handler of the page, without a browser."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from demo.ui.live.tab import LINKED
+
+DEFAULTS = {
+    **dict.fromkeys(LINKED, ""),
+    "model": "smollm2-135m-instruct",
+    "prompt": "chat",
+    "eos": False,
+    "pooling": "last_token_logits",
+    "layer": 30,
+    "postprocess": "none",
+    "reference": "texts",
+    "scale": "fit",
+}
+
+
+def page_request(session: str = "one", language: str = "en", **headers: str) -> SimpleNamespace:
+    """A stand-in for gr.Request: the session's hash, its language in the address, and its headers."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return SimpleNamespace(session_hash=session, query_params={"lang": language}, headers=named)
+
+
+def lab_values(**chosen: Any) -> list[Any]:
+    """The values of the lab's form in the order that handlers take them: defaults, except the `chosen` ones."""
+    assert set(chosen) <= set(LINKED), f"no such box: {set(chosen) - set(LINKED)}"
+    return [{**DEFAULTS, **chosen}[name] for name in LINKED]
+
+
+def by_name(answer: dict, *panels: Any) -> dict[str, Any]:
+    """A handler's answer by the names of its widgets. panels: what holds the widgets, a registry or a dataclass."""
+    held = (panel.items() if hasattr(panel, "items") else vars(panel).items() for panel in panels)
+    names = {id(widget): name for items in held for name, widget in items}
+    return {names[id(widget)]: update for widget, update in answer.items()}
