@@ -31,7 +31,7 @@ from demo.files.pairing import SheetLimits, guess_columns, pair_up, parse_sheet
 from demo.files.pairs import parse_pairs
 from demo.serving.api.openai_request import load_json, parse_request
 from demo.stages.texts import Limits, parse_matches, parse_pairing, parse_template
-from demo.ui.live.form import Asked, parse_shown
+from demo.ui.live.form import Form, parse_shown
 from demo.ui.live.link import parse_link
 from tests import ROOT
 
@@ -66,7 +66,7 @@ FILE = st.one_of(
 NAME = st.sampled_from(["a.csv", "a.tsv", "a.json", "a.jsonl", "a.txt", "../a.csv", "a", "가.csv", "a.csv.exe"])
 LINK = st.one_of(
     st.text(max_size=200),
-    st.dictionaries(st.sampled_from([*Asked.__dataclass_fields__, "z", "tab"]), TEXT, max_size=5).map(
+    st.dictionaries(st.sampled_from([*Form.__dataclass_fields__, "z", "tab"]), TEXT, max_size=5).map(
         lambda said: "&".join(f"{name}={value}" for name, value in said.items())
     ),
     st.text("abcdefABCDEF0123456789-_", max_size=120).map(lambda letters: f"z={letters}"),
@@ -98,7 +98,7 @@ PATH = st.one_of(
     ),
     st.text("abc/.%0123456789_-=?&~", max_size=40).map(lambda path: "/" + path),
 )
-VALUES = st.lists(JSON, min_size=len(Asked.__dataclass_fields__), max_size=len(Asked.__dataclass_fields__))
+VALUES = st.lists(JSON, min_size=len(Form.__dataclass_fields__), max_size=len(Form.__dataclass_fields__))
 ENDPOINT = st.sampled_from(
     [f"/gradio_api/{path}" for path in ("call/compare", "call/embed", "queue/join")] + ["/v1/embeddings", "/mcp"]
 )
@@ -123,7 +123,7 @@ def read_page(values: list, link: Any, shown: Any) -> None:
     parse_shown(shown)
     parse_link(link)
     with suppress(DemoError):
-        Asked.parse(values)
+        Form.from_widgets(values)
 
 
 def read_file(data: bytes, name: str) -> None:

@@ -23,9 +23,10 @@ from demo.ui.gradio.theme import create_theme
 from demo.ui.kit.i18n import LOCALES, choose_language, label, page_i18n, translate_error
 from demo.ui.kit.panel import relabel
 from demo.ui.live.examples import load_examples
+from demo.ui.live.form import FORM_FIELDS
 from demo.ui.live.handlers import Handlers, Session
 from demo.ui.live.heatmap import plotly_route
-from demo.ui.live.tab import LINKED, create_lab_tab
+from demo.ui.live.tab import create_lab_tab
 from demo.ui.panels.explain.handlers import wire_explain
 from demo.ui.panels.explain.panel import create_explain
 from demo.ui.panels.present.handlers import wire_present
@@ -136,9 +137,9 @@ def _wire(page: gr.Blocks, handlers: Handlers, live: bool) -> None:
     # `change`, not `input`: Textbox.input misses Backspace, paste and input methods.
     edits = [widget.change for widget in widgets.choices if widget is not widgets.model]
     asks = [page.load, widgets.model.input, widgets.heatmap.tick, widgets.compute.click]
-    said = ", ".join(LINKED)
+    said = ", ".join(FORM_FIELDS)
     keep = f"window.keepLink({{ {said} }})"
-    typed = {name: 1 + LINKED.index(name) for name in ("questions", "answers") if live}
+    typed = {name: 1 + FORM_FIELDS.index(name) for name in ("questions", "answers") if live}
     asks_js = f"window.asking([session, {said}, window.sayWhatIsShown()], {typed})"
     gr.on(
         [*asks, *edits] if live else asks,

@@ -43,7 +43,7 @@ from demo.ui.kit.text import (
 )
 from demo.ui.kit.unexpected import report_unexpected
 from demo.ui.live.examples import load_examples
-from demo.ui.live.form import Asked, parse_shown
+from demo.ui.live.form import Form, parse_shown
 from demo.ui.live.heatmap import render_piece, show_comparison, show_state
 from demo.ui.live.link import parse_link, without_reading
 from demo.ui.live.tab import NOTED, READING, WORDED, Widgets
@@ -62,7 +62,7 @@ class Session:
     offers: dict[str, str] = field(default_factory=dict)  # field → a value that would be accepted
     address_language: bool = False  # the address names the language, whatever the browser's own is
     linked: dict[str, Any] = field(default_factory=dict)  # the reading in the address, until its model is there
-    answered: Asked | None = None  # what the heatmap shows
+    answered: Form | None = None  # what the heatmap shows
     shown: dict[str, Any] = field(default_factory=dict)  # what was sent last: the same is not sent twice
     due: dict[str, dict] = field(default_factory=dict)  # what answers mean for the widgets, until the page has it
     news: int = 0  # how often something became due
@@ -95,10 +95,10 @@ class Handlers:
             session.shown.clear()
         if settled == session.news:
             session.due.clear()
-        asked = Asked.parse([widget.value for widget in self.widgets.choices])
+        asked = Form.from_widgets([widget.value for widget in self.widgets.choices])
         answer: dict[str, Any] = {"seq": seq, "notes": {}}
         try:
-            asked = Asked.parse(chosen).with_news(session.due, session.refused)
+            asked = Form.from_widgets(chosen).with_news(session.due, session.refused)
             if seq == 1:
                 asked = self._follow(session, asked, parse_link(link), answer)
             # Whoever has typed on, or closed the page, no longer waits for this.
@@ -140,7 +140,7 @@ class Handlers:
         offer = session.offers.get(field_name)
         return offer if offer else gr.skip()
 
-    def _answer(self, language: str, session: Session, asked: Asked, answer: dict) -> Asked:
+    def _answer(self, language: str, session: Session, asked: Form, answer: dict) -> Form:
         wished = (asked.model or "").strip() or session.model or self.lab.settings.model
         asked = replace(asked, model=wished)
         if wished != session.model:
@@ -162,7 +162,7 @@ class Handlers:
         answer["heatmap"] = show_comparison(language, answer["seq"], comparison, asked.scale)
         return asked
 
-    def _follow(self, session: Session, asked: Asked, said: dict[str, Any], answer: dict) -> Asked:
+    def _follow(self, session: Session, asked: Form, said: dict[str, Any], answer: dict) -> Form:
         """The address brings texts and a reading. A model that this host does not have ready for choice stays out."""
         model = said.get("model", asked.model)
         status, info = self._status(model), self.lab.engine.loaded(model)
@@ -177,7 +177,7 @@ class Handlers:
         answer["linked"] = {name: {"value": value} for name, value in said.items()}
         return replace(asked, **said)
 
-    def _switch(self, session: Session, asked: Asked, answer: dict) -> Asked:
+    def _switch(self, session: Session, asked: Form, answer: dict) -> Form:
         """Another model is wanted: its default reading comes with it, once it is really there."""
         wished = asked.model
         status = self._status(wished)
@@ -243,7 +243,7 @@ class Handlers:
             note = translate(language, "heatmap.stale") if drawn else sentence
             answer["heatmap"] = show_state(language, seq, "stale", note)
 
-    def _payload(self, language: str, session: Session, asked: Asked, answer: dict) -> dict:
+    def _payload(self, language: str, session: Session, asked: Form, answer: dict) -> dict:
         """Only what has changed since the last answer is sent: what is not named stays as it is."""
         comparison: Comparison | None = answer.get("comparison")
         session.sent = answer["seq"]
@@ -316,7 +316,7 @@ class Handlers:
         for name, values in (("reference", [choice.value for choice in Reference]), ("scale", SCALES)):
             _settle(session, name, choices=[(translate(language, f"label.{name}_{value}"), value) for value in values])
 
-    def _hints(self, language: str, session: Session, asked: Asked) -> dict[str, str]:
+    def _hints(self, language: str, session: Session, asked: Form) -> dict[str, str]:
         signed = "_signed" if asked.signed and asked.scale == "unit" else ""
         hints = {
             "prompt": translate(language, f"prompt.{asked.prompt}.hint"),

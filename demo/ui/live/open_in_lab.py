@@ -11,9 +11,10 @@ from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import LAST_LAYER, Reading
 from demo.lab import Lab
 from demo.ui.kit.i18n import translate, translate_word
+from demo.ui.live.form import READING
 from demo.ui.live.handlers import Session
 from demo.ui.live.heatmap import show_state
-from demo.ui.live.tab import READING, Widgets
+from demo.ui.live.tab import Widgets
 
 VISIT_JS = "(...values) => { document.querySelector('#view-heatmap-button').click(); return values; }"
 

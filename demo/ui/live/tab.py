@@ -20,8 +20,8 @@ from demo.ui.live.heatmap import create_heatmap, create_piece
 
 # As the pipeline goes.
 READING = ("model", "prompt", "task", "template", "eos", "pooling", "layer", "postprocess", "reference")
-LINKED = ("questions", "answers", "matches", *READING, "scale")  # a comparison's choices
-NOTED = (*LINKED, "examples")
+FORM_FIELDS = ("questions", "answers", "matches", *READING, "scale")  # a comparison's choices
+NOTED = (*FORM_FIELDS, "examples")
 WORDED = {"task": Prompt.E5_INSTRUCT, "template": Prompt.CUSTOM}  # boxes that only one prompt needs
 _NOTE_JS = """element.addEventListener('click', (event) => {
     if (event.target.closest('button')) trigger('click');
@@ -59,12 +59,12 @@ class Widgets:
     @property
     def choices(self) -> list[gr.components.Component]:
         """What a comparison is made of, in the order in which the handler takes it."""
-        return [getattr(self, name) for name in LINKED]
+        return [getattr(self, name) for name in FORM_FIELDS]
 
     @property
     def labelled(self) -> dict[str, gr.blocks.Block]:
         """What has a label, by the label's name."""
-        return {name: getattr(self, name) for name in (*LINKED, "matches_fold", "examples", "compute")}
+        return {name: getattr(self, name) for name in (*FORM_FIELDS, "matches_fold", "examples", "compute")}
 
 
 def create_lab_tab(

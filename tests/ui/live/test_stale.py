@@ -179,7 +179,7 @@ def test_a_layer_of_the_model_before_is_the_last_one_of_this(ask):
 
 @pytest.mark.parametrize(
     "other",
-    [{"prompt": "nonsense"}, {"pooling": None}, {"scale": ["fit"]}, {"postprocess": {"a": 1}}, {"reference": 5}],
+    [{"prompt": "nonsense"}, {"pooling": 7}, {"scale": ["fit"]}, {"postprocess": {"a": 1}}, {"reference": 5}],
 )
 def test_what_no_page_would_send_is_refused_in_words(ask, other):
     """Gradio checks nothing here: these are posts made by hand."""

@@ -26,7 +26,7 @@ from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.ui.kit.downloads import Downloads  # noqa: E402
 from demo.ui.kit.i18n import LOCALES, placeholders  # noqa: E402
-from demo.ui.live.form import Asked  # noqa: E402
+from demo.ui.live.form import Form  # noqa: E402
 from demo.ui.panels.save.handlers import NAMES, SaveHandlers  # noqa: E402
 from demo.ui.panels.save.panel import FILES, PICTURES, create_save  # noqa: E402
 from demo.wording.comparison import tell_reading  # noqa: E402
@@ -243,7 +243,7 @@ def session(**chosen) -> SimpleNamespace:
         "prompt": "plain",
     }
     more = {"task": "", "template": "", "eos": False, "pooling": "mean", "layer": 30, "postprocess": "none"}
-    return SimpleNamespace(answered=Asked(**{**said, **more, "reference": "texts", "scale": "fit", **chosen}))
+    return SimpleNamespace(answered=Form(**{**said, **more, "reference": "texts", "scale": "fit", **chosen}))
 
 
 def test_each_kind_is_a_file_of_what_is_shown(handlers):

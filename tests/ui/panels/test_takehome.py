@@ -20,7 +20,8 @@ from demo.export.snippet import LIBRARIES, SENTENCE_TRANSFORMERS, TRANSFORMERS, 
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.ui.kit.i18n import LOCALES, translate_phrase
-from demo.ui.live.handlers import Asked, Session
+from demo.ui.live.form import Form
+from demo.ui.live.handlers import Session
 from demo.ui.panels.takehome.handlers import wire_takehome, write_script
 from demo.ui.panels.takehome.panel import create_takehome
 from tests.export.test_snippet import INFO
@@ -36,9 +37,9 @@ def lab():
 
 def ask(lab: Lab, library: str, language: str = "en", **chosen) -> tuple[str, str]:
     """The fold's answer to what stands in the widgets."""
-    blank = dict.fromkeys(Asked.__annotations__, "")
+    blank = dict.fromkeys(Form.__annotations__, "")
     default = {"model": MODEL, "prompt": "plain", "eos": False, "pooling": "mean", "layer": 30, "postprocess": "none"}
-    asked = Asked(**{**blank, **default, **chosen})
+    asked = Form(**{**blank, **default, **chosen})
     return write_script(language, lab, Session(model=MODEL), library, *vars(asked).values())
 
 

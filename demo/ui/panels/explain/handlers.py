@@ -20,7 +20,8 @@ from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.view import answer_view, figure_payload, next_seq, show_view
-from demo.ui.live.handlers import Asked, Session
+from demo.ui.live.form import Form
+from demo.ui.live.handlers import Session
 from demo.ui.live.tab import Widgets
 from demo.ui.panels.explain.text import render_explanation, render_head
 
@@ -60,7 +61,7 @@ class ExplainHandlers:
             yield self._outputs(language, cell, show_view(language, next_seq(), "idle", note))
         if cell is None:
             return
-        asked = Asked(*chosen)
+        asked = Form.from_widgets(chosen)
         asked = replace(asked, model=(asked.model or "").strip() or session.model)
         explained: list[Explanation] = []
 

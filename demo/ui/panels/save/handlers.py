@@ -21,7 +21,7 @@ from demo.ui.kit.downloads import FETCH, Downloads
 from demo.ui.kit.i18n import choose_language, translate, translate_error
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.unexpected import report_unexpected
-from demo.ui.live.form import Asked
+from demo.ui.live.form import Form
 from demo.ui.live.handlers import Session
 from demo.ui.panels.save.panel import FILES, PICTURES, show_note
 
@@ -76,7 +76,7 @@ class SaveHandlers:
     def _refuse(self, language: str, sentence: str) -> dict:
         return {self.widgets.file: None, self.widgets.note: show_note(language, sentence)}
 
-    def _found(self, asked: Asked) -> LargeComparison:
+    def _found(self, asked: Form) -> LargeComparison:
         """What is shown, with its vectors. They were computed for the page just now: the cache has them."""
         shown = self.lab.compare(asked.questions, asked.answers, matches=asked.matches, wait=False, **asked.reading)
         return self.lab.compare_large(shown.pairing, **asked.reading)

@@ -16,7 +16,8 @@ from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate, translate_error
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import render_note
-from demo.ui.live.handlers import Asked, Session
+from demo.ui.live.form import Form
+from demo.ui.live.handlers import Session
 from demo.ui.live.tab import Widgets
 
 
@@ -33,8 +34,8 @@ def wire_takehome(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widget
 
 
 def write_script(language: str, lab: Lab, session: Session, library: str, *chosen: Any) -> tuple[str, str]:
-    """(the script, the line above it) for what stands in the widgets, in the order of LINKED."""
-    asked = Asked(*chosen)
+    """(the script, the line above it) for what stands in the widgets, in the order of FORM_FIELDS."""
+    asked = Form.from_widgets(chosen)
     asked = replace(asked, model=(asked.model or "").strip() or session.model)
     try:
         script = lab.code(**asked.reading, library=library, wait=False)

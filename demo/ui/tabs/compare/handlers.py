@@ -38,7 +38,8 @@ from demo.ui.kit.presets import (
 from demo.ui.kit.text import model_label, render_note
 from demo.ui.kit.unexpected import report_unexpected
 from demo.ui.kit.view import answer_view, next_seq, show_view
-from demo.ui.live.handlers import Asked, Session
+from demo.ui.live.form import Form
+from demo.ui.live.handlers import Session
 from demo.ui.live.tab import Widgets
 from demo.ui.tabs.compare.tab import ANSWERED, CHOSEN
 from demo.ui.tabs.compare.text import compare_figures, describe, render_slot, render_table, render_verdicts
@@ -118,11 +119,11 @@ class CompareHandlers:
 
     def on_add(self, request: gr.Request, slots: Slots, pair: str, session: Session, *values: Any) -> list:
         """One more reading, of the model that is in use."""
-        return self._with(request, add_slot(slots, self._model(session, Asked(*values))), pair)
+        return self._with(request, add_slot(slots, self._model(session, Form.from_widgets(values))), pair)
 
     def on_keep(self, request: gr.Request, slots: Slots, pair: str, session: Session, *values: Any) -> list:
         """The current reading as it stands, in a slot of its own."""
-        asked = Asked(*values)
+        asked = Form.from_widgets(values)
         model = self._model(session, asked)
         kept = {name: value for name, value in asked.reading.items() if name != "model"}
         info = self.lab.engine.loaded(model)
@@ -143,7 +144,7 @@ class CompareHandlers:
     ) -> list:
         """The only listener that computes."""
         language = choose_language(request)
-        asked = Asked(*values)
+        asked = Form.from_widgets(values)
         asked = replace(asked, model=self._model(session, asked))
         rest: list = [gr.skip() for _ in ANSWERED[1:]]
 
@@ -160,7 +161,7 @@ class CompareHandlers:
 
         return [memory, answer_view(language, answer), *rest]
 
-    def _outcomes(self, language: str, slots: Slots, memory: Memory, asked: Asked) -> dict[str, Outcome]:
+    def _outcomes(self, language: str, slots: Slots, memory: Memory, asked: Form) -> dict[str, Outcome]:
         """What came of every reading, A first."""
         current = Slot(asked.model, KEPT, tuple((k, v) for k, v in asked.reading.items() if k != "model"), -1)
         return {
@@ -168,7 +169,7 @@ class CompareHandlers:
             for letter, slot in ((CURRENT, current), *slots.items())
         }
 
-    def _outcome(self, language: str, memory: Memory, asked: Asked, letter: str, slot: Slot) -> Outcome:
+    def _outcome(self, language: str, memory: Memory, asked: Form, letter: str, slot: Slot) -> Outcome:
         question = (asked.questions, asked.answers, asked.matches, slot.model, slot.preset, slot.kept)
         before = memory.answers.get(letter)
         if before and before[0] == question:
@@ -262,7 +263,7 @@ class CompareHandlers:
         reason = translate_phrase(language, status.reason.rstrip("."))
         return translate(language, "message.unavailable", name=status.name, reason=reason)
 
-    def _model(self, session: Session, asked: Asked) -> str:
+    def _model(self, session: Session, asked: Form) -> str:
         """The model of the current reading."""
         return (asked.model or "").strip() or session.model or self.lab.settings.model
 

@@ -25,7 +25,7 @@ from demo.ui.kit.page_jobs import PageJobs
 from demo.ui.kit.text import render_note
 from demo.ui.kit.unexpected import report_unexpected
 from demo.ui.kit.view import answer_view, next_seq, show_view
-from demo.ui.live.form import Asked
+from demo.ui.live.form import Form
 from demo.ui.live.tab import Widgets
 from demo.ui.panels.save.handlers import choose_writer
 from demo.ui.tabs.file.columns import FileColumns
@@ -63,7 +63,7 @@ class FileHandlers:
     def on_run(self, request: gr.Request, *values: Any) -> dict:
         """Begin, or take a place in the line, unless this page has a comparison under way."""
 
-        def begin(page: Page, asked: Asked) -> None:
+        def begin(page: Page, asked: Form) -> None:
             self._settle(page)
             if page.job is None and page.pairing is not None:
                 page.failed, page.stopped, page.stopping = None, False, False
@@ -140,11 +140,11 @@ class FileHandlers:
 
     # ---- what is said ---------------------------------------------------------------------------------------------
 
-    def _answer(self, request: gr.Request, values: tuple, change: Callable[[Page, Asked], None]) -> dict:
+    def _answer(self, request: gr.Request, values: tuple, change: Callable[[Page, Form], None]) -> dict:
         """Change something of this page; then the view, and what is new beside it."""
         language, page = choose_language(request), self.pages.of(request)
         *chosen, order = values
-        asked = Asked(*chosen)
+        asked = Form.from_widgets(chosen)
         answer: dict[Any, Any] = {}
         with page.lock:
 
@@ -159,7 +159,7 @@ class FileHandlers:
             answer[self.widgets.plan] = render_note(plan_note(language, page.pairing, self._reading_name(asked)))
         return {self.widgets.view: payload, **answer}
 
-    def _tell(self, request, language: str, page: Page, asked: Asked, order: str, answer: dict) -> dict:
+    def _tell(self, request, language: str, page: Page, asked: Form, order: str, answer: dict) -> dict:
         """The view's payload. What belongs to a new picture goes into `answer`. Raises what the comparison raised."""
         if page.running:
             return self._progress(language, page, answer)
@@ -214,13 +214,13 @@ class FileHandlers:
         return show_matrix(language, similarity, pairing, orders, alt, with_texts)
 
     @staticmethod
-    def _changed(page: Page, asked: Asked) -> str:
+    def _changed(page: Page, asked: Form) -> str:
         """What is chosen that was not compared: "file", "reading", or "" where all of it was."""
         if page.found_run.pairing is not page.pairing:
             return "file"
         return "reading" if page.found_run.reading != asked.reading else ""
 
-    def _reading_name(self, asked: Asked) -> str:
+    def _reading_name(self, asked: Form) -> str:
         """The lab's choices in one line."""
         info = self.lab.engine.loaded(asked.model or "")
         names = {status.model: status.name for status in self.lab.models()}

@@ -19,7 +19,7 @@ from demo.ui.kit.i18n import choose_language, translate, translate_phrase
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import render_notices
 from demo.ui.kit.view import answer_view, figure_payload, next_seq, show_view
-from demo.ui.live.handlers import Asked
+from demo.ui.live.form import Form
 from demo.ui.live.tab import Widgets
 
 _FAR = 0.3  # unrelated texts below this: a high cosine means something
@@ -37,7 +37,7 @@ def wire_space(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, 
 
         def answer() -> dict:
             nonlocal facts, notices
-            asked = Asked(*chosen)
+            asked = Form.from_widgets(chosen)
             space = lab.space(
                 asked.questions, asked.answers, matches=asked.matches, wait=False, method=method, **asked.reading
             )

@@ -23,8 +23,8 @@ from demo.ui.kit.page_jobs import PageJob, PageJobs
 from demo.ui.kit.text import render_note
 from demo.ui.kit.unexpected import report_unexpected
 from demo.ui.kit.view import answer_view, next_seq, said_by, show_view
-from demo.ui.live.handlers import Asked
-from demo.ui.live.tab import READING, Widgets
+from demo.ui.live.form import READING, Form
+from demo.ui.live.tab import Widgets
 from demo.ui.tabs.sweep.tab import BEST_METHOD, FIGURES, FOR_EVERY_MODEL, METHODS, SweepWidgets
 from demo.ui.tabs.sweep.text import (
     estimate,
@@ -166,12 +166,14 @@ class SweepHandlers:
         """The page is gone: its sweep need not go on. What was found stays, for a phone that only slept."""
         self.pages.of(request).stop()
 
-    def _read(self, values: tuple) -> tuple[Asked, _Wanted]:
+    def _read(self, values: tuple) -> tuple[Form, _Wanted]:
         count = len(self.lab_widgets.choices)
         source, prompts, eos, reference, figure, method = values[count:]
-        return Asked(*values[:count]), _Wanted(source, list(prompts or ()), bool(eos), reference, figure, method)
+        return Form.from_widgets(values[:count]), _Wanted(
+            source, list(prompts or ()), bool(eos), reference, figure, method
+        )
 
-    def _start(self, language: str, page: _Page, asked: Asked, wanted: _Wanted, notes: dict) -> bool:
+    def _start(self, language: str, page: _Page, asked: Form, wanted: _Wanted, notes: dict) -> bool:
         """Whether a job has begun; else `notes` says what is missing. Raises Busy."""
         labelled = page.labelled if wanted.source == "file" else None
         if wanted.source == "file" and labelled is None:
@@ -201,7 +203,7 @@ class SweepHandlers:
         page.over = _over(asked, labelled)
         return True
 
-    def _tell(self, language: str, page: _Page, asked: Asked, wanted: _Wanted, answer: dict) -> dict:
+    def _tell(self, language: str, page: _Page, asked: Form, wanted: _Wanted, answer: dict) -> dict:
         """The view's payload. What belongs to a new result goes into `answer`. Raises what the sweep raised."""
         note, job = "", page.job
         if job is not None:
@@ -250,7 +252,7 @@ class SweepHandlers:
         swept = wanted.method in METHODS[1:] and Postprocess(wanted.method) in found.postprocess
         return figure, wanted.method if swept else BEST_METHOD
 
-    def _changed(self, language: str, page: _Page, asked: Asked) -> str:
+    def _changed(self, language: str, page: _Page, asked: Form) -> str:
         """Why what was found no longer belongs to what stands in the boxes; "" while it does."""
         model, *texts = page.found_over
         if model != asked.model:
@@ -264,7 +266,7 @@ class SweepHandlers:
         note = running_note(language, progress, page.stopping, page.job.ahead)
         return show_view(language, next_seq(), "running", note, progress.fraction, poll=True)
 
-    def _offer(self, language: str, page: _Page, asked: Asked, wanted: _Wanted) -> dict:
+    def _offer(self, language: str, page: _Page, asked: Form, wanted: _Wanted) -> dict:
         """The prompts that the model can be given, its own template only while it stands in the lab; the estimate."""
         info = self.lab.engine.loaded(asked.model)
         prompts = _possible(info, asked.prompt)
@@ -282,7 +284,7 @@ class SweepHandlers:
             self.widgets.stop: gr.update(visible=running),
         }
 
-    def _uses(self, language: str, page: _Page, asked: Asked) -> dict:
+    def _uses(self, language: str, page: _Page, asked: Form) -> dict:
         """The buttons that apply a reading: they say where it is the one in use."""
         same_model = page.found_over[0] == asked.model
         answer = {}
@@ -327,7 +329,7 @@ def wire_sweep(page: gr.Blocks, lab: Lab, widgets: SweepWidgets, lab_widgets: Wi
     page.unload(handlers.on_leave)
 
 
-def _over(asked: Asked, labelled: LabelledSet | None) -> tuple:
+def _over(asked: Form, labelled: LabelledSet | None) -> tuple:
     """The model, and the boxes' texts unless a file was swept."""
     return (asked.model,) if labelled else (asked.model, asked.questions, asked.answers, asked.matches)
 

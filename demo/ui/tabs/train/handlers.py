@@ -28,7 +28,7 @@ from demo.ui.kit.page_jobs import PageJobs
 from demo.ui.kit.text import model_choices, render_note
 from demo.ui.kit.unexpected import report_unexpected
 from demo.ui.kit.view import answer_view, next_seq, show_view
-from demo.ui.live.handlers import Asked
+from demo.ui.live.form import Form
 from demo.ui.live.tab import Widgets
 from demo.ui.tabs.train.formula import render_formula
 from demo.ui.tabs.train.pages import Page
@@ -110,7 +110,7 @@ class TrainHandlers:
         """Begin a run, or take a place in the line, unless this page has one under way."""
         language = choose_language(request)
 
-        def begin(page: Page, asked: Asked, chosen: _Chosen) -> None:
+        def begin(page: Page, asked: Form, chosen: _Chosen) -> None:
             page.end(language, self.lab)
             if page.job is None:
                 self._start(language, page, asked, chosen)
@@ -198,7 +198,7 @@ class TrainHandlers:
 
     # ---- beginning and ending ---------------------------------------------------------------------------------------
 
-    def _start(self, language: str, page: Page, asked: Asked, chosen: _Chosen) -> None:
+    def _start(self, language: str, page: Page, asked: Form, chosen: _Chosen) -> None:
         """A job, or a sentence on why there is none."""
         sets, page.failed = self._sets(page, chosen), ""
         if self.lab.settings.engine == "zerogpu":
@@ -234,7 +234,7 @@ class TrainHandlers:
             return tuple(one for name, one in load_training().items() if name in chosen.sets)
         return (page.uploaded,) if chosen.source == FILE and page.uploaded else ()
 
-    def _model(self, asked: Asked, chosen: _Chosen) -> str:
+    def _model(self, asked: Form, chosen: _Chosen) -> str:
         """The model to train; of an adapter in the lab, one that was trained here say, the model below it."""
         if chosen.model != IN_THE_LAB:
             return chosen.model
@@ -242,7 +242,7 @@ class TrainHandlers:
         info = self.lab.engine.loaded(model)
         return info.base if info and info.base else model
 
-    def _lab_reading(self, asked: Asked) -> dict[str, Any]:
+    def _lab_reading(self, asked: Form) -> dict[str, Any]:
         reading = {name: value for name, value in asked.reading.items() if name != "model"}
         info = self.lab.engine.loaded((asked.model or "").strip())
         if info and reading["layer"] == info.n_layers:
@@ -252,12 +252,12 @@ class TrainHandlers:
     # ---- what is said -----------------------------------------------------------------------------------------------
 
     def _answer(
-        self, request: gr.Request, values: tuple, change: Callable[[Page, Asked, _Chosen], None]
+        self, request: gr.Request, values: tuple, change: Callable[[Page, Form, _Chosen], None]
     ) -> dict[Any, Any]:
         """Change something of this page; then all that is not as it was sent last."""
         language, page = choose_language(request), self.pages.of(request)
         count = len(self.lab_widgets.choices)
-        asked = Asked(*values[:count])
+        asked = Form.from_widgets(values[:count])
         model, reading, source, sets, effort = values[count:]
         chosen = _Chosen(model or IN_THE_LAB, reading, source, list(sets or ()), effort)
         answer: dict[str, Any] = {}
@@ -295,7 +295,7 @@ class TrainHandlers:
         note = ended_note(language, run, self.lab.settings.train_minutes)
         return show_view(language, next_seq(), "ready", note, figures=figures)
 
-    def _facts(self, language: str, page: Page, working: bool, asked: Asked, chosen: _Chosen) -> dict[str, Any]:
+    def _facts(self, language: str, page: Page, working: bool, asked: Form, chosen: _Chosen) -> dict[str, Any]:
         """Everything beside the view, by the widget's name."""
         run = page.run
         looks = run.looks if run else []
