@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from demo.ui.live.tab import LINKED
+from demo.ui.live.form import FORM_FIELDS
 
 DEFAULTS = {
-    **dict.fromkeys(LINKED, ""),
+    **dict.fromkeys(FORM_FIELDS, ""),
     "model": "smollm2-135m-instruct",
     "prompt": "chat",
     "eos": False,
@@ -28,8 +28,8 @@ def page_request(session: str = "one", language: str = "en", **headers: str) -> 
 
 def lab_values(**chosen: Any) -> list[Any]:
     """The values of the lab's form in the order that handlers take them: defaults, except the `chosen` ones."""
-    assert set(chosen) <= set(LINKED), f"no such box: {set(chosen) - set(LINKED)}"
-    return [{**DEFAULTS, **chosen}[name] for name in LINKED]
+    assert set(chosen) <= set(FORM_FIELDS), f"no such box: {set(chosen) - set(FORM_FIELDS)}"
+    return [{**DEFAULTS, **chosen}[name] for name in FORM_FIELDS]
 
 
 def by_name(answer: dict, *panels: Any) -> dict[str, Any]:
