@@ -29,7 +29,7 @@ from demo.domain.errors import DemoError
 from demo.files.labelled import TableLimits, parse_labelled
 from demo.files.pairing import SheetLimits, guess_columns, pair_up, parse_sheet
 from demo.files.pairs import parse_pairs
-from demo.serving.api.openai_request import load_json, parse_request
+from demo.serving.api.request import OpenAIRequest, load_json
 from demo.stages.texts import Limits, parse_matches, parse_pairing, parse_template
 from demo.ui.live.form import Form, parse_shown
 from demo.ui.live.link import parse_link
@@ -140,7 +140,8 @@ def read_file(data: bytes, name: str) -> None:
 
 
 def read_request(body: bytes, told: Any) -> None:
-    for act in (lambda: parse_request(load_json(body), Limits()), lambda: parse_request(told, Limits())):
+    validate = partial(OpenAIRequest.model_validate, context=Limits())
+    for act in (lambda: validate(load_json(body)), lambda: validate(told)):
         with suppress(DemoError):
             act()
 

@@ -100,8 +100,8 @@ def test_the_guides_snippets_run_as_they_stand(url, tmp_path, language, code):
 
 def test_the_guide_names_every_field_and_every_code_of_an_exit():
     guide = GUIDE.read_text(encoding="utf-8")
-    from demo.serving.api.arguments import READING_FIELDS
     from demo.serving.api.mcp_tools import TOOLS
+    from demo.serving.api.request import READING_FIELDS
 
     assert all(f"`{name}`" in guide for name in (*READING_FIELDS, *(tool.name for tool in TOOLS)))
     assert re.findall(r"^\| (\d+) \|", guide, flags=re.MULTILINE) == ["0", "1", "2", "130"]

@@ -18,7 +18,7 @@ from demo.lab import Lab
 from demo.serving.api import openai as module
 from demo.serving.api.calls import ApiCalls
 from demo.serving.api.openai import create_openai_routes
-from demo.serving.api.openai_request import split_model
+from demo.serving.api.request import split_model
 from demo.settings import Settings
 
 TEXTS = ["What is GPU?", "A graphics processor.", "한국어 문장"]
@@ -282,9 +282,9 @@ def test_people_at_the_page_go_first(http, lab, monkeypatch):
 
 
 def test_too_many_at_once_are_told_to_come_back(monkeypatch):
-    from demo.serving.api import calls as programs
+    from demo.serving.api import calls
 
-    monkeypatch.setattr(programs, "_WAITING", 1)
+    monkeypatch.setattr(calls, "_MOST_CALLS", 1)
     lab = Lab(Settings(engine="fake"), FakeEngine(seconds_per_text=0.5))
     lab.open()
     http = serve(lab)

@@ -1,4 +1,4 @@
-"""ApiCalls: what other programs ask runs in threads, behind what people wait for, and only while it is waited for."""
+"""Concurrency of API calls: threads of their own, behind people's requests, cancelled when the client disconnects."""
 
 from __future__ import annotations
 
@@ -9,39 +9,35 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from demo.domain.errors import Busy, ModelLoading
 from demo.jobs.request_context import request_context
 from demo.lab import Lab
 
-AT_ONCE = 8  # questions under way together
-_WAITING = 64  # questions that are taken in, those under way included
-_PATIENCE_SECONDS = 20.0  # for a model that is being loaded; then the program is told to come back
+_THREADS = 8
+_MOST_CALLS = 64  # running and queued
+_PATIENCE_SECONDS = 20.0  # for a model that is being loaded; then the client must retry
 _POLL_SECONDS = 0.1
-Answer = TypeVar("Answer")
-
-
-class Gone(Exception):
-    """Whoever asked has left."""
+Result = TypeVar("Result")
 
 
 class ApiCalls:
-    """Everybody who asks without a page."""
+    """A pool of threads with a bounded queue (backpressure: Busy when it is full)."""
 
     def __init__(self, lab: Lab, patience_seconds: float = _PATIENCE_SECONDS):
         self.lab = lab
         self._patience = patience_seconds
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="programs")
-        self._taken = 0
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="api")
+        self._count = 0
         self._lock = threading.Lock()
 
     async def ready(self, model: str | None) -> None:
-        """Wait for a model without holding a thread. Raises ModelLoading where it takes too long, or ModelError."""
+        """Wait for a model without holding a thread. Raises ModelLoading after the patience, or ModelError."""
         deadline = time.monotonic() + self._patience
         while True:
             try:
-                # In a thread all the same: to look at a model may mean to look at a disk.
+                # In a thread all the same: looking for a model may read the disk.
                 await self.run(lambda: self.lab.open(model, wait=False))
             except ModelLoading:
                 if time.monotonic() > deadline:
@@ -50,43 +46,43 @@ class ApiCalls:
             else:
                 return
 
-    async def run(self, answer: Callable[[], Answer]) -> Answer:
-        """answer() in a thread; given up when this task is cancelled. Raises Busy, or what answer() raises."""
+    async def run(self, function: Callable[[], Result]) -> Result:
+        """function() in a thread; cancelled with this task. Raises Busy, or what function() raises."""
         with self._lock:
-            if self._taken >= _WAITING:
-                raise Busy(count=self._taken)
-            self._taken += 1
-        left = threading.Event()
+            if self._count >= _MOST_CALLS:
+                raise Busy(count=self._count)
+            self._count += 1
+        cancelled = threading.Event()
 
-        def ask() -> Answer:
-            with request_context(interactive=False, is_cancelled=left.is_set):
-                return answer()
+        def run_behind_people() -> Result:
+            with request_context(interactive=False, is_cancelled=cancelled.is_set):
+                return function()
 
-        future = self._pool.submit(ask)
+        future = self._pool.submit(run_behind_people)
         future.add_done_callback(self._release)
         try:
             return await asyncio.wrap_future(future)
         finally:
-            left.set()
+            cancelled.set()
 
-    async def attend(self, request: Request, answering: Coroutine[Any, Any, Answer]) -> Answer:
-        """The answer, unless who asked hangs up before; the body must have been read. Raises Gone."""
-        answer = asyncio.ensure_future(answering)
-        gone = asyncio.ensure_future(_hang_up(request))
+    async def attend(self, request: Request, response: Coroutine[Any, Any, Result]) -> Result:
+        """The response, cancelled when the client goes; the body must have been read. Raises ClientDisconnect."""
+        task = asyncio.ensure_future(response)
+        disconnect = asyncio.ensure_future(_wait_for_disconnect(request))
         try:
-            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done():
-                raise Gone
-            return answer.result()
+            await asyncio.wait({task, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise ClientDisconnect
+            return task.result()
         finally:
-            answer.cancel()
-            gone.cancel()
+            task.cancel()
+            disconnect.cancel()
 
     def _release(self, future) -> None:
         with self._lock:
-            self._taken -= 1
+            self._count -= 1
 
 
-async def _hang_up(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Embeddings for other calls: what `Lab.embed` gives, for more texts, with the tokens counted. Knows no protocol."""
+"""Embeddings for other programs: as `Lab.embed`, for more texts, with the tokens counted. Knows no protocol."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from demo.domain.datamodels import ModelInfo, Pooling, Reading, Role
 from demo.domain.errors import ReadingRefused
 from demo.lab import Lab
 
-MOST_NUMBERS = 2**22  # of an answer: 16 MiB of vectors, four times that as JSON
+MOST_NUMBERS = 2**22  # of a response: 16 MiB of vectors, four times that as JSON
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,15 +24,15 @@ class Embeddings:
     n_tokens: int  # that the model read, prompts included
 
 
-def embed_texts(lab: Lab, texts: Sequence[str], role: Role, chosen: Mapping[str, Any], most: int) -> Embeddings:
-    """The texts' vectors, equal to `lab.embed`. chosen: as `asked_reading` gives it; most: numbers of an answer.
+def embed_texts(lab: Lab, texts: Sequence[str], role: Role, options: Mapping[str, Any], most: int) -> Embeddings:
+    """The texts' vectors, equal to `lab.embed`. options: model and reading, for the lab; most: numbers of a response.
 
-    They leave no more in the cache than themselves: a program's thousands of texts must not drive out people's.
+    The cache keeps the vectors only: a program's thousands of texts must not evict people's.
     """
-    info = lab.open(chosen.get("model"))
-    reading = lab.reading(**chosen)
+    info = lab.open(options.get("model"))
+    reading = lab.reading(**options)
     refuse_too_many_numbers(info, reading, len(texts), most)
-    # First the tokens: of a model that runs elsewhere there are none to count, and nothing is sent there.
+    # Before the vectors: counting raises for a model that runs elsewhere, and so no text is sent there.
     tokens = lab.engine.count_tokens(lab.prompted(texts, reading, role), reading.model)
     vectors = lab.vectors(texts, reading, role, keep=False).vectors
     return Embeddings(reading, lab.fit(reading, vectors)(vectors), sum(tokens))

@@ -1,6 +1,9 @@
-"""`/mcp`: the tools for assistants, over the Model Context Protocol's streamable HTTP. Imports mcp when first asked.
+"""`/mcp`: the tools over the Model Context Protocol's streamable HTTP, stateless. Imports mcp at the first request.
 
-Stateless: what answers a request lives as long as the request, so nothing of it hangs on the server's start and stop.
+This is the package's low-level server, not its MCPServer. That one puts "Error executing tool …" before every
+sentence, quotes pydantic's errors with the values in them, ignores unknown arguments, reads JSON out of texts that look
+like it, and announces resources and prompts that do not exist here. Its HTTP application needs the lifespan of the
+application around it, which is Gradio's. Here a session manager lives as long as one request.
 """
 
 from __future__ import annotations
@@ -12,10 +15,11 @@ from typing import Any
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from demo.domain.errors import DemoError
+from demo.domain.errors import DemoError, RequestFailed
 from demo.lab import Lab
 from demo.serving.api.calls import ApiCalls
-from demo.serving.api.mcp_tools import INSTRUCTIONS, TOOLS, explain_refusal
+from demo.serving.api.mcp_tools import INSTRUCTIONS, TOOLS, error_text
+from demo.serving.api.request import ReadingRequest
 from demo.serving.ops.request_log import report_fault
 
 _MOST_BYTES = 2**20  # of a request
@@ -23,21 +27,21 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 def create_mcp_routes(calls: ApiCalls) -> list[Route]:
-    """POST alone: a server that begins no conversation has nothing to stream, and no session to end."""
-    server = McpEndpoint(calls)
-    return [Route(path, server, methods=["POST"]) for path in ("/mcp", "/mcp/")]
+    """POST alone: a stateless server has no stream to GET and no session to DELETE."""
+    endpoint = McpEndpoint(calls)
+    return [Route(path, endpoint, methods=["POST"]) for path in ("/mcp", "/mcp/")]
 
 
 class McpEndpoint:
-    """An ASGI application that hands each request to a server made when the first one comes."""
+    """ASGI application; the first request creates the protocol's server."""
 
     def __init__(self, calls: ApiCalls):
         self._calls = calls
         self._server: Any = None
-        self._making = asyncio.Lock()
+        self._creating = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._making:
+        async with self._creating:
             if self._server is None:
                 # Half a second of imports, which must not hold up whoever types at the page.
                 self._server = await asyncio.to_thread(create_server, self._calls)
@@ -54,14 +58,14 @@ class McpEndpoint:
 
 
 def create_server(calls: ApiCalls):
-    """The protocol's server with the lab's tools."""
+    """The protocol's server with the lab's tools. Failures are results of a tool, in sentences."""
     import mcp_types as types
     from mcp.server import Server
 
-    # Each request logs its coming and going; nothing of that is news.
+    # Below that level it logs the start and the end of every request.
     logging.getLogger("mcp").setLevel(logging.WARNING)
     tools = {tool.name: tool for tool in TOOLS}
-    listed = [
+    descriptions = [
         types.Tool(
             name=tool.name,
             title=tool.title,
@@ -77,22 +81,22 @@ def create_server(calls: ApiCalls):
         return types.CallToolResult(content=[types.TextContent(type="text", text=sentence)], is_error=True)
 
     async def list_tools(context, params) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=listed)
+        return types.ListToolsResult(tools=descriptions)
 
     async def call_tool(context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        tool, told = tools.get(params.name), params.arguments or {}
+        tool, arguments = tools.get(params.name), params.arguments or {}
         if tool is None:
             return refuse(f"“{params.name[:80]}” is not a tool. Accepted: {', '.join(tools)}.")
         try:
-            if "model" in tool.properties:
-                model = told.get("model")
+            if issubclass(tool.request, ReadingRequest):
+                model = arguments.get("model")
                 await calls.ready(model if isinstance(model, str) else None)
-            text, data = await calls.run(lambda: tool.ask(calls.lab, told))
+            text, data = await calls.run(lambda: tool.run(calls.lab, arguments))
         except DemoError as error:
-            return refuse(explain_refusal(error))
-        except Exception as error:  # never a traceback to a stranger
+            return refuse(error_text(error))
+        except Exception as error:  # the client gets no traceback
             report_fault(error)
-            return refuse("Something went wrong on our side.")
+            return refuse(str(RequestFailed()))
         return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content=data)
 
     return Server(
@@ -105,10 +109,7 @@ def create_server(calls: ApiCalls):
 
 
 def _security(lab: Lab):
-    """On one's own machine no other name than the machine's own is answered: a page of another site could be behind it.
-
-    A public host is known by names that only its owner knows.
-    """
+    """Host and Origin checks against DNS rebinding, on one's own machine; a public host's names are its owner's."""
     from mcp.server.transport_security import TransportSecuritySettings
 
     local = lab.settings.host in ("127.0.0.1", "localhost", "::1") and not lab.settings.public

@@ -1,6 +1,6 @@
-"""What an assistant can call: tools with what they take, what they give and what they are for. Knows no protocol.
+"""MCP tools: name, purpose, input and output of each, and its function over the lab. Knows no protocol.
 
-An answer is a text that an assistant reads, and the same as data for a program that it writes.
+A result is a text that an assistant reads, and the same as structured content for a program that it writes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from typing import Any
 from demo.domain.datamodels import Comparison, Pooling, Postprocess, Prompt, Reference, Role
 from demo.domain.errors import BadInput, DemoError
 from demo.lab import Lab
-from demo.serving.api.arguments import READING_FIELDS, asked_matches, asked_reading, asked_texts, refuse_unknown
 from demo.serving.api.embeddings import embed_texts
-from demo.stages.resolve_reading import parse_choice
+from demo.serving.api.request import CompareRequest, EmbedRequest, ReadingRequest, Request, object_schema, purpose
 from demo.stages.texts import parse_texts
 
-_MOST_SHOWN = 400  # cells of a matrix in words
+_MOST_CELLS = 400  # of a matrix in the text
 _MOST_NUMBERS = 2**16  # of embeddings: an assistant has to read them
 _CUT = 60  # characters of a text in a matrix's legend
 
@@ -30,65 +29,57 @@ INSTRUCTIONS = (
     "reading and says how well right pairs are told from wrong ones; `embed` gives the vectors; `list_models` and "
     "`describe_readings` say what can be chosen. What is not said is the model's own default reading."
 )
-Answer = tuple[str, dict[str, Any]]
+Result = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Tool:
-    """One thing to call. properties: JSON schema of each argument; gives: of each part of the answer's data."""
+    """A tool. request: what it takes; output: JSON schema of each part of its structured content."""
 
     name: str
     title: str
     description: str
-    answer: Callable[[Lab, Mapping[str, Any]], Answer]
-    properties: Mapping[str, Any]
-    gives: Mapping[str, Any]
-    required: tuple[str, ...] = ()
+    call: Callable[[Lab, Any], Result]
+    output: Mapping[str, Any]
+    request: type[Request] = Request
 
     @property
     def input_schema(self) -> dict[str, Any]:
-        return _object(self.properties, self.required)
+        return self.request.input_schema()
 
     @property
     def output_schema(self) -> dict[str, Any]:
-        return {**_object(self.gives, tuple(self.gives)), "additionalProperties": True}
+        return {**object_schema(dict(self.output), list(self.output)), "additionalProperties": True}
 
-    def ask(self, lab: Lab, arguments: Mapping[str, Any]) -> Answer:
+    def run(self, lab: Lab, arguments: Mapping[str, Any]) -> Result:
         """Raises DemoError, whatever the arguments are."""
-        refuse_unknown(arguments, tuple(self.properties))
-        for name in self.required:
-            if arguments.get(name) is None:
-                raise BadInput(field=name, problem=f"“{name}” is missing: {self.properties[name]['description']}")
-        return self.answer(lab, arguments)
+        self.request.refuse_unknown(arguments)
+        for name, field in self.request.model_fields.items():
+            if field.is_required() and arguments.get(name) is None:
+                raise BadInput(field=name, problem=f"“{name}” is missing: {field.description}")
+        return self.call(lab, self.request.model_validate(arguments))
 
 
-def explain_refusal(error: DemoError) -> str:
-    """An error as an assistant can act on it: the argument, what was wrong, what is accepted."""
+def error_text(error: DemoError) -> str:
+    """An error that an assistant can act on: the argument, the problem, the accepted values."""
     return f"{error.field}: {error}" if error.field else str(error)
 
 
-def _compare(lab: Lab, told: Mapping[str, Any]) -> Answer:
-    comparison = lab.compare(
-        asked_texts(told["questions"], "questions"),
-        asked_texts(told["answers"], "answers"),
-        **asked_reading(told),
-        matches=asked_matches(told.get("matches")),
-    )
-    return _tell_comparison(comparison), comparison.to_dict()
+def _compare(lab: Lab, request: CompareRequest) -> Result:
+    comparison = lab.compare(request.questions, request.answers, matches=request.matches, **request.reading)
+    return _describe_comparison(comparison), comparison.to_dict()
 
 
-def _embed(lab: Lab, told: Mapping[str, Any]) -> Answer:
-    role = parse_choice(Role, told.get("role") or Role.ANSWER.value, "role")
-    texts = told["texts"]
-    texts = parse_texts([texts] if isinstance(texts, str) else asked_texts(texts, "texts"), "texts", lab.limits)
-    chosen = asked_reading({**told, "reference": told.get("reference") or Reference.CORPUS.value})
-    embeddings = embed_texts(lab, texts, role, chosen, _MOST_NUMBERS)
+def _embed(lab: Lab, request: EmbedRequest) -> Result:
+    texts = parse_texts([request.texts] if isinstance(request.texts, str) else request.texts, "texts", lab.limits)
+    reading = {**request.reading, "reference": request.reference or Reference.CORPUS.value}
+    embeddings = embed_texts(lab, texts, request.role, reading, _MOST_NUMBERS)
     count, dim = embeddings.vectors.shape
     text = f"{count:,} × {dim:,} numbers under {embeddings.reading.label()}; they stand in the structured content."
     return text, {"embeddings": embeddings.vectors.tolist(), "reading": embeddings.reading.to_dict()}
 
 
-def _list_models(lab: Lab, told: Mapping[str, Any]) -> Answer:
+def _list_models(lab: Lab, request: Request) -> Result:
     lines, models = [], []
     for status in lab.models():
         reading = status.default_reading
@@ -113,33 +104,28 @@ def _list_models(lab: Lab, told: Mapping[str, Any]) -> Answer:
     return "\n".join(lines), {"models": models}
 
 
-def _describe_readings(lab: Lab, told: Mapping[str, Any]) -> Answer:
+def _describe_readings(lab: Lab, request: Request) -> Result:
     kinds = {"prompt": Prompt, "pooling": Pooling, "postprocess": Postprocess, "reference": Reference, "role": Role}
     choices = {name: describe_members(kind) for name, kind in kinds.items()}
-    choices["layer"] = {"layer": _READING["layer"]["description"]}
+    choices["layer"] = {"layer": ReadingRequest.model_fields["layer"].description}
     lines = []
     for name, kind in kinds.items():
-        lines += ["", f"{name}: {_purpose(kind)}", *(f"- {value}: {what}" for value, what in choices[name].items())]
+        lines += ["", f"{name}: {purpose(kind)}", *(f"- {value}: {what}" for value, what in choices[name].items())]
     lines += ["", f"layer: {choices['layer']['layer']}"]
     return "\n".join(lines).strip(), {"choices": choices}
 
 
 def describe_members(kind: type[Enum]) -> dict[str, str]:
-    """What each member of a closed choice means, out of the enum's docstring."""
-    said = inspect.getdoc(kind) or ""
-    found = dict(re.findall(r"^(\w+): (.+(?:\n {4}.+)*)", said, flags=re.MULTILINE))
-    return {member.value: re.sub(r"\s+", " ", found.get(member.value, "")) for member in kind}
+    """Each member's value with its meaning, out of the enum's docstring."""
+    meanings = dict(re.findall(r"^(\w+): (.+(?:\n {4}.+)*)", inspect.getdoc(kind) or "", flags=re.MULTILINE))
+    return {member.value: re.sub(r"\s+", " ", meanings.get(member.value, "")) for member in kind}
 
 
-def _purpose(kind: type[Enum]) -> str:
-    return (inspect.getdoc(kind) or "").partition("\n")[0]
-
-
-def _tell_comparison(comparison: Comparison) -> str:
+def _describe_comparison(comparison: Comparison) -> str:
     numbers, label = comparison.metrics, comparison.reading.label()
     rows, columns = comparison.similarity.shape
     lines = [f"Cosine similarity under {label}:"]
-    if rows * columns <= _MOST_SHOWN:
+    if rows * columns <= _MOST_CELLS:
         lines.append(f"{'':4}" + "".join(f"{f'A{j + 1}':>7} " for j in range(columns)).rstrip())
         for i, row in enumerate(comparison.similarity):
             marks = ["*" if (i, j) in comparison.pairing.matches else " " for j in range(columns)]
@@ -150,16 +136,16 @@ def _tell_comparison(comparison: Comparison) -> str:
         lines += [f"A{j + 1}: {_cut(text)}" for j, text in enumerate(comparison.answers)]
     else:
         lines.append(f"{rows:,} × {columns:,} cells, in the structured content.")
-    told = {
+    scores = {
         "mean of matching pairs": numbers.matching_mean,
         "mean of other pairs": numbers.other_mean,
         "margin": numbers.margin,
         "ROC AUC (.5 is chance)": numbers.auc,
     }
-    said = [f"{name} {value:.4f}" for name, value in told.items() if value is not None]
+    sentence = [f"{name} {value:.4f}" for name, value in scores.items() if value is not None]
     if numbers.found_first is not None:
-        said.append(f"{numbers.found_first} of {numbers.n_matched} questions find their answer first")
-    return "\n".join([*lines, "; ".join(said) + ".", *comparison.notices])
+        sentence.append(f"{numbers.found_first} of {numbers.n_matched} questions find their answer first")
+    return "\n".join([*lines, "; ".join(sentence) + ".", *comparison.notices])
 
 
 def _cut(text: str) -> str:
@@ -167,41 +153,6 @@ def _cut(text: str) -> str:
     return line if len(line) <= _CUT else line[: _CUT - 1] + "…"
 
 
-def _object(properties: Mapping[str, Any], required: tuple[str, ...]) -> dict[str, Any]:
-    return {"type": "object", "properties": dict(properties), "required": list(required), "additionalProperties": False}
-
-
-def _strings(description: str) -> dict[str, Any]:
-    return {"type": "array", "items": {"type": "string"}, "minItems": 1, "description": description}
-
-
-def _choice(kind: type[Enum], more: str = "") -> dict[str, Any]:
-    return {
-        "type": "string",
-        "enum": [member.value for member in kind],
-        "description": f"{_purpose(kind)}{more} `describe_readings` explains each.",
-    }
-
-
-_DEFAULT = " Without it, the model's own default."
-_READING = {
-    "model": {
-        "type": "string",
-        "description": "An id from `list_models`; where the host allows it, a Hub id or a folder with weights.",
-    },
-    "prompt": _choice(Prompt, _DEFAULT),
-    "pooling": _choice(Pooling, _DEFAULT),
-    "layer": {
-        "type": "integer",
-        "description": "The layer to read: 0 is the token embeddings, -1 the last one, -2 the one before it.",
-    },
-    "eos": {"type": "boolean", "description": "Append the end-of-sequence token, and let it be pooled."},
-    "postprocess": _choice(Postprocess, _DEFAULT),
-    "reference": _choice(Reference),
-    "task": {"type": "string", "description": "With prompt e5_instruct: what the questions are asked for."},
-    "template": {"type": "string", "description": "With prompt custom: what the model reads, with {text} in it."},
-}
-assert set(_READING) == {"model", *READING_FIELDS}
 _NUMBERS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
 
 TOOLS = (
@@ -210,55 +161,37 @@ TOOLS = (
         title="Compare questions with answers",
         description="Cosine similarity of every question with every answer under a reading of a language model, and "
         "how well right pairs are told from wrong ones: means, margin, ROC AUC, how many find their answer first.",
-        answer=_compare,
-        properties={
-            "questions": _strings("The rows: one text each."),
-            "answers": _strings("The columns: one text each."),
-            "matches": {
-                "type": "array",
-                "items": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 2, "maxItems": 2},
-                "description": "Which answer belongs to which question, [[question, answer], …], counted from 1. "
-                "Without it the first answer belongs to the first question, and so on.",
-            },
-            **_READING,
-        },
-        gives={
+        call=_compare,
+        request=CompareRequest,
+        output={
             "similarity": {**_NUMBERS, "description": "A row for each question, a column for each answer."},
             "metrics": {"type": "object"},
             "reading": {"type": "object"},
             "provenance": {"type": "object", "description": "Model, revision, precision, device, versions."},
         },
-        required=("questions", "answers"),
     ),
     Tool(
         name="embed",
         title="Embed texts",
         description="The vectors of texts under a reading of a language model. Post-processing is fitted on a fixed "
         "corpus, unless `reference` says otherwise, so that a vector does not depend on its company.",
-        answer=_embed,
-        properties={
-            "texts": _strings("One vector each."),
-            "role": _choice(Role, " Answer without it."),
-            **_READING,
-        },
-        gives={"embeddings": {**_NUMBERS, "description": "A row for each text."}, "reading": {"type": "object"}},
-        required=("texts",),
+        call=_embed,
+        request=EmbedRequest,
+        output={"embeddings": {**_NUMBERS, "description": "A row for each text."}, "reading": {"type": "object"}},
     ),
     Tool(
         name="list_models",
         title="List the models",
         description="The models one can choose, what each was trained for, its default reading, and whether this "
         "machine can run it.",
-        answer=_list_models,
-        properties={},
-        gives={"models": {"type": "array", "items": {"type": "object"}}},
+        call=_list_models,
+        output={"models": {"type": "array", "items": {"type": "object"}}},
     ),
     Tool(
         name="describe_readings",
         title="Explain the readings",
         description="What each prompt, pooling, post-processing and layer does, and which paper it comes from.",
-        answer=_describe_readings,
-        properties={},
-        gives={"choices": {"type": "object"}},
+        call=_describe_readings,
+        output={"choices": {"type": "object"}},
     ),
 )

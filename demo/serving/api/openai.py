@@ -1,4 +1,4 @@
-"""`/v1/embeddings` and `/v1/models`: a reading of the lab as the embedding model of any tool that speaks OpenAI's."""
+"""OpenAI-compatible API: `/v1/embeddings` and `/v1/models`, where a reading of the lab is an embedding model."""
 
 from __future__ import annotations
 
@@ -15,24 +15,33 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from demo.domain.catalog import CATALOG
-from demo.domain.datamodels import ModelStatus
-from demo.domain.errors import Busy, DemoError, ModelLoading, ModelNotAllowed, ModelNotFound, WeightsUnavailable
+from demo.domain.datamodels import ModelStatus, Reading
+from demo.domain.errors import (
+    Busy,
+    DemoError,
+    ModelLoading,
+    ModelNotAllowed,
+    ModelNotFound,
+    ReadingRefused,
+    RequestFailed,
+    WeightsUnavailable,
+)
 from demo.lab import Lab
-from demo.serving.api.calls import ApiCalls, Gone
+from demo.serving.api.calls import ApiCalls
 from demo.serving.api.embeddings import MOST_NUMBERS, Embeddings, embed_texts
-from demo.serving.api.openai_request import EmbeddingRequest, load_json, parse_request, refuse_dimensions, split_model
+from demo.serving.api.request import OpenAIRequest, load_json, split_model
 from demo.serving.ops.request_log import report_fault
 from demo.serving.refusal import openai_error
 from demo.stages.texts import Limits
 
 _MOST_BYTES = 8 * 2**20  # of a body
-_COME_BACK = "5"  # seconds, for Retry-After
+_RETRY_AFTER = "5"  # seconds
 _STATUS = {ModelNotFound: 404, ModelNotAllowed: 404, ModelLoading: 503, Busy: 503, WeightsUnavailable: 503}
-_PARAMS = {"texts": "input"}  # what the lab calls otherwise
+_PARAMS = {"texts": "input"}  # a field of the lab → OpenAI's name of it
 
 
 class _Refused(Exception):
-    """A request that does not get as far as the lab."""
+    """A request that the lab never sees."""
 
     def __init__(self, status: int, message: str, code: str | None = None, **headers: str):
         super().__init__(message)
@@ -40,7 +49,7 @@ class _Refused(Exception):
 
 
 def create_openai_routes(calls: ApiCalls) -> list[Route]:
-    """The two endpoints; whatever else is asked below /v1 is told what there is."""
+    """Both endpoints; any other address below /v1 answers 404 with the list of them."""
     every = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     embeddings = {"POST": partial(_create_embeddings, calls)}
     models, model = {"GET": partial(_list_models, calls)}, {"GET": partial(_retrieve_model, calls)}
@@ -53,13 +62,13 @@ def create_openai_routes(calls: ApiCalls) -> list[Route]:
 
 
 def _endpoint(methods: dict[str, Callable[[Request], Awaitable[Response]]]):
-    """Answers of one address by method; every failure in OpenAI's form, in one place."""
+    """One address with a handler for each method; every failure becomes an error in OpenAI's form."""
 
     async def answer(request: Request) -> Response:
         try:
-            act = methods.get("GET" if request.method == "HEAD" else request.method)
-            if act is not None:
-                return await act(request)
+            handler = methods.get("GET" if request.method == "HEAD" else request.method)
+            if handler is not None:
+                return await handler(request)
             if methods:
                 allowed = ", ".join(methods)
                 raise _Refused(405, f"{request.method} is not answered here. Accepted: {allowed}.", Allow=allowed)
@@ -68,13 +77,13 @@ def _endpoint(methods: dict[str, Callable[[Request], Awaitable[Response]]]):
             return _error(refused.status, str(refused), None, refused.code, refused.headers)
         except DemoError as error:
             status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 400)
-            headers = {"Retry-After": _COME_BACK} if isinstance(error, ModelLoading | Busy) else {}
+            headers = {"Retry-After": _RETRY_AFTER} if isinstance(error, ModelLoading | Busy) else {}
             return _error(status, str(error), _PARAMS.get(error.field, error.field), error.code, headers)
-        except (Gone, ClientDisconnect):
+        except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
-        except Exception as error:  # never a traceback to a stranger
+        except Exception as error:  # the client gets no traceback
             report_fault(error)
-            return _error(500, "Something went wrong on our side.", None, "unexpected", {})
+            return _error(500, str(RequestFailed()), None, "unexpected", {})
 
     return answer
 
@@ -88,53 +97,63 @@ async def _create_embeddings(calls: ApiCalls, request: Request) -> Response:
     limits = Limits(settings.max_file_texts, settings.max_characters, settings.max_cells)
 
     async def answer() -> bytes:
-        asked = await calls.run(lambda: parse_request(load_json(body), limits))
-        await calls.ready(asked.model)
-        return await calls.run(lambda: _answer(calls.lab, asked))
+        sent = await calls.run(lambda: OpenAIRequest.model_validate(load_json(body), context=limits))
+        await calls.ready(sent.model)
+        return await calls.run(lambda: _answer(calls.lab, sent))
 
     return Response(await calls.attend(request, answer()), media_type="application/json")
 
 
-def _answer(lab: Lab, asked: EmbeddingRequest) -> bytes:
-    embeddings = embed_texts(lab, asked.texts, asked.role, asked.chosen, MOST_NUMBERS)
-    vectors = _finish(embeddings, asked)
-    if asked.base64:
-        numbers: list[Any] = [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors]
-    else:
-        numbers = list(vectors)
+def _answer(lab: Lab, sent: OpenAIRequest) -> bytes:
+    embeddings = embed_texts(lab, sent.input, sent.role, sent.reading, MOST_NUMBERS)
+    vectors: Any = _finish(embeddings, sent.dimensions, sent.normalize)
+    if sent.encoding_format == "base64":
+        vectors = [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors]
     answer = {
         "object": "list",
-        "data": [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(numbers)],
-        "model": asked.name or embeddings.reading.model,
+        "data": [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(vectors)],
+        "model": sent.name or embeddings.reading.model,
         "usage": {"prompt_tokens": embeddings.n_tokens, "total_tokens": embeddings.n_tokens},
-        "reading": embeddings.reading.to_dict(),  # beside OpenAI's own fields: what these vectors are
+        "reading": embeddings.reading.to_dict(),  # beside OpenAI's own fields
     }
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _finish(embeddings: Embeddings, asked: EmbeddingRequest) -> np.ndarray:
-    """The vectors in the length and with the dimensions that were asked for. Raises ReadingRefused."""
+def _finish(embeddings: Embeddings, dimensions: int | None, normalize: bool) -> np.ndarray:
+    """Vectors of length 1 and with fewer dimensions, where the request wants them so; float32 (n_texts, dimensions).
+
+    The beginning of a vector is a vector of its own only where the model was trained for it (Matryoshka,
+    arXiv 2205.13147) and is read as it was trained. Raises ReadingRefused elsewhere.
+    """
     vectors, reading = embeddings.vectors, embeddings.reading
-    entry = CATALOG.get(reading.model)
-    trained = entry is not None and entry.nested
-    nested = trained and (reading.pooling, reading.layer, reading.postprocess) == (
-        entry.default_reading.pooling,
-        entry.default_reading.layer,
-        entry.default_reading.postprocess,
-    )
-    refuse_dimensions(asked, vectors.shape[1], nested, entry.name if entry else reading.model)
-    shorter = asked.dimensions is not None and asked.dimensions < vectors.shape[1]
+    entry, width = CATALOG.get(reading.model), vectors.shape[1]
+    shorter = dimensions is not None and dimensions < width
+    nested = entry is not None and entry.nested and _same_states(reading, entry.default_reading)
+    if dimensions not in (None, width) and not (nested and shorter):
+        why = "this model was not trained for shorter ones" if shorter else "there are no more"
+        if nested:
+            why = "it was trained for shorter ones, not for longer ones"
+        raise ReadingRefused(
+            field="dimensions",
+            model=entry.name if entry else reading.model,
+            reason=f"its vectors have {width:,} dimensions, and {why}.",
+            instead=width,
+        )
     if shorter:
-        vectors = vectors[:, : asked.dimensions]
-    if asked.normalize or (shorter and reading.normalize):
+        vectors = vectors[:, :dimensions]
+    if normalize or (shorter and reading.normalize):
         vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
+def _same_states(one: Reading, other: Reading) -> bool:
+    return all(getattr(one, name) == getattr(other, name) for name in ("pooling", "layer", "postprocess"))
+
+
 async def _list_models(calls: ApiCalls, request: Request) -> Response:
-    """What can be chosen here; any other id may still be asked for where the host allows it."""
+    """Models of this machine; where the host allows it, a request may name any other id."""
     statuses = await calls.run(calls.lab.models)
-    # What runs elsewhere is asked there: this is no way around its owner.
+    # Without the models that run elsewhere: a program should ask their servers, not go around their owners.
     ours = [status for status in statuses if status.state != "unavailable" and not status.host]
     return _json({"object": "list", "data": [_model(status) for status in ours]})
 
@@ -166,13 +185,12 @@ def _model(status: ModelStatus) -> dict[str, Any]:
 
 
 async def _read_body(request: Request) -> bytes:
-    """The body, as long as it is not too large. Raises _Refused."""
-    too_large = _Refused(413, f"The body is too large. At most {_MOST_BYTES:,} bytes are accepted.", "too_large")
+    """Raises _Refused where the body is too large."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > _MOST_BYTES:
-            raise too_large
+            raise _Refused(413, f"The body is too large. At most {_MOST_BYTES:,} bytes are accepted.", "too_large")
     return bytes(body)
 
 
@@ -181,6 +199,6 @@ def _error(status: int, message: str, param: str | None, code: str | None, heade
 
 
 def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    # In ASCII: what was typed may hold half a character, which no UTF-8 can carry.
+    # In ASCII: a sentence may quote half a surrogate pair, which UTF-8 cannot encode.
     body = json.dumps(value, allow_nan=False)
     return Response(body, status_code=status, headers=headers, media_type="application/json")
