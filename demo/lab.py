@@ -25,21 +25,21 @@ from demo.domain.recipe import Recipe, TrainingSet
 from demo.domain.results import BenchmarkRow, Explanation, Inspected, LabelledSet, LargeComparison, Space, Sweep
 from demo.export.server_snippet import render_server_snippet
 from demo.export.snippet import TRANSFORMERS, export_prompts, name_source, render_snippet
-from demo.pipeline import Bench, Measured
+from demo.pipeline import EmbeddedPairing, Pipeline
 from demo.stages.resolve_reading import resolve_reading
 from demo.stages.similarity import cos_sim, score_pairs
 from demo.stages.texts import parse_pairing
-from demo.studies.benchmark import Wanted, list_readings, run_benchmark
+from demo.studies.benchmark import ReadingGrid, list_readings, run_benchmark
 from demo.studies.large import run_large
 from demo.studies.mteb_tasks import MtebRow, run_mteb
 from demo.studies.sweep import run_sweep
-from demo.studies.training import LiveTraining
+from demo.studies.training import TrainingRun
 
 _MOST_LEFT_OUT = 64  # tokens of a text: each costs a forward pass
 _MOST_SAID = 10  # tokens that the LM head reads from an embedding
 
 
-class Lab(Bench):
+class Lab(Pipeline):
     """Embeds, compares and explains texts under any reading.
 
     `Lab()` takes this machine's best device; `Lab(device="cpu", dtype="float32")` or any other setting forces one.
@@ -64,7 +64,7 @@ class Lab(Bench):
         """Every question against every answer."""
         started = time.perf_counter()
         reading = {"prompt": prompt, "pooling": pooling, "layer": layer, **options}
-        measured = self.measure(questions, answers, matches, model, wait, **reading)
+        measured = self.embed_pairing(questions, answers, matches, model, wait, **reading)
         similarity = cos_sim(measured.questions, measured.answers)
         return Comparison(
             pairing=measured.pairing,
@@ -80,7 +80,7 @@ class Lab(Bench):
         self, questions, answers, row: int, column: int, model=None, matches=None, wait: bool = True, **reading
     ) -> Explanation:
         """Why question `row` and answer `column` (from 0) are as alike as they are."""
-        measured = self.measure(questions, answers, matches, model, wait, **reading)
+        measured = self.embed_pairing(questions, answers, matches, model, wait, **reading)
         texts = _chosen(measured, row, column)
         settled = measured.reading
         question, answer = (self._inspect(text, settled, role) for text, role in zip(texts, Role, strict=True))
@@ -108,8 +108,8 @@ class Lab(Bench):
             question_shares=shares[0],
             answer_shares=shares[1],
             token_similarity=token_similarity(question, answer),
-            question_says=says[0],
-            answer_says=says[1],
+            question_top_tokens=says[0],
+            answer_top_tokens=says[1],
             provenance=self.provenance(measured.info),
             notices=tuple(dict.fromkeys(notices)),
         )
@@ -118,7 +118,7 @@ class Lab(Bench):
         self, questions, answers, method: str = "pca", model=None, matches=None, wait: bool = True, **reading
     ) -> Space:
         """All texts as points, and how far their cloud is from round. method: "pca"; "umap" where it is installed."""
-        measured = self.measure(questions, answers, matches, model, wait, **reading)
+        measured = self.embed_pairing(questions, answers, matches, model, wait, **reading)
         pairing, asked, answered = measured.pairing, measured.questions, measured.answers
         vectors = np.concatenate([asked, answered])
         points, explained = project(asked, answered, method)
@@ -170,12 +170,12 @@ class Lab(Bench):
         return run_large(self, pairing, model, on_progress, on_part, **reading)
 
     def benchmark(
-        self, sets: Iterable[LabelledSet], wanted: Iterable[Wanted] = (), on_progress=None, mixtures=()
+        self, sets: Iterable[LabelledSet], wanted: Iterable[ReadingGrid] = (), on_progress=None, mixtures=()
     ) -> Iterator[BenchmarkRow]:
         """How well readings and mixtures agree with labelled sets, and how fast they are: each row as it is known."""
         return run_benchmark(self, list(sets), list(wanted), on_progress, list(mixtures))
 
-    def mteb(self, tasks: Iterable[str], wanted: Iterable[Wanted], on_progress=None) -> Iterator[MtebRow]:
+    def mteb(self, tasks: Iterable[str], wanted: Iterable[ReadingGrid], on_progress=None) -> Iterator[MtebRow]:
         """The same readings on tasks of the mteb package, by their names; it is an optional extra, and asks the Hub."""
         tasks = list(tasks)
         for reading in list_readings(self, wanted) if tasks else ():
@@ -191,7 +191,7 @@ class Lab(Bench):
         wait: bool = True,
         how: Mapping[str, Any] | None = None,
         **reading,
-    ) -> LiveTraining:
+    ) -> TrainingRun:
         """Train a model with contrastive loss, to be watched step by step: iterate its `events()`.
 
         questions, answers: texts to watch meanwhile, if any. how: fields of Recipe (method, steps, batch_size …).
@@ -199,7 +199,7 @@ class Lab(Bench):
         info = self.open(model, wait=wait)
         settled = resolve_reading(info, self.limits, **reading)
         watched = parse_pairing(questions, answers, matches, self.limits) if questions is not None else None
-        return LiveTraining(self, Recipe(settled, **(how or {})), sets, watched)
+        return TrainingRun(self, Recipe(settled, **(how or {})), sets, watched)
 
     def code(self, model=None, library: str = TRANSFORMERS, wait: bool = True, texts=None, **reading) -> str:
         """A short script that reproduces a reading's vectors. library: "transformers" or "sentence-transformers".
@@ -240,7 +240,7 @@ class Lab(Bench):
         return shares, ()
 
 
-def _chosen(measured: Measured, row: int, column: int) -> tuple[str, str]:
+def _chosen(measured: EmbeddedPairing, row: int, column: int) -> tuple[str, str]:
     """The two texts of a cell. Raises UnknownChoice."""
     pairing = measured.pairing
     chosen = []

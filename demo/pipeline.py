@@ -1,6 +1,6 @@
-"""Bench: models, readings and vectors, which every study of the lab stands on.
+"""Pipeline: loads models, resolves readings, and turns texts into vectors; the lab's studies build on it.
 
-texts → prompts → backend → postprocess: from two lists of texts and what was asked for to vectors ready to compare.
+texts → prompts → backend (tokenize, forward, pool) → post-processing
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import functools
 import importlib.metadata
 import platform
 import threading
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -41,40 +43,42 @@ from demo.stages.prompts import render_prompt
 from demo.stages.resolve_reading import parse_choice, resolve_reading
 from demo.stages.texts import Limits, parse_pairing, parse_texts
 
-_PATIENCE = 2.0  # seconds that a question which must not block waits for a server elsewhere
+_SERVER_SECONDS = 2.0  # that a call with wait=False waits for a server elsewhere
+_POLL_SECONDS = 0.1
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
-    """Two lists of texts under one reading, before and after post-processing."""
+class EmbeddedPairing:
+    """Two lists of texts embedded under one reading, before and after post-processing."""
 
     pairing: Pairing
     info: ModelInfo
     reading: Reading
-    asked: Embedded  # of the questions, as the engine gives them
-    answered: Embedded
+    raw_questions: Embedded  # as the engine returns them
+    raw_answers: Embedded
     fit: Transform  # the fitted post-processing
     notices: tuple[str, ...]
 
     @property
     def questions(self) -> np.ndarray:
         """float32 (n_questions, dim), post-processed."""
-        return self.fit(self.asked.vectors)
+        return self.fit(self.raw_questions.vectors)
 
     @property
     def answers(self) -> np.ndarray:
         """float32 (n_answers, dim), post-processed."""
-        return self.fit(self.answered.vectors)
+        return self.fit(self.raw_answers.vectors)
 
 
-class Bench:
-    """Makes models ready, settles readings, and turns texts into vectors."""
+class Pipeline:
+    """Loads models, resolves readings, and embeds texts."""
 
     def __init__(self, settings: Settings | None = None, engine: Engine | None = None, **options):
         if options:
             unknown = set(options) - set(Settings.model_fields)
             if unknown:
-                # Settings leave aside what they do not know; a misspelt name must not look as if it worked.
+                # Settings ignore unknown names; a misspelt one must not look as if it worked.
                 raise TypeError(f"Lab has no setting {', '.join(sorted(unknown))}.")
             settings = (settings or Settings()).model_copy(update=Settings(**options).model_dump(include=set(options)))
         self.settings = settings or Settings()
@@ -88,11 +92,11 @@ class Bench:
         return self.engine.device()
 
     def models(self) -> list[ModelStatus]:
-        """The catalogue, each with whether it can be chosen here, and why not."""
+        """The listed models, each with whether it can be chosen here, and why not."""
         return self.engine.models()
 
     def status(self, model: str) -> ModelStatus | None:
-        """The status of one model; None if it is not in the list."""
+        """The status of one listed model; None for any other."""
         return next((status for status in self.models() if status.model == model), None)
 
     def embed(
@@ -105,7 +109,7 @@ class Bench:
         role: str | None = None,
         **options,
     ) -> np.ndarray:
-        """Embeddings of texts, float32 (n_texts, dim). What is not said is the model's default reading.
+        """Embeddings of texts, float32 (n_texts, dim). Choices left out are those of the model's default reading.
 
         options: eos, postprocess, reference, task, template, as in Reading.
         role ("question" or "answer") matters only to prompts that differ between the two; answers by default.
@@ -117,60 +121,75 @@ class Bench:
         return self.fit(reading, vectors)(vectors)
 
     def reading(self, model=None, prompt=None, pooling=None, layer=None, wait: bool = True, **options) -> Reading:
-        """A reading with nothing left open, checked against the model. Raises UnknownChoice or ReadingRefused."""
+        """A complete reading, checked against the model. Raises UnknownChoice or ReadingRefused."""
         info = self.open(model, wait=wait)
         return resolve_reading(info, self.limits, prompt, pooling, layer, **options)
 
     def open(self, model: str | None = None, wait: bool = True) -> ModelInfo:
-        """Make a model ready. wait=False: start loading behind the scenes and raise ModelLoading until it is ready."""
+        """Load a model. wait=False: load in the background, and raise ModelLoading until it is loaded."""
         model = self._check(model)
         info = self.engine.loaded(model)
         if info is not None:
-            # A finished load that stayed here would pass for a loaded model once the engine has let the model go.
+            # A finished load that stayed here would pass for a loaded model once the engine has evicted the model.
             self._forget_finished(model)
             return info
         if wait:
             return self.engine.load(model)
         with self._lock:
             load = self._loading.get(model) or BackgroundLoad(self.engine, model)
-            known = model in self._loading
-            if known and load.done.is_set():
+            if model in self._loading and load.done.is_set():
                 del self._loading[model]
                 return load.result()
             self._loading[model] = load
-        # A load that has just begun is always told of, however fast it ends: what it comes to is told once, next time.
+        # A load that has just begun always raises, however fast it ends: its result is returned once, by the next call.
         progress = load.progress
         raise ModelLoading(model=_name(model), stage=progress.stage, fraction=progress.fraction)
 
-    def measure(self, questions, answers, matches=None, model=None, wait: bool = True, **reading) -> Measured:
-        """Both lists of texts as vectors. reading: prompt, pooling, layer and the other choices of Reading."""
+    @staticmethod
+    def wait_for_model(call: Callable[[], Answer], on_wait: Callable[[ModelLoading], None]) -> Answer:
+        """Repeat a call with wait=False until its model is loaded.
+
+        on_wait receives the progress several times a second; what it raises ends the wait.
+        """
+        while True:
+            try:
+                return call()
+            except ModelLoading as loading:
+                on_wait(loading)
+            time.sleep(_POLL_SECONDS)
+
+    def embed_pairing(
+        self, questions, answers, matches=None, model=None, wait: bool = True, **reading
+    ) -> EmbeddedPairing:
+        """Both lists of texts as vectors. reading: READING_FIELDS."""
         pairing = parse_pairing(questions, answers, matches, self.limits)
         info = self.open(model, wait=wait)
-        settled = resolve_reading(info, self.limits, **reading)
-        with request_context(timeout=None if wait else _PATIENCE):
-            asked, answered = self.both(pairing.questions, pairing.answers, settled)
-            return self.finish(pairing, info, settled, asked, answered)
+        resolved = resolve_reading(info, self.limits, **reading)
+        with request_context(timeout=None if wait else _SERVER_SECONDS):
+            return self.fit_pairing(
+                pairing, info, resolved, *self.embed_both(pairing.questions, pairing.answers, resolved)
+            )
 
-    def finish(
-        self, pairing: Pairing, info: ModelInfo, reading: Reading, asked: Embedded, answered: Embedded
-    ) -> Measured:
-        """What the engine made of both lists, ready to be compared: with its post-processing and its notices."""
-        reference = self._reference(reading, asked.vectors, answered.vectors)
-        return Measured(
+    def fit_pairing(
+        self, pairing: Pairing, info: ModelInfo, reading: Reading, questions: Embedded, answers: Embedded
+    ) -> EmbeddedPairing:
+        """The engine's embeddings of both lists, with the fitted post-processing and the notices."""
+        reference = self._reference(reading, questions.vectors, answers.vectors)
+        return EmbeddedPairing(
             pairing=pairing,
             info=info,
             reading=reading,
-            asked=asked,
-            answered=answered,
+            raw_questions=questions,
+            raw_answers=answers,
             fit=fit_postprocess(reference, reading.postprocess),
             notices=info.notices
-            + _cut_notices(asked, "questions")
-            + _cut_notices(answered, "answers")
+            + _cut_notices(questions, "questions")
+            + _cut_notices(answers, "answers")
             + _fit_notices(reading, reference),
         )
 
     def prompted(self, texts: Sequence[str], reading: Reading, role: Role) -> list[PromptedText]:
-        """The texts as the model shall receive them."""
+        """The texts with their prompts, as the engine takes them."""
         info = self.open(reading.model)
         return [render_prompt(text, reading, role, info) for text in texts]
 
@@ -178,8 +197,10 @@ class Bench:
         """The engine's embeddings, before post-processing. keep: as in Engine.embed."""
         return self.engine.embed(self.prompted(texts, reading, role), _before_postprocess(reading), keep)
 
-    def both(self, questions: Sequence[str], answers: Sequence[str], reading: Reading) -> tuple[Embedded, Embedded]:
-        """As `vectors`, of questions and answers, which share their passes."""
+    def embed_both(
+        self, questions: Sequence[str], answers: Sequence[str], reading: Reading
+    ) -> tuple[Embedded, Embedded]:
+        """`vectors` of questions and answers in one call, so that they share their batches."""
         prompted = self.prompted(questions, reading, Role.QUESTION) + self.prompted(answers, reading, Role.ANSWER)
         return self.engine.embed(prompted, _before_postprocess(reading)).split(len(questions))
 
@@ -188,7 +209,7 @@ class Bench:
         return fit_postprocess(self._reference(reading, *sides), reading.postprocess)
 
     def _reference(self, reading: Reading, *sides: np.ndarray) -> np.ndarray:
-        """Each distinct vector of the reference set once, (n, dim)."""
+        """The distinct vectors of the reference set, (n, dim)."""
         if reading.postprocess is Postprocess.NONE:
             return sides[0]
         if reading.reference is Reference.CORPUS:
@@ -197,14 +218,11 @@ class Bench:
         return distinct(*sides)
 
     def provenance(self, info: ModelInfo) -> dict[str, str]:
-        """What stands beside every figure; `host` where the texts were sent elsewhere."""
+        """Where a figure comes from: model, revision, precision, device, versions; `host` of a server elsewhere."""
+        names = ("revision", "source", "weights_precision", "precision", "device")
         return {
             "model": info.name,
-            "revision": info.revision,
-            "source": info.source,
-            "weights_precision": info.weights_precision,
-            "precision": info.precision,
-            "device": info.device,
+            **{name: getattr(info, name) for name in names},
             "versions": _versions("openai") if info.host else _versions("torch", "transformers"),
             **({"host": info.host} if info.host else {}),
         }
@@ -221,7 +239,7 @@ class Bench:
             raise ModelNotFound(model=str(model)[:200])
         model = (model or "").strip() or self.settings.model.strip()
         model = next((entry.id for entry in CATALOG.values() if entry.hub_id == model), model)
-        # What was trained here has a name that nobody can guess, and holds nothing but what was trained here.
+        # A model trained here has an unguessable name, and cannot hold anything else than a trained adapter.
         listed = [*CATALOG, *(server.id for server in self.settings.servers)]
         if self.settings.public and model not in listed and not model.startswith(TRAINED):
             raise ModelNotAllowed(model=model[:200], accepted=", ".join(listed))
@@ -229,7 +247,7 @@ class Bench:
 
 
 def _before_postprocess(reading: Reading) -> Reading:
-    """What is done after the model is none of the engine's business, nor of its cache."""
+    """The reading without its post-processing: the engine and its cache do not depend on it."""
     return replace(reading, postprocess=Postprocess.NONE, reference=Reference.TEXTS)
 
 

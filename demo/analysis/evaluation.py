@@ -110,7 +110,7 @@ def score_cells(
     return _scores(intervals[0], ranked, cosines.size, resamples, seed), intervals[1]
 
 
-def compare_leads(
+def paired_bootstrap(
     cosines_a: np.ndarray, cosines_b: np.ndarray, labelled: LabelledSet, resamples: int = 1000, seed: int = 0
 ) -> Lead | None:
     """How much better b is than a, by the same resamples for both. (n_pairs,) each.
@@ -125,7 +125,7 @@ def compare_leads(
     return Lead("spearman" if labelled.graded else "auc", a, b, difference)
 
 
-def quick_figures(
+def quick_metrics(
     cosines_stack: np.ndarray, labelled: LabelledSet, rows: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
     """The figures of many readings without intervals, for sweeps. cosines_stack: (n_readings, n_pairs).

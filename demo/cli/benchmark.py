@@ -27,7 +27,7 @@ from demo.domain.errors import UnknownChoice
 from demo.domain.results import BenchmarkRow, LabelledSet
 from demo.files.bundled import load_benchmark
 from demo.files.labelled import TableLimits, load_labelled
-from demo.studies.benchmark import Wanted
+from demo.studies.benchmark import ReadingGrid
 from demo.studies.mixture import load_mixture
 from demo.studies.mteb_tasks import MtebRow
 
@@ -106,7 +106,7 @@ def benchmark(
     sets = [sample(labelled, pairs) if pairs else labelled for labelled in own]
     lab = make_lab(device, dtype)
     wanted = [
-        Wanted(
+        ReadingGrid(
             model=name,
             prompts=tuple(prompt or ()),
             poolings=tuple(choice.value for choice in pooling or ()),

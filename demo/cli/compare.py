@@ -134,11 +134,11 @@ def save(lab: Lab, found: LargeComparison, out: Path, language: str) -> None:
     try:
         if out.suffix == ".html":
             from demo.export.report import (  # here: it loads Plotly, and no other command needs that
+                prepare_report,
                 render_report,
-                report_on,
             )
 
-            reported = report_on(language, found, lab.open(found.reading.model), "fit", lab.code)
+            reported = prepare_report(language, found, lab.open(found.reading.model), "fit", lab.code)
             out.write_text(render_report(language, reported), encoding="utf-8")
         else:
             WRITERS[out.suffix](found, out)

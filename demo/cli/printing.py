@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -18,8 +17,8 @@ from rich.text import Text
 from demo.domain.datamodels import Progress as Step
 from demo.domain.errors import ModelLoading
 from demo.domain.results import Interval
+from demo.lab import Lab
 
-_POLL_SECONDS = 0.05
 Answer = TypeVar("Answer")
 
 
@@ -35,19 +34,18 @@ def wait_for_model(ask: Callable[[], Answer]) -> Answer:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("", total=None, visible=False)
-        while True:
-            try:
-                return ask()
-            except ModelLoading as loading:
-                stage, fraction = loading.values["stage"], loading.values["fraction"]
-                progress.update(
-                    task,
-                    description=f"{loading.values['model']}: {stage}",
-                    total=None if fraction is None else 1.0,
-                    completed=fraction or 0.0,
-                    visible=True,
-                )
-            time.sleep(_POLL_SECONDS)
+
+        def show(loading: ModelLoading) -> None:
+            stage, fraction = loading.values["stage"], loading.values["fraction"]
+            progress.update(
+                task,
+                description=f"{loading.values['model']}: {stage}",
+                total=None if fraction is None else 1.0,
+                completed=fraction or 0.0,
+                visible=True,
+            )
+
+        return Lab.wait_for_model(ask, show)
 
 
 @contextmanager

@@ -119,14 +119,14 @@ def train(
     with showing_progress() as report:
         for event in run.events(look_seconds=float("inf")):
             if event.step is None:
-                before = event.look
+                before = event.snapshot
                 continue
             step = event.step
             said = f"step {step.step} of {steps}, loss {step.loss:.3f}, {step.texts_per_second:.0f} texts/s"
             report(Progress(said, step.step / steps))
             if step.step % _STATE_EVERY == 0 and step.step < steps:
                 run.training.save_state(state)
-    scores = {"held_out_auc_before": _auc(before), "held_out_auc": _auc(run.last_look)}
+    scores = {"held_out_auc_before": _auc(before), "held_out_auc": _auc(run.last_snapshot)}
     run.save(out, scores, render_card(run.describe(scores), licences))
     shutil.rmtree(state, ignore_errors=True)
     if as_json:
@@ -169,7 +169,7 @@ def _licences(sets: list[TrainingSet], said: list[str] | None, given: bool) -> d
 
 
 def _auc(look) -> float | None:
-    return look.held.auc if look and look.held else None
+    return look.held_out.auc if look and look.held_out else None
 
 
 def _said(value: float | None) -> str:

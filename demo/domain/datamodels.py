@@ -131,6 +131,8 @@ SERVED_PROMPTS = (
 LAST_LAYER = -1
 TEXT = "{text}"  # where the text stands in a template
 DEFAULT_TASK = "Given a question, retrieve passages that answer the question"
+# What a caller chooses of a reading beside the model: the arguments of `resolve_reading`, the API's and the links'.
+READING_FIELDS = ("prompt", "pooling", "layer", "eos", "postprocess", "reference", "task", "template")
 
 
 LABEL_WORDS = {"last_layer": "last layer", "numbered_layer": "layer {layer}", "on_corpus": " on the corpus"}
@@ -173,12 +175,17 @@ class Reading:
     def to_dict(self) -> dict[str, Any]:
         return {k: v.value if isinstance(v, Enum) else v for k, v in asdict(self).items()}
 
+    def choices(self) -> dict[str, Any]:
+        """The READING_FIELDS as `resolve_reading`, the API and the links take them."""
+        fields = self.to_dict()
+        return {name: fields[name] for name in READING_FIELDS}
+
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Reading:
-        """What `to_dict` wrote. Raises KeyError, TypeError or ValueError where it is something else."""
-        pooling = Served if told.get("pooling") == Served.AS_SERVED.value else Pooling
+    def from_dict(cls, fields: Mapping[str, Any]) -> Reading:
+        """The inverse of `to_dict`. Raises KeyError, TypeError or ValueError for anything else."""
+        pooling = Served if fields.get("pooling") == Served.AS_SERVED.value else Pooling
         enums = {"prompt": Prompt, "pooling": pooling, "postprocess": Postprocess, "reference": Reference}
-        return cls(**{name: enums[name](value) if name in enums else value for name, value in told.items()})
+        return cls(**{name: enums[name](value) if name in enums else value for name, value in fields.items()})
 
 
 @dataclass(frozen=True)

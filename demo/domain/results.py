@@ -85,7 +85,7 @@ class Lead:
     difference: Interval  # b − a
 
     @property
-    def certain(self) -> bool:
+    def significant(self) -> bool:
         """Whether the interval leaves zero out."""
         return self.difference.low > 0 or self.difference.high < 0
 
@@ -94,7 +94,7 @@ class Lead:
 class Sweep:
     """Every layer × pooling × prompt × post-processing of one model over the same texts.
 
-    The figures are float32 (n_prompts, n_poolings, n_postprocess, n_layers), NaN where a reading was left out; they
+    The metrics are float32 (n_prompts, n_poolings, n_postprocess, n_layers), NaN where a reading was left out; they
     are taken over the questions that choose, and the chosen readings' scores over the ones that were held out.
     """
 
@@ -105,7 +105,7 @@ class Sweep:
     layers: tuple[int, ...]  # 0 … n, as Reading counts them, the last one as n
     base: Reading  # what all readings share: model, EOS, reference set
     words: dict[Prompt, tuple[str, str]]  # task and template of the prompts that have them
-    figures: dict[str, np.ndarray]  # "auc" and "margin"; "spearman" for graded sets
+    metrics: dict[str, np.ndarray]  # "auc" and "margin"; "spearman" for graded sets
     criterion: str  # the figure that chose: "auc" or "spearman"
     best: Reading
     runner_up: Reading | None  # the best one under another prompt, pooling or post-processing
@@ -121,7 +121,7 @@ class Sweep:
     notices: tuple[str, ...] = ()
 
     def reading_at(self, prompt: int, pooling: int, method: int, layer: int) -> Reading:
-        """The reading behind one number of the figures."""
+        """The reading behind one cell of the metrics."""
         done = self.postprocess[method]
         return replace(
             self.base,
@@ -136,7 +136,7 @@ class Sweep:
 
     def ranked(self) -> list[tuple[Reading, float]]:
         """Every reading that was scored with its figure, best first."""
-        values = self.figures[self.criterion]
+        values = self.metrics[self.criterion]
         spots = np.argwhere(np.isfinite(values))
         order = np.argsort([-values[tuple(spot)] for spot in spots], kind="stable")
         return [(self.reading_at(*spots[i]), float(values[tuple(spots[i])])) for i in order]
@@ -169,8 +169,8 @@ class Explanation:
     question_shares: np.ndarray  # float32 (n question tokens,): what a token adds to the cosine; 0 outside the pooled
     answer_shares: np.ndarray  # float32 (n answer tokens,)
     token_similarity: np.ndarray  # float32 (n question tokens inside, n answer tokens inside), cosine of their states
-    question_says: tuple[tuple[str, float], ...]  # (token, probability) that the LM head reads, likeliest first
-    answer_says: tuple[tuple[str, float], ...]
+    question_top_tokens: tuple[tuple[str, float], ...]  # (token, probability) that the LM head reads, likeliest first
+    answer_top_tokens: tuple[tuple[str, float], ...]
     provenance: dict[str, str]
     notices: tuple[str, ...] = ()
 

@@ -53,7 +53,7 @@ model = PeftModel.from_pretrained(model, "this folder").merge_and_unload()
 
 
 def render_card(told: Mapping, licences: Mapping[str, str]) -> str:
-    """What stands in `training.json` (LiveTraining.describe), and each source's licence, as Markdown."""
+    """What stands in `training.json` (TrainingRun.describe), and each source's licence, as Markdown."""
     recipe, provenance = told["recipe"], told["provenance"]
     entry = CATALOG.get(told["base"])
     lora = recipe["method"] == Method.LORA.value

@@ -52,7 +52,7 @@ def plot_difference(
 
     own: not the cosines themselves, but how many of its own standard deviations each lies above its reading's mean.
     """
-    values = difference(first, second, own)
+    values = subtract_cosines(first, second, own)
     end = max(float(np.abs(values).max()), 0.01)
     figure = plot_similarity(first, "fit")
     figure.update_traces(
@@ -65,7 +65,7 @@ def plot_difference(
     return _finish(figure, first, words, words["deviations" if own else "difference"])
 
 
-def difference(first: Comparison, second: Comparison, own: bool = False) -> np.ndarray:
+def subtract_cosines(first: Comparison, second: Comparison, own: bool = False) -> np.ndarray:
     """first − second, float32 (n_questions, n_answers). own: each standardised over its own cells first."""
     a, b = (np.asarray(comparison.similarity, dtype=np.float64) for comparison in (first, second))
     return ((_standardised(a) - _standardised(b)) if own else a - b).astype(np.float32)

@@ -31,7 +31,7 @@ _WIDEST = 18  # characters of a label in one line: on a phone, too, the points n
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#8c949d"  # Okabe and Ito's
 
 
-def plot_guess(
+def plot_prediction(
     names: Sequence[str],
     comparisons: Sequence[Comparison],
     guess: float | None = None,
@@ -61,7 +61,7 @@ def plot_guess(
     return figure
 
 
-def plot_first_words(said: Sequence[tuple[str, str, float]], words: Mapping[str, str] = WORDS) -> go.Figure:
+def plot_top_tokens(said: Sequence[tuple[str, str, float]], words: Mapping[str, str] = WORDS) -> go.Figure:
     """A bar for each text: the likeliest next token after it. said: (name of the text, token, probability)."""
     names = [name for name, _, _ in said]
     figure = go.Figure(
@@ -140,7 +140,7 @@ def plot_layer_auc(layers: Sequence[Comparison], best: int, words: Mapping[str, 
     return figure
 
 
-def plot_found(names: Sequence[str], found: Sequence[int], asked: int, words: Mapping[str, str] = WORDS) -> go.Figure:
+def plot_top1(names: Sequence[str], found: Sequence[int], asked: int, words: Mapping[str, str] = WORDS) -> go.Figure:
     """A bar for each reading: how many of the questions find their answer first."""
     figure = go.Figure(
         go.Bar(

@@ -47,7 +47,7 @@ _STYLES = {
 
 
 @dataclass(frozen=True, eq=False)
-class SweepPicture:
+class SweepSlice:
     """One number a layer, prompt and pooling: of one post-processing, or of the best of them."""
 
     values: np.ndarray  # float32 (n_prompts, n_poolings, n_layers), NaN where a reading was left out
@@ -56,9 +56,9 @@ class SweepPicture:
     worst: Spot
 
 
-def picture_of(sweep: Sweep, figure: str, method: Postprocess | None = None) -> SweepPicture:
+def slice_sweep(sweep: Sweep, figure: str, method: Postprocess | None = None) -> SweepSlice:
     """What is drawn of a sweep. figure: a name in its figures; method: None for the best of all in each cell."""
-    figures = sweep.figures[figure]
+    figures = sweep.metrics[figure]
     if method is None:
         methods = np.argmax(np.where(np.isnan(figures), -np.inf, figures), axis=2)
     else:
@@ -69,7 +69,7 @@ def picture_of(sweep: Sweep, figure: str, method: Postprocess | None = None) -> 
     if figure == sweep.criterion and method in (None, sweep.best.postprocess):
         best = chosen  # of equals, the one that the sweep chose
         methods[chosen[0], chosen[1], chosen[3]] = chosen[2]
-    return SweepPicture(values, methods, best, worst)
+    return SweepSlice(values, methods, best, worst)
 
 
 def find_spot(sweep: Sweep, reading: Reading) -> Spot:
@@ -80,16 +80,6 @@ def find_spot(sweep: Sweep, reading: Reading) -> Spot:
     return *(place.index(name) for place, name in zip(places, names, strict=True)), layer
 
 
-def name_reading(reading: Reading, words: Mapping[str, str] = WORDS) -> str:
-    """`echo · mean · layer 12 · zscore`: a reading within its sweep, where the model goes without saying."""
-    layer = words["last_layer"] if reading.layer == LAST_LAYER else words["numbered_layer"].format(layer=reading.layer)
-    parts = [reading.prompt.value + (" + EOS" if reading.eos else ""), reading.pooling.value]
-    parts += [] if reading.pooling is Served.AS_SERVED else [layer]
-    if reading.postprocess is not Postprocess.NONE:
-        parts.append(reading.postprocess.value)
-    return " · ".join(parts)
-
-
 def plot_sweep(
     sweep: Sweep, figure: str, method: Postprocess | None = None, words: Mapping[str, str] = WORDS
 ) -> go.Figure:
@@ -97,7 +87,7 @@ def plot_sweep(
 
     Colours run from chance to the best value. A point's customdata is its Spot.
     """
-    picture = picture_of(sweep, figure, method)
+    picture = slice_sweep(sweep, figure, method)
     n_prompts, n_poolings, n_layers = picture.values.shape
     columns = [(i, j) for i in range(n_prompts) for j in range(n_poolings)]
     x = {(i, j): i * (n_poolings + 1) + j for i, j in columns}  # an empty column between two groups
@@ -111,7 +101,7 @@ def plot_sweep(
                 spot = (i, j, int(picture.methods[i, j, layer]), layer)
                 z[layer, x[i, j]] = value
                 spots[layer][x[i, j]] = spot
-                names[layer][x[i, j]] = name_reading(sweep.reading_at(*spot), words)
+                names[layer][x[i, j]] = sweep.reading_at(*spot).label(words, "")
     low = _CHANCE[figure]
     high = max(np.ceil(float(np.nanmax(z)) / _STEP - 1e-6) * _STEP, low + _STEP)
     best = picture.best
@@ -189,10 +179,10 @@ def plot_layers(
     sweep: Sweep, figure: str, method: Postprocess | None = None, words: Mapping[str, str] = WORDS
 ) -> go.Figure:
     """The figure by layer under the best cell's prompt and post-processing, a line a pooling. customdata: the Spot."""
-    prompt, _, done, _ = picture_of(sweep, figure, method).best
+    prompt, _, done, _ = slice_sweep(sweep, figure, method).best
     traces = []
     for j, pooling in enumerate(sweep.poolings):
-        values = sweep.figures[figure][prompt, j, done]
+        values = sweep.metrics[figure][prompt, j, done]
         layers = [layer for layer, value in enumerate(values) if np.isfinite(value)]
         color, dash, symbol = _STYLES[pooling]
         traces.append(
@@ -235,7 +225,7 @@ def plot_layers(
 
 def layers_title(sweep: Sweep, figure: str, method: Postprocess | None = None, words: Mapping[str, str] = WORDS) -> str:
     """What `plot_layers` draws, in words."""
-    prompt, _, done, _ = picture_of(sweep, figure, method).best
+    prompt, _, done, _ = slice_sweep(sweep, figure, method).best
     names = {"prompt": sweep.prompts[prompt].value, "method": sweep.postprocess[done].value}
     return words["layers_title"].format(figure=words[figure], **names)
 

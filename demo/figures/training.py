@@ -224,7 +224,7 @@ def plot_held_points(
     return figure
 
 
-def coin(pairs: int, negatives: int = 0) -> float:
+def chance_loss(pairs: int, negatives: int = 0) -> float:
     """The symmetric loss of a model to which all texts of a batch of so many pairs and hard negatives are alike."""
     return (math.log(max(pairs + negatives, 1)) + math.log(max(pairs, 1))) / 2
 

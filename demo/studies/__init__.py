@@ -1,1 +1,1 @@
-"""Studies: what can be asked of a bench beyond one comparison, one question a file; the lab is their front door."""
+"""Studies: what can be asked of a pipeline beyond one comparison, one question a file; the lab is their front door."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from demo.analysis.evaluation import quick_figures, score, word_overlap
+from demo.analysis.evaluation import quick_metrics, score, word_overlap
 from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Progress, Prompt, Reading, Reference
 from demo.domain.errors import BadInput, UnknownChoice
 from demo.domain.results import BenchmarkRow, LabelledSet
-from demo.pipeline import Bench
+from demo.pipeline import Pipeline
 from demo.stages.resolve_reading import resolve_reading
 from demo.studies.mixture import Mixture, run_mixture
 from demo.studies.survey import Survey
@@ -25,7 +25,7 @@ _MOST_BYTES = 8 * 2**30  # of vectors held at once
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReadingGrid:
     """Which readings of one model are measured: every combination of what is named; its own where nothing is."""
 
     model: str
@@ -40,9 +40,9 @@ class Wanted:
 
 
 def run_benchmark(
-    bench: Bench,
+    pipeline: Pipeline,
     sets: Sequence[LabelledSet],
-    wanted: Sequence[Wanted],
+    wanted: Sequence[ReadingGrid],
     on_progress: OnProgress | None = None,
     mixtures: Sequence[Mixture] = (),
 ) -> Iterator[BenchmarkRow]:
@@ -51,19 +51,19 @@ def run_benchmark(
     for labelled in sets:
         yield BenchmarkRow(labelled.name, None, FLOOR, score(word_overlap(labelled), labelled), None, {})
         for wish in wanted:
-            info = bench.open(wish.model)
-            for readings in _by_prompt(bench, info, wish):
+            info = pipeline.open(wish.model)
+            for readings in _by_prompt(pipeline, info, wish):
                 stage = f"{labelled.name}: {info.name}, {readings[0].prompt.value}"
-                yield from _rows(bench, labelled, info, readings, wish.layers, stage, report)
+                yield from _rows(pipeline, labelled, info, readings, wish.layers, stage, report)
         for mixture in mixtures:
-            yield run_mixture(bench, labelled, mixture, report)
+            yield run_mixture(pipeline, labelled, mixture, report)
 
 
-def list_readings(bench: Bench, wanted: Iterable[Wanted]) -> Iterator[Reading]:
+def list_readings(pipeline: Pipeline, wanted: Iterable[ReadingGrid]) -> Iterator[Reading]:
     """Every single reading that is wanted, its layer settled. Raises UnknownChoice where a layer depends on a set."""
     for wish in wanted:
-        info = bench.open(wish.model)
-        for readings in _by_prompt(bench, info, wish):
+        info = pipeline.open(wish.model)
+        for readings in _by_prompt(pipeline, info, wish):
             for reading in readings:
                 for wished in wish.layers:
                     layer = _layer(wished, info)
@@ -72,7 +72,7 @@ def list_readings(bench: Bench, wanted: Iterable[Wanted]) -> Iterator[Reading]:
                     yield replace(reading, layer=LAST_LAYER if layer == info.n_layers else layer)
 
 
-def _by_prompt(bench: Bench, info: ModelInfo, wish: Wanted) -> Iterator[list[Reading]]:
+def _by_prompt(pipeline: Pipeline, info: ModelInfo, wish: ReadingGrid) -> Iterator[list[Reading]]:
     """The readings that share a forward pass, layers left open; what this model cannot do is left out of `all`."""
     default = info.default_reading
     prompts = wish.prompts or (default.prompt.value,)
@@ -83,14 +83,14 @@ def _by_prompt(bench: Bench, info: ModelInfo, wish: Wanted) -> Iterator[list[Rea
     for prompt in dict.fromkeys(prompts):
         words = {"task": wish.task or None, "template": wish.template or None}
         yield [
-            resolve_reading(info, bench.limits, prompt, pooling, None, wish.eos, method, wish.reference, **words)
+            resolve_reading(info, pipeline.limits, prompt, pooling, None, wish.eos, method, wish.reference, **words)
             for pooling in dict.fromkeys(poolings)
             for method in dict.fromkeys(methods)
         ]
 
 
 def _rows(
-    bench: Bench,
+    pipeline: Pipeline,
     labelled: LabelledSet,
     info: ModelInfo,
     readings: list[Reading],
@@ -101,7 +101,7 @@ def _rows(
     _check_size(labelled, info, readings)
     started = time.perf_counter()
     poolings = list(dict.fromkeys(reading.pooling for reading in readings))
-    survey = Survey(bench, labelled, readings[0], poolings, lambda done: report(Progress(stage, done)))
+    survey = Survey(pipeline, labelled, readings[0], poolings, lambda done: report(Progress(stage, done)))
     seconds = max(time.perf_counter() - started, 1e-9)
     speed = survey.n_texts / seconds if survey.n_new == survey.n_texts else None  # what is kept already costs nothing
     criterion = "spearman" if labelled.graded else "auc"
@@ -119,11 +119,13 @@ def _rows(
                 depths = range(info.n_layers + 1)
                 if reading.pooling is Pooling.LAST_TOKEN_LOGITS:  # below the last layer logits are a lens, no embedding
                     depths = range(info.n_layers, info.n_layers + 1)
-                figures = quick_figures(np.stack([at(depth) for depth in depths]), labelled)[criterion]
+                figures = quick_metrics(np.stack([at(depth) for depth in depths]), labelled)[criterion]
                 layer = depths[int(np.nanargmax(figures))] if np.isfinite(figures).any() else info.n_layers
             settled = replace(reading, layer=LAST_LAYER if layer == info.n_layers else layer)
             label = settled.label() + (" (best)" if wished == BEST_LAYER else "")
-            yield BenchmarkRow(labelled.name, settled, label, score(at(layer), labelled), speed, bench.provenance(info))
+            yield BenchmarkRow(
+                labelled.name, settled, label, score(at(layer), labelled), speed, pipeline.provenance(info)
+            )
 
 
 def _layer(wished: str, info: ModelInfo) -> int | None:

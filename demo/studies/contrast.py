@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from demo.analysis.evaluation import compare_leads, labelled_from_pairing
+from demo.analysis.evaluation import labelled_from_pairing, paired_bootstrap
 from demo.domain.datamodels import Comparison
 from demo.domain.errors import BadInput
 from demo.domain.results import Lead
@@ -21,4 +21,4 @@ def contrast(a: Comparison, b: Comparison) -> Lead | None:
     fewest, most = _RESAMPLES
     resamples = min(most, max(fewest, _CELLS_DRAWN // a.similarity.size))
     labelled = labelled_from_pairing(a.pairing)
-    return compare_leads(a.similarity.ravel(), b.similarity.ravel(), labelled, resamples)
+    return paired_bootstrap(a.similarity.ravel(), b.similarity.ravel(), labelled, resamples)

@@ -15,7 +15,7 @@ from demo.analysis.evaluation import score_cells
 from demo.domain.datamodels import Embedded, ModelInfo, Pairing, Pooling, Postprocess, Progress, Reading, Role
 from demo.domain.errors import ReadingRefused
 from demo.domain.results import LargeComparison
-from demo.pipeline import Bench
+from demo.pipeline import Pipeline
 from demo.stages.resolve_reading import resolve_reading
 from demo.stages.similarity import cos_sim, right_ranks, score_pairs
 
@@ -28,7 +28,7 @@ _COPIES = 4  # of the vectors that post-processing holds at once, in float64: th
 
 
 def run_large(
-    bench: Bench,
+    pipeline: Pipeline,
     pairing: Pairing,
     model: str | None = None,
     on_progress: OnProgress | None = None,
@@ -43,8 +43,8 @@ def run_large(
     started = time.perf_counter()
     report = on_progress or (lambda progress: None)
     report(Progress("starting"))
-    info = bench.open(model)
-    settled = resolve_reading(info, bench.limits, **reading)
+    info = pipeline.open(model)
+    settled = resolve_reading(info, pipeline.limits, **reading)
     _refuse_too_many_numbers(info, settled, len(pairing.questions) + len(pairing.answers))
     sides = {Role.QUESTION: _Side(pairing.questions), Role.ANSWER: _Side(pairing.answers)}
     asked, answered = sides.values()
@@ -52,15 +52,15 @@ def run_large(
     for role, start in _turns(len(pairing.questions), len(pairing.answers)):
         side = sides[role]
         some = side.texts[start : start + _AT_ONCE]
-        side.take(bench.vectors(some, settled, role, keep=False))
+        side.take(pipeline.vectors(some, settled, role, keep=False))
         done, count = asked.done + answered.done, len(asked.texts) + len(answered.texts)
         report(Progress("embedding", done / count))
         cells = asked.done * answered.done
         if on_part and done < count and cells >= max(1, _GROWTH * shown):
-            part = bench.finish(pairing, info, settled, asked.embedded(), answered.embedded())
+            part = pipeline.fit_pairing(pairing, info, settled, asked.embedded(), answered.embedded())
             on_part(cos_sim(part.questions, part.answers))
             shown = cells
-    measured = bench.finish(pairing, info, settled, asked.embedded(), answered.embedded())
+    measured = pipeline.fit_pairing(pairing, info, settled, asked.embedded(), answered.embedded())
     question_vectors, answer_vectors = measured.questions, measured.answers
     similarity = cos_sim(question_vectors, answer_vectors)
     report(Progress("scoring", 1.0))
@@ -77,7 +77,7 @@ def run_large(
         question_vectors=question_vectors,
         answer_vectors=answer_vectors,
         reading=settled,
-        provenance=bench.provenance(info),
+        provenance=pipeline.provenance(info),
         notices=measured.notices,
         seconds=time.perf_counter() - started,
     )

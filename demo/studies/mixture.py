@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 
 from demo.analysis.evaluation import score
-from demo.domain.datamodels import Progress, Reading
+from demo.domain.datamodels import READING_FIELDS, Progress, Reading
 from demo.domain.errors import BadInput, UnreadableFile
 from demo.domain.results import BenchmarkRow, LabelledSet
-from demo.pipeline import Bench
+from demo.pipeline import Pipeline
 from demo.stages.resolve_reading import resolve_reading
 from demo.studies.sweep import measure_reading
 
-_CHOICES = {"prompt", "pooling", "layer", "eos", "postprocess", "reference", "task", "template"}
 _MOST_PARTS = 8
 _ACCEPTED = (
-    f"Accepted: a model, and 1 to {_MOST_PARTS} parts, each with a weight and any of {', '.join(sorted(_CHOICES))}."
+    f"Accepted: a model, and 1 to {_MOST_PARTS} parts, each with a weight and any of "
+    f"{', '.join(sorted(READING_FIELDS))}."
 )
 
 
@@ -55,28 +55,28 @@ def load_mixture(path: str | Path) -> Mixture:
     for part in parts:
         weight = part.get("weight", 1.0) if isinstance(part, dict) else None
         wrong = not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 < weight < 1e6
-        if wrong or set(part) - _CHOICES - {"weight"}:
+        if wrong or set(part) - {*READING_FIELDS, "weight"}:
             raise BadInput(problem=f"{path.name} is not a mixture of readings. {_ACCEPTED}")
         chosen.append((float(weight), {name: value for name, value in part.items() if name != "weight"}))
     return Mixture(path.stem, str(said.get("model") or ""), tuple(chosen))
 
 
-def resolve_parts(bench: Bench, mixture: Mixture) -> list[tuple[float, Reading]]:
+def resolve_parts(pipeline: Pipeline, mixture: Mixture) -> list[tuple[float, Reading]]:
     """Each part's weight and reading, checked against the model. Raises what `resolve_reading` raises."""
-    info = bench.open(mixture.model or None)
-    return [(weight, resolve_reading(info, bench.limits, **chosen)) for weight, chosen in mixture.parts]
+    info = pipeline.open(mixture.model or None)
+    return [(weight, resolve_reading(info, pipeline.limits, **chosen)) for weight, chosen in mixture.parts]
 
 
 def run_mixture(
-    bench: Bench, labelled: LabelledSet, mixture: Mixture, report: Callable[[Progress], None]
+    pipeline: Pipeline, labelled: LabelledSet, mixture: Mixture, report: Callable[[Progress], None]
 ) -> BenchmarkRow:
     """The mixture measured on a set."""
-    parts = resolve_parts(bench, mixture)
+    parts = resolve_parts(pipeline, mixture)
     started = time.perf_counter()
     cosines = np.zeros(len(labelled.pairs))
     for i, (weight, reading) in enumerate(parts):
         report(Progress(f"{labelled.name}: {mixture.name}", i / len(parts)))
-        cosines += weight * measure_reading(bench, labelled, reading)
+        cosines += weight * measure_reading(pipeline, labelled, reading)
     n_texts = len(set(labelled.questions) | set(labelled.answers))
     return BenchmarkRow(
         labelled.name,
@@ -84,5 +84,5 @@ def run_mixture(
         f"{mixture.name}: {parts[0][1].model}, a mixture of {len(parts)} readings",
         score(cosines / sum(weight for weight, _ in parts), labelled),
         n_texts / max(time.perf_counter() - started, 1e-9),
-        bench.provenance(bench.open(mixture.model or None)),
+        pipeline.provenance(pipeline.open(mixture.model or None)),
     )

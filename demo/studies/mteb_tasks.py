@@ -21,7 +21,7 @@ import numpy as np
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import ModelInfo, Pooling, Postprocess, Progress, Reading, Reference, Role
 from demo.domain.errors import BadInput, DemoError, ReadingRefused
-from demo.pipeline import Bench
+from demo.pipeline import Pipeline
 
 OnProgress = Callable[[Progress], None]
 _TEXTS_AT_ONCE = 64  # between two reports of how far it is
@@ -52,15 +52,15 @@ class MtebRow:
 
 
 class MtebEncoder:
-    """A resolved reading as mteb's EncoderProtocol: `mteb.evaluate(MtebEncoder(bench, reading), task)`.
+    """A resolved reading as mteb's EncoderProtocol: `mteb.evaluate(MtebEncoder(pipeline, reading), task)`.
 
     Queries are questions, everything else is an answer. Texts are cut at the model's token limit; the page's limits
     do not apply. Post-processing is fitted on the corpus, once, here. Raises BadInput without mteb, ModelError, and
     ReadingRefused for post-processing that is to be fitted on the texts at hand.
     """
 
-    def __init__(self, bench: Bench, reading: Reading, on_progress: OnProgress | None = None):
-        self.info = bench.open(reading.model)
+    def __init__(self, pipeline: Pipeline, reading: Reading, on_progress: OnProgress | None = None):
+        self.info = pipeline.open(reading.model)
         if reading.postprocess is not Postprocess.NONE and reading.reference is not Reference.CORPUS:
             raise ReadingRefused(
                 field="reference",
@@ -69,12 +69,12 @@ class MtebEncoder:
                 "hand would change from part to part. Fit it on the corpus: --reference corpus.",
                 instead=Reference.CORPUS.value,
             )
-        self.bench, self.reading = bench, reading
+        self.pipeline, self.reading = pipeline, reading
         self._report = on_progress or (lambda progress: None)
-        self._similarity = _import_mteb(bench).similarity_functions
+        self._similarity = _import_mteb(pipeline).similarity_functions
         self.mteb_model_meta = _model_meta(self.info, reading)
         # A fit on the corpus takes no vectors of its own.
-        self._fit = bench.fit(reading, np.empty((0, 1), dtype=np.float32))
+        self._fit = pipeline.fit(reading, np.empty((0, 1), dtype=np.float32))
 
     def encode(
         self,
@@ -101,7 +101,7 @@ class MtebEncoder:
         for start in range(0, len(distinct), _TEXTS_AT_ONCE):
             self._report(Progress(stage, start / len(distinct)))
             part = distinct[start : start + _TEXTS_AT_ONCE]
-            parts.append(self._fit(self.bench.vectors(part, self.reading, role).vectors))
+            parts.append(self._fit(self.pipeline.vectors(part, self.reading, role).vectors))
         rows = {text: row for row, text in enumerate(distinct)}
         return np.concatenate(parts)[[rows[text] for text in texts]]
 
@@ -125,7 +125,7 @@ class MtebEncoder:
 
 
 def run_mteb(
-    bench: Bench,
+    pipeline: Pipeline,
     reading: Reading,
     task_names: Sequence[str],
     languages: Sequence[str] | None = None,
@@ -138,9 +138,9 @@ def run_mteb(
     Data sets come from the Hugging Face Hub and stay in its own cache; results are kept nowhere but in the rows.
     on_progress: how much of the list of texts at hand is embedded; it may raise to stop.
     """
-    mteb = _import_mteb(bench)
+    mteb = _import_mteb(pipeline)
     tasks = [_find_task(mteb, name, languages, splits) for name in task_names]
-    encoder = MtebEncoder(bench, reading, on_progress)
+    encoder = MtebEncoder(pipeline, reading, on_progress)
     for task in tasks:
         started = time.perf_counter()
         result = _evaluate(mteb, encoder, task, splits)
@@ -151,7 +151,7 @@ def run_mteb(
             seconds=time.perf_counter() - started,
             reading=reading,
             provenance={
-                **bench.provenance(encoder.info),
+                **pipeline.provenance(encoder.info),
                 "mteb": mteb.__version__,
                 "task_revision": str(result.dataset_revision),
                 "splits": ", ".join(result.scores),
@@ -159,10 +159,10 @@ def run_mteb(
         )
 
 
-def _import_mteb(bench: Bench) -> Any:
+def _import_mteb(pipeline: Pipeline) -> Any:
     """The package, version 2. Raises BadInput with what to install."""
     # The import alone makes a folder for results.
-    os.environ.setdefault("MTEB_CACHE", str(bench.settings.cache_dir / "mteb"))
+    os.environ.setdefault("MTEB_CACHE", str(pipeline.settings.cache_dir / "mteb"))
     try:
         import mteb
         import mteb.similarity_functions

@@ -9,7 +9,7 @@ import numpy as np
 from demo.domain.datamodels import Pooling, Postprocess, Reading, Reference, Role
 from demo.domain.results import LabelledSet
 from demo.files.bundled import load_reference
-from demo.pipeline import Bench, distinct
+from demo.pipeline import Pipeline, distinct
 from demo.stages.postprocess import fit_postprocess
 
 _TEXTS_AT_ONCE = 64  # between two reports of how far it is
@@ -25,19 +25,19 @@ class Survey:
 
     def __init__(
         self,
-        bench: Bench,
+        pipeline: Pipeline,
         labelled: LabelledSet,
         reading: Reading,
         poolings: Sequence[Pooling],
         on_done: Callable[[float], None] = lambda done: None,
     ):
-        self.bench, self.labelled, self.model = bench, labelled, reading.model
+        self.pipeline, self.labelled, self.model = pipeline, labelled, reading.model
         kept = (Pooling.LAST_TOKEN if pooling is Pooling.LAST_TOKEN_LOGITS else pooling for pooling in poolings)
         self._pooled = list(dict.fromkeys(kept))
         sides = [(labelled.questions, Role.QUESTION), (labelled.answers, Role.ANSWER)]
         if reading.reference is Reference.CORPUS:
             sides += [(load_reference(), role) for role in Role]
-        prompted = [bench.prompted(texts, reading, role) for texts, role in sides]
+        prompted = [pipeline.prompted(texts, reading, role) for texts, role in sides]
         # Like lengths together: they share their passes.
         texts = sorted({text for side in prompted for text in side}, key=lambda text: (len(text.text), text.text))
         rows = {text: row for row, text in enumerate(texts)}
@@ -45,24 +45,24 @@ class Survey:
         self._pairs = np.asarray(labelled.pairs, dtype=np.intp).T
         self._dense = 4 * len(labelled.pairs) > len(labelled.questions) * len(labelled.answers)
         self.n_texts = len(texts)
-        self.n_new = len(texts) - bench.engine.count_cached(texts, reading.model)  # those that have to run
+        self.n_new = len(texts) - pipeline.engine.count_cached(texts, reading.model)  # those that have to run
         parts = []
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             on_done(start / len(texts))
-            parts.append(bench.engine.survey(texts[start : start + _TEXTS_AT_ONCE], reading, self._pooled))
+            parts.append(pipeline.engine.survey(texts[start : start + _TEXTS_AT_ONCE], reading, self._pooled))
         self._vectors = np.concatenate(parts, axis=2)  # float32 (poolings, layers, n_texts, dim)
 
     def vectors(self, pooling: Pooling, layer: int) -> np.ndarray:
         """Every distinct text's vector, float32 (n_texts, dim)."""
         if pooling is Pooling.LAST_TOKEN_LOGITS:
             states = self._vectors[self._pooled.index(Pooling.LAST_TOKEN), layer]
-            return self.bench.engine.logits_of(self.model, states, layer)
+            return self.pipeline.engine.logits_of(self.model, states, layer)
         return self._vectors[self._pooled.index(pooling), layer]
 
     def cosines(self, pooling: Pooling, layer: int, methods: Sequence[Postprocess]) -> np.ndarray:
         """Cosine of each pair of the set after each post-processing, float64 (n_methods, n_pairs)."""
         vectors = self.vectors(pooling, layer)
-        # As in the bench: the corpus where one was asked for, else the texts of both sides.
+        # As in the pipeline: the corpus where one was asked for, else the texts of both sides.
         reference = distinct(*(vectors[rows] for rows in (self._sides[2:] or self._sides)))
         return np.stack([self._pair_cosines(fit_postprocess(reference, method)(vectors)) for method in methods])
 

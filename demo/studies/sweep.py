@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from demo.analysis.evaluation import compare_leads, pair_cosines, quick_figures, score, split, subset
+from demo.analysis.evaluation import pair_cosines, paired_bootstrap, quick_metrics, score, split, subset
 from demo.domain.datamodels import (
     ModelInfo,
     Pooling,
@@ -28,7 +28,7 @@ from demo.domain.datamodels import (
 from demo.domain.errors import BadInput, ReadingRefused
 from demo.domain.results import LabelledSet, Lead, Sweep
 from demo.files.bundled import load_reference
-from demo.pipeline import Bench
+from demo.pipeline import Pipeline
 from demo.stages.postprocess import fewest_texts
 from demo.stages.resolve_reading import parse_choice, resolve_reading
 from demo.studies.survey import Survey
@@ -51,7 +51,7 @@ class _Axes:
 
 
 def run_sweep(
-    bench: Bench,
+    pipeline: Pipeline,
     labelled: LabelledSet,
     model: str | None = None,
     prompts: Sequence[str] | None = None,
@@ -66,8 +66,10 @@ def run_sweep(
     """
     started = time.perf_counter()
     report = on_progress or (lambda progress: None)
-    info = bench.open(model)
-    base = resolve_reading(info, bench.limits, prompt=Prompt.PLAIN.value, eos=eos, **_given(words, "task", "template"))
+    info = pipeline.open(model)
+    base = resolve_reading(
+        info, pipeline.limits, prompt=Prompt.PLAIN.value, eos=eos, **_given(words, "task", "template")
+    )
     base = replace(base, reference=parse_choice(Reference, reference or Reference.TEXTS.value, "reference"))
     axes, notices = _plan(info, labelled, base, prompts)
     choosing, scoring = split(labelled)
@@ -75,10 +77,12 @@ def run_sweep(
     spoken: dict[Prompt, tuple[str, str]] = {}
     for index, prompt in enumerate(axes.prompts):
         share = (index / len(axes.prompts), 1 / len(axes.prompts))
-        reading = _with_prompt(info, bench, base, prompt, words)
+        reading = _with_prompt(info, pipeline, base, prompt, words)
         if reading.task or reading.template:
             spoken[prompt] = (reading.task, reading.template)
-        for spot, block in _figures(bench, labelled, reading, axes, choosing, partial(_step, report, prompt, *share)):
+        for spot, block in _figures(
+            pipeline, labelled, reading, axes, choosing, partial(_step, report, prompt, *share)
+        ):
             for name, values in block.items():
                 figures.setdefault(name, np.full(axes.shape, np.nan, dtype=np.float32))[(index, *spot)] = values
     criterion = "spearman" if labelled.graded else "auc"
@@ -92,7 +96,7 @@ def run_sweep(
         layers=axes.layers,
         base=base,
         words=spoken,
-        figures=figures,
+        metrics=figures,
         criterion=criterion,
         best=base,
         runner_up=None,
@@ -104,11 +108,11 @@ def run_sweep(
         chosen_on=_count_units(labelled, choosing),
         n_readings=int(np.isfinite(figures[criterion]).sum()),
         seconds=0.0,
-        provenance=bench.provenance(info),
+        provenance=pipeline.provenance(info),
         notices=notices,
     )
     report(Progress("scoring", 1.0))
-    found = _scored(bench, labelled, found, scoring if len(scoring) else choosing)
+    found = _scored(pipeline, labelled, found, scoring if len(scoring) else choosing)
     doubts = _doubts(found)
     return replace(found, notices=notices + doubts, seconds=time.perf_counter() - started)
 
@@ -134,7 +138,7 @@ def _plan(
 
 
 def _figures(
-    bench: Bench,
+    pipeline: Pipeline,
     labelled: LabelledSet,
     reading: Reading,
     axes: _Axes,
@@ -142,7 +146,7 @@ def _figures(
     on_done: Callable[[float], None],
 ) -> Iterator[tuple[tuple[int, slice, int], dict[str, np.ndarray]]]:
     """((pooling, every method, layer), figure → (n_methods,)) of one prompt, over the pairs that choose."""
-    survey = Survey(bench, labelled, reading, axes.poolings, lambda done: on_done(0.7 * done))
+    survey = Survey(pipeline, labelled, reading, axes.poolings, lambda done: on_done(0.7 * done))
     spots = [
         (i, j)
         for i, pooling in enumerate(axes.poolings)
@@ -152,7 +156,7 @@ def _figures(
     for n, (i, j) in enumerate(spots):
         on_done(0.7 + 0.3 * n / len(spots))
         cosines = survey.cosines(axes.poolings[i], axes.layers[j], axes.methods)
-        yield (i, slice(None), j), quick_figures(cosines, labelled, pairs)
+        yield (i, slice(None), j), quick_metrics(cosines, labelled, pairs)
 
 
 def _winners(figures: dict[str, np.ndarray], criterion: str) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
@@ -172,24 +176,24 @@ def _winners(figures: dict[str, np.ndarray], criterion: str) -> tuple[tuple[int,
     return first, next((spot for spot in others if spot[:3] != first[:3]), None)
 
 
-def measure_reading(bench: Bench, labelled: LabelledSet, reading: Reading) -> np.ndarray:
+def measure_reading(pipeline: Pipeline, labelled: LabelledSet, reading: Reading) -> np.ndarray:
     """Cosine of each pair of a set under one reading, float64 (n_pairs,)."""
-    asked, answered = (side.vectors for side in bench.both(labelled.questions, labelled.answers, reading))
-    fit = bench.fit(reading, asked, answered)
+    asked, answered = (side.vectors for side in pipeline.embed_both(labelled.questions, labelled.answers, reading))
+    fit = pipeline.fit(reading, asked, answered)
     return pair_cosines(fit(asked), fit(answered), labelled)
 
 
-def _scored(bench: Bench, labelled: LabelledSet, found: Sweep, pairs: np.ndarray) -> Sweep:
+def _scored(pipeline: Pipeline, labelled: LabelledSet, found: Sweep, pairs: np.ndarray) -> Sweep:
     """The sweep with its winners, and their scores and leads over the pairs that score."""
     part = subset(labelled, pairs)
-    first, second = _winners(found.figures, found.criterion)
+    first, second = _winners(found.metrics, found.criterion)
     best, default = found.reading_at(*first), found.default
     runner_up = found.reading_at(*second) if second is not None else None
     readings = dict.fromkeys(reading for reading in (best, runner_up, default) if reading is not None)
-    cosines = {reading: measure_reading(bench, labelled, reading)[pairs] for reading in readings}
+    cosines = {reading: measure_reading(pipeline, labelled, reading)[pairs] for reading in readings}
 
     def lead(other: Reading | None) -> Lead | None:
-        return compare_leads(cosines[other], cosines[best], part) if other not in (None, best) else None
+        return paired_bootstrap(cosines[other], cosines[best], part) if other not in (None, best) else None
 
     scores = {reading: score(values, part) for reading, values in cosines.items()}
     leads = {"lead": lead(runner_up), "lead_over_default": lead(default)}
@@ -201,7 +205,7 @@ def _doubts(found: Sweep) -> tuple[str, ...]:
     notices = []
     if not found.held_out:
         notices.append("The winner was picked on the very texts that score it: with so few, some reading always wins.")
-    if found.lead is not None and not found.lead.certain:
+    if found.lead is not None and not found.lead.significant:
         notices.append("The winner's lead over the runner-up is within noise: other texts may turn it round.")
     return tuple(notices)
 
@@ -211,8 +215,8 @@ def _count_units(labelled: LabelledSet, pairs: np.ndarray) -> int:
     return len(pairs) if labelled.graded else len({labelled.pairs[pair][0] for pair in pairs})
 
 
-def _with_prompt(info: ModelInfo, bench: Bench, base: Reading, prompt: Prompt, words: dict) -> Reading:
-    settled = resolve_reading(info, bench.limits, prompt=prompt.value, **_given(words, "task", "template"))
+def _with_prompt(info: ModelInfo, pipeline: Pipeline, base: Reading, prompt: Prompt, words: dict) -> Reading:
+    settled = resolve_reading(info, pipeline.limits, prompt=prompt.value, **_given(words, "task", "template"))
     return replace(base, prompt=prompt, task=settled.task, template=settled.template)
 
 

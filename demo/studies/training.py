@@ -20,7 +20,7 @@ from demo.backend.protocol import Guide, Training
 from demo.domain.datamodels import Metrics, Pairing, Postprocess, Reference, Role
 from demo.domain.errors import BadInput
 from demo.domain.recipe import TRAINED, Pair, PromptedPair, Recipe, TrainingSet, TrainStep
-from demo.pipeline import Bench
+from demo.pipeline import Pipeline
 from demo.stages.similarity import cos_sim, score_pairs
 
 _MOST_KEPT = 40  # adapters on disk; the oldest make room
@@ -33,7 +33,7 @@ _FEWEST_LEFT = 8  # pairs that must be left to train on before any are held out
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class HeldOutScores:
     """The held-out pairs in the middle of training: every question against every answer."""
 
     matched: np.ndarray  # float32 (n,): cosines of the right pairs
@@ -43,13 +43,13 @@ class Held:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class Snapshot:
     """What a step has made of the texts that are watched."""
 
     step: int
     similarity: np.ndarray  # float32 (n_questions, n_answers) of the texts at hand
     metrics: Metrics
-    held: Held | None  # None where this step's was not measured
+    held_out: HeldOutScores | None  # None where this step's was not measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,32 +57,32 @@ class TrainEvent:
     """A step, and what was seen after it. step is None for the look at the untrained model."""
 
     step: TrainStep | None
-    look: Look | None
+    snapshot: Snapshot | None
 
 
-class LiveTraining:
+class TrainingRun:
     """One run. Iterate `events()`; whoever stops iterating keeps what was reached, by `keep` or `save`."""
 
-    def __init__(self, bench: Bench, recipe: Recipe, sets: Sequence[TrainingSet], watched: Pairing | None = None):
+    def __init__(self, pipeline: Pipeline, recipe: Recipe, sets: Sequence[TrainingSet], watched: Pairing | None = None):
         if not sets or sum(len(one.pairs) for one in sets) < 2:
             raise BadInput(field="pairs", problem="There are no pairs to train on. At least two are accepted.")
-        self.bench = bench
-        self.info = bench.open(recipe.reading.model)
+        self.pipeline = pipeline
+        self.info = pipeline.open(recipe.reading.model)
         # What is done to a set's vectors afterwards is fitted on the set; it has no part in learning.
         bare = replace(recipe.reading, postprocess=Postprocess.NONE, reference=Reference.TEXTS)
         self.recipe = replace(recipe, reading=bare)
         self.read_with = recipe.reading
         self.watched = watched
-        self.sets, self.held_out = hold_out(sets, recipe.seed)
+        self.sets, self.held_out = split_held_out(sets, recipe.seed)
         guide = self._guide(recipe.guide)
         groups = self._by_topic(guide) if guide else self.sets
         pairs = [self._prompted(pair) for one in groups for pair in one.pairs]
         sources = [(len(one.pairs), one.weight) for one in groups]
-        self.training: Training = bench.engine.train(self.recipe, pairs, sources, guide)
+        self.training: Training = pipeline.engine.train(self.recipe, pairs, sources, guide)
         self._held_texts = [self._prompted(pair) for pair in self.held_out]
         self._last_points: np.ndarray | None = None
         self._spent = {"steps": 0.0, "held": 0.0}
-        self.last_look: Look | None = None
+        self.last_snapshot: Snapshot | None = None
 
     @property
     def done(self) -> int:
@@ -91,7 +91,7 @@ class LiveTraining:
 
     def events(self, look_seconds: float = _LOOK_SECONDS) -> Iterator[TrainEvent]:
         """The untrained model, then every step that is left; a look at least that often."""
-        yield TrainEvent(None, self.look(held=True))
+        yield TrainEvent(None, self.evaluate(held=True))
         looked = time.perf_counter()
         for step in self.training.steps():
             self._spent["steps"] += step.seconds
@@ -99,27 +99,29 @@ class LiveTraining:
             if time.perf_counter() - looked >= look_seconds or step.step == self.recipe.steps:
                 last = step.step == self.recipe.steps
                 due = self._spent["held"] <= _HELD_SHARE * self._spent["steps"]
-                look = self.look(held=last or due)
+                look = self.evaluate(held=last or due)
                 looked = time.perf_counter()
             yield TrainEvent(step, look)
 
-    def look(self, held: bool = True) -> Look:
+    def evaluate(self, held: bool = True) -> Snapshot:
         """The watched texts and, where asked for, the held-out pairs as the model is now."""
         similarity, metrics = np.zeros((0, 0), dtype=np.float32), score_pairs(np.zeros((0, 0)), np.zeros((0, 0), bool))
         if self.watched is not None:
             sides = ((self.watched.questions, Role.QUESTION), (self.watched.answers, Role.ANSWER))
             asked, answered = (
-                self.training.embed(self.bench.prompted(texts, self.recipe.reading, role)) for texts, role in sides
+                self.training.embed(self.pipeline.prompted(texts, self.recipe.reading, role)) for texts, role in sides
             )
             similarity = cos_sim(asked, answered)
             metrics = score_pairs(similarity, self.watched.mask())
-        self.last_look = Look(self.done, similarity, metrics, self._look_at_held() if held and self.held_out else None)
-        return self.last_look
+        self.last_snapshot = Snapshot(
+            self.done, similarity, metrics, self._look_at_held() if held and self.held_out else None
+        )
+        return self.last_snapshot
 
     def keep(self) -> str:
         """Make the model as it is now one that can be chosen; returns its id."""
         model = TRAINED + secrets.token_hex(8)
-        folder = kept_folder(self.bench, model)
+        folder = kept_folder(self.pipeline, model)
         self.save(folder)
         kept = sorted(
             (path for path in folder.parent.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime
@@ -134,7 +136,7 @@ class LiveTraining:
 
     def describe(self, scores: dict | None = None) -> dict:
         """What stands beside an adapter: recipe, data, scores, versions."""
-        held = self.last_look.held if self.last_look else None
+        held = self.last_snapshot.held_out if self.last_snapshot else None
         return {
             "base": self.info.model,
             "recipe": self.recipe.to_dict(),
@@ -144,10 +146,10 @@ class LiveTraining:
             "data": [{"name": one.name, "pairs": len(one.pairs), "weight": one.weight} for one in self.sets],
             "held_out": {"pairs": len(self.held_out), "auc": held.auc if held else None},
             "scores": scores or {},
-            "provenance": self.bench.provenance(self.info),
+            "provenance": self.pipeline.provenance(self.info),
         }
 
-    def _look_at_held(self) -> Held:
+    def _look_at_held(self) -> HeldOutScores:
         from scipy.linalg import orthogonal_procrustes  # both take a second to import: not at every start
         from sklearn.metrics import roc_auc_score
 
@@ -161,7 +163,7 @@ class LiveTraining:
             points = points @ orthogonal_procrustes(points, self._last_points)[0]
         self._last_points = points
         self._spent["held"] += time.perf_counter() - started
-        return Held(
+        return HeldOutScores(
             matched=similarity[right],
             mismatched=similarity[~right],
             auc=float(roc_auc_score(right.ravel(), similarity.ravel())),
@@ -170,16 +172,16 @@ class LiveTraining:
 
     def _prompted(self, pair: Pair) -> PromptedPair:
         reading = self.recipe.reading
-        [question] = self.bench.prompted([pair.question], reading, Role.QUESTION)
-        [answer] = self.bench.prompted([pair.answer], reading, Role.ANSWER)
-        negative = self.bench.prompted([pair.negative], reading, Role.ANSWER)[0] if pair.negative else None
+        [question] = self.pipeline.prompted([pair.question], reading, Role.QUESTION)
+        [answer] = self.pipeline.prompted([pair.answer], reading, Role.ANSWER)
+        negative = self.pipeline.prompted([pair.negative], reading, Role.ANSWER)[0] if pair.negative else None
         return PromptedPair(question, answer, negative)
 
     def _guide(self, model: str) -> Guide | None:
         if not model:
             return None
-        reading = self.bench.reading(model)
-        return lambda texts: self.bench.vectors(list(texts), reading, Role.ANSWER).vectors
+        reading = self.pipeline.reading(model)
+        return lambda texts: self.pipeline.vectors(list(texts), reading, Role.ANSWER).vectors
 
     def _by_topic(self, guide: Guide) -> list[TrainingSet]:
         """Each set cut into topics, so that a batch is full of texts that are somewhat alike: there the guide has
@@ -200,12 +202,12 @@ class LiveTraining:
         return groups
 
 
-def kept_folder(bench: Bench, model: str) -> Path:
+def kept_folder(pipeline: Pipeline, model: str) -> Path:
     """Where a model that was trained here, and kept, stands on the disk."""
-    return bench.settings.cache_dir / "trained" / model.removeprefix(TRAINED)
+    return pipeline.settings.cache_dir / "trained" / model.removeprefix(TRAINED)
 
 
-def hold_out(sets: Sequence[TrainingSet], seed: int = 0) -> tuple[list[TrainingSet], list[Pair]]:
+def split_held_out(sets: Sequence[TrainingSet], seed: int = 0) -> tuple[list[TrainingSet], list[Pair]]:
     """(what is trained on, what is not): a tenth of every set, 48 pairs at most in all, no text of which is trained on.
 
     Nothing is held out where fewer than eight pairs would be left.

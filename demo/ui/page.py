@@ -92,7 +92,7 @@ VIEWS = (  # in the order of the tabs
 def create_page(lab: Lab) -> gr.Blocks:
     """The page over a lab."""
     settings = lab.settings
-    first = next((status for status in lab.models() if status.model == settings.model), None)
+    first = lab.status(settings.model)
     article = next(iter(load_examples().values()))
     tabs: dict[str, gr.Tab] = {}
     created: dict[str, Any] = {}

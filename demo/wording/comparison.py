@@ -19,7 +19,7 @@ from demo.domain.datamodels import (
     Prompt,
     Reading,
 )
-from demo.figures import two_digits
+from demo.figures.similarity import two_digits
 from demo.wording.translate import translate
 
 _CHANCE = 0.6  # an AUC up to here is no better than guessing with as few pairs as fit on a page

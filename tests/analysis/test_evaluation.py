@@ -12,10 +12,10 @@ from scipy.stats import spearmanr
 from sklearn.metrics import ndcg_score, roc_auc_score
 
 from demo.analysis.evaluation import (
-    compare_leads,
     labelled_from_pairing,
     pair_cosines,
-    quick_figures,
+    paired_bootstrap,
+    quick_metrics,
     sample,
     score,
     score_cells,
@@ -110,14 +110,14 @@ def test_figures_without_a_meaning_are_none():
     only_right = score(np.array([0.9, 0.1]), right_and_wrong("1", "1"))
     assert (only_right.auc, only_right.top1, only_right.mrr, only_right.ndcg10) == (None,) * 4
     assert score(np.array([0.9, 0.1]), grades(2, 2)).spearman is None
-    assert compare_leads(np.array([0.9, 0.1]), np.array([0.9, 0.1]), right_and_wrong("1", "1")) is None
+    assert paired_bootstrap(np.array([0.9, 0.1]), np.array([0.9, 0.1]), right_and_wrong("1", "1")) is None
 
 
 def test_one_question_alone_leaves_everything_open():
     scores = score(np.array([0.9, 0.1]), right_and_wrong("10"))
     for interval in (scores.auc, scores.top1, scores.mrr, scores.ndcg10):
         assert (interval.value, interval.low, interval.high) == (1, 0, 1)
-    assert compare_leads(np.array([0.9, 0.1]), np.array([0.1, 0.9]), right_and_wrong("10")) is None
+    assert paired_bootstrap(np.array([0.9, 0.1]), np.array([0.1, 0.9]), right_and_wrong("10")) is None
 
 
 def test_equal_cosines_rank_nothing():
@@ -153,14 +153,14 @@ TENTHS = st.lists(st.tuples(st.integers(-10, 10), st.integers(0, 3), st.integers
 @given(TENTHS)
 @settings(deadline=None)
 def test_headlines_with_ties_equal_the_oracles(drawn):
-    """Cosines in tenths, so that ties are common; score and quick_figures say the same."""
+    """Cosines in tenths, so that ties are common; score and quick_metrics say the same."""
     cosines = np.array([cosine for cosine, _, _ in drawn]) / 10
     question = tuple((group, i) for i, (_, _, group) in enumerate(drawn))
     texts = tuple(str(i) for i in range(max(5, len(drawn))))
     graded = LabelledSet("g", texts, texts, question, tuple(float(grade) for _, grade, _ in drawn), graded=True)
     binary = LabelledSet("b", texts, texts, question, tuple(float(grade > 1) for _, grade, _ in drawn))
     spearman, auc = score(cosines, graded, resamples=40).spearman, score(cosines, binary, resamples=40).auc
-    quick = quick_figures(cosines[None], graded)["spearman"][0], quick_figures(cosines[None], binary)["auc"][0]
+    quick = quick_metrics(cosines[None], graded)["spearman"][0], quick_metrics(cosines[None], binary)["auc"][0]
     if len(set(graded.labels)) < 2:
         assert spearman is None
         assert np.isnan(quick[0])
@@ -216,29 +216,29 @@ def test_the_seed_decides_the_interval():
 
 def test_nothing_leads_over_itself():
     labelled, cosines = random_set()
-    lead = compare_leads(cosines, cosines + 1e-9, labelled)
+    lead = paired_bootstrap(cosines, cosines + 1e-9, labelled)
     assert (lead.difference.value, lead.difference.low, lead.difference.high) == (0, 0, 0)
     assert lead.a == lead.b == score(cosines, labelled).auc.value
-    assert not lead.certain
+    assert not lead.significant
 
 
 def test_a_lead_is_b_minus_a_on_the_same_questions():
     labelled, cosines = random_set()
     better = cosines + 0.1 * np.asarray(labelled.labels)
-    lead = compare_leads(cosines, better, labelled)
+    lead = paired_bootstrap(cosines, better, labelled)
     assert lead.figure == "auc"
     assert lead.difference.value == lead.b - lead.a > 0
     assert lead.difference.low <= lead.difference.value <= lead.difference.high
-    assert lead.certain, "b is better in every resample, though the two intervals overlap"
+    assert lead.significant, "b is better in every resample, though the two intervals overlap"
     assert score(cosines, labelled).auc.high > score(better, labelled).auc.low
-    back = compare_leads(better, cosines, labelled)
+    back = paired_bootstrap(better, cosines, labelled)
     assert back.difference.value == -lead.difference.value
     assert back.difference.low == pytest.approx(-lead.difference.high)
 
 
 def test_a_lead_among_grades_is_one_of_spearman():
     labels = tuple(float(i) for i in range(20))
-    lead = compare_leads(np.zeros(20), np.arange(20) / 20, grades(*labels))
+    lead = paired_bootstrap(np.zeros(20), np.arange(20) / 20, grades(*labels))
     assert (lead.figure, lead.a, lead.b) == ("spearman", 0, pytest.approx(1))
     assert lead.difference.low == pytest.approx(1)
 
@@ -247,7 +247,7 @@ def test_quick_figures_of_many_readings_by_hand():
     """The margin of the first: .9 − (.2 + .4) / 2 = .6."""
     labelled = right_and_wrong("100")
     stack = np.array([[0.9, 0.2, 0.4], [0.3, 0.2, 0.4], [np.nan, 0.2, 0.4], [0.5, 0.5, 0.5]], dtype=np.float32)
-    quick = quick_figures(stack, labelled)
+    quick = quick_metrics(stack, labelled)
     np.testing.assert_allclose(quick["margin"], [0.6, 0, np.nan, 0], atol=1e-6)
     np.testing.assert_allclose(quick["auc"], [1, 0.5, np.nan, 0.5])
 
@@ -258,16 +258,16 @@ def test_quick_figures_of_some_rows_are_those_of_the_subset():
     mask = np.isin(np.arange(len(cosines)), rows)
     expected = score(cosines[rows], subset(labelled, rows), resamples=1).auc.value
     for chosen in (rows, mask):
-        assert quick_figures(cosines[None], labelled, chosen)["auc"] == pytest.approx(expected)
+        assert quick_metrics(cosines[None], labelled, chosen)["auc"] == pytest.approx(expected)
 
 
 def test_quick_figures_do_not_depend_on_their_block(monkeypatch):
     labelled = grades(*(float(i % 5) for i in range(40)))
     stack = np.random.default_rng(0).normal(size=(9, 40))
     stack[4, 3] = np.nan
-    whole = quick_figures(stack, labelled)["spearman"]
+    whole = quick_metrics(stack, labelled)["spearman"]
     monkeypatch.setattr("demo.analysis.evaluation._BLOCK", 100)
-    np.testing.assert_array_equal(quick_figures(stack, labelled)["spearman"], whole)
+    np.testing.assert_array_equal(quick_metrics(stack, labelled)["spearman"], whole)
     assert np.isnan(whole).tolist() == [i == 4 for i in range(9)]
 
 
@@ -310,7 +310,7 @@ def test_a_pairing_becomes_its_cells_and_has_the_heatmaps_auc():
     assert labelled.labels == (0, 1, 0, 0, 1, 0)
     similarity = np.array([[0.1, 0.6], [0.6, 0.3], [0.2, 0.4]], dtype=np.float32)
     metrics = score_pairs(similarity, pairing.mask())
-    quick = quick_figures(similarity.reshape(1, -1), labelled)
+    quick = quick_metrics(similarity.reshape(1, -1), labelled)
     assert score(similarity.ravel(), labelled).auc.value == metrics.auc
     assert (quick["auc"][0], quick["margin"][0]) == (pytest.approx(metrics.auc), pytest.approx(metrics.margin))
 

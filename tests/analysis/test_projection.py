@@ -14,7 +14,7 @@ from demo.analysis.projection import anisotropy, project, rogue_dimensions, unre
 from demo.domain.datamodels import Reading
 from demo.domain.errors import BadInput, UnknownChoice
 from demo.domain.results import Space
-from demo.figures import plot_space_2d, plot_space_3d, plot_variance
+from demo.figures.space import plot_space_2d, plot_space_3d, plot_variance
 
 RANDOM = np.random.default_rng(7)
 

@@ -213,7 +213,7 @@ def test_a_script_of_smollm2(real, asked):
     folder = folder_of(real, "smollm2-135m-instruct")
     reading = real.reading("smollm2-135m-instruct", **asked)
     names = run(render_snippet(reading, real.open(reading.model), LIBRARIES[0], folder))
-    measured = real.measure(names["questions"], names["answers"], model=reading.model, **asked)
+    measured = real.embed_pairing(names["questions"], names["answers"], model=reading.model, **asked)
     expected = np.concatenate([measured.questions, measured.answers])
     np.testing.assert_allclose(names["vectors"], expected, atol=2e-5 * float(np.abs(expected).max()))
 

@@ -36,15 +36,15 @@ def measure(lab: Lab, effort: str) -> dict:
     )
     reached, waits, last, auc = None, [], started, None
     for event in run.events():
-        if event.look is None:
+        if event.snapshot is None:
             continue
         now = time.perf_counter()
         waits.append(now - last)
         last = now
-        auc = event.look.held.auc if event.look.held else auc
-        if reached is None and event.look.step and event.look.metrics.margin >= MARGIN and auc >= AUC:
+        auc = event.snapshot.held.auc if event.snapshot.held else auc
+        if reached is None and event.snapshot.step and event.snapshot.metrics.margin >= MARGIN and auc >= AUC:
             reached = now - started
-    look = run.last_look
+    look = run.last_snapshot
     return {
         "effort": effort,
         "seconds_to_goal": reached,
@@ -52,7 +52,7 @@ def measure(lab: Lab, effort: str) -> dict:
         "longest_wait": max(waits[1:], default=None),
         "seconds_to_first_look": waits[0],
         "margin": look.metrics.margin,
-        "held_out_auc": look.held.auc,
+        "held_out_auc": look.held_out.auc,
         "similarity": [[round(float(value), 3) for value in row] for row in look.similarity],
         "trainable": run.training.trainable,
     }

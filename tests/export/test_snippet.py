@@ -79,7 +79,7 @@ def assert_same(lab, folder, library=TRANSFORMERS, questions=STRIPPED[1:4], answ
     """The script's vectors, and so its cosines, are the lab's."""
     reading, code = script(lab, folder, library, texts=(tuple(questions), tuple(answers)), **asked)
     names = run(code)
-    measured = lab.measure(list(questions), list(answers), model=str(folder), **asked)
+    measured = lab.embed_pairing(list(questions), list(answers), model=str(folder), **asked)
     expected = np.concatenate([measured.questions, measured.answers])
     found = np.asarray(names["vectors"], dtype=np.float32)
     if reading.postprocess is Postprocess.WHITENING:  # free up to the signs of its directions
@@ -137,7 +137,7 @@ def test_a_model_with_an_adapter(lab, tiny, tmp_path):
     for pooling in ("last_token", "last_token_logits"):
         code = lab.code(folder, prompt="prompteol", pooling=pooling, texts=(STRIPPED[1:3], STRIPPED[3:5]))
         vectors = run(code)["vectors"]
-        measured = lab.measure(STRIPPED[1:3], STRIPPED[3:5], model=folder, prompt="prompteol", pooling=pooling)
+        measured = lab.embed_pairing(STRIPPED[1:3], STRIPPED[3:5], model=folder, prompt="prompteol", pooling=pooling)
         expected = np.concatenate([measured.questions, measured.answers])
         np.testing.assert_allclose(vectors, expected, atol=1e-5 * max(1.0, float(np.abs(expected).max())))
     with pytest.raises(ReadingRefused, match="in transformers only"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from demo.domain.datamodels import Comparison, Pairing, Postprocess, Reading
-from demo.figures import COLORSCALE, SCALES, plot_similarity
+from demo.figures.similarity import COLORSCALE, SCALES, plot_similarity
 from demo.stages.similarity import score_pairs
 
 

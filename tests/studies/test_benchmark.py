@@ -16,7 +16,7 @@ from demo.files.bundled import load_benchmark, load_titles
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.studies import benchmark
-from demo.studies.benchmark import BEST_LAYER, FLOOR, LAST, Wanted
+from demo.studies.benchmark import BEST_LAYER, FLOOR, LAST, ReadingGrid
 
 GPT, BASE, ENCODER = "smollm2-135m-instruct", "gemma-3-270m", "all-minilm-l6-v2"
 SET = load_benchmark()["astronomy-ko"]
@@ -32,14 +32,14 @@ def run(lab, *wanted, on_progress=None) -> list:
 
 
 def test_the_floor_comes_first_and_needs_no_model(lab):
-    floor = next(lab.benchmark([SET], [Wanted(ENCODER)]))
+    floor = next(lab.benchmark([SET], [ReadingGrid(ENCODER)]))
     assert (floor.reading, floor.label, floor.texts_per_second, floor.provenance) == (None, FLOOR, None, {})
     assert floor.scores.auc is not None
     assert lab.engine.loads == []
 
 
 def test_what_is_not_said_is_the_models_own_reading(lab):
-    [_, row] = run(lab, Wanted(ENCODER))
+    [_, row] = run(lab, ReadingGrid(ENCODER))
     assert row.reading == lab.reading(ENCODER)
     assert row.provenance["model"] == "all-MiniLM-L6-v2"
     assert row.texts_per_second > 0
@@ -48,14 +48,14 @@ def test_what_is_not_said_is_the_models_own_reading(lab):
 
 def test_every_set_has_its_floor(lab):
     sets = [load_benchmark()[name] for name in ("astronomy-ko", "computing-ko")]
-    rows = list(lab.benchmark(sets, [Wanted(ENCODER)]))
+    rows = list(lab.benchmark(sets, [ReadingGrid(ENCODER)]))
     assert [(row.set_name, row.label == FLOOR) for row in rows] == [
         (labelled.name, floor) for labelled in sets for floor in (True, False)
     ]
 
 
 def test_all_prompts_leaves_out_what_the_model_cannot_be_given(lab):
-    _, *rows = run(lab, Wanted(BASE, prompts=("all",), poolings=("mean",)))
+    _, *rows = run(lab, ReadingGrid(BASE, prompts=("all",), poolings=("mean",)))
     left_out = {
         Prompt.CUSTOM,
         Prompt.CHAT,
@@ -66,7 +66,7 @@ def test_all_prompts_leaves_out_what_the_model_cannot_be_given(lab):
 
 def test_every_combination_is_measured_once(lab):
     poolings, methods = ("mean", "max", "mean"), ("none", "zscore")
-    _, *rows = run(lab, Wanted(ENCODER, prompts=("plain",), poolings=poolings, postprocess=methods))
+    _, *rows = run(lab, ReadingGrid(ENCODER, prompts=("plain",), poolings=poolings, postprocess=methods))
     assert [(row.reading.pooling, row.reading.postprocess) for row in rows] == [
         (pooling, method)
         for pooling in (Pooling.MEAN, Pooling.MAX)
@@ -76,7 +76,7 @@ def test_every_combination_is_measured_once(lab):
 
 def test_the_best_layer_is_no_worse_than_any_other(lab):
     layers = tuple(str(layer) for layer in range(7))
-    _, best, *others = run(lab, Wanted(ENCODER, layers=(BEST_LAYER, LAST, *layers)))
+    _, best, *others = run(lab, ReadingGrid(ENCODER, layers=(BEST_LAYER, LAST, *layers)))
     assert best.label.endswith(" (best)")
     assert best.scores.auc.value == max(row.scores.auc.value for row in others)
     assert others[0].reading.layer == others[-1].reading.layer == LAST_LAYER
@@ -84,41 +84,41 @@ def test_the_best_layer_is_no_worse_than_any_other(lab):
 
 
 def test_logits_have_no_layers_to_choose_from(lab):
-    [_, row] = run(lab, Wanted(BASE, layers=(BEST_LAYER,)))
+    [_, row] = run(lab, ReadingGrid(BASE, layers=(BEST_LAYER,)))
     assert (row.reading.pooling, row.reading.layer) == (Pooling.LAST_TOKEN_LOGITS, LAST_LAYER)
 
 
 def test_a_layer_counts_from_the_end_too(lab):
-    [_, row] = run(lab, Wanted(ENCODER, layers=("-2",)))
+    [_, row] = run(lab, ReadingGrid(ENCODER, layers=("-2",)))
     assert row.reading.layer == 5
 
 
 @pytest.mark.parametrize("layer", ["x", "7", "-9", "1.5", ""])
 def test_a_layer_that_is_not_there_is_named_with_what_is_accepted(lab, layer):
     with pytest.raises(UnknownChoice, match=re.escape(f"“{layer}” is not a layer. Accepted: last, best, or 0 to 6.")):
-        run(lab, Wanted(ENCODER, layers=(layer,)))
+        run(lab, ReadingGrid(ENCODER, layers=(layer,)))
 
 
 def test_unknown_and_impossible_choices_are_refused(lab):
     with pytest.raises(UnknownChoice, match=r"“haiku” is not a prompt\. Accepted: chat, plain"):
-        run(lab, Wanted(ENCODER, prompts=("haiku",)))
+        run(lab, ReadingGrid(ENCODER, prompts=("haiku",)))
     with pytest.raises(UnknownChoice, match="“middle” is not a pooling"):
-        run(lab, Wanted(ENCODER, poolings=("middle",)))
+        run(lab, ReadingGrid(ENCODER, poolings=("middle",)))
     with pytest.raises(ReadingRefused, match="no LM head"):
-        run(lab, Wanted(ENCODER, poolings=("last_token_logits",)))
+        run(lab, ReadingGrid(ENCODER, poolings=("last_token_logits",)))
 
 
 def test_a_set_that_would_fill_the_memory_is_refused_before_anything_is_computed(lab, monkeypatch):
     monkeypatch.setattr(benchmark, "_MOST_BYTES", 2**10)
     said = r"16 texts under 1 poolings need 0\.0 GiB for their vectors; 0 GiB is the limit\. Take fewer"
     with pytest.raises(BadInput, match=said):
-        run(lab, Wanted(ENCODER))
+        run(lab, ReadingGrid(ENCODER))
     assert lab.engine.embedded_texts == 0
 
 
 def test_progress_names_set_model_and_prompt_and_may_stop_it(lab):
     told = []
-    run(lab, Wanted(ENCODER, prompts=("plain", "echo")), on_progress=told.append)
+    run(lab, ReadingGrid(ENCODER, prompts=("plain", "echo")), on_progress=told.append)
     assert {step.stage for step in told} == {
         f"astronomy-ko: all-MiniLM-L6-v2, {prompt}" for prompt in ("plain", "echo")
     }
@@ -128,7 +128,7 @@ def test_progress_names_set_model_and_prompt_and_may_stop_it(lab):
         raise Stopped()
 
     with pytest.raises(Stopped):
-        run(lab, Wanted(ENCODER), on_progress=stop)
+        run(lab, ReadingGrid(ENCODER), on_progress=stop)
 
 
 def test_every_subject_has_a_title_in_both_languages():

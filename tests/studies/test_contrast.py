@@ -10,7 +10,7 @@ import pytest
 from demo.backend.fake import FakeEngine
 from demo.domain.datamodels import Comparison, Pairing, Reading
 from demo.domain.errors import BadInput
-from demo.figures import plot_difference, plot_reading, reading_difference, shared_range
+from demo.figures.compare import plot_difference, plot_reading, shared_range, subtract_cosines
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.stages.similarity import score_pairs
@@ -34,16 +34,16 @@ def test_a_reading_that_finds_every_answer_leads_one_that_finds_none():
     lead = contrast(comparison(FLAT), comparison(GOOD))
     assert (lead.figure, lead.a, lead.b) == ("auc", 0.5, 1.0)
     assert (lead.difference.value, lead.difference.low, lead.difference.high) == pytest.approx((0.5, 0.5, 0.5))
-    assert lead.certain
+    assert lead.significant
     back = contrast(comparison(GOOD), comparison(BAD))
     assert back.difference.value == pytest.approx(-1)
-    assert back.certain
+    assert back.significant
 
 
 def test_the_height_of_the_cosines_does_not_count():
     lead = contrast(comparison(GOOD), comparison(GOOD * 0.01 + 0.98))
     assert lead.difference.value == 0
-    assert not lead.certain
+    assert not lead.significant
 
 
 def test_one_question_that_differs_among_ten_is_not_enough():
@@ -51,7 +51,7 @@ def test_one_question_that_differs_among_ten_is_not_enough():
     other[0, 0] = -0.1
     lead = contrast(comparison(other), comparison(GOOD))
     assert lead.difference.value > 0
-    assert not lead.certain
+    assert not lead.significant
 
 
 @pytest.mark.parametrize(("values", "matches"), [([[1, 0]], None), ([[1], [0]], {(0, 0), (1, 0)}), (GOOD, set())])
@@ -105,7 +105,7 @@ def test_every_match_is_outlined_light_on_dark():
 
 def test_a_difference_is_b_minus_a_round_zero():
     a, b = comparison([[0.5, 0.5], [0.5, 0.5]]), comparison([[0.75, 0.5], [0.25, 0.5]])
-    assert reading_difference(b, a).tolist() == [[0.25, 0], [-0.25, 0]]
+    assert subtract_cosines(b, a).tolist() == [[0.25, 0], [-0.25, 0]]
     trace = plot_difference(b, a).data[0]
     assert (trace.zmin, trace.zmax) == (-0.25, 0.25)
     assert trace.text[0][0] == "+.25"
@@ -115,9 +115,9 @@ def test_a_difference_is_b_minus_a_round_zero():
 def test_in_their_own_deviations_readings_of_other_heights_are_the_same():
     """[1, 0, 0, 1] is one deviation above and below its mean, wherever that mean lies."""
     a, b = comparison(np.eye(2)), comparison(np.eye(2) * 0.02 + 0.97)
-    assert reading_difference(b, a, own=True) == pytest.approx(np.zeros((2, 2)), abs=1e-4)
+    assert subtract_cosines(b, a, own=True) == pytest.approx(np.zeros((2, 2)), abs=1e-4)
     flat = comparison(np.full((2, 2), 0.5))
-    assert reading_difference(a, flat, own=True).tolist() == [[1, -1], [-1, 1]]
+    assert subtract_cosines(a, flat, own=True).tolist() == [[1, -1], [-1, 1]]
     assert "standard deviations" in plot_difference(a, flat, own=True).data[0].colorbar.title.text
 
 

@@ -292,4 +292,4 @@ def test_a_cell_is_explained_by_shares_of_its_cosine(settings, engine, tiny, poo
     if told.method == "decomposition":
         assert told.question_shares.sum() == pytest.approx(told.cosine, abs=1e-4)
         assert told.answer_shares.sum() == pytest.approx(told.cosine, abs=1e-4)
-    assert len(told.question_says) == 10
+    assert len(told.question_top_tokens) == 10

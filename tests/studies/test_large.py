@@ -20,7 +20,7 @@ from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.datamodels import Pairing  # noqa: E402
 from demo.domain.errors import BadInput, ReadingRefused, Stopped, TooManyTexts  # noqa: E402
 from demo.export.vectors import write_npz, write_similarity  # noqa: E402
-from demo.figures import palette, quantize, shown_range  # noqa: E402
+from demo.figures.matrix import palette, quantize, shown_range  # noqa: E402
 from demo.jobs.queue import JobQueue  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
@@ -225,7 +225,7 @@ def test_the_embeddings_come_with_all_that_made_them(found, tmp_path):
 
 
 def new_tab(lab: Lab) -> FileHandlers:
-    first = next(status for status in lab.models() if status.model == MODEL)
+    first = lab.status(MODEL)
     with gr.Blocks():
         lab_widgets = create_lab_tab(lab.settings, first, next(iter(load_examples().values())))
         widgets = create_file_tab(lab.settings)

@@ -35,19 +35,19 @@ def test_every_number_is_what_the_lab_says_of_that_reading(settings, engine, tin
     assert found.prompts == tuple(prompt for prompt in Prompt if prompt not in (Prompt.OWN, Prompt.CUSTOM))
     assert found.postprocess == (Postprocess.NONE, Postprocess.CENTER, Postprocess.ZSCORE)
     chosen = [0, 4, LAST_LAYER]
-    assert found.figures["auc"].shape == (len(found.prompts), 7, 3, 5)
+    assert found.metrics["auc"].shape == (len(found.prompts), 7, 3, 5)
     rng = np.random.default_rng(0)
     whole = lab.sweep(texts[:6], texts[:6], model=folder, prompts=["plain", "echo"])  # nothing is held out of six
     assert whole.held_out == 0
     for _ in range(12):
-        spot = [int(rng.integers(size)) for size in whole.figures["auc"].shape]
+        spot = [int(rng.integers(size)) for size in whole.metrics["auc"].shape]
         wanted = whole.reading_at(*spot)
         if wanted.pooling is Pooling.LAST_TOKEN_LOGITS and wanted.layer not in chosen[2:]:
-            assert np.isnan(whole.figures["auc"][tuple(spot)])
+            assert np.isnan(whole.metrics["auc"][tuple(spot)])
             continue
         said = lab.compare(texts[:6], texts[:6], model=folder, **_options(wanted))
-        assert whole.figures["auc"][tuple(spot)] == pytest.approx(said.metrics.auc, abs=2e-2)
-        assert whole.figures["margin"][tuple(spot)] == pytest.approx(said.metrics.margin, abs=1e-5)
+        assert whole.metrics["auc"][tuple(spot)] == pytest.approx(said.metrics.auc, abs=2e-2)
+        assert whole.metrics["margin"][tuple(spot)] == pytest.approx(said.metrics.margin, abs=1e-5)
 
 
 def _options(reading):
@@ -91,9 +91,9 @@ def test_the_winner_is_scored_on_questions_that_did_not_choose_it(lab):
     found = lab.sweep(QUESTIONS, ANSWERS, prompts=["plain", "prompteol"])
     assert (found.chosen_on, found.held_out) == (10, 10)
     assert found.scores[found.best].n_questions == 10
-    best = np.nanmax(found.figures["auc"])
+    best = np.nanmax(found.metrics["auc"])
     assert found.ranked()[0][1] == pytest.approx(best)
-    assert found.n_readings == np.isfinite(found.figures["auc"]).sum() == len(found.ranked())
+    assert found.n_readings == np.isfinite(found.metrics["auc"]).sum() == len(found.ranked())
     assert found.best != found.runner_up
     same = (found.best.prompt, found.best.pooling, found.best.postprocess)
     assert same != (found.runner_up.prompt, found.runner_up.pooling, found.runner_up.postprocess)
@@ -122,7 +122,7 @@ def test_a_graded_set_is_ranked_by_spearman(lab):
     labelled = LabelledSet("grades", texts, tuple(ANSWERS), tuple((i, i) for i in range(20)), grades, graded=True)
     found = lab.sweep(labelled=labelled, prompts=["plain"])
     assert found.criterion == "spearman"
-    assert set(found.figures) == {"spearman"}
+    assert set(found.metrics) == {"spearman"}
     assert found.scores[found.best].spearman is not None
     assert found.scores[found.best].auc is None
 

@@ -15,7 +15,7 @@ from demo.domain.recipe import Method, Pair, Recipe, TrainingSet
 from demo.export.model_card import render_card
 from demo.lab import Lab
 from demo.settings import Settings
-from demo.studies.training import LiveTraining, hold_out
+from demo.studies.training import TrainingRun, split_held_out
 
 PAIRS = tuple(Pair(f"What is thing{i}?", f"Thing{i} is alpha {i * 7}", f"thing{i} is not") for i in range(60))
 SET = TrainingSet("things", PAIRS)
@@ -27,37 +27,37 @@ def lab(tmp_path):
     return Lab(Settings(cache_dir=tmp_path / "cache", public=False), FakeEngine())
 
 
-def start(lab, sets=(SET,), **more) -> LiveTraining:
+def start(lab, sets=(SET,), **more) -> TrainingRun:
     more = {"prompt": "plain", "pooling": "last_token", "how": {"steps": 6, "batch_size": 8}, **more}
     return lab.train(list(sets), QUESTIONS, ANSWERS, **more)
 
 
 def test_held_out_texts_are_trained_on_nowhere():
     other = TrainingSet("others", (*PAIRS[:5], Pair("x", "y"), Pair("z", "w")), 0.5)
-    left, held = hold_out([SET, other], seed=3)
+    left, held = split_held_out([SET, other], seed=3)
     assert len(held) == 6
     texts = {text for pair in held for text in (pair.question, pair.answer)}
     assert not texts & {text for one in left for pair in one.pairs for text in (pair.question, pair.answer)}
     assert [one.weight for one in left] == [1.0, 0.5]
-    assert hold_out([SET, other], seed=3) == (left, held)
-    assert hold_out([SET, other], seed=4)[1] != held
+    assert split_held_out([SET, other], seed=3) == (left, held)
+    assert split_held_out([SET, other], seed=4)[1] != held
 
 
 def test_a_handful_is_trained_on_whole():
     few = TrainingSet("few", PAIRS[:9])
-    assert hold_out([few]) == ([few], [])
+    assert split_held_out([few]) == ([few], [])
 
 
 def test_every_step_is_told_and_the_looks_show_the_margin_grow(lab):
     run = start(lab)
     events = list(run.events(look_seconds=0))
     assert [event.step.step if event.step else 0 for event in events] == list(range(7))
-    looks = [event.look for event in events]
+    looks = [event.snapshot for event in events]
     assert looks[0].step == 0
     assert looks[-1].metrics.margin > looks[0].metrics.margin
-    held = looks[-1].held
+    held = looks[-1].held_out
     assert (len(held.matched), len(held.mismatched), held.points.shape) == (6, 30, (12, 2))
-    assert run.last_look is looks[-1]
+    assert run.last_snapshot is looks[-1]
     assert looks[0].similarity.shape == (2, 2)
     similarity = lab.compare(QUESTIONS, ANSWERS, prompt="plain", pooling="last_token").similarity
     np.testing.assert_allclose(looks[0].similarity, similarity, atol=1e-5)
@@ -65,12 +65,12 @@ def test_every_step_is_told_and_the_looks_show_the_margin_grow(lab):
 
 def test_looks_come_by_the_clock_and_always_at_the_end(lab):
     events = list(start(lab).events(look_seconds=1e9))
-    assert [event.look is not None for event in events] == [True, *[False] * 5, True]
+    assert [event.snapshot is not None for event in events] == [True, *[False] * 5, True]
 
 
 def test_the_plane_is_turned_to_lie_on_the_look_before(lab):
-    looks = [event.look for event in start(lab).events(look_seconds=0)]
-    points = [look.held.points for look in looks if look.held]
+    looks = [event.snapshot for event in start(lab).events(look_seconds=0)]
+    points = [look.held_out.points for look in looks if look.held_out]
     assert len(points) > 1
     for before, after in zip(points, points[1:], strict=False):
         assert (before * after).sum() > 0.5 * np.linalg.norm(before) * np.linalg.norm(after)

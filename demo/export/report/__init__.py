@@ -22,7 +22,7 @@ import numpy as np
 from demo.domain.datamodels import Comparison, ModelInfo
 from demo.domain.errors import DemoError
 from demo.domain.results import LargeComparison
-from demo.figures import draw_similarity, two_digits
+from demo.figures.similarity import draw_similarity, two_digits
 from demo.wording.comparison import tell_metrics, tell_reading, tell_scale, tell_verdict
 from demo.wording.translate import translate, translate_error, translate_phrase
 
@@ -34,7 +34,7 @@ _ORIGIN = ("revision", "source", "weights_precision", "precision", "device", "ve
 
 
 @dataclass(frozen=True)
-class Reported:
+class ReportData:
     """A comparison, and what a report says of it beside its numbers."""
 
     found: Comparison | LargeComparison
@@ -45,31 +45,31 @@ class Reported:
     when: datetime
 
 
-def report_on(
+def prepare_report(
     language: str,
     found: Comparison | LargeComparison,
     info: ModelInfo,
     scale: str,
     write_script: Callable[..., str],
     when: datetime | None = None,
-) -> Reported:
+) -> ReportData:
     """What a report needs. write_script: as `Lab.code`, with a reading's choices and `texts`; may raise DemoError."""
-    pairing, chosen = found.pairing, found.reading.to_dict()
-    del chosen["normalize"]  # the model's own
+    pairing, reading = found.pairing, found.reading
     try:
-        script, no_script = write_script(texts=(pairing.questions, pairing.answers), **chosen), ""
+        texts = pairing.questions, pairing.answers
+        script, no_script = write_script(model=reading.model, texts=texts, **reading.choices()), ""
     except DemoError as error:
         script, no_script = "", translate_error(language, error)
-    return Reported(found, info, scale, script, no_script, when or datetime.now())
+    return ReportData(found, info, scale, script, no_script, when or datetime.now())
 
 
-def render_figure(language: str, reported: Reported) -> str:
+def render_figure(language: str, reported: ReportData) -> str:
     """The interactive heatmap and its texts."""
     parts = [_verdict(language, reported), _figure(language, reported), _texts(language, reported)]
     return _page(language, reported, parts)
 
 
-def render_report(language: str, reported: Reported) -> str:
+def render_report(language: str, reported: ReportData) -> str:
     """All there is to say: verdict, heatmap, figures, texts, cosines, reading, origin, script."""
     write = (_verdict, _figure, _metrics, _notices, _texts, _cosines, _reading, _origin, _script)
     return _page(language, reported, [part(language, reported) for part in write])
@@ -78,11 +78,10 @@ def render_report(language: str, reported: Reported) -> str:
 def describe_figure(language: str, found: Comparison | LargeComparison, scale: str) -> dict[str, Any]:
     """What figure.js writes around the cosines: title, subtitle, axes, colour bar."""
     origin = found.provenance
-    label = found.reading.label().split(" · ")[1:]
     computed = f"{origin['precision']}, {translate_phrase(language, origin['device'])}"
     return {
         "title": translate(language, "report.figure.title"),
-        "subtitle": " · ".join([origin["model"], *label, computed]),
+        "subtitle": f"{found.reading.label(name=origin['model'])} · {computed}",
         "words": {
             "questions": translate(language, "label.questions"),
             "answers": translate(language, "label.answers"),
@@ -96,7 +95,7 @@ def describe_figure(language: str, found: Comparison | LargeComparison, scale: s
 # ---- the page -------------------------------------------------------------------------------------------------------
 
 
-def _page(language: str, reported: Reported, parts: Iterable[str]) -> str:
+def _page(language: str, reported: ReportData, parts: Iterable[str]) -> str:
     rows, columns = reported.found.similarity.shape
     title = translate(language, "report.title", rows=f"{rows:,}", columns=f"{columns:,}")
     scripts = [_plotly(), FIGURE_JS + _REPORT_JS]
@@ -123,7 +122,7 @@ def _page(language: str, reported: Reported, parts: Iterable[str]) -> str:
     )
 
 
-def _payload(language: str, reported: Reported) -> dict[str, Any]:
+def _payload(language: str, reported: ReportData) -> dict[str, Any]:
     """What the page's own scripts draw from."""
     found = reported.found
     figure = draw_similarity(found, reported.scale)
@@ -166,13 +165,13 @@ def _section(language: str, name: str, html: str) -> str:
     return f"<section>\n<h2>{_say(language, f'report.{name}')}</h2>\n{html}\n</section>"
 
 
-def _verdict(language: str, reported: Reported) -> str:
+def _verdict(language: str, reported: ReportData) -> str:
     _, sentence, caution = tell_verdict(language, reported.found)
     more = f'<p class="quiet">{escape(caution)}</p>' if caution else ""
     return f'<p class="verdict">{escape(sentence)}</p>{more}'
 
 
-def _figure(language: str, reported: Reported) -> str:
+def _figure(language: str, reported: ReportData) -> str:
     found = reported.found
     rows, columns = found.similarity.shape
     low, high = (two_digits(float(end)) for end in (found.similarity.min(), found.similarity.max()))
@@ -192,18 +191,18 @@ def _figure(language: str, reported: Reported) -> str:
     )
 
 
-def _metrics(language: str, reported: Reported) -> str:
+def _metrics(language: str, reported: ReportData) -> str:
     rows = [(told.title, told.value, told.hint) for told in tell_metrics(language, reported.found.metrics)]
     head = [translate(language, f"report.metrics.{name}") for name in ("name", "value", "meaning")]
     return _section(language, "metrics", _table("metrics", head, rows))
 
 
-def _notices(language: str, reported: Reported) -> str:
+def _notices(language: str, reported: ReportData) -> str:
     notices = "".join(f"<li>{escape(translate_phrase(language, notice))}</li>" for notice in reported.found.notices)
     return _section(language, "notices", f"<ul>{notices}</ul>") if notices else ""
 
 
-def _texts(language: str, reported: Reported) -> str:
+def _texts(language: str, reported: ReportData) -> str:
     pairing = reported.found.pairing
     parts = ""
     for name, letter, texts, other, side in (
@@ -222,7 +221,7 @@ def _texts(language: str, reported: Reported) -> str:
     return _section(language, "texts", parts)
 
 
-def _cosines(language: str, reported: Reported) -> str:
+def _cosines(language: str, reported: ReportData) -> str:
     found = reported.found
     if found.similarity.size > _MOST_CELLS:
         return _section(language, "cosines", f"<p>{_say(language, 'report.cosines.too_many')}</p>")
@@ -247,7 +246,7 @@ def _cell(value: np.floating, right: bool) -> str:
     return f"<b>{number}</b>" if right else number
 
 
-def _reading(language: str, reported: Reported) -> str:
+def _reading(language: str, reported: ReportData) -> str:
     told = tell_reading(language, reported.found.reading, reported.info)
     rows = [(each.title, each.value, each.hint) for each in told]
     head = [translate(language, f"report.reading.{name}") for name in ("choice", "id", "meaning")]
@@ -255,7 +254,7 @@ def _reading(language: str, reported: Reported) -> str:
     return _section(language, "reading", label + _table("ids", head, rows))
 
 
-def _origin(language: str, reported: Reported) -> str:
+def _origin(language: str, reported: ReportData) -> str:
     origin = reported.found.provenance
     rows = [(translate(language, "label.model"), origin["model"])]
     rows += [
@@ -264,7 +263,7 @@ def _origin(language: str, reported: Reported) -> str:
     return _section(language, "origin", _table("origin", [], rows))
 
 
-def _script(language: str, reported: Reported) -> str:
+def _script(language: str, reported: ReportData) -> str:
     if not reported.script:
         return _section(language, "script", f"<p>{escape(reported.no_script)}</p>")
     hint = _say(language, f"takehome.{'openai' if reported.info.host else 'transformers'}.hint")

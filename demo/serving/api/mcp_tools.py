@@ -83,7 +83,7 @@ def _list_models(lab: Lab, request: Request) -> Result:
     lines, models = [], []
     for status in lab.models():
         reading = status.default_reading
-        label = f"; by default {reading.label().partition(' · ')[2]}" if reading else ""
+        label = f"; by default {reading.label(name='')}" if reading else ""
         state = f"{status.state}: {status.reason}" if status.reason else status.state
         size = f"{status.parameters / 1e6:,.0f} M parameters, {status.n_layers} layers, {status.licence}"
         where = f"texts are sent to {status.host}" if status.host else size

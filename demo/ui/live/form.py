@@ -9,7 +9,7 @@ from typing import Any
 
 from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, Prompt, Reference, Served
 from demo.domain.errors import UnknownChoice
-from demo.figures import SCALES
+from demo.figures.similarity import SCALES
 
 # As the pipeline goes.
 READING = ("model", "prompt", "task", "template", "eos", "pooling", "layer", "postprocess", "reference")

@@ -26,7 +26,7 @@ from demo.domain.datamodels import (
     Served,
 )
 from demo.domain.errors import DemoError, ModelError, ModelLoading, NoTexts, ReadingRefused, Stopped, UnknownChoice
-from demo.figures import SCALES
+from demo.figures.similarity import SCALES
 from demo.jobs.request_context import request_context
 from demo.lab import Lab
 from demo.ui.kit.i18n import choose_language, translate, translate_error, translate_phrase, translate_word
@@ -343,7 +343,7 @@ class Handlers:
         return hints
 
     def _status(self, model: str) -> ModelStatus | None:
-        return next((status for status in self.lab.models() if status.model == model), None)
+        return self.lab.status(model)
 
     def _name(self, model: str) -> str:
         known = self._status(model) or self.lab.engine.loaded(model)

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from demo.domain.datamodels import Comparison
 from demo.export.report import describe_figure
-from demo.figures import draw_similarity, pack_numbers
+from demo.figures.similarity import draw_similarity, pack_numbers
 from demo.ui.kit.i18n import LOCALES, translate
 
 _HERE = Path(__file__).parent

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from demo.domain.datamodels import Pooling, Postprocess, Prompt, Reference, Served
 from demo.domain.errors import DamagedLink
-from demo.figures import SCALES
+from demo.figures.similarity import SCALES
 
 _LONGEST = 32_768  # characters of an address; link.js writes no longer one
 _LONGEST_UNPACKED = 262_144  # bytes: a bomb goes no further

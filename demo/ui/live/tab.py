@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import gradio as gr
 
 from demo.domain.datamodels import DEFAULT_TASK, TEXT, ModelStatus, Pooling, Postprocess, Prompt, Reference, Served
-from demo.figures import SCALES
+from demo.figures.similarity import SCALES
 from demo.settings import Settings
 from demo.ui.kit.i18n import label
 from demo.ui.live.examples import ExampleSet

@@ -67,7 +67,7 @@ def failure(lab, texts=TEXTS, **reading) -> DemoError:
 
 
 def test_a_server_is_a_model_beside_the_others(lab, server):
-    status = next(status for status in lab.models() if status.model == "remote:far")
+    status = lab.status("remote:far")
     assert (status.name, status.kind.value, status.host, status.state) == ("far", "remote", server.host, "available")
     answer = lab.compare(TEXTS[:1], TEXTS[1:], model="remote:far")
     wanted = np.array([vector_of(text) for text in TEXTS])
@@ -156,9 +156,9 @@ def test_a_sweep_and_a_benchmark_take_a_server_too(lab):
     questions, answers = ["one", "two", "three"], ["one!", "two!", "three!"]
     found = lab.sweep(questions, answers, model="remote:far", prompts=["plain", "prompteol", "echo"])
     assert [prompt.value for prompt in found.prompts] == ["plain", "prompteol"]
-    assert found.figures["auc"].shape == (2, 1, len(found.postprocess), 1)
+    assert found.metrics["auc"].shape == (2, 1, len(found.postprocess), 1)
     assert found.best.pooling.value == "as_served"
-    large = lab.compare_large(lab.measure(questions, answers).pairing, model="remote:far")
+    large = lab.compare_large(lab.embed_pairing(questions, answers).pairing, model="remote:far")
     assert large.similarity.shape == (3, 3)
 
 

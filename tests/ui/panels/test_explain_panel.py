@@ -14,7 +14,7 @@ pytest.importorskip("gradio", reason="gradio is not installed: no tests of the p
 from demo.backend.fake import FakeEngine
 from demo.domain.datamodels import Pooling, Reading
 from demo.domain.results import Explanation, Inspected
-from demo.figures import MOST_TOKENS, plot_token_similarity
+from demo.figures.explanation import MOST_TOKENS, plot_token_similarity
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.ui.panels.explain.handlers import ExplainHandlers, OpenPanel, _parse_cell
@@ -42,8 +42,8 @@ def explanation(question: Inspected, answer: Inspected, pooling=Pooling.MEAN, **
         "question_shares": np.full(len(question.tokens), 0.5 / len(question.tokens), np.float32),
         "answer_shares": np.full(len(answer.tokens), 0.5 / len(answer.tokens), np.float32),
         "token_similarity": np.tanh(a @ b.T).astype(np.float32),
-        "question_says": (),
-        "answer_says": (),
+        "question_top_tokens": (),
+        "answer_top_tokens": (),
         "provenance": {},
     }
     return Explanation(**{**values, **other})
@@ -57,7 +57,7 @@ def classes(html: str) -> list[set[str]]:
 
 def test_every_piece_of_a_persons_text_is_escaped():
     side = inspected([NASTY, " b&c"])
-    shown = explanation(side, side, question_says=((NASTY, 0.5),), notices=(NASTY,))
+    shown = explanation(side, side, question_top_tokens=((NASTY, 0.5),), notices=(NASTY,))
     for html in (render_explanation("en", shown), render_head("en", 0, 1, shown)):
         assert "<img" not in html
         assert "&lt;img" in html
@@ -118,7 +118,7 @@ def test_what_the_prompt_adds_is_told_apart_and_the_figures_add_up():
 def test_a_model_without_a_head_says_so():
     side = inspected(["a"])
     assert "no LM head" in render_explanation("en", explanation(side, side))
-    assert "no LM head" not in render_explanation("en", explanation(side, side, question_says=((" x", 0.5),)))
+    assert "no LM head" not in render_explanation("en", explanation(side, side, question_top_tokens=((" x", 0.5),)))
 
 
 @pytest.mark.parametrize("pooling", list(Pooling))

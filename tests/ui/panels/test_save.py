@@ -20,7 +20,7 @@ from safetensors import safe_open
 gr = pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
 
 from demo.backend.fake import FakeEngine  # noqa: E402
-from demo.export.report import describe_figure, render_figure, render_report, report_on  # noqa: E402
+from demo.export.report import describe_figure, prepare_report, render_figure, render_report  # noqa: E402
 from demo.export.vectors import write_npz, write_safetensors, write_similarity  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
@@ -59,7 +59,7 @@ def found(lab, shown):
 
 @pytest.fixture(scope="module")
 def report(lab, found):
-    return render_report("en", report_on("en", found, lab.open(), "fit", lab.code, WHEN))
+    return render_report("en", prepare_report("en", found, lab.open(), "fit", lab.code, WHEN))
 
 
 def told(page: str) -> dict:
@@ -106,7 +106,7 @@ def test_every_file_holds_the_cosines_that_are_shown(lab, shown, found, scale, t
     with (tmp_path / "s.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file))[1:]
     table = np.array([[float(cell) for cell in row[1:4]] for row in rows])
-    page = told(render_figure("ko", report_on("ko", found, lab.open(), scale, lab.code, WHEN)))["values"]
+    page = told(render_figure("ko", prepare_report("ko", found, lab.open(), scale, lab.code, WHEN)))["values"]
     write_npz(found, tmp_path / "e.npz")
     with np.load(tmp_path / "e.npz", allow_pickle=False) as arrays:
         sides = [
@@ -149,7 +149,7 @@ def test_the_csv_says_what_belongs_together_and_what_made_it(found, tmp_path):
 @pytest.mark.parametrize("render", [render_report, render_figure])
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_no_text_is_markup_and_nothing_runs_but_the_pages_own_scripts(lab, found, render, language):
-    page = render(language, report_on(language, found, lab.open(), "fit", lab.code, WHEN))
+    page = render(language, prepare_report(language, found, lab.open(), "fit", lab.code, WHEN))
     read = Reader(page)
     assert f'<html lang="{language}">' in page
     assert read.tags.count("script") == 3, "Plotly, ours, and the data"
@@ -189,7 +189,7 @@ def test_what_no_script_can_do_is_told(lab, shown):
     def refuse(**reading):
         return lab.code(library="sentence-transformers", **reading)
 
-    reported = report_on("en", found, lab.open(), "fit", refuse)
+    reported = prepare_report("en", found, lab.open(), "fit", refuse)
     assert reported.script == ""
     assert reported.no_script in Reader(render_report("en", reported)).text
     assert len(reported.no_script) > 20
@@ -198,7 +198,7 @@ def test_what_no_script_can_do_is_told(lab, shown):
 def test_a_large_report_has_no_table_of_cosines(lab):
     texts = [f"text {i}" for i in range(60)]
     found = lab.compare_large(lab.compare(texts, texts).pairing)
-    page = render_report("en", report_on("en", found, lab.open(), "fit", lab.code, WHEN))
+    page = render_report("en", prepare_report("en", found, lab.open(), "fit", lab.code, WHEN))
     assert LOCALES["en"]["report.cosines.too_many"] in page
     assert 'class="cosines"' not in page
     assert np.array(told(page)["values"]).shape == (60, 60)

@@ -15,7 +15,7 @@ from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.datamodels import Reading  # noqa: E402
 from demo.domain.errors import BadInput  # noqa: E402
 from demo.domain.results import BenchmarkRow, Interval, Scores  # noqa: E402
-from demo.figures import plot_benchmark  # noqa: E402
+from demo.figures.benchmark import plot_benchmark  # noqa: E402
 from demo.files.bundled import load_benchmark  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402

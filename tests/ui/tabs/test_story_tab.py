@@ -14,7 +14,7 @@ gradio = pytest.importorskip("gradio", reason="gradio is not installed: no tests
 from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.catalog import CATALOG  # noqa: E402
 from demo.domain.datamodels import Kind, Pairing, Pooling, Prompt  # noqa: E402
-from demo.figures import fine_percent, plot_models, plot_next_tokens, plot_positions  # noqa: E402
+from demo.figures.story import fine_percent, plot_models, plot_next_tokens, plot_positions  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.stages.article import PRINTED, printed, procedure  # noqa: E402
@@ -66,7 +66,7 @@ def engine() -> FakeEngine:
 def handlers(engine) -> StoryHandlers:
     settings = Settings(engine="fake")
     lab = Lab(settings, engine)
-    first = next(status for status in lab.models() if status.model == GPT)
+    first = lab.status(GPT)
     with gradio.Blocks(analytics_enabled=False):
         lab_widgets = create_lab_tab(settings, first, next(iter(load_examples().values())))
         widgets = create_story_tab(settings)

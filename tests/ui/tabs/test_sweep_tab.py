@@ -15,7 +15,8 @@ gr = pytest.importorskip("gradio", reason="gradio is not installed: no tests of 
 from demo.backend import fake  # noqa: E402
 from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess  # noqa: E402
 from demo.domain.errors import Stopped  # noqa: E402
-from demo.figures import SWEEP_WORDS, name_reading, picture_of, plot_layers, plot_sweep  # noqa: E402
+from demo.figures.sweep import WORDS as SWEEP_WORDS  # noqa: E402
+from demo.figures.sweep import plot_layers, plot_sweep, slice_sweep  # noqa: E402
 from demo.files.labelled import TableLimits, parse_labelled  # noqa: E402
 from demo.jobs.queue import JobQueue  # noqa: E402
 from demo.lab import Lab  # noqa: E402
@@ -61,7 +62,7 @@ def graded(lab):
 @pytest.fixture
 def tab(lab) -> SweepHandlers:
     settings = lab.settings
-    first = next(status for status in lab.models() if status.model == SMALL)
+    first = lab.status(SMALL)
     with gr.Blocks():
         lab_widgets = create_lab_tab(settings, first, next(iter(load_examples().values())))
         widgets = create_sweep_tab(settings)
@@ -352,12 +353,12 @@ def test_the_picture_of_the_best_post_processing_is_their_maximum(lab):
     texts = [f"word{i} thing" for i in range(12)]
     found = lab.sweep(texts, texts[::-1], matches=[[i + 1, 12 - i] for i in range(12)], model=SMALL, prompts=["plain"])
     assert Postprocess.CENTER in found.postprocess
-    picture = picture_of(found, "margin")
-    assert np.array_equal(picture.values, np.nanmax(found.figures["margin"], axis=2))
-    center = picture_of(found, "margin", Postprocess.CENTER)
+    picture = slice_sweep(found, "margin")
+    assert np.array_equal(picture.values, np.nanmax(found.metrics["margin"], axis=2))
+    center = slice_sweep(found, "margin", Postprocess.CENTER)
     assert found.postprocess[center.best[2]] is Postprocess.CENTER
     assert center.values[center.best[0], center.best[1], center.best[3]] == np.nanmax(center.values)
-    assert found.reading_at(*picture_of(found, "auc").best) == found.best
+    assert found.reading_at(*slice_sweep(found, "auc").best) == found.best
 
 
 def test_the_lines_of_a_sweep(found):
@@ -374,10 +375,10 @@ def test_the_lines_of_a_sweep(found):
 def test_figures_come_with_words_and_a_table(found, graded):
     for language in ("en", "ko"):
         heat, lines = sweep_figures(language, found, "auc", "best")
-        assert name_reading(found.best, {**SWEEP_WORDS}).split(" · ")[1] in heat["alt"]
+        assert found.best.label(SWEEP_WORDS, "").split(" · ")[1] in heat["alt"]
         assert len(heat["table"]["rows"]) == 30
         assert len(lines["table"]["rows"]) == 31
-    assert sweep_figures("en", found, "auc", "best")[0]["table"]["rows"][0][1] == name_reading(found.best)
+    assert sweep_figures("en", found, "auc", "best")[0]["table"]["rows"][0][1] == found.best.label(SWEEP_WORDS, "")
     assert "스피어만" in sweep_figures("ko", graded, "spearman", "best")[0]["title"]
 
 

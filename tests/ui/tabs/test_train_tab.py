@@ -18,20 +18,20 @@ from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.catalog import CATALOG  # noqa: E402
 from demo.domain.errors import OutOfMemory, ReadingRefused  # noqa: E402
 from demo.domain.recipe import EFFORTS, Pair, Recipe, TrainingSet, TrainStep, pairs_of  # noqa: E402
-from demo.figures import (  # noqa: E402
-    TRAINING_WORDS,
-    coin,
+from demo.figures.similarity import two_digits  # noqa: E402
+from demo.figures.training import WORDS as TRAINING_WORDS  # noqa: E402
+from demo.figures.training import (  # noqa: E402
+    chance_loss,
     count_cosines,
     plot_cosines,
     plot_held_points,
     plot_loss,
     plot_progress,
-    two_digits,
 )
 from demo.files.bundled import load_training  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
-from demo.studies.training import LiveTraining, kept_folder  # noqa: E402
+from demo.studies.training import TrainingRun, kept_folder  # noqa: E402
 from demo.ui.kit.i18n import LOCALES, translate_phrase  # noqa: E402
 from demo.ui.live.examples import load_examples  # noqa: E402
 from demo.ui.live.tab import create_lab_tab  # noqa: E402
@@ -55,7 +55,7 @@ def quick(monkeypatch):
     """Short runs, and a look after every step."""
     for name in EFFORTS:
         monkeypatch.setitem(EFFORTS, name, {**EFFORTS[name], "steps": 12, "batch_size": 8})
-    monkeypatch.setattr(LiveTraining.events, "__defaults__", (0.0,))
+    monkeypatch.setattr(TrainingRun.events, "__defaults__", (0.0,))
     monkeypatch.setattr(train_runs, "_WAIT_SECONDS", 0.02)
 
 
@@ -67,7 +67,7 @@ def lab(tmp_path) -> Lab:
 
 
 def make_tab(lab: Lab) -> TrainHandlers:
-    first = next(status for status in lab.models() if status.model == MODEL)
+    first = lab.status(MODEL)
     with gr.Blocks():
         lab_widgets = create_lab_tab(lab.settings, first, next(iter(load_examples().values())))
         widgets = create_train_tab(lab.settings)
@@ -653,7 +653,7 @@ def test_small_numbers_stand_without_an_exponent(value, said):
 
 
 def test_the_loss_is_drawn_over_the_whole_run():
-    figure = plot_loss([4.0, 3.0, 2.0], 100, coin(64, 64))
+    figure = plot_loss([4.0, 3.0, 2.0], 100, chance_loss(64, 64))
     dots, line = figure.data
     assert list(dots.y) == [4.0, 3.0, 2.0]
     assert np.allclose(line.y, [4.0, 3.85, 3.5725])

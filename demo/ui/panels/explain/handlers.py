@@ -14,7 +14,8 @@ from typing import Any
 import gradio as gr
 
 from demo.domain.results import Explanation
-from demo.figures import plot_token_similarity, two_digits
+from demo.figures.explanation import plot_token_similarity
+from demo.figures.similarity import two_digits
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate

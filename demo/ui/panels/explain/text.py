@@ -13,7 +13,8 @@ import numpy as np
 
 from demo.domain.datamodels import Pooling
 from demo.domain.results import Explanation, Inspected
-from demo.figures import MOST_TOKENS, two_digits
+from demo.figures.explanation import MOST_TOKENS
+from demo.figures.similarity import two_digits
 from demo.ui.kit.i18n import translate, translate_phrase
 
 _HEAD, _TAIL = 300, 100  # tokens that are shown of a longer text
@@ -217,7 +218,7 @@ def _table(language: str, side: Inspected, positions: range, shares: np.ndarray)
 
 def _says(language: str, explanation: Explanation) -> tuple[str, str]:
     """Two bar lists and a sentence; for a model without an LM head the sentence alone."""
-    said = (explanation.question_says, explanation.answer_says)
+    said = (explanation.question_top_tokens, explanation.answer_top_tokens)
     if not any(said):
         return "", f'<p class="hint">{escape(translate(language, "explain.no_head"))}</p>'
     largest = max(share for side in said for _, share in side) or 1.0

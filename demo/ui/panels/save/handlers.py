@@ -13,7 +13,7 @@ import gradio as gr
 
 from demo.domain.errors import DemoError
 from demo.domain.results import LargeComparison
-from demo.export.report import render_figure, render_report, report_on
+from demo.export.report import prepare_report, render_figure, render_report
 from demo.export.vectors import WRITERS
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
@@ -44,7 +44,7 @@ def choose_writer(
     if kind not in _PAGES:
         return name, partial(WRITERS[Path(name).suffix], found)
     info = lab.open(found.reading.model, wait=False)
-    page = _PAGES[kind](language, report_on(language, found, info, scale, partial(lab.code, wait=False)))
+    page = _PAGES[kind](language, prepare_report(language, found, info, scale, partial(lab.code, wait=False)))
     return name, lambda path: path.write_text(page, encoding="utf-8")
 
 

@@ -5,7 +5,6 @@ What was measured once in this process is not measured again: the sets are the l
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +15,7 @@ from demo.domain.errors import DemoError, ModelLoading, ReadingRefused, Stopped
 from demo.domain.results import BenchmarkRow, LabelledSet
 from demo.jobs.queue import OnProgress
 from demo.lab import Lab
-from demo.studies.benchmark import Wanted
+from demo.studies.benchmark import ReadingGrid
 from demo.ui.kit.page_jobs import PageJob
 from demo.ui.kit.presets import OWN, PRESETS
 
@@ -28,7 +27,6 @@ READINGS: dict[str, dict[str, Any]] = {
     "token_prepending": {"prompt": Prompt.TOKEN_PREPENDING.value, "pooling": Pooling.LAST_TOKEN.value},
 }
 QUICK = (OWN, "article", "mean", "prompteol", "prompteol_zscore")  # ticked at first: few passes, large differences
-_WAIT_SECONDS = 0.2  # between two looks at a model that is on its way
 
 
 @dataclass(eq=False)
@@ -106,15 +104,13 @@ class Known:
                 self._rows[row.set_name, row.reading] = replace(row, texts_per_second=speed)
 
     def _open(self, model: str, run: Run, report: OnProgress) -> ModelInfo:
-        while True:
-            try:
-                return self.lab.open(model, wait=False)
-            except ModelLoading as loading:
-                run.doing = ("loading", loading.values["model"], loading.values["stage"])
-                report(Progress("", 0.0))
-            time.sleep(_WAIT_SECONDS)
+        def on_wait(loading: ModelLoading) -> None:
+            run.doing = ("loading", loading.values["model"], loading.values["stage"])
+            report(Progress("", 0.0))
 
-    def _wishes(self, info: ModelInfo, names: list[str]) -> list[Wanted]:
+        return self.lab.wait_for_model(lambda: self.lab.open(model, wait=False), on_wait)
+
+    def _wishes(self, info: ModelInfo, names: list[str]) -> list[ReadingGrid]:
         """What to measure, so that the readings under one prompt share their passes."""
         together: dict[tuple[str, bool], list[Reading]] = {}
         for name in names:
@@ -127,7 +123,7 @@ class Known:
             self._readings[info.model, name] = reading
             together.setdefault((reading.prompt.value, reading.eos), []).append(reading)
         return [
-            Wanted(
+            ReadingGrid(
                 model=info.model,
                 prompts=(prompt,),
                 poolings=tuple(dict.fromkeys(reading.pooling.value for reading in readings)),
@@ -137,7 +133,7 @@ class Known:
             for (prompt, eos), readings in together.items()
         ]
 
-    def _is_new(self, labelled: LabelledSet, wish: Wanted) -> bool:
+    def _is_new(self, labelled: LabelledSet, wish: ReadingGrid) -> bool:
         """Whether no text was embedded so before: the engine keeps what it embedded, and speed would be a fiction."""
         passed = self._passed.setdefault((wish.model, wish.prompts, wish.eos), set())
         texts = {*labelled.questions, *labelled.answers}
@@ -153,7 +149,7 @@ class Known:
 
     def _reads_one_way(self, model: str) -> bool:
         known = CATALOG.get(model) or self.lab.engine.loaded(model)
-        known = known or next((status for status in self.lab.models() if status.model == model), None)
+        known = known or self.lab.status(model)
         return known is not None and known.kind in (Kind.ENCODER, Kind.REMOTE)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 from demo.domain.catalog import CATALOG
-from demo.domain.datamodels import LAST_LAYER, ModelStatus, Postprocess, Reading
+from demo.domain.datamodels import ModelStatus, Reading
 from demo.domain.errors import DemoError
 from demo.domain.results import BenchmarkRow, Interval
-from demo.figures import BENCHMARK_WORDS, plot_benchmark
+from demo.figures.benchmark import WORDS as BENCHMARK_WORDS
+from demo.figures.benchmark import plot_benchmark
 from demo.files.bundled import load_benchmark, load_titles
 from demo.files.safe_csv import write_rows
 from demo.ui.kit.i18n import translate, translate_error, translate_phrase, translate_word
@@ -263,12 +264,7 @@ def _model(row: BenchmarkRow) -> str:
 
 def _settings(reading: Reading) -> str:
     """`prompteol · last_token · zscore`: as the lab's widgets name it."""
-    parts = [reading.prompt.value + (" + EOS" if reading.eos else ""), reading.pooling.value]
-    if reading.layer != LAST_LAYER:
-        parts.append(str(reading.layer))
-    if reading.postprocess is not Postprocess.NONE:
-        parts.append(reading.postprocess.value)
-    return " · ".join(parts)
+    return reading.label({"last_layer": "", "numbered_layer": "{layer}"}, "")
 
 
 def _digits(value: float) -> str:

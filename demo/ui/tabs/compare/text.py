@@ -11,7 +11,9 @@ from typing import Any
 
 from demo.domain.datamodels import Comparison
 from demo.domain.results import Lead
-from demo.figures import COMPARE_WORDS, plot_difference, plot_reading, reading_difference, shared_range, two_digits
+from demo.figures.compare import WORDS as COMPARE_WORDS
+from demo.figures.compare import plot_difference, plot_reading, shared_range, subtract_cosines
+from demo.figures.similarity import two_digits
 from demo.ui.kit.i18n import translate, translate_phrase
 from demo.ui.kit.view import figure_payload
 
@@ -135,7 +137,7 @@ def _difference(
     language: str, shown: Mapping[str, Comparison], pair: str, own: bool, words: Mapping[str, str]
 ) -> dict[str, Any]:
     first, second = (shown[letter] for letter in pair)
-    values = reading_difference(first, second, own)
+    values = subtract_cosines(first, second, own)
     mask = first.pairing.mask()
     means = (float(values[cells].mean()) if cells.any() else None for cells in (mask, ~mask))
     matching, other = (_number(mean, signed=True) for mean in means)
@@ -174,7 +176,7 @@ def _judge(first: Comparison, other: Comparison, lead: Lead | None) -> str:
     """same, tied, better or worse: which sentence fits another reading beside A."""
     if other.reading == first.reading:
         return "same"
-    if lead is None or not lead.certain:
+    if lead is None or not lead.significant:
         return "tied"
     return "better" if lead.difference.value > 0 else "worse"
 

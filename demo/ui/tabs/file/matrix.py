@@ -14,7 +14,7 @@ import gradio as gr
 import numpy as np
 
 from demo.domain.datamodels import Pairing
-from demo.figures import palette, plot_matrix, quantize, shown_range
+from demo.figures.matrix import palette, plot_matrix, quantize, shown_range
 from demo.ui.kit.i18n import LOCALES, translate
 from demo.ui.kit.view import next_seq
 

@@ -13,7 +13,7 @@ import numpy as np
 from demo.analysis.seriation import Orders
 from demo.domain.datamodels import Pairing, Progress
 from demo.domain.results import Interval, LargeComparison
-from demo.figures import two_digits
+from demo.figures.similarity import two_digits
 from demo.files.pairing import EACH_ROW, UNKNOWN, Columns, Sheet, SheetLimits, fit_to_show
 from demo.ui.kit.i18n import translate, translate_phrase
 from demo.ui.kit.text import render_notices, render_verdict
@@ -135,7 +135,7 @@ def render_found(language: str, found: LargeComparison) -> str:
 
 def reading_name(found: LargeComparison) -> str:
     """Model and reading in one line."""
-    return " · ".join([found.provenance["model"], *found.reading.label().split(" · ")[1:]])
+    return found.reading.label(name=found.provenance["model"])
 
 
 def render_facts(language: str, found: LargeComparison) -> str:

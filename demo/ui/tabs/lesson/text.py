@@ -13,16 +13,11 @@ from typing import Any
 
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Comparison
-from demo.figures import (
-    LESSON_WORDS,
-    fine_percent,
-    plot_first_words,
-    plot_found,
-    plot_guess,
-    plot_layer_auc,
-    spell_token,
-    two_digits,
-)
+from demo.figures.explanation import spell_token
+from demo.figures.lesson import WORDS as LESSON_WORDS
+from demo.figures.lesson import plot_layer_auc, plot_prediction, plot_top1, plot_top_tokens
+from demo.figures.similarity import two_digits
+from demo.figures.story import fine_percent
 from demo.ui.kit.i18n import translate, translate_error
 from demo.ui.kit.view import figure_payload
 from demo.ui.tabs.compare.text import describe, reading_payload
@@ -165,7 +160,7 @@ def summary_figures(language: str, outcomes: Mapping[str, Outcome]) -> list[dict
     told = "; ".join(f"{name}: {count}" for name, count in zip(shown, found, strict=True))
     figure = figure_payload(
         "lesson-found",
-        plot_found(list(shown), found, asked, words),
+        plot_top1(list(shown), found, asked, words),
         translate(language, "lesson.found.figure", asked=asked),
         translate(language, "lesson.found.alt", told=told),
         height=_AXES + 34 * len(shown),
@@ -193,7 +188,7 @@ def _pairs_payload(language: str, outcome: Outcome, guess: str | float) -> dict[
     )
     return figure_payload(
         "lesson-pairs",
-        plot_guess(names, shown, guess if outcome.step.asks == COSINE else None, words),
+        plot_prediction(names, shown, guess if outcome.step.asks == COSINE else None, words),
         translate(language, "lesson.pairs.figure"),
         translate(language, "lesson.pairs.alt", told=told),
         height=_AXES + _ROW * len(shown) + 24,
@@ -209,7 +204,7 @@ def _words_payload(language: str, outcome: Outcome) -> dict[str, Any]:
     kinds = {kind: translate(language, f"lesson.kind.{kind}") for kind in BY_NAME["next"].options}
     return figure_payload(
         "lesson-words",
-        plot_first_words([(word.name, word.token, word.chance) for word in outcome.words], words),
+        plot_top_tokens([(word.name, word.token, word.chance) for word in outcome.words], words),
         translate(language, "lesson.words.figure", reading=reading),
         translate(language, "lesson.words.alt", told=told),
         height=_AXES - 20 + 22 * len(outcome.words),

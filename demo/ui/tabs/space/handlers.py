@@ -12,7 +12,9 @@ from typing import Any
 import gradio as gr
 
 from demo.domain.results import Space
-from demo.figures import SPACE_WORDS, percent, plot_space_2d, plot_space_3d, plot_variance, two_digits
+from demo.figures.similarity import two_digits
+from demo.figures.space import WORDS as SPACE_WORDS
+from demo.figures.space import percent, plot_space_2d, plot_space_3d, plot_variance
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate, translate_phrase

@@ -10,7 +10,8 @@ from html import escape
 from typing import Any
 
 from demo.domain.datamodels import Comparison
-from demo.figures import plot_models, two_digits
+from demo.figures.similarity import two_digits
+from demo.figures.story import plot_models
 from demo.ui.kit.i18n import translate, translate_error, translate_phrase, translate_word
 from demo.ui.kit.view import figure_payload
 from demo.ui.tabs.compare.text import describe

@@ -6,7 +6,6 @@ computed again. Nothing here waits for a model, except the job that measures eve
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -42,7 +41,6 @@ UNTUNED = "untuned"  # a GPT in the reading that is the tuned one's own
 SAMPLED = (ARTICLE, LAST_TOKEN, PROMPTEOL)  # whose cosines of unrelated texts are shown
 _SAMPLE = 12  # question–answer pairs beside the article's four texts
 _MOST_SAID = 6  # next tokens
-_WAIT_SECONDS = 0.2  # between two looks at a model that is on its way
 
 
 @dataclass(frozen=True)
@@ -233,13 +231,11 @@ class StoryRuns:
         return [replace(row, state="waiting")]
 
     def _open(self, model: str, run: Run, report: OnProgress) -> ModelInfo:
-        while True:
-            try:
-                return self.lab.open(model, wait=False)
-            except ModelLoading as loading:
-                run.doing = ("loading", loading.values["model"], loading.values["stage"])
-                report(Progress("", loading.values.get("fraction")))
-            time.sleep(_WAIT_SECONDS)
+        def on_wait(loading: ModelLoading) -> None:
+            run.doing = ("loading", loading.values["model"], loading.values["stage"])
+            report(Progress("", loading.values.get("fraction")))
+
+        return self.lab.wait_for_model(lambda: self.lab.open(model, wait=False), on_wait)
 
 
 def _runs_here(status: ModelStatus) -> bool:
@@ -254,9 +250,7 @@ def offered(lab: Lab, wished: str, instead: str) -> str:
 
 def _options_of(reading: Reading) -> dict[str, Any]:
     """A reading as the lab takes it; another model has no prompts of the checkpoint's own."""
-    told = reading.to_dict()
-    names = ("prompt", "pooling", "layer", "eos", "postprocess", "reference", "task", "template")
-    options = {name: told[name] for name in names}
+    options = reading.choices()
     if reading.prompt is Prompt.OWN:
         options["prompt"] = Prompt.PLAIN.value
     return options

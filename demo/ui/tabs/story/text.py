@@ -12,17 +12,12 @@ from typing import Any
 
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Comparison, Pooling
-from demo.figures import (
-    STORY_WORDS,
-    fine_percent,
-    percent,
-    plot_gap,
-    plot_next_tokens,
-    plot_positions,
-    shared_range,
-    spell_token,
-    two_digits,
-)
+from demo.figures.compare import shared_range
+from demo.figures.explanation import spell_token
+from demo.figures.similarity import two_digits
+from demo.figures.space import percent
+from demo.figures.story import WORDS as STORY_WORDS
+from demo.figures.story import fine_percent, plot_gap, plot_next_tokens, plot_positions
 from demo.ui.kit.i18n import translate
 from demo.ui.kit.text import render_verdict
 from demo.ui.kit.view import figure_payload

@@ -146,7 +146,7 @@ class SweepHandlers:
             return {self.widgets.picked: gr.skip()}
         page.picked = found.reading_at(*spot)
         figure = page.drawn[0] if page.drawn else found.criterion
-        value = float(found.figures[figure][tuple(spot)])
+        value = float(found.metrics[figure][tuple(spot)])
         return {
             self.widgets.picked: render_picked(language, found, page.picked, figure, value),
             **self._uses(language, page, asked),
@@ -248,7 +248,7 @@ class SweepHandlers:
 
     def _chosen(self, found: Sweep, wanted: _Wanted) -> tuple[str, str]:
         """Figure and post-processing to draw; what this sweep does not have becomes what it has."""
-        figure = wanted.figure if wanted.figure in found.figures else found.criterion
+        figure = wanted.figure if wanted.figure in found.metrics else found.criterion
         swept = wanted.method in METHODS[1:] and Postprocess(wanted.method) in found.postprocess
         return figure, wanted.method if swept else BEST_METHOD
 
@@ -343,6 +343,6 @@ def _possible(info: ModelInfo | None, prompt: str) -> tuple[str, ...]:
 
 def _is_spot(found: Sweep, spot: Any) -> bool:
     """Whether what a browser sends is a place in the sweep's figures."""
-    shape = found.figures[found.criterion].shape
+    shape = found.metrics[found.criterion].shape
     whole = isinstance(spot, list | tuple) and len(spot) == len(shape) and all(type(place) is int for place in spot)
     return whole and all(0 <= place < count for place, count in zip(spot, shape, strict=True))

@@ -9,16 +9,9 @@ import numpy as np
 
 from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Postprocess, Progress, Prompt, Reading
 from demo.domain.results import Interval, LabelledSet, Sweep
-from demo.figures import (
-    MOST_NAMED,
-    SWEEP_WORDS,
-    layers_title,
-    name_reading,
-    picture_of,
-    plot_layers,
-    plot_sweep,
-    two_digits,
-)
+from demo.figures.similarity import two_digits
+from demo.figures.sweep import MOST_NAMED, layers_title, plot_layers, plot_sweep, slice_sweep
+from demo.figures.sweep import WORDS as SWEEP_WORDS
 from demo.ui.kit.i18n import translate, translate_phrase
 from demo.ui.kit.text import render_notices
 from demo.ui.kit.view import figure_payload
@@ -78,7 +71,7 @@ def render_sweep_verdict(language: str, sweep: Sweep) -> str:
     """The best reading, how good it is and how sure that is."""
     words = figure_words(language)
     figure = words[sweep.criterion]
-    best = translate(language, "sweep.best", count=f"{sweep.n_readings:,}", reading=name_reading(sweep.best, words))
+    best = translate(language, "sweep.best", count=f"{sweep.n_readings:,}", reading=sweep.best.label(words, ""))
     said = []
     headline = sweep.scores[sweep.best].headline
     if headline is not None:
@@ -94,7 +87,7 @@ def render_sweep_verdict(language: str, sweep: Sweep) -> str:
         said.append(translate(language, "sweep.own", **own))
     if sweep.lead is not None:
         lead = interval(sweep.lead.difference, signed=True)
-        noise = "" if sweep.lead.certain else translate(language, "sweep.noise")
+        noise = "" if sweep.lead.significant else translate(language, "sweep.noise")
         said.append(translate(language, "sweep.runner_up", lead=lead, noise=noise))
     notices = render_notices(tuple(translate_phrase(language, notice) for notice in sweep.notices))
     return f'<p class="verdict">{escape(best)}</p><p>{escape(" ".join(said))}</p>{notices}'
@@ -115,7 +108,7 @@ def render_scores(language: str, sweep: Sweep) -> str:
             value = f"<b>{two_digits(score.value)}</b> <small>{_range(score)}</small>" if score else "–"
             cells += f'<td data-name="{escape(translate(language, f"sweep.score.{name}"))}">{value}</td>'
         role_name = escape(translate(language, f"sweep.role.{role}"))
-        rows += f"<tr><th><b>{role_name}</b> {escape(name_reading(reading, words))}</th>{cells}</tr>"
+        rows += f"<tr><th><b>{role_name}</b> {escape(reading.label(words, ''))}</th>{cells}</tr>"
     caption = escape(translate(language, "sweep.scores"))
     return f"<table><caption>{caption}</caption><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
@@ -134,18 +127,18 @@ def render_hint(language: str, sweep: Sweep) -> str:
 def render_picked(language: str, sweep: Sweep, reading: Reading, figure: str, value: float) -> str:
     """The reading of the cell that was clicked."""
     words = figure_words(language)
-    return f"<p><b>{escape(name_reading(reading, words))}</b> {escape(words[figure])} {two_digits(value)}</p>"
+    return f"<p><b>{escape(reading.label(words, ''))}</b> {escape(words[figure])} {two_digits(value)}</p>"
 
 
 def sweep_figures(language: str, sweep: Sweep, figure: str, method: str) -> list[dict[str, Any]]:
     """The two pictures of a payload, with their text alternatives and tables."""
     words = figure_words(language)
     done = None if method == BEST_METHOD else Postprocess(method)
-    picture = picture_of(sweep, figure, done)
+    picture = slice_sweep(sweep, figure, done)
     ends = {}
     for name, spot in (("best", picture.best), ("worst", picture.worst)):
-        ends[name] = name_reading(sweep.reading_at(*spot), words)
-        ends[f"{name}_value"] = two_digits(float(sweep.figures[figure][spot]))
+        ends[name] = sweep.reading_at(*spot).label(words, "")
+        ends[f"{name}_value"] = two_digits(float(sweep.metrics[figure][spot]))
     ends["figure"] = words[figure]
     return [
         figure_payload(
@@ -192,14 +185,12 @@ def _range(score: Interval, signed: bool = False) -> str:
 
 def _best_readings(language: str, sweep: Sweep, words: dict[str, str]) -> dict[str, list]:
     ranked = sorted(sweep.ranked(), key=lambda row: (-row[1], row[0] != sweep.best))[:_LISTED]
-    rows = [
-        [str(rank), name_reading(reading, words), f"{value:.4f}"] for rank, (reading, value) in enumerate(ranked, 1)
-    ]
+    rows = [[str(rank), reading.label(words, ""), f"{value:.4f}"] for rank, (reading, value) in enumerate(ranked, 1)]
     return {"head": ["", translate(language, "sweep.reading"), words[sweep.criterion]], "rows": rows}
 
 
 def _layers_table(sweep: Sweep, figure: str, best: tuple[int, ...], words: dict[str, str]) -> dict[str, list]:
-    values = sweep.figures[figure][best[0], :, best[2]]
+    values = sweep.metrics[figure][best[0], :, best[2]]
     rows = [
         [str(layer), *(two_digits(float(value)) if np.isfinite(value) else "–" for value in values[:, place])]
         for place, layer in enumerate(sweep.layers)

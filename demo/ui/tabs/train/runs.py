@@ -1,6 +1,6 @@
 """A training run of the page: made and stepped in its job's thread, read by whoever shows it. Knows no widget.
 
-LiveTraining belongs to one thread. What a person asks of it meanwhile (pause, end, keep) is a wish that its own thread
+TrainingRun belongs to one thread. What a person asks of it meanwhile (pause, end, keep) is a wish that its own thread
 grants between two steps. When it ends it is kept on the disk and let go of, so that no model stays in memory for it.
 """
 
@@ -21,12 +21,12 @@ from demo.domain.errors import ModelLoading, Stopped
 from demo.domain.recipe import EFFORTS, Pair, Recipe, TrainingSet, TrainStep, pairs_of
 from demo.jobs.queue import OnProgress
 from demo.lab import Lab
-from demo.studies.training import Held, LiveTraining, Look, TrainEvent, kept_folder
+from demo.studies.training import HeldOutScores, Snapshot, TrainEvent, TrainingRun, kept_folder
 
 LOADING, PREPARING, TRAINING = "loading", "preparing", "training"  # stages
 DONE, STOPPED, LIMIT = "done", "stopped", "limit"  # how a run ends by itself, by its button, by the clock
 TEXTS = "texts"  # the name of the pairs that stand in the lab's boxes
-_WAIT_SECONDS = 0.2  # between two looks at a model that is on its way, or at a pause
+_WAIT_SECONDS = 0.2  # between two looks at a pause
 _PATIENCE = 300  # seconds for the step under way, before a wish
 _MOST_LOOKS = 200  # that can be gone back to; beyond, every other one is let go of
 
@@ -61,7 +61,7 @@ class Run:
         self.sets: list[TrainingSet] = []
         self.held_out: list[Pair] = []
         self.steps: list[TrainStep] = []
-        self.looks: list[Look] = []
+        self.looks: list[Snapshot] = []
         self.margins: list[tuple[int, float]] = []  # (step, margin of the texts at hand)
         self.aucs: list[tuple[int, float]] = []  # (step, AUC of the held-out pairs)
         self.paused = False  # that it was asked to rest
@@ -108,7 +108,7 @@ class Run:
         if self.kept and self.kept not in self.taken:
             shutil.rmtree(kept_folder(lab, self.kept), ignore_errors=True)
 
-    def look_at(self, step: int | None) -> Look | None:
+    def look_at(self, step: int | None) -> Snapshot | None:
         """The last look at a step or before it; None for the newest."""
         looks = self.looks
         if not looks:
@@ -117,12 +117,12 @@ class Run:
             return looks[-1]
         return looks[max(bisect_right([look.step for look in looks], step) - 1, 0)]
 
-    def held_at(self, look: Look) -> tuple[int, Held] | None:
+    def held_at(self, look: Snapshot) -> tuple[int, HeldOutScores] | None:
         """The held-out pairs at a look, or where they were last measured before it: (step, what was seen)."""
-        seen = [one for one in self.looks if one.held is not None and one.step <= look.step]
-        return (seen[-1].step, seen[-1].held) if seen else None
+        seen = [one for one in self.looks if one.held_out is not None and one.step <= look.step]
+        return (seen[-1].step, seen[-1].held_out) if seen else None
 
-    def comparison(self, look: Look) -> Comparison | None:
+    def comparison(self, look: Snapshot) -> Comparison | None:
         """The texts at hand at a look, as the lab compares texts; None where there are none."""
         if self.pairing is None:
             return None
@@ -137,13 +137,13 @@ class Run:
             live = self._begin(lab, report)
             ended = self._follow(live, ends, report)
             if self.looks[-1].step != live.done:
-                self._note(TrainEvent(None, live.look()))
+                self._note(TrainEvent(None, live.evaluate()))
             self.kept = self._keep(live)
             self.ended = ended
         finally:
             self._close()
 
-    def _begin(self, lab: Lab, report: OnProgress) -> LiveTraining:
+    def _begin(self, lab: Lab, report: OnProgress) -> TrainingRun:
         wanted = self.wanted
         self.info = self._open(lab, report)
         report(Progress(PREPARING))
@@ -159,17 +159,15 @@ class Run:
         return live
 
     def _open(self, lab: Lab, report: OnProgress) -> ModelInfo:
-        while True:
-            try:
-                return lab.open(self.wanted.model, wait=False)
-            except ModelLoading as loading:
-                if self._finishing:
-                    raise Stopped() from loading
-                self.doing = (loading.values["model"], loading.values["stage"])
-                report(Progress(LOADING, loading.values.get("fraction")))
-            time.sleep(_WAIT_SECONDS)
+        def on_wait(loading: ModelLoading) -> None:
+            if self._finishing:
+                raise Stopped() from loading
+            self.doing = (loading.values["model"], loading.values["stage"])
+            report(Progress(LOADING, loading.values.get("fraction")))
 
-    def _follow(self, live: LiveTraining, ends: float, report: OnProgress) -> str:
+        return lab.wait_for_model(lambda: lab.open(self.wanted.model, wait=False), on_wait)
+
+    def _follow(self, live: TrainingRun, ends: float, report: OnProgress) -> str:
         """Step by step; returns how it ended."""
         for event in live.events():
             self._note(event)
@@ -182,21 +180,21 @@ class Run:
     def _note(self, event: TrainEvent) -> None:
         if event.step is not None:
             self.steps.append(event.step)
-        look = event.look
+        look = event.snapshot
         if look is None:
             return
         if look.metrics.margin is not None:
             self.margins.append((look.step, look.metrics.margin))
-        if look.held is not None:
-            self.aucs.append((look.step, look.held.auc))
+        if look.held_out is not None:
+            self.aucs.append((look.step, look.held_out.auc))
         looks = [*self.looks, look]
         # A new list: whoever reads the old one goes on with it.
         self.looks = looks if len(looks) <= _MOST_LOOKS else [looks[0], *looks[1:-1][1::2], look]
 
-    def _tell(self, live: LiveTraining, report: OnProgress) -> None:
+    def _tell(self, live: TrainingRun, report: OnProgress) -> None:
         report(Progress(TRAINING, live.done / live.recipe.steps))
 
-    def _rest(self, live: LiveTraining, ends: float, report: OnProgress) -> str:
+    def _rest(self, live: TrainingRun, ends: float, report: OnProgress) -> str:
         """Grant wishes, and wait while paused; returns how the run ends if it ends here."""
         while True:
             with self._moved:
@@ -217,14 +215,14 @@ class Run:
             if not self.paused:
                 return ""
 
-    def _grant(self, wish: Future[str], live: LiveTraining) -> None:
+    def _grant(self, wish: Future[str], live: TrainingRun) -> None:
         try:
             wish.set_result(self._keep(live))
         except Exception as error:
             # Not swallowed: whoever wished for it gets it, and the run goes on.
             wish.set_exception(error)
 
-    def _keep(self, live: LiveTraining) -> str:
+    def _keep(self, live: TrainingRun) -> str:
         if self.kept_at[0] != live.done:
             self.kept_at = (live.done, live.keep())
         return self.kept_at[1]

@@ -11,21 +11,21 @@ from typing import Any
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Progress
 from demo.domain.recipe import EFFORTS, Recipe, TrainingSet
-from demo.figures import (
+from demo.figures.compare import WORDS as COMPARE_WORDS
+from demo.figures.compare import plot_reading
+from demo.figures.similarity import two_digits
+from demo.figures.training import (
     BINS,
-    COMPARE_WORDS,
-    TRAINING_WORDS,
-    coin,
+    chance_loss,
     count_cosines,
     plot_cosines,
     plot_held_points,
     plot_loss,
     plot_progress,
-    plot_reading,
-    two_digits,
 )
+from demo.figures.training import WORDS as TRAINING_WORDS
 from demo.files.bundled import load_training
-from demo.studies.training import Look
+from demo.studies.training import Snapshot
 from demo.ui.kit.i18n import translate, translate_word
 from demo.ui.kit.text import render_note
 from demo.ui.kit.view import figure_payload
@@ -166,7 +166,7 @@ def render_state(language: str, run: Run) -> str:
     return f"<dl>{items}</dl>"
 
 
-def train_figures(language: str, run: Run, look: Look) -> dict[str, dict[str, Drawing]]:
+def train_figures(language: str, run: Run, look: Snapshot) -> dict[str, dict[str, Drawing]]:
     """The pictures by view and id, in their order: what each depends on, and how it is made."""
     words = figure_words(language)
     live: dict[str, Drawing] = {}
@@ -186,7 +186,7 @@ def train_figures(language: str, run: Run, look: Look) -> dict[str, dict[str, Dr
 # ---- figures --------------------------------------------------------------------------------------------------------
 
 
-def _heatmap(language: str, run: Run, look: Look) -> dict[str, Any]:
+def _heatmap(language: str, run: Run, look: Snapshot) -> dict[str, Any]:
     comparison, metrics = run.comparison(look), look.metrics
     words = {name: translate(language, f"compare.figure.{name}") for name in COMPARE_WORDS}
     title = translate(language, "train.heatmap", step=look.step)
@@ -273,7 +273,7 @@ def _guess(run: Run) -> float:
     largest = max(run.sets, key=lambda one: len(one.pairs))
     count = min(run.recipe.batch_size, len(largest.pairs))
     with_negative = sum(bool(pair.negative) for pair in largest.pairs) / len(largest.pairs)
-    return coin(count, round(count * with_negative))
+    return chance_loss(count, round(count * with_negative))
 
 
 def _then_and_now(language: str, values: list[tuple[int, float]], signed: bool) -> tuple[str, str]:
