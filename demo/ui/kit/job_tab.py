@@ -5,7 +5,6 @@ A job has a thread of its own, so that nobody's heatmap waits for it; the view's
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,8 +13,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from demo.domain.datamodels import ModelInfo
-from demo.domain.errors import DemoError, ModelLoading, Stopped
+from demo.domain.errors import DemoError, Stopped
 from demo.jobs.queue import JobQueue, OnProgress
 from demo.lab import Lab
 from demo.ui.gradio.event_options import LIVE, QUIET
@@ -24,7 +22,6 @@ from demo.ui.kit.page_jobs import JobState, PageJob, PageJobs
 from demo.ui.kit.unexpected import explain_error
 from demo.ui.kit.view import answer_view, next_seq, show_view
 
-_WAIT_SECONDS = 0.2  # between two looks at a model that is being loaded
 Payload = dict[str, Any]  # of the view
 Content = TypeVar("Content")
 
@@ -171,16 +168,6 @@ def note_loading(language: str, model: str, stage: str) -> str:
 def part_of(report: OnProgress, place: int, count: int) -> OnProgress:
     """Progress of one of `count` equal parts as progress of the whole."""
     return lambda progress: report(replace(progress, fraction=(place + (progress.fraction or 0.0)) / count))
-
-
-def wait_for_model(lab: Lab, model: str, on_loading: Callable[[ModelLoading], None]) -> ModelInfo:
-    """Load a model within a job. on_loading: called while it loads. Raises what both raise."""
-    while True:
-        try:
-            return lab.open(model, wait=False)
-        except ModelLoading as loading:
-            on_loading(loading)
-        time.sleep(_WAIT_SECONDS)
 
 
 def read_upload(language: str, path: str, read: Callable[[Path], Content]) -> tuple[Content | None, str]:

@@ -49,7 +49,7 @@ class PageJob:
 
     def start(self, queue: JobQueue, run: Callable[[OnProgress], Any], name: str) -> None:
         """Queue a job. Raises Busy."""
-        self.job, self.stopping = queue.start(run, name), False
+        self.job, self.stopping = queue.submit(run, name), False
 
     def stop(self) -> None:
         """Ask the job to end, if there is one."""
@@ -63,7 +63,7 @@ class PageJob:
         if job is None:
             return JobState()
         if not job.done.is_set():
-            return JobState(running=True, stopping=self.stopping, ahead=job.before, progress=job.progress)
+            return JobState(running=True, stopping=self.stopping, ahead=job.ahead, progress=job.progress)
         self.job = None
         try:
             return JobState(ended=True, result=job.result())

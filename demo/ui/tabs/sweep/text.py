@@ -1,4 +1,4 @@
-"""What the Sweep tab says of a sweep: verdict, scores, figures with their text alternatives. Knows no widget."""
+"""The Sweep tab's text: verdict, scores and figures of a sweep, with their text alternatives. Knows no widget."""
 
 from __future__ import annotations
 
@@ -22,23 +22,19 @@ _SCORES = ("auc", "top1", "mrr", "ndcg10")
 
 
 def figure_words(language: str) -> dict[str, str]:
-    """What is written on the figures."""
+    """The words of the figures."""
     return {name: translate(language, f"sweep.figure.{name}") for name in SWEEP_WORDS}
 
 
-def running_note(language: str, progress: Progress, stopping: bool, before: int = 0) -> str:
-    """How far a sweep is, in words. before: how many others are in front of it in the line."""
-    if stopping:
-        return translate(language, "sweep.stopping")
-    if before:
-        return translate(language, "sweep.waiting", count=before)
+def running_note(language: str, progress: Progress) -> str:
+    """What a sweep is doing."""
     if progress.stage in (prompt.value for prompt in Prompt):
         return translate(language, "sweep.running", prompt=progress.stage)
     return translate(language, f"sweep.{'scoring' if progress.stage == 'scoring' else 'starting'}")
 
 
 def estimate(language: str, info: ModelInfo | None, prompts: list[str]) -> str:
-    """How many readings a sweep is about to compare, at most: few texts leave post-processings out."""
+    """How many readings a sweep will compare, at most: few texts leave post-processings out."""
     if info is None or not prompts:
         return ""
     poolings = info.poolings
@@ -56,7 +52,7 @@ def estimate(language: str, info: ModelInfo | None, prompts: list[str]) -> str:
 
 
 def uploaded_note(language: str, labelled: LabelledSet) -> str:
-    """What was understood of a file."""
+    """The contents of an uploaded set, in numbers."""
     kind = "graded" if labelled.graded else "binary"
     counts = {
         "questions": f"{len(labelled.questions):,}",
@@ -72,25 +68,25 @@ def render_sweep_verdict(language: str, sweep: Sweep) -> str:
     words = figure_words(language)
     figure = words[sweep.criterion]
     best = translate(language, "sweep.best", count=f"{sweep.n_readings:,}", reading=sweep.best.label(words, ""))
-    said = []
+    sentences = []
     headline = sweep.scores[sweep.best].headline
     if headline is not None:
         unit = "pairs" if sweep.criterion == "spearman" else "questions"
         key, count = ("held_out", sweep.held_out) if sweep.held_out else ("same", sweep.chosen_on)
         value = f"{figure} {interval(headline)}"
-        said.append(translate(language, f"sweep.score.{key}.{unit}", value=value, count=f"{count:,}"))
+        sentences.append(translate(language, f"sweep.score.{key}.{unit}", value=value, count=f"{count:,}"))
     if sweep.best == sweep.default:
-        said.append(translate(language, "sweep.own.same"))
+        sentences.append(translate(language, "sweep.own.same"))
     elif sweep.lead_over_default is not None:
         lead = sweep.lead_over_default
         own = {"value": two_digits(lead.a), "lead": interval(lead.difference, signed=True)}
-        said.append(translate(language, "sweep.own", **own))
+        sentences.append(translate(language, "sweep.own", **own))
     if sweep.lead is not None:
         lead = interval(sweep.lead.difference, signed=True)
         noise = "" if sweep.lead.significant else translate(language, "sweep.noise")
-        said.append(translate(language, "sweep.runner_up", lead=lead, noise=noise))
+        sentences.append(translate(language, "sweep.runner_up", lead=lead, noise=noise))
     notices = render_notices(tuple(translate_phrase(language, notice) for notice in sweep.notices))
-    return f'<p class="verdict">{escape(best)}</p><p>{escape(" ".join(said))}</p>{notices}'
+    return f'<p class="verdict">{escape(best)}</p><p>{escape(" ".join(sentences))}</p>{notices}'
 
 
 def render_scores(language: str, sweep: Sweep) -> str:
@@ -114,7 +110,7 @@ def render_scores(language: str, sweep: Sweep) -> str:
 
 
 def render_hint(language: str, sweep: Sweep) -> str:
-    """What a click does, and which column is what where they are too many to be named."""
+    """What a click does, and the order of the columns where they are too many to be named."""
     hint = [translate(language, "sweep.pick")]
     if len(sweep.prompts) * len(sweep.poolings) > MOST_NAMED:
         names = ", ".join(f"{place}\u00a0{pooling.value}" for place, pooling in enumerate(sweep.poolings, 1))
@@ -124,17 +120,17 @@ def render_hint(language: str, sweep: Sweep) -> str:
     return f'<p class="hint">{escape(" ".join(hint))}</p>'
 
 
-def render_picked(language: str, sweep: Sweep, reading: Reading, figure: str, value: float) -> str:
+def render_picked(language: str, reading: Reading, figure: str, value: float) -> str:
     """The reading of the cell that was clicked."""
     words = figure_words(language)
     return f"<p><b>{escape(reading.label(words, ''))}</b> {escape(words[figure])} {two_digits(value)}</p>"
 
 
 def sweep_figures(language: str, sweep: Sweep, figure: str, method: str) -> list[dict[str, Any]]:
-    """The two pictures of a payload, with their text alternatives and tables."""
+    """The heatmap and the lines, with their text alternatives and tables."""
     words = figure_words(language)
-    done = None if method == BEST_METHOD else Postprocess(method)
-    picture = slice_sweep(sweep, figure, done)
+    postprocess = None if method == BEST_METHOD else Postprocess(method)
+    picture = slice_sweep(sweep, figure, postprocess)
     ends = {}
     for name, spot in (("best", picture.best), ("worst", picture.worst)):
         ends[name] = sweep.reading_at(*spot).label(words, "")
@@ -143,7 +139,7 @@ def sweep_figures(language: str, sweep: Sweep, figure: str, method: str) -> list
     return [
         figure_payload(
             "sweep-map" if len(sweep.prompts) * len(sweep.poolings) <= MOST_NAMED else "sweep-map-wide",
-            plot_sweep(sweep, figure, done, words),
+            plot_sweep(sweep, figure, postprocess, words),
             words["map_title"].format(figure=words[figure]),
             translate(language, "sweep.alt.map", count=f"{int(np.isfinite(picture.values).sum()):,}", **ends),
             height=480,
@@ -151,8 +147,8 @@ def sweep_figures(language: str, sweep: Sweep, figure: str, method: str) -> list
         ),
         figure_payload(
             "sweep-layers",
-            plot_layers(sweep, figure, done, words),
-            layers_title(sweep, figure, done, words),
+            plot_layers(sweep, figure, postprocess, words),
+            layers_title(sweep, figure, postprocess, words),
             translate(language, "sweep.alt.layers", **ends),
             height=380,
             table=_layers_table(sweep, figure, picture.best, words),
@@ -161,8 +157,8 @@ def sweep_figures(language: str, sweep: Sweep, figure: str, method: str) -> list
 
 
 def reading_choices(sweep: Sweep, reading: Reading) -> dict[str, Any]:
-    """A reading as the lab's widgets hold it; what its prompt does not need is left out."""
-    chosen = {
+    """A reading as the values of the lab's widgets; fields that its prompt does not need are left out."""
+    choices = {
         "prompt": reading.prompt.value,
         "eos": reading.eos,
         "pooling": reading.pooling.value,
@@ -170,8 +166,8 @@ def reading_choices(sweep: Sweep, reading: Reading) -> dict[str, Any]:
         "postprocess": reading.postprocess.value,
     }
     if reading.postprocess is not Postprocess.NONE:
-        chosen["reference"] = reading.reference.value
-    return chosen | {name: getattr(reading, name) for name in ("task", "template") if getattr(reading, name)}
+        choices["reference"] = reading.reference.value
+    return choices | {name: getattr(reading, name) for name in ("task", "template") if getattr(reading, name)}
 
 
 def interval(score: Interval, signed: bool = False) -> str:
