@@ -76,6 +76,26 @@ class FusedGate:
         return 0 if self.packed is None else self.product.weight.nbytes
 
 
+@dataclass(frozen=True, eq=False)
+class ActivatedProduct:
+    """activation(linear(x)), in one kernel where the weight is packed."""
+
+    product: Product
+    activation: Callable[[Tensor], Tensor]
+    ending: tuple[str, str] | None  # the activation as oneDNN names it
+
+    def __call__(self, states: Tensor) -> Tensor:
+        if self.ending is None:
+            return self.activation(self.product(states))
+        states = states.to(self.product.weight.dtype)
+        name, variant = self.ending
+        return torch.ops.mkldnn._linear_pointwise(states, self.product.packed, self.product.bias, name, [], variant)
+
+    @property
+    def packed_bytes(self) -> int:
+        return self.product.packed_bytes
+
+
 def worth_packing(blocks: list[nn.Module]) -> bool:
     """Whether these blocks' weights should be in memory twice."""
     weights = [module.weight for block in blocks for module in block.modules() if isinstance(module, nn.Linear)]
@@ -104,6 +124,12 @@ def fuse_gate(gate: nn.Linear, up: nn.Linear, activation: Callable[[Tensor], Ten
     halves = [_pack(half) for half in product.weight.chunk(2)] if ending else [None]
     packed = None if None in halves else tuple(halves)
     return FusedGate(product, activation, packed, ending or ("none", ""))
+
+
+def fuse_activation(layer: nn.Linear, activation: Callable[[Tensor], Tensor], pack: bool) -> ActivatedProduct:
+    """A linear layer with what follows it. Raises AnotherBuild."""
+    product = fuse(layer, pack=pack)
+    return ActivatedProduct(product, activation, _name_activation(activation) if product.packed is not None else None)
 
 
 def _pack(weight: Tensor) -> Tensor | None:

@@ -1,0 +1,1 @@
+"""Encoder: our own forward pass for bidirectional models, without padding in the products."""
