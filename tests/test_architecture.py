@@ -27,9 +27,10 @@ ROOMS = {
     "backend": "backend/fake backend/local backend/protocol backend/ray backend/remote backend/routing backend/zerogpu"
     " settings",
     "backend/decoder": "backend/model domain",
+    "backend/encoder": "backend/decoder backend/model domain",
     "backend/export": "backend/loader backend/weights domain",
     "backend/fake": "backend/protocol domain",
-    "backend/loader": "backend/decoder backend/model backend/weights domain",
+    "backend/loader": "backend/decoder backend/encoder backend/model backend/weights domain",
     "backend/local": "backend/export backend/loader backend/model backend/protocol backend/scheduler"
     " backend/training backend/weights domain settings",
     "backend/model": "domain",
@@ -38,7 +39,7 @@ ROOMS = {
     "backend/ray": "backend/protocol backend/scheduler domain jobs settings",
     "backend/remote": "backend/protocol backend/scheduler domain jobs settings",
     "backend/routing": "backend/protocol domain",
-    "backend/scheduler": "backend/decoder backend/loader backend/model domain jobs",
+    "backend/scheduler": "backend/decoder backend/encoder backend/loader backend/model domain jobs",
     "backend/starting": "backend/protocol domain",
     "backend/training": "backend/loader backend/model backend/protocol backend/scheduler backend/weights domain",
     "backend/weights": "backend/model backend/protocol domain",

@@ -15,6 +15,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from demo.backend.decoder.decoder import Decoder, make_decoder
+from demo.backend.encoder.encoder import Encoder, make_encoder
 from demo.backend.model.device import Placement
 from demo.backend.model.forward import Anatomy, find_anatomy, hidden_states, logits
 from demo.backend.model.st_config import DeclaredReading, read_declared_reading
@@ -40,7 +41,8 @@ class Checkpoint:
     anatomy: Anatomy
     info: ModelInfo
     pad_id: int
-    decoder: Decoder | None = None  # the fast way through the model, where there is one
+    decoder: Decoder | None = None  # our own pass through a GPT, where the model allows it
+    encoder: Encoder | None = None  # our own pass through an encoder
 
     @property
     def device(self) -> torch.device:
@@ -65,7 +67,7 @@ def count_parameters(folder: Path) -> int:
 def load_checkpoint(
     model: str, weights: Weights, placement: Placement, max_tokens: int, fast: bool = True
 ) -> Checkpoint:
-    """Tokenizer and model of a verified folder, on the device, in its precision. fast: with a decoder if it fits.
+    """Tokenizer and model of a verified folder, on the device, in its precision. fast: with our own pass if it fits.
 
     Never runs code of the checkpoint and never invents weights: a checkpoint without an LM head has none here either.
     Raises UnsupportedModel or UnsafeWeights.
@@ -115,12 +117,14 @@ def load_checkpoint(
         notices=notices,
     )
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    decoder = None
-    if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and fast:
-        decoder = make_decoder(anatomy, text_config, info.max_tokens, tokenizer(_PROBE)["input_ids"])
-    if decoder:
-        info = replace(info, memory_bytes=info.memory_bytes + decoder.packed_bytes)
-    return Checkpoint(tokenizer, network, anatomy, info, pad_id, decoder)
+    decoder = encoder = None
+    if fast:
+        probe = anatomy, text_config, info.max_tokens, tokenizer(_PROBE)["input_ids"]
+        decoder = make_decoder(*probe) if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES else None
+        encoder = None if decoder else make_encoder(*probe)
+    if own_pass := decoder or encoder:
+        info = replace(info, memory_bytes=info.memory_bytes + own_pass.packed_bytes)
+    return Checkpoint(tokenizer, network, anatomy, info, pad_id, decoder, encoder)
 
 
 def _load_config(folder: Path, name: str):

@@ -29,7 +29,7 @@ class UnexpectedArchitecture(Exception):
 
 
 def require(true: bool) -> None:
-    """Raises AnotherBuild."""
+    """Raises UnexpectedArchitecture."""
     if not true:
         raise UnexpectedArchitecture()
 
@@ -77,10 +77,10 @@ class FusedGate:
 
 
 @dataclass(frozen=True, eq=False)
-class ActivatedProduct:
+class FusedActivation:
     """activation(linear(x)), in one kernel where the weight is packed."""
 
-    product: Product
+    product: FusedLinear
     activation: Callable[[Tensor], Tensor]
     ending: tuple[str, str] | None  # the activation as oneDNN names it
 
@@ -104,7 +104,7 @@ def worth_packing(blocks: list[nn.Module]) -> bool:
 
 
 def fuse(*layers: nn.Linear, pack: bool) -> FusedLinear:
-    """Linear layers over one input as one product; their weights become views of its. Raises AnotherBuild."""
+    """Linear layers over one input as one product; their weights become views of its. Raises UnexpectedArchitecture."""
     require(all(type(layer) is nn.Linear for layer in layers))
     biases = [layer.bias for layer in layers]
     require(all(bias is None for bias in biases) or all(bias is not None for bias in biases))
@@ -118,7 +118,7 @@ def fuse(*layers: nn.Linear, pack: bool) -> FusedLinear:
 
 
 def fuse_gate(gate: nn.Linear, up: nn.Linear, activation: Callable[[Tensor], Tensor], pack: bool) -> FusedGate:
-    """The first half of a gated MLP. Raises AnotherBuild."""
+    """The first half of a gated MLP. Raises UnexpectedArchitecture."""
     ending = _name_activation(activation) if pack and gate.bias is None else None
     product = fuse(gate, up, pack=pack and not ending)
     halves = [_pack(half) for half in product.weight.chunk(2)] if ending else [None]
@@ -126,10 +126,10 @@ def fuse_gate(gate: nn.Linear, up: nn.Linear, activation: Callable[[Tensor], Ten
     return FusedGate(product, activation, packed, ending or ("none", ""))
 
 
-def fuse_activation(layer: nn.Linear, activation: Callable[[Tensor], Tensor], pack: bool) -> ActivatedProduct:
-    """A linear layer with what follows it. Raises AnotherBuild."""
+def fuse_activation(layer: nn.Linear, activation: Callable[[Tensor], Tensor], pack: bool) -> FusedActivation:
+    """A linear layer with what follows it. Raises UnexpectedArchitecture."""
     product = fuse(layer, pack=pack)
-    return ActivatedProduct(product, activation, _name_activation(activation) if product.packed is not None else None)
+    return FusedActivation(product, activation, _name_activation(activation) if product.packed is not None else None)
 
 
 def _pack(weight: Tensor) -> Tensor | None:

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
 from demo.backend.decoder.fused_linear import (
-    ActivatedProduct,
-    GatedProduct,
-    Product,
+    FusedActivation,
+    FusedGate,
+    FusedLinear,
     fuse,
     fuse_activation,
     fuse_gate,
@@ -41,11 +41,11 @@ class LayerNorm:
 class Block:
     """One layer. pre_norm: norms stand before attention and MLP (ModernBERT), else after the residual sum (BERT)."""
 
-    qkv: Product
-    out: Product
+    qkv: FusedLinear
+    out: FusedLinear
     attention_norm: LayerNorm | None
-    up: ActivatedProduct | GatedProduct
-    down: Product
+    up: FusedActivation | FusedGate
+    down: FusedLinear
     mlp_norm: LayerNorm
     pre_norm: bool = False
     window: int | None = None  # how many tokens to either side a token attends to; None: to all
@@ -56,7 +56,7 @@ Blocks = tuple[list[Block], Tensor | None, LayerNorm | None]
 
 
 def read_blocks(anatomy: Anatomy, config, longest: int) -> Blocks:
-    """(blocks, position bias (1, heads, tokens, tokens) or None, final norm or None). Raises AnotherBuild."""
+    """(blocks, position bias (1, heads, tokens, tokens) or None, final norm or None). Raises UnexpectedArchitecture."""
     read = _READERS.get(config.model_type)
     require(read is not None)
     require(not getattr(config, "is_decoder", False) and not getattr(config, "add_cross_attention", False))

@@ -1,8 +1,8 @@
 """Encoder: our own forward pass through BERT and its descendants, faster than the model's own.
 
-Faster because texts lie packed end to end, so that no product runs padding; because queries, keys and values are one
-product, the activation is part of its product, and weights are packed for the processor. Whether a model is built as its
-reader in `blocks.py` expects is measured when it is loaded: an encoder whose states are not the model's own is not used.
+Texts lie packed end to end, so that no product runs padding. Queries, keys and values are one product, the activation
+is part of its product, and weights are packed for the processor. When a model is loaded, `make_encoder` compares the
+states with the model's own: an encoder that differs is not used.
 
 The residual stream, norms and softmax are float32 in every precision: a vector does not depend on its batch mates.
 """
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from demo.backend.decoder.fused_linear import AnotherBuild
+from demo.backend.decoder.fused_linear import UnexpectedArchitecture
 from demo.backend.encoder.blocks import Block, read_blocks
 from demo.backend.encoder.packing import Packed, pack
 from demo.backend.model.forward import Anatomy, every_layer
@@ -33,7 +33,7 @@ class Encoder:
     """The blocks of one model, ready to run, by several threads at once. Shares the model's weights."""
 
     def __init__(self, anatomy: Anatomy, config, longest: int):
-        """longest: tokens of the longest text. Raises AnotherBuild."""
+        """longest: tokens of the longest text. Raises UnexpectedArchitecture."""
         self.longest = longest
         self._embed = anatomy.backbone.embeddings
         self._heads = config.num_attention_heads
@@ -128,7 +128,7 @@ def make_encoder(anatomy: Anatomy, config, longest: int, probe: list[int]) -> En
     """
     try:
         encoder = Encoder(anatomy, config, longest)
-    except (AnotherBuild, AttributeError):
+    except (UnexpectedArchitecture, AttributeError):
         return None
     device = next(anatomy.backbone.parameters()).device
     long = (probe * (_PROBE_TOKENS // len(probe) + 1))[: min(longest, _PROBE_TOKENS)]

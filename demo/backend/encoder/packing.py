@@ -1,7 +1,7 @@
 """Packing: the texts of a pass end to end without padding, like lengths side by side. Knows no model.
 
-Varlen attention as in FlashAttention's packed sequences (arXiv 2307.08691): what a token attends to is its own text. Texts
-of one length lie together, so that attention runs once a length, without a mask and without padding.
+A token attends to its own text, as in FlashAttention's packed sequences (arXiv 2307.08691). Texts of one length lie
+together, so that attention runs once a length, without a mask and without padding.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demo.backend.decoder.prefix_tree import move
+from demo.backend.decoder.prefix_tree import to_device
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +44,8 @@ def pack(input_ids: np.ndarray, lengths: np.ndarray, device: torch.device) -> Pa
     distinct, counts = np.unique(lengths, return_counts=True)
     groups = tuple(zip(counts.tolist(), distinct.tolist(), strict=True))
     if len(groups) == 1:
-        return Packed(move(input_ids, device), None, None, groups)
+        return Packed(to_device(input_ids, device), None, None, groups)
     places = np.concatenate([row * width + np.arange(lengths[row]) for row in order])
     rows = np.zeros(input_ids.size, dtype=np.int64)
     rows[places] = np.arange(len(places))
-    return Packed(move(input_ids, device), move(places, device), move(rows, device), groups)
+    return Packed(to_device(input_ids, device), to_device(places, device), to_device(rows, device), groups)

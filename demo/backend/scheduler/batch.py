@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from demo.backend.decoder.prefix_tree import PrefixTree, build_tree, to_device
+from demo.backend.encoder.packing import Packed, pack
 from demo.backend.model.forward import Prepending
 from demo.backend.model.tokenization import TokenizedText
 
@@ -26,15 +27,21 @@ class Batch:
     pooled: Tensor  # 1 where a token is pooled
     prepending: Prepending | None  # token prepending only
     joins: bool  # whether tokens before `start` are pooled; the columns of `pooled` begin with them then
-    tree: PrefixTree | None  # of the input_ids, where it was asked for
+    tree: PrefixTree | None  # of the input_ids, for a decoder
+    packed: Packed | None  # the input_ids without padding, for an encoder
 
 
 def stack(
-    texts: Sequence[TokenizedText], pad_id: int, device: torch.device, start: int = 0, with_tree: bool = False
+    texts: Sequence[TokenizedText],
+    pad_id: int,
+    device: torch.device,
+    start: int = 0,
+    with_tree: bool = False,
+    packed: bool = False,
 ) -> Batch:
     """Tokenized texts as one batch on the device.
 
-    start: leading tokens that are left out, since all share them. planted: with a tree, as a decoder wants it.
+    start: leading tokens that are left out, since all share them. with_tree: for a decoder; packed: for an encoder.
     """
     lengths = [len(text) for text in texts]
     shape = len(texts), max(lengths)
@@ -57,6 +64,7 @@ def stack(
         prepending=prepending,
         joins=joins,
         tree=build_tree(ids[:, start:], device, np.array(lengths) - start, share) if with_tree else None,
+        packed=pack(ids, np.array(lengths), device) if packed else None,
     )
 
 

@@ -36,6 +36,11 @@ class BatchKey:
     shared: tuple[int, ...] | None  # leading tokens that need not run again; None: the model's own pass
     how: Output | None  # None: every layer and pooling
 
+    @property
+    def decodes(self) -> bool:
+        """Whether our decoder runs it."""
+        return self.shared is not None and self.checkpoint.encoder is None
+
 
 class ModelRunner:
     """Forward passes on one device. Those of the model's own, which hangs hooks into its modules, one at a time."""
@@ -55,7 +60,7 @@ class ModelRunner:
         """
         group = BatchKey(checkpoint, _shared(text, checkpoint), how)
         length = len(text) - len(group.shared or ())
-        beginning = () if group.shared is None else text.input_ids  # the model's own pass shares none and runs padding
+        beginning = text.input_ids if group.decodes else ()  # nothing else shares beginnings
         return WorkItem(group, (group, text, head), (text, head), length, beginning)
 
     @torch.inference_mode()
@@ -114,8 +119,11 @@ class ModelRunner:
 
 def _shared(text: TokenizedText, checkpoint: Checkpoint) -> tuple[int, ...] | None:
     """The beginning that need not run again; None where only the model's own pass will do."""
-    if checkpoint.decoder is None or len(text) > checkpoint.decoder.longest:
+    own_pass = checkpoint.decoder or checkpoint.encoder
+    if own_pass is None or len(text) > own_pass.longest:
         return None
+    if checkpoint.encoder:
+        return () if text.placeholder is None else None
     beginning = text.beginning
     return beginning if len(beginning) >= _LEAST_SHARED else ()
 
@@ -126,7 +134,7 @@ def _known(group: BatchKey, texts: list[TokenizedText]) -> tuple[KVPrefix | None
     The prompt's beginning need not, nor what a text that was asked for of late began with.
     """
     decoder, shared = group.checkpoint.decoder, group.shared
-    if shared is None:
+    if not group.decodes:
         return None, None
     keep = None
     if len(texts) == 1 and texts[0].placeholder is None:
@@ -140,7 +148,8 @@ def _known(group: BatchKey, texts: list[TokenizedText]) -> tuple[KVPrefix | None
 
 def _stack(group: BatchKey, texts: list[TokenizedText], prefix: KVPrefix | None) -> Batch:
     checkpoint, start = group.checkpoint, len(prefix) if prefix else 0
-    return stack(texts, checkpoint.pad_id, checkpoint.device, start, with_tree=group.shared is not None)
+    packed = group.shared is not None and not group.decodes
+    return stack(texts, checkpoint.pad_id, checkpoint.device, start, group.decodes, packed)
 
 
 def _every_layer(group: BatchKey, batch: Batch, prefix: KVPrefix | None, keep: Keep | None) -> list[torch.Tensor]:
@@ -148,6 +157,8 @@ def _every_layer(group: BatchKey, batch: Batch, prefix: KVPrefix | None, keep: K
     reduce, decoder = pool_kept(batch.pooled), group.checkpoint.decoder
     if group.shared is None:
         return every_layer(group.checkpoint.anatomy, batch.input_ids, batch.attention, reduce, batch.prepending)
+    if batch.packed:
+        return group.checkpoint.encoder.every_layer(batch.packed, reduce)
     return decoder.every_layer(batch.tree, reduce, batch.prepending, prefix, batch.joins, keep)
 
 
@@ -156,5 +167,7 @@ def _one_layer(group: BatchKey, batch: Batch, layer: int, prefix: KVPrefix | Non
     decoder = group.checkpoint.decoder
     if group.shared is None:
         return hidden_states(group.checkpoint.anatomy, batch.input_ids, batch.attention, layer, batch.prepending)
+    if batch.packed:
+        return group.checkpoint.encoder.hidden_states(batch.packed, layer)
     states = decoder.hidden_states(batch.tree, layer, batch.prepending, prefix)
     return with_prefix(prefix, states, layer) if batch.joins else states
