@@ -1,7 +1,16 @@
-"""Serving: what the server answers beside the page, and what every request passes. Knows no widget, computes nothing.
+"""Serving: routes beside the page, and the middleware that every request passes. Knows no widget, computes nothing.
 
-Routes come before the page's own ones; middleware stands around all of them. What it defends against, and where that
-is tested, stands in CONTRIBUTING.md.
+The middleware, in order, with the responses that each gives by itself:
+
+    RequestLog         500 our exception; 400 a request that Gradio cannot read
+    AssetCache         304 the browser has the file already
+    SecurityHeaders    (adds headers only)
+    AllowedRoutes      404 address not on the allow-list; 405 method; 403 another site's page (CSRF)
+    ConcurrencyLimit   429 too many responses under way to one address (public hosts)
+    BodyLimits         413 body too large; 408 body too slow; 400 JSON nested too deep
+    RateLimit          429 too many requests, bytes, uploads or page loads a minute (public hosts)
+
+CONTRIBUTING.md names the threat behind each, and its test.
 """
 
 from __future__ import annotations
@@ -21,44 +30,41 @@ from demo.serving.ops.asset_cache import AssetCache
 from demo.serving.ops.health import create_health_routes
 from demo.serving.ops.metrics import Metrics, create_metrics_routes
 from demo.serving.ops.request_log import RequestLog
-from demo.serving.refusal import Translate, in_english
+from demo.serving.refusal import Translate
 from demo.serving.security.allowed_routes import AllowedRoutes
 from demo.serving.security.headers import SecurityHeaders
 
-_MOST_OF_A_STRANGER = 2**20  # bytes of one question: 350,000 letters of Korean
+_MOST_PUBLIC = 2**20  # bytes of a body: 350,000 letters of Korean
 _MOST = 32 * 2**20
 
 
 def create_routes(lab: Lab, metrics: Metrics | None = None) -> Sequence[BaseRoute]:
-    """What other programs ask for."""
+    """Routes for other programs. They come before the page's own."""
     calls = ApiCalls(lab)
-    told = create_metrics_routes(metrics or Metrics(lab), lab.settings.metrics)
-    return [*create_health_routes(lab), *told, *create_openai_routes(calls), *create_mcp_routes(calls)]
+    scrape = create_metrics_routes(metrics or Metrics(lab), lab.settings.metrics)
+    return [*create_health_routes(lab), *scrape, *create_openai_routes(calls), *create_mcp_routes(calls)]
 
 
 def create_middleware(
     lab: Lab,
     metrics: Metrics | None = None,
     routes: Sequence[BaseRoute] = (),
-    translate: Translate = in_english,
+    translate: Translate | None = None,
     scripts: Sequence[str] = (),
 ) -> Sequence[Middleware]:
-    """What every request passes, the outermost first.
+    """The table above, the outermost first.
 
-    routes: our own, which are open. translate: how a refusal is worded. scripts: what the page's head runs.
+    routes: our own, all allowed. translate: words every refusal. scripts: those in the page's head.
     """
     settings = lab.settings
-    whose = {"behind_proxy": settings.behind_proxy}
-    crowd, rates = [], []
-    if settings.public:
-        crowd = [Middleware(ConcurrencyLimit, **whose, translate=translate)]
-        rates = [Middleware(RateLimit, settings.person_rate, settings.address_rate, **whose, translate=translate)]
-    return [
+    proxy = {"behind_proxy": settings.behind_proxy}
+    table = (
         Middleware(RequestLog, metrics or Metrics(lab), routes, translate),
         Middleware(AssetCache),
         Middleware(SecurityHeaders, scripts, embedded=settings.on_spaces),
-        Middleware(AllowedRoutes, routes, **whose),
-        *crowd,
-        Middleware(BodyLimits, _MOST_OF_A_STRANGER if settings.public else _MOST, translate=translate),
-        *rates,
-    ]
+        Middleware(AllowedRoutes, routes, **proxy),
+        Middleware(ConcurrencyLimit, **proxy),
+        Middleware(BodyLimits, _MOST_PUBLIC if settings.public else _MOST),
+        Middleware(RateLimit, settings.person_rate, settings.address_rate, **proxy),
+    )
+    return [one for one in table if settings.public or one.cls not in (ConcurrencyLimit, RateLimit)]

@@ -1,4 +1,4 @@
-"""Answers: how the server says no, in a sentence that the page shows and that a program can read."""
+"""Error responses: a refusal as one sentence, which the page shows and a program can read."""
 
 from __future__ import annotations
 
@@ -12,18 +12,15 @@ from starlette.types import Receive, Scope, Send
 
 from demo.domain.errors import DemoError
 
-Translate = Callable[[Request, DemoError], str]  # an error's sentence in the language of whoever asks
+Translate = Callable[[Request, DemoError], str]  # an error's sentence in the language of the request
 
 
-def in_english(request: Request, error: DemoError) -> str:
-    """The sentence in English."""
-    return str(error)
+def refuse(scope: Scope, error: DemoError, status: int, headers: dict[str, str] | None = None) -> Response:
+    """The response, in OpenAI's form below /v1. Gradio's client shows `error` or `detail`, so both hold the sentence.
 
-
-def refuse(
-    scope: Scope, error: DemoError, status: int, translate: Translate, headers: dict[str, str] | None = None
-) -> Response:
-    """An answer with a sentence. Gradio's client shows `error` or `detail`, as it happens; both say the same."""
+    RequestLog puts `translate` into the scope; without it the sentence is English.
+    """
+    translate: Translate = scope.get("translate", lambda request, error: str(error))
     sentence = translate(Request(scope), error)
     scope["refused"] = error.code
     if scope["path"].startswith("/v1/"):
@@ -39,6 +36,6 @@ def openai_error(status: int, message: str, param: str | None, code: str | None)
 
 
 async def close_socket(receive: Receive, send: Send) -> None:
-    """There is no WebSocket in this house."""
+    """Refuse a WebSocket: the server has none."""
     await receive()
     await send({"type": "websocket.close", "code": 1008})

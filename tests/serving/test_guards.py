@@ -217,7 +217,7 @@ def test_a_body_that_never_ends_is_given_up():
         return statuses[0]
 
     assert asyncio.run(run(seconds=0.2)) == 408, "a byte now and then"
-    assert asyncio.run(run(silence=0.005)) == 408, "nothing at all"
+    assert asyncio.run(run(idle_seconds=0.005)) == 408, "nothing at all"
 
 
 # ---- doors, headers ------------------------------------------------------------------------------------------

@@ -1,32 +1,32 @@
-"""BodyLimits: how much may be sent, how slowly, and how deep, counted before anybody reads it."""
+"""Body limits: size, time and nesting of a request's body, checked before any handler reads it."""
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 
+import anyio
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from demo.domain.errors import RequestTooLarge, RequestTooSlow, RequestUnreadable
-from demo.serving.refusal import Translate, in_english, refuse
+from demo.domain.errors import DemoError, RequestTooLarge, RequestTooSlow, RequestUnreadable
+from demo.serving.refusal import refuse
 
 _MIB = 2**20
-_WITHOUT = {"GET", "HEAD", "OPTIONS"}  # no body of theirs is ever read
-_SECONDS = 30.0  # for a question; on a slow telephone line (0.4 Mbit/s) a mebibyte takes 20
+_BODILESS = {"GET", "HEAD", "OPTIONS"}  # no handler reads a body of theirs
+_SECONDS = 30.0  # for a body; a slow phone line (0.4 Mbit/s) takes 20 for a mebibyte
 _UPLOAD_SECONDS = 300.0  # 16 MiB over the same line take 320; a tab accepts less
-_SILENCE = 15.0  # between two pieces
-_DRAIN, _DRAIN_SECONDS, _DRAIN_SILENCE = 16 * _MIB, 5.0, 0.5  # of what is too large
+_IDLE_SECONDS = 15.0  # between two chunks
+_DRAIN, _DRAIN_SECONDS, _DRAIN_IDLE_SECONDS = 16 * _MIB, 5.0, 0.5  # of a body that is too large
 _DEPTH = 32  # of nesting; the deepest that the page sends is 6
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
-_MESSAGE_FOR_GRADIO = "The file is larger than the maximum allowed size."  # it answers 413 and removes what came
+_MESSAGE_FOR_GRADIO = "The file is larger than the maximum allowed size."  # Gradio answers 413 and removes the file
 
 
 class BodyLimits:
-    """A question is held until it is whole, within `most` bytes; an upload passes piece by piece, within `upload`.
+    """413 above the size, 408 above the time, 400 for nesting that would exhaust a JSON parser's stack.
 
-    413 for what is larger, 408 for what comes too slowly, 400 for nesting that no reader should be asked to follow.
+    Buffers a body of up to `most` bytes and leaves it in scope["body"]; streams an upload of up to `upload` bytes.
     """
 
     def __init__(
@@ -34,112 +34,92 @@ class BodyLimits:
         app: ASGIApp,
         most: int = _MIB,
         upload: int = 17 * _MIB,
-        translate: Translate = in_english,
         seconds: float = _SECONDS,
-        silence: float = _SILENCE,
+        idle_seconds: float = _IDLE_SECONDS,
     ):
         self.app = app
-        self.most = most
-        self.upload = upload
-        self.translate = translate
-        self.seconds = seconds
-        self.silence = silence
+        self.most, self.upload = most, upload
+        self.seconds, self.idle_seconds = seconds, idle_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in _WITHOUT:
+        if scope["type"] != "http" or scope["method"] in _BODILESS:
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
-        uploads = headers.get("content-type", "").lower().startswith("multipart/")
-        most = self.upload if uploads else self.most
+        is_upload = headers.get("content-type", "").lower().startswith("multipart/")
+        most = self.upload if is_upload else self.most
         length = headers.get("content-length", "")
+        too_large = length.isdecimal() and int(length[:20]) > most
+        body = b""
         try:
-            if length.isdecimal() and int(length[:20]) > most:
-                raise _TooMuch
-            deadline = asyncio.get_running_loop().time() + (_UPLOAD_SECONDS if uploads else self.seconds)
-            if uploads:
-                return await self.app(scope, self._counted(receive, deadline), send)
-            body = await self._whole(receive, deadline)
-        except _TooMuch:
-            error = RequestTooLarge(limit=f"{most / _MIB:g}")
-            await self._drain(receive)
-            return await self._refuse(scope, receive, send, error, 413)
+            if is_upload and not too_large:
+                return await self.app(scope, self._limited(receive), send)
+            if not too_large:
+                with anyio.fail_after(self.seconds):
+                    body = await self._read(receive)
         except TimeoutError:
-            return await self._refuse(scope, receive, send, RequestTooSlow(), 408)
-        except _Gone:
-            return None
+            return await _refuse(scope, receive, send, RequestTooSlow(), 408)
+        if body is None:  # the client disconnected
+            return
+        if too_large or len(body) > most:
+            await _drain(receive)
+            return await _refuse(scope, receive, send, RequestTooLarge(limit=f"{most / _MIB:g}"), 413)
         if too_deep(body):
-            return await self._refuse(scope, receive, send, RequestUnreadable(), 400)
+            return await _refuse(scope, receive, send, RequestUnreadable(), 400)
         scope["body"] = body
-        return await self.app(scope, _replay(body, receive), send)
+        await self.app(scope, _replay(body, receive), send)
 
-    async def _refuse(self, scope, receive, send, error, status: int) -> None:
-        await refuse(scope, error, status, self.translate, {"Connection": "close"})(scope, receive, send)
-
-    async def _next(self, receive: Receive, deadline: float) -> Message:
-        left = deadline - asyncio.get_running_loop().time()
-        return await _within(min(self.silence, left), receive)
-
-    async def _whole(self, receive: Receive, deadline: float) -> bytes:
+    async def _read(self, receive: Receive) -> bytes | None:
+        """The body, or a little more than `most` bytes of it; None where the client disconnects."""
         body = bytearray()
-        while True:
-            message = await self._next(receive, deadline)
+        while len(body) <= self.most:
+            with anyio.fail_after(self.idle_seconds):
+                message = await receive()
             if message["type"] == "http.disconnect":
-                raise _Gone
+                return None
             body += message.get("body", b"")
-            if len(body) > self.most:
-                raise _TooMuch
             if not message.get("more_body"):
-                return bytes(body)
+                break
+        return bytes(body)
 
-    async def _drain(self, receive: Receive) -> None:
-        """Let go by what is still coming, for a while: whoever is cut off in the middle never reads the answer."""
-        count = 0
-        deadline = asyncio.get_running_loop().time() + _DRAIN_SECONDS
-        with suppress(TimeoutError):
-            while count < _DRAIN:
-                left = deadline - asyncio.get_running_loop().time()
-                message = await _within(min(_DRAIN_SILENCE, left), receive)
-                count += len(message.get("body", b""))
-                if not message.get("more_body"):
-                    return
+    def _limited(self, receive: Receive) -> Receive:
+        """`receive` for an upload: raises MultiPartException above its size, TimeoutError above its time."""
+        deadline = anyio.current_time() + _UPLOAD_SECONDS
+        count, complete = 0, False
 
-    def _counted(self, receive: Receive, deadline: float) -> Receive:
-        count = 0
-        whole = False
-
-        async def counted() -> Message:
-            nonlocal count, whole
-            if whole:  # what follows is only whether somebody still waits
+        async def limited() -> Message:
+            nonlocal count, complete
+            if complete:  # only a disconnect can follow
                 return await receive()
-            message = await self._next(receive, deadline)
+            with anyio.fail_after(min(self.idle_seconds, deadline - anyio.current_time())):
+                message = await receive()
             count += len(message.get("body", b""))
-            whole = not message.get("more_body")
+            complete = not message.get("more_body")
             if count > self.upload:
                 raise MultiPartException(_MESSAGE_FOR_GRADIO)
             return message
 
-        return counted
+        return limited
 
 
-async def _within(seconds: float, receive: Receive) -> Message:
-    try:
-        return await asyncio.wait_for(receive(), max(0.0, seconds))
-    except TimeoutError as error:  # another class until Python 3.11
-        raise TimeoutError from error
+async def _refuse(scope: Scope, receive: Receive, send: Send, error: DemoError, status: int) -> None:
+    await refuse(scope, error, status, {"Connection": "close"})(scope, receive, send)
 
 
-class _TooMuch(Exception):
-    pass
-
-
-class _Gone(Exception):
-    """Whoever was sending has left."""
+async def _drain(receive: Receive) -> None:
+    """Discard the rest of a body for a while: a client whose sending is cut off never reads the response."""
+    count, more = 0, True
+    with suppress(TimeoutError), anyio.fail_after(_DRAIN_SECONDS):
+        while more and count < _DRAIN:
+            with anyio.fail_after(_DRAIN_IDLE_SECONDS):
+                message = await receive()
+            count += len(message.get("body", b""))
+            more = message.get("more_body")
 
 
 def too_deep(body: bytes) -> bool:
-    """Whether JSON nests deeper than anybody means, or is none: a reader follows nesting by calling itself.
+    """Whether JSON nests deeper than `_DEPTH`: a parser follows nesting by recursion.
 
-    Every step is one pass in C over the bytes, whatever they are.
+    Each step is one pass in C over the bytes, which need not be JSON.
     """
     if body.count(b"[") + body.count(b"{") <= _DEPTH:
         return False
@@ -151,12 +131,10 @@ def too_deep(body: bytes) -> bool:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """The body once, and then whether somebody still waits."""
+    """`receive` that gives the body once, and then only a disconnect."""
     first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replayed() -> Message:
-        with suppress(IndexError):
-            return first.pop()
-        return await receive()
+        return first.pop() if first else await receive()
 
     return replayed

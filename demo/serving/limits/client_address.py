@@ -13,23 +13,20 @@ _TAIL = 1024  # bytes: the page's client writes what was typed first, and its se
 
 
 def address_of(scope: Scope, behind_proxy: bool) -> str:
-    """Whose line it is: an IPv4 address, or an IPv6 network of /64, which is what one line gets.
+    """The client's IPv4 address, or its IPv6 network of /64, which is what one line gets.
 
-    behind_proxy: the proxy before the page is believed. It writes the address that it saw at the end of
-    X-Forwarded-For, and its own inner machines may add theirs: so the last public one counts. What stands before it
-    may have been made up by whoever asks.
+    behind_proxy: trust X-Forwarded-For. The proxy appends the address that it saw, and machines behind it may append
+    theirs: so the last public one counts. The client may have made up those before it.
     """
-    seen = (scope.get("client") or ("", 0))[0]
+    client = (scope.get("client") or ("", 0))[0]
+    address = _parse(client)
     if behind_proxy:
-        said = [part.strip() for part in ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")]
-        known = [address for address in map(_parse, said) if address is not None]
-        chosen = next((address for address in reversed(known) if address.is_global), known[-1] if known else None)
-        if chosen is not None:
-            seen = str(chosen)
-    address = _parse(seen)
+        forwarded = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
+        valid = [parsed for parsed in map(_parse, forwarded) if parsed is not None]
+        address = next((parsed for parsed in reversed(valid) if parsed.is_global), valid[-1] if valid else address)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address or seen)
+    return str(address or client)
 
 
 def session_of(body: bytes) -> str:
@@ -40,7 +37,7 @@ def session_of(body: bytes) -> str:
 
 def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        address = ipaddress.ip_address(text.split("%")[0])
+        address = ipaddress.ip_address(text.strip().split("%")[0])
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address

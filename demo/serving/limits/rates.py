@@ -1,10 +1,9 @@
-"""RateLimit: how much one person, and one address, may ask of a public host. Knows neither texts nor models.
+"""Rate limit and concurrency limit of a public host, by page session and by address. Knows neither texts nor models.
 
-The arithmetic: thirty students behind one school address, each with an edit every 2 s, make 15 edits a second. An edit
-asks up to three times (the heatmap, its explanation, the open tab): 2,700 questions a minute, which must pass. An
-address may ask twice that. Who types asks with nearly every key, 5 to 8 a second in a burst, at most twice each: 900 a
-minute let anybody type as people do, and stop a script that asks without end. All is counted over ten seconds, so
-that nobody waits longer than that.
+Arithmetic: thirty students behind one school address who edit every 2 s make 15 edits a second. An edit sends up to
+three requests (the heatmap, its explanation, the open tab): 2,700 a minute, which must pass; an address may send twice
+that. A person who types sends a request with nearly every key, 5 to 8 a second in a burst, at most twice each: 900 a
+minute never stop a person, and stop a script. The window is ten seconds, so nobody waits longer than that.
 """
 
 from __future__ import annotations
@@ -18,11 +17,12 @@ from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from demo.domain.errors import TooManyRequests
 from demo.serving.limits.client_address import address_of, session_of
-from demo.serving.refusal import Translate, in_english, refuse
+from demo.serving.refusal import refuse
 
 _WINDOW = 10  # seconds
 _KIB = 1024
@@ -31,22 +31,19 @@ _KIB_OF_ADDRESS = 10 * _KIB_OF_PERSON
 _UPLOADS = 120  # a minute and address: four for each of the thirty
 _KIB_OF_UPLOADS = 128 * 1024  # of these: the largest file that a tab takes, 4 MiB, for each of the thirty
 _PAGES = 120  # a minute and address: the page, opened four times by each of the thirty
-_AT_ONCE = 300  # answers under way to one address: a browser keeps at most six open, those of the thirty 180
-_UNKNOWN_KIB = 16 * 1024  # of an upload that does not say how large it is: as large as one may be
+_MOST_RESPONSES = 300  # under way to one address: a browser keeps at most six open, those of the thirty 180
+_UNKNOWN_KIB = 16 * 1024  # of an upload without Content-Length: the largest one that is accepted
 _UPLOAD = "/gradio_api/upload"
-_DEAR = re.compile(r"/|/config/?|/gradio_api/(info|openapi\.json)/?|/assets/plotly-.*")  # to make, or to send
+_EXPENSIVE = re.compile(r"/|/config/?|/gradio_api/(info|openapi\.json)/?|/assets/plotly-.*")  # to render, or to send
 
 
 class ConcurrencyLimit:
     """Concurrency limit by address: 429 while `most` of its responses, open streams included, are under way."""
 
-    def __init__(
-        self, app: ASGIApp, most: int = _AT_ONCE, behind_proxy: bool = False, translate: Translate = in_english
-    ):
+    def __init__(self, app: ASGIApp, most: int = _MOST_RESPONSES, behind_proxy: bool = False):
         self.app = app
         self.most = most
         self.behind_proxy = behind_proxy
-        self.translate = translate
         self._open: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +51,7 @@ class ConcurrencyLimit:
             return await self.app(scope, receive, send)
         address = address_of(scope, self.behind_proxy)
         if self._open[address] >= self.most:
-            return await _too_many(scope, _WINDOW, self.translate)(scope, receive, send)
+            return await _too_many(scope, _WINDOW)(scope, receive, send)
         self._open[address] += 1
         try:
             await self.app(scope, receive, send)
@@ -70,12 +67,9 @@ class RateLimit:
     Stands behind BodyLimits, which leaves the body in the scope. person, address: requests a minute.
     """
 
-    def __init__(
-        self, app: ASGIApp, person: int, address: int, behind_proxy: bool = False, translate: Translate = in_english
-    ):
+    def __init__(self, app: ASGIApp, person: int, address: int, behind_proxy: bool = False):
         self.app = app
         self.behind_proxy = behind_proxy
-        self.translate = translate
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._person, self._kib_of_person = _in_window(person), _in_window(_KIB_OF_PERSON)
         self._address, self._kib_of_address = _in_window(address), _in_window(_KIB_OF_ADDRESS)
@@ -85,14 +79,14 @@ class RateLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         wait = self._wait(scope) if scope["type"] == "http" else 0
         if wait:
-            return await _too_many(scope, wait, self.translate)(scope, receive, send)
+            return await _too_many(scope, wait)(scope, receive, send)
         return await self.app(scope, receive, send)
 
     def _wait(self, scope: Scope) -> int:
-        """Seconds until this may be asked again; 0: it may be asked now."""
+        """Count the request; seconds until the client may retry, or 0 where it is within every limit."""
         address, path = address_of(scope, self.behind_proxy), scope["path"]
         if scope["method"] != "POST":
-            return self._take(self._pages, "page", path, address) if _DEAR.fullmatch(path) else 0
+            return self._take(self._pages, "page", path, address) if _EXPENSIVE.fullmatch(path) else 0
         if path.startswith(_UPLOAD):
             length = Headers(scope=scope).get("content-length", "")
             kib = 1 + (int(length) // _KIB if length.isdecimal() else _UNKNOWN_KIB)
@@ -108,16 +102,16 @@ class RateLimit:
             or self._take(self._kib_of_address, "sent", address, cost=kib)
         )
 
-    def _take(self, item: RateLimitItem, *whose: str, cost: int = 1) -> int:
-        if self._limiter.hit(item, *whose, cost=cost):
+    def _take(self, item: RateLimitItem, *key: str, cost: int = 1) -> int:
+        if self._limiter.hit(item, *key, cost=cost):
             return 0
-        ends = self._limiter.get_window_stats(item, *whose).reset_time
-        return max(1, min(math.ceil(ends - time.time()), item.get_expiry()))
+        reset = self._limiter.get_window_stats(item, *key).reset_time
+        return max(1, min(math.ceil(reset - time.time()), item.get_expiry()))
 
 
 def _in_window(a_minute: int) -> RateLimitItem:
     return RateLimitItemPerSecond(max(1, a_minute * _WINDOW // 60), _WINDOW)
 
 
-def _too_many(scope: Scope, seconds: int, translate: Translate):
-    return refuse(scope, TooManyRequests(seconds=seconds), 429, translate, {"Retry-After": str(seconds)})
+def _too_many(scope: Scope, seconds: int) -> Response:
+    return refuse(scope, TooManyRequests(seconds=seconds), 429, {"Retry-After": str(seconds)})

@@ -1,7 +1,7 @@
-"""RequestLog: every request is counted and told of, by its route and never by what was asked. Holds nobody's text.
+"""Request log: one line and one count for each request, by its route, never by its text or address.
 
-What Gradio's own code raises over a request that it cannot read is the request's fault, not the server's: 400 with a
-sentence. What was raised in our rooms stays 500. Either way no traceback leaves the house.
+Also the last resort for exceptions. One that Gradio raises over a request it cannot read is the client's fault: 400
+with a sentence. One that our rooms raise is ours: 500. No traceback reaches a client.
 """
 
 from __future__ import annotations
@@ -18,41 +18,37 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo.domain.errors import RequestFailed, RequestUnreadable
 from demo.serving.ops.metrics import Metrics
-from demo.serving.refusal import Translate, in_english, refuse
+from demo.serving.refusal import Translate, refuse
 
-_HOUSE = str(Path(__file__).parents[2])
+_DEMO = Path(__file__).parents[2]
+_MIDDLEWARE = tuple(str(_DEMO / "serving" / folder) for folder in ("limits", "ops", "security"))
 _log = logging.getLogger(__name__)
-_asked: ContextVar[Scope | None] = ContextVar("asked", default=None)
+_scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
 
 
 def report_fault(error: BaseException) -> None:
-    """Something was raised while a request was answered: into the log, with its place and without its words."""
+    """Log an exception of the current request: its class and, where it is ours, its stack; never its message."""
     ours = is_ours(error)
-    scope = _asked.get()
+    scope = _scope.get()
     if scope is not None and ours:
         scope["our_fault"] = True
-    trace = "".join(traceback.format_tb(error.__traceback__)) if ours else ""
-    _log.log(
-        logging.ERROR if ours else logging.INFO,
-        "%s while a request was answered%s",
-        type(error).__name__,
-        ":\n" + trace if trace else "",
-        extra={"event": "fault", "code": type(error).__name__},
-    )
+    stack = ":\n" + "".join(traceback.format_tb(error.__traceback__)) if ours else ""
+    kind = type(error).__name__
+    message = "%s while a request was answered%s"
+    _log.log(logging.ERROR if ours else logging.INFO, message, kind, stack, extra={"event": "fault", "code": kind})
 
 
 def is_ours(error: BaseException) -> bool:
-    """Whether it was raised in one of our rooms, or below: serving's own wrappers stand around everything."""
-    here = str(Path(__file__).parents[1])
-    frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-    return any(name.startswith(_HOUSE) and not name.startswith(here) for name in frames)
+    """Whether a room of ours raised it, or called what did. Middleware does not count: it is on every stack."""
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    return any(file.startswith(str(_DEMO)) and not file.startswith(_MIDDLEWARE) for file in files)
 
 
 class RequestLog:
-    """Outermost of all."""
+    """The outermost middleware. translate: words every refusal behind it. routes: our own, by whose pattern we log."""
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, routes: Sequence[BaseRoute] = (), translate: Translate = in_english
+        self, app: ASGIApp, metrics: Metrics, routes: Sequence[BaseRoute] = (), translate: Translate | None = None
     ):
         self.app = app
         self.metrics = metrics
@@ -62,58 +58,61 @@ class RequestLog:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        started = _Started(send)
-        began = time.perf_counter()
-        token = _asked.set(scope)
-        self.metrics.in_progress.inc()
+        if self.translate is not None:
+            scope["translate"] = self.translate
+        response = _Response(send)
+        started = time.perf_counter()
+        token = _scope.set(scope)
         try:
-            try:
-                await self.app(scope, receive, started)
-            except Exception as error:  # uvicorn would write it down with every word that it holds
-                report_fault(error)
-                if started.sent and scope.get("our_fault"):
-                    raise _BrokenOff from None  # half of an answer is out: the connection must end
-                if started.sent:  # a stream that Gradio ended in words already
-                    await send({"type": "http.response.body"})
-            if not started.sent:
-                ours = scope.get("our_fault", False)
-                error, started.status = (RequestFailed(), 500) if ours else (RequestUnreadable(), 400)
-                await refuse(scope, error, started.status, self.translate)(scope, receive, send)
+            with self.metrics.in_progress.track_inprogress():
+                await self._answer(scope, receive, response)
         finally:
-            _asked.reset(token)
-            self.metrics.in_progress.dec()
-            self._tell(scope, started.status, time.perf_counter() - began)
+            _scope.reset(token)
+            self._record(scope, response.status, time.perf_counter() - started)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
-        route, refused = self._route(scope), scope.get("refused", "")
-        self.metrics.count_request(scope["method"], route, status, seconds, refused)
-        said = {"event": "request", "method": scope["method"], "route": route, "status": status, "duration_s": seconds}
-        said |= {"code": refused} if refused else {}
-        _log.info("%s %s %s", scope["method"], route, status, extra=said)
+    async def _answer(self, scope: Scope, receive: Receive, response: _Response) -> None:
+        try:
+            await self.app(scope, receive, response)
+        except Exception as error:  # uvicorn would log its message, which may quote people's texts
+            report_fault(error)
+            if response.started and scope.get("our_fault"):
+                raise _BrokenOff from None  # half of a response is out: the connection must end
+            if response.started:  # a stream whose last event of Gradio's has told the error
+                await response.send({"type": "http.response.body"})
+        if not response.started:
+            ours = scope.get("our_fault", False)
+            error, response.status = (RequestFailed(), 500) if ours else (RequestUnreadable(), 400)
+            await refuse(scope, error, response.status)(scope, receive, response.send)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        method, route, code = scope["method"], self._route(scope), scope.get("refused", "")
+        self.metrics.count_request(method, route, status, seconds, code)
+        fields = {"event": "request", "method": method, "route": route, "status": status, "duration_s": seconds}
+        _log.info("%s %s %s", method, route, status, extra={**fields, **({"code": code} if code else {})})
 
     def _route(self, scope: Scope) -> str:
-        """The pattern of an address, never the address: what stands in it was typed by somebody."""
+        """The pattern of an address, never the address: people's texts may stand in it."""
         route = scope.get("route")
         if route is None:
             route = next((route for route in self.routes if route.matches(scope)[0] is Match.FULL), None)
         return getattr(route, "path", "other")
 
 
-class _Started:
-    """`send`, but for an answer of 500: one in words will be given in its place. status 0: nobody waited for it."""
+class _Response:
+    """`send` that holds back every response of 500, for RequestLog to send one in words. status 0: none began."""
 
     def __init__(self, send: Send):
-        self._send = send
+        self.send = send
         self.status = 0
-        self.sent = False
+        self.started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self.sent = self.status != 500
-        if self.sent:
-            await self._send(message)
+            self.started = self.status != 500
+        if self.started:
+            await self.send(message)
 
 
 class _BrokenOff(Exception):
-    """Says nothing of what was asked."""
+    """Ends the connection; has no message."""

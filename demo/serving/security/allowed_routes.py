@@ -1,6 +1,8 @@
-"""AllowedRoutes: which addresses are open, and to whom. All that the page and its programs do not need stays shut.
+"""Allow-list of routes, and the CSRF check. Only the addresses that the page and programs need are served.
 
-Gradio serves much more than this page uses: a file proxy, a proxy to other hosts, a code editor, dashboards.
+Gradio serves much more than this page uses: a file proxy, a proxy to other hosts, a code editor, dashboards. The CSRF
+check is that of Fetch Metadata (W3C): `Sec-Fetch-Site` must be same-origin or none. Browsers omit it over plain HTTP;
+there `Origin` (RFC 6454) must name the requested host.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from demo.serving.refusal import close_socket
 
-_OPEN = re.compile(
+_ALLOWED = re.compile(
     r"/"
     r"|/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)/?"
     r"|/(assets|static|svelte)/[^\\]+"
@@ -25,16 +27,16 @@ _OPEN = re.compile(
     r"|/gradio_api/heartbeat/[\w-]{1,64}"
     r"|/gradio_api/(run|api)/\w{1,64}/?"
     r"|/gradio_api/call/(v2/)?\w{1,64}(/[\w-]{1,64})?/?"
-    # A file that was made to be fetched, by its place on this disk; never by an address of another host.
+    # A file that the page offers, by its path on this disk; never by the URL of another host.
     r"|/gradio_api/file=(?!//)(?!\w+:/)(?!.*\\)(?!.*\.\.).+"
 )
-_ASKING = {"GET", "HEAD", "OPTIONS"}
-_METHODS = {*_ASKING, "POST"}
-_HERE = {"same-origin", "none"}
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+_METHODS = {*_SAFE_METHODS, "POST"}
+_SAME_SITE = {"same-origin", "none"}
 
 
 class AllowedRoutes:
-    """404 for what is shut, 403 for what another site asks through somebody's browser. routes: our own, all open."""
+    """404 for other addresses, 405 for other methods, 403 for a cross-site request. routes: our own, all allowed."""
 
     def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute] = (), behind_proxy: bool = False):
         self.app = app
@@ -46,26 +48,25 @@ class AllowedRoutes:
             return await close_socket(receive, send)
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        if not self._ours(scope):
+        if not self._is_own(scope):
             if scope["method"] not in _METHODS:
                 return await PlainTextResponse("Method not allowed", 405)(scope, receive, send)
-            if not _OPEN.fullmatch(scope["path"]):
+            if not _ALLOWED.fullmatch(scope["path"]):
                 return await PlainTextResponse("Not found", 404)(scope, receive, send)
-        if scope["method"] not in _ASKING and self._foreign(Headers(scope=scope)):
+        if scope["method"] not in _SAFE_METHODS and self._is_cross_site(Headers(scope=scope)):
             return await PlainTextResponse("Asked for by another site", 403)(scope, receive, send)
         return await self.app(scope, receive, send)
 
-    def _ours(self, scope: Scope) -> bool:
+    def _is_own(self, scope: Scope) -> bool:
         return any(route.matches(scope)[0] is not Match.NONE for route in self.routes)
 
-    def _foreign(self, headers: Headers) -> bool:
-        """Whether a page of another site asks. Browsers say so themselves; over plain HTTP by the Origin alone."""
-        said = headers.get("sec-fetch-site")
-        if said is not None:
-            return said not in _HERE
+    def _is_cross_site(self, headers: Headers) -> bool:
+        site = headers.get("sec-fetch-site")
+        if site is not None:
+            return site not in _SAME_SITE
         origin = headers.get("origin")
         if origin is None:
-            return False  # a program
+            return False  # not a browser
         hosts = {headers.get("host", "")}
         if self.behind_proxy:
             hosts.add(headers.get("x-forwarded-host", ""))
