@@ -26,8 +26,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from demo.domain.errors import DemoError
-from demo.files.labelled import TableLimits, parse_labelled
-from demo.files.pairing import SheetLimits, guess_columns, pair_up, parse_sheet
+from demo.files.labelled import LabelledLimits, parse_labelled
+from demo.files.pairing import PairingLimits, guess_columns, pair_up, parse_pairing_table
 from demo.files.pairs import parse_pairs
 from demo.serving.api.request import OpenAIRequest, load_json
 from demo.stages.texts import Limits, parse_matches, parse_pairing, parse_template
@@ -127,16 +127,14 @@ def read_page(values: list, link: Any, shown: Any) -> None:
 
 
 def read_file(data: bytes, name: str) -> None:
-    limits = SheetLimits()
+    limits = PairingLimits()
     with suppress(DemoError):
-        sheet = parse_sheet(data, name, limits)
-        pair_up(sheet, guess_columns(sheet), limits)
-    content = data.decode("utf-8", "replace")
+        table = parse_pairing_table(data, name, limits)
+        pair_up(table, guess_columns(table), limits)
     with suppress(DemoError):
-        parse_labelled(content, name, TableLimits())
-    for kind in (".csv", ".tsv", ".json", ".jsonl"):
-        with suppress(DemoError):
-            parse_pairs(content, kind, name)
+        parse_labelled(data, name, LabelledLimits())
+    with suppress(DemoError):
+        parse_pairs(data, name)
 
 
 def read_request(body: bytes, told: Any) -> None:

@@ -26,14 +26,14 @@ from demo.domain.datamodels import Pooling, Postprocess, Prompt, Reference
 from demo.domain.errors import UnknownChoice
 from demo.domain.results import BenchmarkRow, LabelledSet
 from demo.files.bundled import load_benchmark
-from demo.files.labelled import TableLimits, load_labelled
+from demo.files.labelled import LabelledLimits, load_labelled
 from demo.studies.benchmark import ReadingGrid
 from demo.studies.mixture import load_mixture
 from demo.studies.mteb_tasks import MtebRow
 
 _FIGURES = {"spearman": "Spearman", "auc": "AUC", "top1": "top-1", "mrr": "MRR", "ndcg10": "nDCG@10"}
 _ORIGIN = ("model", "revision", "weights_precision", "precision", "device", "versions")
-_LIMITS = TableLimits(bytes=64 * 2**20, pairs=200_000, cells=2_000_000)  # nobody else waits for this machine
+_LIMITS = LabelledLimits(bytes=64 * 2**20, pairs=200_000, cells=2_000_000)  # nobody else waits for this machine
 
 
 @app.command(

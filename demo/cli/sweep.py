@@ -21,7 +21,7 @@ from demo.cli.options import (
 from demo.cli.printing import interval, note, print_json, print_line, print_table, showing_progress
 from demo.domain.datamodels import Prompt, Reading, Reference
 from demo.domain.results import Lead, Sweep
-from demo.files.labelled import TableLimits, load_labelled
+from demo.files.labelled import LabelledLimits, load_labelled
 
 _SHOWN = 15  # readings
 
@@ -47,7 +47,7 @@ def sweep(
     as_json: JsonOption = False,
 ) -> None:
     """Find the reading that tells your pairs apart best, and how sure that is."""
-    labelled = load_labelled(file, TableLimits())
+    labelled = load_labelled(file, LabelledLimits())
     lab = make_lab(device, dtype)
     with showing_progress() as on_progress:
         found = lab.sweep(

@@ -114,6 +114,9 @@ def train(
         note(f"Goes on after step {run.done} of {steps}.")
     elif out.exists() and any(out.iterdir()):
         raise BadInput(problem=f"{out} is there already. A new folder, or one of an interrupted run, is accepted.")
+    for one in sets:
+        if one.left_out:
+            note(f"{one.name}: {one.left_out:,} rows labelled 0 are left out.")
     count = sum(len(one.pairs) for one in run.sets)
     note(f"{count:,} pairs to train on, {len(run.held_out)} held out, {run.training.trainable:,} numbers to learn")
     with showing_progress() as report:

@@ -96,6 +96,7 @@ class TrainingSet:
     name: str
     pairs: tuple[Pair, ...]
     weight: float = 1.0  # how often it is drawn from, beside the square root of its size
+    left_out: int = 0  # rows of its file that were labelled wrong
 
 
 def pairs_of(pairing: Pairing, name: str) -> TrainingSet:

@@ -247,7 +247,7 @@ def test_a_bad_file_says_why_and_keeps_the_last_picture(small, open_page):
         (b"PK\x03\x04", "set.xlsx", "a spreadsheet or an archive"),
         (b"q,a\ncaf\xe9,y", "set.csv", "not UTF-8"),
         (b"[" * 50_000, "set.json", "nested too deeply"),
-        (b"x" * (4 * 2**20 + 1), "set.csv", "larger than 4 MiB"),
+        (b"x" * (4 * 2**20 + 1), "set.csv", "At most 4 MiB"),
     ):
         upload(page, content, name)
         page.wait_for_selector(f"#file-note [role=alert]:has-text('{why}')")

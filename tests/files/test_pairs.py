@@ -1,6 +1,5 @@
-"""Files of pairs: every format, what is refused and how it is said, and nothing that a file can do to the machine."""
+"""Training pairs: files and data sets of the Hub become a TrainingSet of right answers, or are refused."""
 
-import contextlib
 import csv
 import gzip
 import io
@@ -9,11 +8,9 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from demo.domain.errors import BadInput, DemoError, UnreadableFile
-from demo.domain.recipe import Pair
+from demo.domain.errors import BadInput
+from demo.domain.recipe import Pair, TrainingSet
 from demo.files.bundled import load_benchmark, load_reference, load_training
 from demo.files.pairs import PairLimits, load_hub_pairs, load_pairs, parse_pairs
 
@@ -22,6 +19,10 @@ ROWS = [
     {"question": "Where, exactly?", "answer": "In “San Francisco”; California", "negative": ""},
 ]
 PAIRS = tuple(Pair(**row) for row in ROWS)
+
+
+def parse(content: str | list, name: str = "x.json", limits: PairLimits | None = None) -> TrainingSet:
+    return parse_pairs((content if isinstance(content, str) else json.dumps(content)).encode(), name, limits)
 
 
 def table(separator: str) -> str:
@@ -47,78 +48,57 @@ def test_every_format_gives_the_same_pairs(tmp_path, name, packed):
     path = tmp_path / (name + ".gz" * packed)
     path.write_bytes(gzip.compress(data) if packed else data)
     found = load_pairs(path, weight=0.3)
-    assert (found.name, found.pairs, found.weight) == ("a", PAIRS, 0.3)
+    assert (found.name, found.pairs, found.weight, found.left_out) == ("a", PAIRS, 0.3, 0)
 
 
 @pytest.mark.parametrize(
-    ("names", "row"),
-    [
-        (("query", "passage"), {}),
-        (("anchor", "positive", "negative"), {"negative": "no"}),
-        (("Sentence1", "SENTENCE2"), {}),
-        (("premise", "entailment", "contradiction"), {"negative": "no"}),
-    ],
+    "names",
+    [("query", "passage", "neg"), ("anchor", "positive", "negative"), ("premise", "entailment", "contradiction")],
 )
-def test_columns_have_the_names_that_data_sets_give_them(names, row):
-    values = dict(zip(names, ["q", "a", "no"], strict=False))
-    rows = "\n".join(json.dumps({**values, names[0]: f"q{i}"}) for i in range(2))
-    assert parse_pairs(rows, "jsonl", "x").pairs == tuple(Pair(f"q{i}", "a", row.get("negative", "")) for i in range(2))
+def test_columns_have_the_names_that_data_sets_give_them(names):
+    rows = [dict(zip(names, (f"q{i}", "a", "no"), strict=True)) for i in range(2)]
+    assert parse(rows).pairs == (Pair("q0", "a", "no"), Pair("q1", "a", "no"))
+
+
+def test_of_two_columns_with_one_role_the_first_known_name_that_holds_a_text_counts():
+    rows = [{"passage": "p", "query": "q", "answer": "a"}, {"passage": "p2", "anchor": "q2", "answer": ""}]
+    assert parse(rows).pairs == (Pair("q", "a"), Pair("q2", "p2"))
 
 
 def test_copies_count_once_and_long_texts_lose_their_end():
     rows = [{"question": "q " * 5000, "answer": "a"}] * 3 + [{"question": " a\n b ", "answer": "c"}]
-    first, second = parse_pairs(json.dumps(rows), "json", "x", PairLimits(characters=9)).pairs
+    first, second = parse(rows, limits=PairLimits(characters=9)).pairs
     assert (first.question, second.question) == ("q q q q q", "a b")
 
 
+@pytest.mark.parametrize("wrong", ["0", "0.0", "false", "No"])
+def test_rows_labelled_wrong_are_not_trained_as_right_answers(wrong):
+    found = parse(f"질문,답,라벨\nq1,right,1\nq1,wrong,{wrong}\nq2,also,true\n", "x.csv")
+    assert (found.pairs, found.left_out) == ((Pair("q1", "right"), Pair("q2", "also")), 1)
+
+
 @pytest.mark.parametrize(
-    ("content", "kind", "said"),
+    ("content", "name", "message"),
     [
-        ("{}\n", "jsonl", "Row 1 of x has no question or no answer"),
-        ("[1]\n", "jsonl", "Line 1 of x is not a JSON object"),
-        ("{", "json", "x is not JSON"),
-        ("[" * 100_000, "json", "x is not JSON"),
-        ('{"question": "q"}', "json", "not a list of objects"),
-        ("question,answer\nq,a\n", "csv", "fewer than two pairs"),
-        ("a,b\nq,a\n", "csv", "Row 1 of x has no question"),
-        ("", "csv", "fewer than two pairs"),
-        ("q", "pkl", "no known ending"),
-        ('question,answer\n"' + "x" * 200_000 + '",a\n', "csv", "not a table"),
+        ('{"x": 1, "y": 2}\n', "x.jsonl", "does not name the columns"),
+        ("question,answer\nq,a\nq,\n", "x.csv", "Row 3 of x has no question or no answer"),
+        ("question,answer\nq,a\nq,a\n", "x.csv", "x has fewer than two pairs"),
+        ("question,answer,label\nq,a,1\nq,b,0\n", "x.csv", "fewer than two pairs"),
+        ("question,answer,score\nq,a,4.5\nq,b,1\n", "x.csv", "“4.5” in row 2 is neither 1 nor 0"),
     ],
 )
-def test_what_is_no_file_of_pairs_is_said(content, kind, said):
-    with pytest.raises(BadInput, match=said) as raised:
-        parse_pairs(content, kind, "x")
-    assert "Accepted are JSONL" in str(raised.value)
+def test_a_file_without_pairs_to_train_on_is_refused(content, name, message):
+    with pytest.raises(BadInput, match=message) as raised:
+        parse(content, name)
+    assert raised.value.field == "pairs"
+    assert "ccepted" in str(raised.value)
 
 
-def test_limits(tmp_path):
-    rows = json.dumps([{"question": f"q{i}", "answer": "a"} for i in range(5)])
+def test_distinct_pairs_count_against_the_limit():
+    rows = [{"question": f"q{i}", "answer": "a"} for i in range(4)]
+    assert len(parse(rows * 2, limits=PairLimits(pairs=4)).pairs) == 4
     with pytest.raises(BadInput, match="At most 4 are accepted"):
-        parse_pairs(rows, "json", "x", PairLimits(pairs=4))
-    bomb = tmp_path / "bomb.jsonl.gz"
-    bomb.write_bytes(gzip.compress(b" " * 5_000_000))
-    with pytest.raises(BadInput, match="At most 1 MiB"):
-        load_pairs(bomb, PairLimits(bytes=2**20))
-
-
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [("a.csv", b"\xff\xfe\x00"), ("a.jsonl.gz", b"\x1f\x8bnot gzip at all"), ("none.csv", None)],
-)
-def test_a_file_that_cannot_be_read_is_said(tmp_path, name, data):
-    if data is not None:
-        (tmp_path / name).write_bytes(data)
-    with pytest.raises(UnreadableFile):
-        load_pairs(tmp_path / name)
-
-
-@given(content=st.text(max_size=300), kind=st.sampled_from(["jsonl", "json", "csv", "tsv", "txt", "exe"]))
-def test_whatever_a_file_holds_is_pairs_or_a_sentence(content, kind):
-    with contextlib.suppress(DemoError):
-        found = parse_pairs(content, kind, "x")
-        assert len(found.pairs) >= 2
-        assert all(pair.question and pair.answer for pair in found.pairs)
+        parse([*rows, {"question": "q", "answer": "a"}], limits=PairLimits(pairs=4))
 
 
 def test_a_data_set_of_the_hub(monkeypatch):
@@ -126,7 +106,7 @@ def test_a_data_set_of_the_hub(monkeypatch):
 
     def load_dataset(name, split, streaming):
         asked.append((name, split, streaming))
-        return ({"anchor": f"q{i}", "positive": "a"} for i in range(10**9))
+        return ({"anchor": f"q{i}", "positive": "a", "picture": b"png"} for i in range(10**9))
 
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
     found = load_hub_pairs("owner/name@dev", most=5, weight=2.0)

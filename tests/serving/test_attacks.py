@@ -24,7 +24,7 @@ gr = pytest.importorskip("gradio", reason="gradio is not installed: no tests of 
 
 from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.errors import DemoError  # noqa: E402
-from demo.files.pairing import SheetLimits, load_sheet  # noqa: E402
+from demo.files.pairing import PairingLimits, load_pairing_table  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.serving.limits.header_timeout import set_header_timeout  # noqa: E402
 from demo.serving.ops.logs import configure_logs  # noqa: E402
@@ -256,7 +256,7 @@ def test_what_only_looks_like_a_file_of_texts_is_refused_in_words(tmp_path):
     for file in sorted(tmp_path.iterdir()):
         began = time.monotonic()
         with contextlib.suppress(DemoError):
-            load_sheet(str(file), SheetLimits())
+            load_pairing_table(str(file), PairingLimits())
         assert time.monotonic() - began < 10, file.name
 
 

@@ -344,7 +344,7 @@ def test_an_upload_that_nobody_expected_is_a_calm_sentence_and_no_text_reaches_t
         raise RuntimeError(secret)
 
     secret = "secret " + "text"
-    monkeypatch.setattr("demo.ui.tabs.file.columns.load_sheet", explode)
+    monkeypatch.setattr("demo.ui.tabs.file.columns.load_pairing_table", explode)
     assert "went wrong on our side" in upload(tab, tmp_path, secret)[tab.widgets.note]
     assert "RuntimeError in an upload" in caplog.text
     assert secret not in caplog.text

@@ -17,7 +17,7 @@ from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess  # noqa: E40
 from demo.domain.errors import Stopped  # noqa: E402
 from demo.figures.sweep import WORDS as SWEEP_WORDS  # noqa: E402
 from demo.figures.sweep import plot_layers, plot_sweep, slice_sweep  # noqa: E402
-from demo.files.labelled import TableLimits, parse_labelled  # noqa: E402
+from demo.files.labelled import LabelledLimits, parse_labelled  # noqa: E402
 from demo.jobs.queue import JobQueue  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
@@ -56,7 +56,8 @@ def found(lab):
 
 @pytest.fixture(scope="module")
 def graded(lab):
-    return lab.sweep(labelled=parse_labelled(SCORED, "grades", TableLimits()), model=SMALL, prompts=["plain"])
+    labelled = parse_labelled(SCORED.encode(), "grades.csv", LabelledLimits())
+    return lab.sweep(labelled=labelled, model=SMALL, prompts=["plain"])
 
 
 @pytest.fixture
@@ -274,8 +275,8 @@ def test_grades_have_one_figure(tab, tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "holds no pairs"),
-        ("one column\nonly", "name the columns"),
+        ("", "is empty"),
+        ("one column\nonly", "a single column"),
         ("question,answer,label\na,b,<b>", "The label “&lt;b&gt;” in row 2 is not a number"),
         ("question,answer\na", "Row 2 has no answer"),
         ("question,answer\n" + "".join(f"q{i},a{i}\n" for i in range(201)), "cells"),

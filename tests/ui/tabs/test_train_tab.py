@@ -594,12 +594,13 @@ def test_a_file_is_learned_from(tab, tmp_path):
 @pytest.mark.parametrize(
     ("content", "name", "said"),
     [
-        ("", "a.jsonl", "fewer than two pairs"),
+        ("", "a.jsonl", "is empty"),
         ("{", "a.jsonl", "is not JSON"),
-        ("[1]", "a.json", "is not a list of objects"),
-        ("a,b\n1,2\n", "a.csv", "no question or no answer"),
-        (PAIRS, "a.pdf", "no known ending"),
-        (b"\xff\xfe", "a.csv", "it is not UTF-8"),
+        ("[1]", "a.json", "neither a list of objects"),
+        ("a,b\n1,2\n", "a.csv", "names no question column"),
+        ("question,answer\n1,\n", "a.csv", "no question or no answer"),
+        ("question,answer\n1,2\n", "a.csv", "fewer than two pairs"),
+        (b"\xff\xfe\x00", "a.csv", "not UTF-16"),
         ("x" * (2 * 2**20 + 1), "a.csv", "At most 2 MiB"),
         ("question,answer\n" + "".join(f"q{i},a{i}\n" for i in range(5001)), "a.csv", "At most 5,000"),
     ],

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from demo.domain.errors import DemoError
-from demo.files.pairing import EACH_ROW, UNKNOWN, Columns, SheetLimits, guess_columns, load_sheet, pair_up
+from demo.files.pairing import EACH_ROW, UNKNOWN, Columns, PairingLimits, guess_columns, load_pairing_table, pair_up
 from demo.ui.kit.i18n import choose_language, translate, translate_error
 from demo.ui.kit.page_jobs import PageJobs
 from demo.ui.kit.text import render_note
@@ -25,7 +25,7 @@ from demo.ui.tabs.file.text import column_choices, file_note, formats_note, labe
 class FileColumns:
     """Answers to what is done with the file. One instance serves every person; what is theirs is in a Page."""
 
-    def __init__(self, widgets: FileWidgets, pages: PageJobs[Page], limits: SheetLimits):
+    def __init__(self, widgets: FileWidgets, pages: PageJobs[Page], limits: PairingLimits):
         self.widgets = widgets
         self.pages = pages
         self.limits = limits
@@ -40,7 +40,7 @@ class FileColumns:
         wrong = ""
         if path:
             try:
-                page.sheet = load_sheet(path, self.limits)
+                page.sheet = load_pairing_table(path, self.limits)
                 page.columns = guess_columns(page.sheet)
             except DemoError as error:
                 wrong = translate_error(language, error)

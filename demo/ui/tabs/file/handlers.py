@@ -15,7 +15,7 @@ import numpy as np
 from demo.analysis.seriation import ORDERS
 from demo.domain.errors import DemoError, Stopped
 from demo.domain.results import LargeComparison
-from demo.files.pairing import SheetLimits
+from demo.files.pairing import PairingLimits
 from demo.jobs.queue import JobQueue, OnProgress
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
@@ -56,7 +56,7 @@ class FileHandlers:
         self.queue = JobQueue(1, _WAITING)
         self.pages = PageJobs(Page)
         self.kept = Kept()
-        limits = SheetLimits(texts=lab.settings.max_file_texts, characters=lab.settings.max_characters)
+        limits = PairingLimits(texts=lab.settings.max_file_texts, characters=lab.settings.max_characters)
         self.columns = FileColumns(widgets, self.pages, limits)
         self._downloads = Downloads(widgets.file)
 

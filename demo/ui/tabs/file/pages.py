@@ -12,7 +12,8 @@ from cachetools import LRUCache
 from demo.domain.datamodels import Pairing
 from demo.domain.errors import DemoError
 from demo.domain.results import LargeComparison
-from demo.files.pairing import Columns, Sheet
+from demo.files.pairing import Columns
+from demo.files.table import Table
 from demo.ui.kit.page_jobs import PageJob
 
 _MOST_KEPT = 2**30  # bytes of what was found, all people together; who was quiet longest makes room
@@ -32,7 +33,7 @@ class Run:
 class Page(PageJob):
     """One open page; its job is a comparison."""
 
-    sheet: Sheet | None = None
+    sheet: Table | None = None
     columns: Columns | None = None
     pairing: Pairing | None = None  # of the chosen columns; None where they cannot be used
     run: Run | None = None  # under way, or the last one

@@ -14,7 +14,8 @@ from demo.analysis.seriation import Orders
 from demo.domain.datamodels import Pairing, Progress
 from demo.domain.results import Interval, LargeComparison
 from demo.figures.similarity import two_digits
-from demo.files.pairing import EACH_ROW, UNKNOWN, Columns, Sheet, SheetLimits, fit_to_show
+from demo.files.pairing import EACH_ROW, UNKNOWN, Columns, PairingLimits
+from demo.files.table import Table, fit_to_show
 from demo.ui.kit.i18n import translate, translate_phrase
 from demo.ui.kit.text import render_notices, render_verdict
 
@@ -26,26 +27,25 @@ _TOP = 3  # answers of a question
 _MOST_ROWS = 100  # of the table of best matches
 
 
-def formats_note(language: str, limits: SheetLimits) -> str:
+def formats_note(language: str, limits: PairingLimits) -> str:
     """What is accepted."""
     size = f"{limits.bytes / 2**20:g}"
     return translate(language, "file.formats", count=f"{limits.texts:,}", size=size)
 
 
-def file_note(language: str, sheet: Sheet) -> str:
+def file_note(language: str, sheet: Table) -> str:
     """What was understood of a file."""
     name = fit_to_show(sheet.name, 80)
-    rows = sum(any(row) for row in sheet.rows)
-    note = translate(language, "file.read", name=name, rows=f"{rows:,}", columns=len(sheet.names))
+    note = translate(language, "file.read", name=name, rows=f"{len(sheet.rows):,}", columns=len(sheet.names))
     if sheet.encoding:
         note += " " + translate(language, "file.encoding", encoding=sheet.encoding)
-    if sheet.left_out:
-        names = ", ".join(fit_to_show(each, 40) for each in sheet.left_out[:5])
+    if sheet.dropped:
+        names = ", ".join(fit_to_show(each, 40) for each in sheet.dropped[:5])
         note += " " + translate(language, "file.left_out", names=names)
     return note
 
 
-def column_choices(language: str, sheet: Sheet) -> list[tuple[str, int]]:
+def column_choices(language: str, sheet: Table) -> list[tuple[str, int]]:
     """The columns to choose from, each by a name of its own, and its place."""
     names = sheet.names
     numbered = translate(language, "file.column", place="{}")
@@ -59,14 +59,14 @@ def column_choices(language: str, sheet: Sheet) -> list[tuple[str, int]]:
     return choices
 
 
-def label_choices(language: str, sheet: Sheet) -> list[tuple[str, Any]]:
+def label_choices(language: str, sheet: Table) -> list[tuple[str, Any]]:
     """What may say which belong together: nothing, each row, or a column."""
     fixed = [(translate(language, f"label.file_label_{name}"), name) for name in (EACH_ROW, UNKNOWN)]
     by_column = translate(language, "file.by_column", name="{}")
     return fixed + [(by_column.format(name), place) for name, place in column_choices(language, sheet)]
 
 
-def render_preview(language: str, sheet: Sheet, columns: Columns) -> str:
+def render_preview(language: str, sheet: Table, columns: Columns) -> str:
     """The first rows as a table; the chosen columns say what they are, and are among those that are shown."""
     roles = {columns.question: "question", columns.answer: "answer"}
     if isinstance(columns.label, int):
@@ -82,7 +82,7 @@ def render_preview(language: str, sheet: Sheet, columns: Columns) -> str:
         badge = f"<small>{escape(translate(language, f'file.role.{role}'))}</small>" if role else ""
         head += f"<th{' class=chosen' if role else ''}>{escape(name)}{badge}</th>"
     rows = ""
-    for row in [row for row in sheet.rows if any(row)][:_PREVIEWED]:
+    for row in sheet.rows[:_PREVIEWED]:
         cells = (f"<td{' class=chosen' if place in roles else ''}>{_clip(row[place])}</td>" for place in shown)
         rows += f"<tr>{''.join(cells)}</tr>"
     caption = escape(translate(language, "file.preview", count=_PREVIEWED))

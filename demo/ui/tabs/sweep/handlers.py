@@ -10,7 +10,7 @@ import gradio as gr
 from demo.domain.datamodels import ModelInfo, Postprocess, Prompt, Reading
 from demo.domain.errors import DemoError
 from demo.domain.results import LabelledSet, Sweep
-from demo.files.labelled import TableLimits, load_labelled
+from demo.files.labelled import LabelledLimits, load_labelled
 from demo.jobs.queue import JobQueue
 from demo.lab import Lab
 from demo.ui.gradio.event_options import LIVE, QUIET
@@ -77,7 +77,7 @@ class SweepHandlers(JobTab):
     def __init__(self, lab: Lab, widgets: Panel, lab_widgets: Widgets, queue: JobQueue):
         super().__init__(lab, widgets, queue, _Page)
         self.lab_widgets = lab_widgets
-        self._limits = TableLimits(_MAX_PAIRS, lab.limits.characters, _MAX_BYTES, lab.limits.cells)
+        self._limits = LabelledLimits(_MAX_PAIRS, lab.limits.characters, _MAX_BYTES, lab.limits.cells)
 
     def on_upload(self, request: gr.Request, path: str | None) -> str:
         """A file becomes a set of pairs, or a sentence on what is wrong with it."""

@@ -97,7 +97,10 @@ def render_source(language: str, source: str, sets: Sequence[TrainingSet], refus
     with_negative = sum(bool(pair.negative) for pair in pairs)
     values = {"count": f"{len(pairs):,}", "negatives": f"{with_negative:,}"}
     if source == FILE:
-        return render_note(translate(language, "train.uploaded", name=sets[0].name, **values))
+        note = translate(language, "train.uploaded", name=sets[0].name, **values)
+        if sets[0].left_out:
+            note += " " + translate(language, "train.left_out", count=f"{sets[0].left_out:,}")
+        return render_note(note)
     if pairs and with_negative == len(pairs):
         return render_note(translate(language, "train.bundled_all", count=values["count"]))
     return render_note(translate(language, "train.bundled", **values))

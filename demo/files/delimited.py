@@ -1,0 +1,127 @@
+"""Delimited text: the dialect of a CSV, TSV or TXT file is detected, and its rows are split.
+
+Separators are tabs, commas and semicolons, or what Excel's first line `sep=;` says. Quoting follows RFC 4180. A file
+with tabs may also be raw, as data sets are (a double quote is part of a text) or quoted, as pandas and Excel write it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from demo.files.columns import name_roles, parse_label
+from demo.files.spec import FileSpec
+
+Rows = list[tuple[int, list[str]]]  # number of the row as a spreadsheet counts it, and its cells
+_DECLARED = re.compile(r'"?sep=([^\w\s"]|\t)"?\n', re.IGNORECASE)
+_QUOTED_CELL = re.compile(r'(?:^|\t)"', re.MULTILINE)
+_SAMPLE = 2**16  # characters in which the separator is looked for
+_SAMPLE_ROWS = 20
+
+
+def split_rows(content: str, spec: FileSpec) -> tuple[str, Rows]:
+    """(separator, rows without blank ones). A row may be shorter than the first one. Raises BadInput.
+
+    content: with line feeds alone.
+    """
+    declared = _DECLARED.match(content)
+    separator = declared[1] if declared else find_separator(content)
+    body = content[declared.end() :] if declared else content
+    quoted = separator != "\t" or _is_quoted_tsv(body, spec)
+    rows: Rows = []
+    number = first = 2 if declared else 1
+    try:
+        for number, cells in enumerate(_split(body, separator, quoted), start=first):
+            cells = [cell.strip() for cell in cells]
+            if not any(cells):
+                continue
+            if rows and any(cells[len(rows[0][1]) :]):
+                raise _too_wide(number, len(cells), len(rows[0][1]), spec)
+            rows.append((number, cells))
+            spec.check_rows(len(rows) - 1)
+    except csv.Error as error:
+        raise _unreadable(number + bool(rows or number > first), spec) from error
+    return separator, rows
+
+
+def find_separator(content: str) -> str:
+    """A tab wins, because prose holds none; else names of columns, rows of one width, and the wider row decide."""
+    first_line = next((line for line in content[:_SAMPLE].split("\n") if line.strip()), "")
+    samples = {separator: _sample(content, separator) for separator in "\t;,"}
+    if "\t" in first_line and (
+        len(samples["\t"][0] if samples["\t"] else ()) > 1
+        or not any(rows and len(rows[0]) > 1 for rows in (samples[";"], samples[","]))
+    ):
+        return "\t"
+
+    def fitness(separator: str) -> tuple[bool, bool, int]:
+        rows = samples[separator]
+        width = len(rows[0]) if rows else 0
+        return width > 1 and any(name_roles(rows[0])), width > 1 and _is_even(rows), width
+
+    return max(";,", key=fitness)
+
+
+def _split(content: str, separator: str, quoted: bool) -> Iterator[list[str]]:
+    if quoted:
+        return csv.reader(io.StringIO(content, newline=""), delimiter=separator, strict=True)
+    return csv.reader(io.StringIO(content, newline=""), delimiter=separator, quoting=csv.QUOTE_NONE)
+
+
+def _sample(content: str, separator: str) -> list[list[str]]:
+    """The first rows under a separator that may be the wrong one, as far as quotes allow."""
+    rows: list[list[str]] = []
+    try:
+        for cells in islice(_split(content[:_SAMPLE], separator, quoted=True), _SAMPLE_ROWS):
+            rows += [cells] if any(cell.strip() for cell in cells) else []
+    except csv.Error:
+        return rows
+    return rows
+
+
+def _is_quoted_tsv(content: str, spec: FileSpec) -> bool:
+    """Whether double quotes enclose the texts of a TSV, and are no part of them. Raises BadInput where both can be.
+
+    They enclose texts where only this gives rows of one width, where they are doubled within a text, or where they
+    enclose every text.
+    """
+    if not _QUOTED_CELL.search(content):
+        return False
+    try:
+        raw = [cells for cells in _split(content, "\t", quoted=False) if any(cells)]
+        quoted = [cells for cells in _split(content, "\t", quoted=True) if any(cells)]
+    except csv.Error:
+        return False
+    if not _is_even(quoted):
+        return False
+    if not _is_even(raw) or len(raw[0]) != len(quoted[0]):
+        return True
+    if len(raw) != len(quoted):
+        row = next(number for number, cells in enumerate(quoted, start=1) if any("\n" in cell for cell in cells))
+        raise _unreadable(row, spec)
+    texts = [cell for cells in raw for cell in cells if cell.strip() and parse_label(cell, "\t") is None]
+    enclosed = [cell for cell in texts if cell.startswith('"')]
+    return len(enclosed) == len(texts) or any('""' in cell[1:-1] for cell in enclosed)
+
+
+def _is_even(rows: list[list[str]]) -> bool:
+    return len({len(cells) for cells in rows}) == 1
+
+
+def _unreadable(row: int, spec: FileSpec):
+    return spec.refuse(
+        f"Row {row:,} cannot be read. Accepted: texts of at most {spec.characters:,} characters; in CSV, a text in "
+        "double quotes ends with one, and a double quote within it is written twice.",
+        accepted=False,
+    )
+
+
+def _too_wide(row: int, count: int, width: int, spec: FileSpec):
+    return spec.refuse(
+        f"Row {row:,} has {count:,} columns, the first row has {width:,}. Accepted: the same number in every row; in "
+        "CSV, a text that holds the separator stands in double quotes.",
+        accepted=False,
+    )
