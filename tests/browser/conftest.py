@@ -8,11 +8,13 @@ import shutil
 from functools import partial
 
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
 from demo.backend.fake import FakeEngine
 from demo.domain.datamodels import Device
 from demo.lab import Lab
 from demo.settings import Settings
+from tests.browser.page_actions import PATIENCE_MS, PLOT, STATE, watch_activity
 
 _ARGUMENTS = (
     "--no-sandbox",
@@ -24,17 +26,8 @@ _ARGUMENTS = (
     "--disable-sync",
 )
 _NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PLOT = "#heatmap .js-plotly-plot"
-PATIENCE_MS = 45_000  # a first visit takes 5 s where nothing else runs
 # What Gradio's client writes when a page is left while an answer is on its way.
 _LEFT = ("AbortError", "Connection errored out", "Failed to fetch", "net::ERR_")
-
-
-def pytest_collection_modifyitems(items):
-    """A browser on a busy machine gets a second try before a failure counts; the summary names who needed it."""
-    for item in items:
-        if "browser" in item.keywords:
-            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 class WordyEngine(FakeEngine):
@@ -57,8 +50,8 @@ def find_browser() -> str | None:
 
 @pytest.fixture(scope="session")
 def playwright():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests")
-    with sync_api.sync_playwright() as playwright:
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
         yield playwright
 
 
@@ -153,6 +146,7 @@ def open_page(request, regular, url):
         page = arrive(width, height, options)
         visitors.append(page)
         page.set_default_timeout(PATIENCE_MS)
+        watch_activity(page)
         visits = []
         said.append((visits, complaints := []))
         page.on("request", lambda request: visits.append(request.url) if request.is_navigation_request() else None)
@@ -162,7 +156,7 @@ def open_page(request, regular, url):
         page.goto(address if address.startswith("http") else url + address)
         if drawn:
             page.wait_for_selector(PLOT)
-            page.wait_for_selector('#heatmap .hm[data-state="ready"]')
+            page.wait_for_selector(STATE.format("ready"))
         return page
 
     yield start

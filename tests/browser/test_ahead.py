@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.browser.test_page import QUESTIONS, choose, settle, wait_gone, wait_text
+from tests.browser.page_actions import QUESTIONS, choose, idle, settle, wait_gone, wait_text, watch_activity
 
 pytestmark = pytest.mark.browser
 # The order in which a letter is drawn, and Gradio hears of it; how long each took.
@@ -40,7 +41,7 @@ def test_a_letter_is_drawn_first_and_asked_for_once(open_page):
     wait_text(page, "What is GPU?!x")
     page.wait_for_function("() => window.order.length === 2")
     assert page.evaluate(ORDER) == ["drawn", "heard"]
-    page.wait_for_timeout(300)
+    idle(page)
     assert sum("What is GPU?!x" in body for body in asked) == 1
     assert page.evaluate("() => window.saidNow().questions").endswith("?!x")
 
@@ -139,6 +140,7 @@ def test_a_choice_made_at_once_counts_with_the_letter(open_page, engine):
 
 def test_a_question_that_is_lost_on_its_way_is_asked_by_gradio(browser, url):
     page = browser.new_page(locale="en-US")
+    watch_activity(page)
     page.goto(url)
     page.wait_for_selector('#heatmap .hm[data-state="ready"]')
     asked = begin(page, watched=False)
@@ -183,4 +185,4 @@ def test_the_numbers_lie_on_their_cells_and_are_read_on_every_colour(open_page):
     assert all(max(abs(cell["right"]), abs(cell["down"])) < 2 for cell in zoomed)
     page.fill(QUESTIONS, "\n".join(f"Question {n}?" for n in range(45)))
     wait_text(page, "Q45 Question 44?")
-    assert page.locator(".hm-numbers span").count() == 0, "no room for them"
+    expect(page.locator(".hm-numbers span"), "no room for them").to_have_count(0)

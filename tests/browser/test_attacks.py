@@ -10,9 +10,10 @@ from functools import lru_cache
 from urllib.parse import urlencode
 
 import pytest
+from playwright.sync_api import expect
 
 from demo.backend import fake
-from tests.browser.test_page import ANSWERS, PLOT, QUESTIONS
+from tests.browser.page_actions import ANSWERS, PLOT, QUESTIONS, expect_value
 
 pytestmark = pytest.mark.browser
 SMALL = "all-minilm-l6-v2"
@@ -124,7 +125,7 @@ def test_nothing_that_is_typed_linked_or_uploaded_runs(public, open_page):
     page.click("#view-train-button")
     page.wait_for_selector(STATE.format("train", "idle"))
 
-    assert page.locator(INSIDE).count() == 0
+    expect(page.locator(INSIDE)).to_have_count(0)
     assert page.evaluate("() => window.__pwned") is None
     assert dialogs == []
     for name in ("story", "lesson", "benchmark"):  # no text of anybody's, but the policy holds there too
@@ -158,5 +159,5 @@ def test_who_asks_too_fast_waits_and_loses_nothing(serve, quick_fake, browser):
     assert "What you typed stays" in page.evaluate("() => window.__waited")
     wait_text(page, f"{PLOT} .ytick", "The last word?")
     page.wait_for_selector("#wait-line", state="hidden", timeout=30_000)
-    assert page.input_value(QUESTIONS) == "The last word?"
+    expect_value(page, QUESTIONS, "The last word?")
     page.close()

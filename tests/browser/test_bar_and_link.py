@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.browser.conftest import PLOT, WordyEngine
-from tests.browser.test_page import QUESTIONS, STATE, choose, settle, table, values, wait_text
+from tests.browser.conftest import WordyEngine
+from tests.browser.page_actions import (
+    PLOT,
+    QUESTIONS,
+    STATE,
+    choose,
+    expect_model,
+    expect_text,
+    expect_value,
+    idle,
+    settle,
+    table,
+    values,
+    wait_text,
+)
 
 pytestmark = pytest.mark.browser
 CUT = """() => [...document.querySelectorAll('#status dd, #status small')]
@@ -39,9 +53,9 @@ def test_a_reload_keeps_what_was_typed_and_chosen(open_page):
     page.wait_for_selector(PLOT)
     wait_text(page, "Q1 누가 썼나요? & 100% = #1")
     settle(page)
-    assert page.input_value(QUESTIONS) == "누가 썼나요? & 100% = #1\n<b>second</b>"
-    assert page.input_value("#pooling input") == "max"
-    assert page.input_value("#model input").startswith("all-MiniLM")
+    expect_value(page, QUESTIONS, "누가 썼나요? & 100% = #1\n<b>second</b>")
+    expect_value(page, "#pooling input", "max")
+    expect_model(page, "all-MiniLM")
     assert values(page) == before
     assert not [url for url in requests if "second" in url.split("#")[0]]
     page.click("#status a")
@@ -59,7 +73,7 @@ def test_a_slow_answer_does_not_cost_the_link(open_page):
     page.wait_for_selector(PLOT)
     wait_text(page, "Q2 second")
     page.wait_for_function("() => document.querySelector('#questions textarea').value.includes('second')")
-    page.wait_for_timeout(900)
+    idle(page)
     assert {"second" in link for link in page.evaluate("() => [...window.hashes]")} == {True}
     page.fill(QUESTIONS, "first\nsecond\nthird")
     page.click("#status a")  # at once, before the address can have it
@@ -73,9 +87,9 @@ def test_a_slow_answer_does_not_cost_the_link(open_page):
 def test_a_broken_link_opens_the_page_as_ever(open_page, link):
     page = open_page(link)
     assert len(table(page)) == 3
-    assert page.input_value("#pooling input") == "last_token_logits"
-    assert page.input_value("#layer input[type=number]") == "30"
-    assert page.locator("[role=alert]").count() == 0
+    expect_value(page, "#pooling input", "last_token_logits")
+    expect_value(page, "#layer input[type=number]", "30")
+    expect(page.locator("[role=alert]")).to_have_count(0)
 
 
 def test_the_device_and_its_reason_can_be_read_without_hovering(open_page):
@@ -85,15 +99,15 @@ def test_the_device_and_its_reason_can_be_read_without_hovering(open_page):
     assert "the fake engine" in bar.inner_text()
     assert page.evaluate(CUT) == 0
     phone = open_page(width=390, height=844, has_touch=True, is_mobile=True)
-    assert "the fake engine" in phone.inner_text("#status")
+    expect_text(phone, "#status", "the fake engine")
     assert "because torch" not in phone.inner_text("#status")
     phone.click("#status summary")
-    assert "because torch finds no GPU" in phone.inner_text("#status")
+    expect_text(phone, "#status", "because torch finds no GPU")
     answered = phone.inner_text("#status .fact-answered")
     phone.click("#scale label:has-text('fixed')")
     phone.wait_for_function("(old) => document.querySelector('#status .fact-answered').innerText !== old", arg=answered)
-    phone.wait_for_timeout(100)
-    assert "because torch finds no GPU" in phone.inner_text("#status")
+    idle(phone)
+    expect_text(phone, "#status", "because torch finds no GPU")
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -104,6 +118,6 @@ def test_the_bar_keeps_its_height_when_the_first_answer_comes(serve, open_page, 
     height = "() => document.querySelector('#status').offsetHeight"
     before = page.evaluate(height)
     page.wait_for_selector(".hm-bar:visible")
-    assert "downloading" in page.inner_text(".hm-wait-text")
+    expect_text(page, ".hm-wait-text", "downloading")
     page.wait_for_selector(STATE.format("ready"))
     assert page.evaluate(height) == before

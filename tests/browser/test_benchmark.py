@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from demo.backend import fake
-from tests.browser.test_tabs import PHONE
+from tests.browser.page_actions import PHONE, expect_text
 
 pytestmark = pytest.mark.browser
 STATE = '#benchmark .view[data-state="{}"]'
@@ -32,12 +33,12 @@ def first_row(page) -> str:
 
 def test_rows_and_the_plot_appear_and_another_order_is_a_click(serve, open_page):
     page = open_page(serve(fake.FakeEngine()))
-    assert not page.is_visible("#benchmark-sort")
+    expect(page.locator("#benchmark-sort")).to_be_hidden()
     open_benchmark(page)
-    assert "e5-mistral-7b-instruct (needs 16.2 GiB" in page.inner_text("#benchmark-models-note")
+    expect_text(page, "#benchmark-models-note", "e5-mistral-7b-instruct (needs 16.2 GiB")
     run(page)
-    assert page.locator(ROWS).count() == 6
-    assert "Word overlap, no model" in page.inner_text(".benchmark-floor")
+    expect(page.locator(ROWS)).to_have_count(6)
+    expect_text(page, ".benchmark-floor", "Word overlap, no model")
     assert page.evaluate("(plot) => document.querySelector(plot).data.length", PLOT) == 4
     page.click("#benchmark-sort label:has-text('Texts/s')")
     page.wait_for_selector("#benchmark-board th[aria-sort]:has-text('Texts/s')")
@@ -61,11 +62,11 @@ def test_stop_keeps_what_was_reached(serve, open_page):
     open_benchmark(page)
     page.click("#benchmark-run")
     page.wait_for_selector(STATE.format("running"))
-    assert page.is_disabled("#benchmark-run")
+    expect(page.locator("#benchmark-run")).to_be_disabled()
     page.wait_for_selector(ROWS, timeout=30_000)
     page.click("#benchmark-stop")
     page.wait_for_selector(STATE.format("ready"), timeout=30_000)
-    assert page.inner_text("#benchmark .view-note").startswith("Stopped.")
+    expect_text(page, "#benchmark .view-note", "Stopped.")
     assert 2 <= page.locator(ROWS).count() < 6
     page.wait_for_selector("#benchmark-stop", state="hidden")
 
@@ -75,8 +76,8 @@ def test_in_korean_on_a_phone_rows_are_cards_and_nothing_scrolls_sideways(serve,
     open_benchmark(page, "천문, 한국어")
     page.uncheck("#benchmark-models input >> nth=0")
     run(page)
-    assert "낱말 겹침" in page.inner_text(".benchmark-floor")
+    expect_text(page, ".benchmark-floor", "낱말 겹침")
     assert "모델의 기본값" in first_row(page)
-    assert page.inner_text("#benchmark-run") == "재기"
+    expect(page.locator("#benchmark-run")).to_have_text("재기", use_inner_text=True)
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate("(row) => getComputedStyle(document.querySelector(row)).display", ROWS) == "grid"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from demo.backend.fake import FakeEngine
-from tests.browser.test_page import ANSWERS, QUESTIONS, choose
-from tests.browser.test_tabs import PHONE
+from tests.browser.page_actions import ANSWERS, PHONE, QUESTIONS, choose, expect_text, expect_value
 
 pytestmark = pytest.mark.browser
 COMPARE = "#view-compare-button"
@@ -39,15 +39,15 @@ def wait_table(page, text: str) -> None:
 def test_two_readings_their_difference_and_a_verdict_and_all_follow_the_texts(open_page):
     page = open_page()
     open_compare(page)
-    assert page.locator("#compare .js-plotly-plot").count() == 3
+    expect(page.locator("#compare .js-plotly-plot")).to_have_count(3)
     caption = page.inner_text("#compare [data-figure=compare-a] figcaption")
     assert caption == "A SmolLM2-135M-Instruct · chat · last_token_logits · last layer"
-    assert "SmolLM2-135M-Instruct, contrastive" in page.inner_text("#compare-note-b")
-    assert page.input_value("#compare-reading-b input") == "the model's own"
+    expect_text(page, "#compare-note-b", "SmolLM2-135M-Instruct, contrastive")
+    expect_value(page, "#compare-reading-b input", "the model's own")
     verdict = page.inner_text("#compare-verdict")
     assert "B and A cannot be told apart" in verdict or "B separates your pairs" in verdict
     assert "Only 2 of your questions" in verdict
-    assert "ROC AUC" in page.inner_text("#compare-figures")
+    expect_text(page, "#compare-figures", "ROC AUC")
     node = page.query_selector(PLOT.format("b"))
     page.fill(QUESTIONS, "One?\nTwo?\n<img src=x onerror='window.hacked=1'>")
     page.wait_for_function(SHAPES, arg=3)
@@ -58,15 +58,15 @@ def test_two_readings_their_difference_and_a_verdict_and_all_follow_the_texts(op
     wait_table(page, "C.")
     assert before > 150
     assert page.evaluate(size, PLOT.format("b")) == pytest.approx(before, abs=2)
-    assert "<img src=x" in page.inner_text("#compare .view-table >> nth=0")
-    assert page.locator("#compare img").count() == 0
+    expect_text(page, "#compare .view-table >> nth=0", "<img src=x")
+    expect(page.locator("#compare img")).to_have_count(0)
     assert page.evaluate("() => window.hacked") is None
 
 
 def test_a_third_reading_is_chosen_kept_and_removed(open_page):
     page = open_page()
     open_compare(page)
-    assert not page.is_visible("#compare-remove-b")
+    expect(page.locator("#compare-remove-b")).to_be_hidden()
     page.click("#compare-add")
     page.wait_for_selector(PLOT.format("c"))
     wait_note(page, "c", "prompteol · last_token")
@@ -77,13 +77,13 @@ def test_a_third_reading_is_chosen_kept_and_removed(open_page):
     page.click("#compare-keep")
     page.wait_for_selector(PLOT.format("d"))
     page.wait_for_function("() => document.querySelector('#compare-verdict').textContent.includes('D is the same')")
-    assert not page.is_visible("#compare-add")
+    expect(page.locator("#compare-add")).to_be_hidden()
     choose(page, "pooling", "weighted_mean")
     wait_note(page, "a", "weighted_mean")
-    assert "last_token_logits" in page.inner_text("#compare-note-d")
+    expect_text(page, "#compare-note-d", "last_token_logits")
     page.click("#compare-remove-b")
     page.wait_for_selector(PLOT.format("b"), state="detached")
-    assert page.locator("#compare .js-plotly-plot").count() == 4
+    expect(page.locator("#compare .js-plotly-plot")).to_have_count(4)
     assert page.inner_text("#compare-figures thead").split()[0::2] == ["A", "C", "D"]
 
 
@@ -106,15 +106,15 @@ def test_one_reading_that_cannot_be_had_leaves_the_others(serve, open_page):
     open_compare(page)
     choose(page, "compare-model-b", "Mistral-7B")
     page.wait_for_selector("#compare-note-b [role=alert]")
-    assert "16.2 GiB" in page.inner_text("#compare-note-b")
+    expect_text(page, "#compare-note-b", "16.2 GiB")
     page.wait_for_selector(PLOT.format("b"), state="detached")
-    assert page.locator("#compare .js-plotly-plot").count() == 1
+    expect(page.locator("#compare .js-plotly-plot")).to_have_count(1)
     assert page.query_selector(READY)
     engine.load_seconds = 1.0
     choose(page, "compare-model-b", "Gemma 3 270M")
     page.wait_for_selector('#compare .view[data-state="running"]')
-    assert "Gemma 3 270M is being loaded" in page.inner_text("#compare .view-note")
-    assert page.locator(PLOT.format("a")).count() == 1
+    expect_text(page, "#compare .view-note", "Gemma 3 270M is being loaded")
+    expect(page.locator(PLOT.format("a"))).to_have_count(1)
     page.wait_for_selector(PLOT.format("b"))
     page.wait_for_selector(READY)
     page.fill(ANSWERS, "")
@@ -128,11 +128,11 @@ def test_in_korean(open_page, how):
     page = open_page(**how)
     open_compare(page)
     page.wait_for_function("() => document.querySelector('#compare-add').textContent.trim() === '읽는 법 더하기'")
-    assert page.input_value("#compare-reading-b input") == "모델의 기본값"
-    assert "B의 모델" in page.inner_text("#compare-b")
-    assert "모두 한 눈금" in page.inner_text("#compare-scale")
-    assert "질문이 2개뿐" in page.inner_text("#compare-verdict")
-    assert page.text_content(f"{PLOT.format('a')} .ytitle") == "질문"
+    expect_value(page, "#compare-reading-b input", "모델의 기본값")
+    expect_text(page, "#compare-b", "B의 모델")
+    expect_text(page, "#compare-scale", "모두 한 눈금")
+    expect_text(page, "#compare-verdict", "질문이 2개뿐")
+    expect(page.locator(f"{PLOT.format('a')} .ytitle").first).to_have_text("질문")
 
 
 def test_on_a_phone_the_pictures_stand_under_each_other_and_nothing_scrolls_sideways(open_page):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 
 import pytest
+from playwright.sync_api import expect
 
 from demo.backend import fake
 from demo.domain.recipe import EFFORTS
 from tests.browser import test_benchmark, test_file, test_sweep
-from tests.browser.test_page import settle, wait_text
+from tests.browser.page_actions import idle, settle, wait_text
 
 pytest.importorskip("axe_playwright_python", reason="axe is not installed")
 from axe_playwright_python.sync_playwright import Axe
@@ -137,7 +138,7 @@ def test_every_tab_with_its_results(address, open_page, locale, language):
             page.emulate_media(color_scheme="light")
         told += page.evaluate(UNTOLD)
         page.set_viewport_size({"width": NARROW, "height": 800})
-        page.wait_for_timeout(250)  # the pictures take their new size
+        idle(page)  # the pictures take their new size
         width = page.evaluate("() => document.documentElement.scrollWidth")
         told += [f"{width} wide on a screen of {NARROW}"] if width > NARROW else []
         page.set_viewport_size({"width": 1280, "height": 900})
@@ -227,7 +228,7 @@ def test_the_main_job_without_a_mouse(address, open_page):
         choose(page, box)
     tab_to(page, ".hm-plot")
     press(page, "ArrowRight", "ArrowRight", "ArrowDown")
-    assert page.text_content("#heatmap .hm-live").startswith("Question 2: Where do penguins")
+    expect(page.locator("#heatmap .hm-live").first).to_contain_text("Question 2: Where do penguins")
     press(page, "Enter")
     page.wait_for_selector("#explain-body h3")
     tab_to(page, ".ex-close")

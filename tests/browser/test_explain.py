@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 
 import pytest
+from playwright.sync_api import expect
 
 from demo.backend.fake import FakeEngine
-from tests.browser.test_page import ANSWERS, PLOT, QUESTIONS, choose, settle, wait_text
+from tests.browser.page_actions import ANSWERS, PHONE, PLOT, QUESTIONS, choose, expect_text, settle, wait_text
 
 pytestmark = pytest.mark.browser
 PANEL, RING = "#explain", "#heatmap .hm-ring"
-PHONE = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}
 
 
 def pixel(page, row: int, column: int) -> dict:
@@ -48,19 +49,19 @@ def ring_is_on(page, row: int, column: int) -> bool:
 
 def test_a_click_explains_the_cell_and_close_ends_it(open_page):
     page = open_page()
-    assert not page.is_visible(PANEL)
+    expect(page.locator(PANEL).first).to_be_hidden()
     explain(page, 0, 1)
     head = page.inner_text("#explain-head")
     assert "Where is the headquarter of OpenAI?" in head
     assert "A graphics processing unit" in head
-    assert page.locator(f"{PANEL} section").count() == 4
-    assert "Leave-one-out" in page.inner_text(".ex-shares")
-    assert page.locator(".ex-says li").count() == 20
+    expect(page.locator(f"{PANEL} section")).to_have_count(4)
+    expect_text(page, ".ex-shares", "Leave-one-out")
+    expect(page.locator(".ex-says li")).to_have_count(20)
     page.wait_for_selector("#explain-tokens .js-plotly-plot")
     assert ring_is_on(page, 0, 1)
     page.click(".ex-close")
     page.wait_for_selector(PANEL, state="hidden")
-    assert not page.is_visible(RING)
+    expect(page.locator(RING).first).to_be_hidden()
     assert page.evaluate("() => document.activeElement.classList.contains('hm-plot')")
     explain(page, 1, 1)
     assert ring_is_on(page, 1, 1)
@@ -69,25 +70,27 @@ def test_a_click_explains_the_cell_and_close_ends_it(open_page):
 @pytest.mark.parametrize("key", ["Enter", "Space"])
 def test_the_keyboard_explains_its_cell(open_page, key):
     page = open_page()
-    assert "Enter" in page.get_attribute("#heatmap .hm-plot", "aria-label")
+    expect(page.locator("#heatmap .hm-plot").first).to_have_attribute("aria-label", re.compile("Enter"))
     page.focus("#heatmap .hm-plot")
     page.keyboard.press(key)  # no cell yet: nothing to explain
     for step in ("ArrowDown", "ArrowRight"):
         page.keyboard.press(step)
     page.keyboard.press(key)
     wait_explained(page, 0, 1)
-    assert page.inner_text("#heatmap .hm-live") == "Q1 × A2. Explained below the figures."
+    expect(page.locator("#heatmap .hm-live").first).to_have_text(
+        "Q1 × A2. Explained below the figures.", use_inner_text=True
+    )
 
 
 def test_the_shares_add_up_on_the_page(open_page):
     page = open_page("#pooling=mean&prompt=plain")
     explain(page, 0, 0)
-    assert "Exact" in page.inner_text(".ex-shares")
+    expect_text(page, ".ex-shares", "Exact")
     said = page.locator(".ex-shares .ex-strip").first.locator("small").all_inner_texts()
     cosine = float(page.inner_text("#explain-head h2 b"))
     assert sum(float(number.replace("−", "-")) for number in said) == pytest.approx(cosine, abs=0.01)
     page.locator(".ex-shares summary").first.click()
-    assert page.locator(".ex-shares table").first.locator("tr").count() == len(said) + 1
+    expect(page.locator(".ex-shares table").first.locator("tr")).to_have_count(len(said) + 1)
 
 
 def test_the_panel_follows_the_texts_and_the_reading(open_page):
@@ -133,7 +136,7 @@ def test_a_cell_that_is_gone_closes_the_panel(open_page):
     explain(page, 1, 1)
     page.fill(ANSWERS, "Only one answer is left.")
     page.wait_for_selector(PANEL, state="hidden")
-    assert not page.is_visible(RING)
+    expect(page.locator(RING).first).to_be_hidden()
     settle(page)
 
 
@@ -155,9 +158,9 @@ def test_tokens_are_text(open_page):
     wait_text(page, nasty)
     explain(page, 0, 0)
     page.wait_for_selector("#explain-tokens .js-plotly-plot")
-    assert nasty in page.inner_text("#explain-head")
+    expect_text(page, "#explain-head", nasty)
     assert page.evaluate("() => window.hacked") is None
-    assert page.locator("#explain img, #explain-body b").count() == 0
+    expect(page.locator("#explain img, #explain-body b")).to_have_count(0)
 
 
 def test_a_failure_is_said_in_words(serve, open_page):
@@ -168,15 +171,15 @@ def test_a_failure_is_said_in_words(serve, open_page):
     page = open_page(serve(Forgetful()))
     page.click(PLOT, position=pixel(page, 0, 0))
     page.wait_for_selector('#explain-tokens .view[data-state="error"]')
-    assert "went wrong on our side" in page.inner_text(PANEL)
+    expect_text(page, PANEL, "went wrong on our side")
     assert "nobody expected" not in page.inner_text(PANEL)
 
 
 def test_in_korean(open_page):
     page = open_page("?lang=ko#pooling=mean")
     explain(page, 0, 0)
-    assert "정확한 나눗셈" in page.inner_text(PANEL)
-    assert "닫기" in page.inner_text(".ex-close")
+    expect_text(page, PANEL, "정확한 나눗셈")
+    expect_text(page, ".ex-close", "닫기")
 
 
 def test_on_a_phone_a_tap_shows_the_tip_and_explains(open_page):
@@ -185,6 +188,6 @@ def test_on_a_phone_a_tap_shows_the_tip_and_explains(open_page):
     box = page.locator(PLOT).bounding_box()
     page.touchscreen.tap(box["x"] + at["x"], box["y"] + at["y"])
     wait_explained(page, 0, 1)
-    assert "Explained below" in page.inner_text(".hm-tip")
+    expect_text(page, ".hm-tip", "Explained below")
     page.wait_for_selector("#explain-tokens .js-plotly-plot")
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")

@@ -8,9 +8,10 @@ import re
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from demo.backend.fake import FakeEngine
-from tests.browser.test_tabs import PHONE
+from tests.browser.page_actions import PHONE, expect_text, expect_value
 
 pytestmark = pytest.mark.browser
 STATE = '#file .view[data-state="{}"]'
@@ -101,16 +102,16 @@ def hover(page, x: float, y: float) -> str:
 def test_from_a_file_to_a_picture_its_figures_and_what_was_missed(small, open_page):
     page = open_page(small)
     open_file(page)
-    assert page.is_disabled("#file-run")
-    assert "1,000 different questions" in page.inner_text("#file-note")
+    expect(page.locator("#file-run")).to_be_disabled()
+    expect_text(page, "#file-note", "1,000 different questions")
     upload(page, table(40))
     wait_plan(page, "40 questions × 40 answers = 1,600 cosines; right pairs: 40.")
-    assert "all-MiniLM-L6-v2 · " in page.inner_text("#file-plan")
-    assert page.locator("#file-preview tbody tr").count() == 5
-    assert page.input_value("#file-question input") == "question"
+    expect_text(page, "#file-plan", "all-MiniLM-L6-v2 · ")
+    expect(page.locator("#file-preview tbody tr")).to_have_count(5)
+    expect_value(page, "#file-question input", "question")
     run(page, "40x40")
     assert re.search(r"\d+ of 40", page.inner_text("#file-found dd >> nth=0"))
-    assert "95 %: " in page.inner_text("#file-auc")
+    expect_text(page, "#file-auc", "95 %: ")
     assert page.locator("#file-worst tbody tr").count() <= 10
     said = hover(page, 0.5 / 40, 0.5 / 40)
     assert re.search(r"cosine \.\d{4} · belong together", said)
@@ -121,7 +122,7 @@ def test_from_a_file_to_a_picture_its_figures_and_what_was_missed(small, open_pa
     assert "belong together" not in other
     page.click("#file-best summary")
     page.wait_for_selector("#file-best tbody tr >> nth=39")
-    assert "cosines from" in page.get_attribute("#file-matrix .mx-plot", "aria-label")
+    expect(page.locator("#file-matrix .mx-plot").first).to_have_attribute("aria-label", re.compile("cosines from"))
 
 
 def test_the_tip_says_the_lab_s_own_cosine(small, engine, open_page):
@@ -145,10 +146,10 @@ def test_columns_are_chosen_by_hand(small, open_page):
     lines = ["nr,frage,antwort,passt"] + [f"{i},{q},{a},{i % 2}" for i, (q, a) in enumerate(rows(6))]
     upload(page, "\n".join(lines).encode())
     wait_plan(page, "right pairs: 6.")
-    assert page.input_value("#file-question input") == "frage"
+    expect_value(page, "#file-question input", "frage")
     choose(page, "label", "by “passt” (1 or 0)")
     wait_plan(page, "right pairs: 3.")
-    assert page.inner_text("#file-preview th.chosen:last-child small") == "label"
+    expect(page.locator("#file-preview th.chosen:last-child small").first).to_have_text("label", use_inner_text=True)
     choose(page, "label", "not known")
     wait_plan(page, "right pairs: 0.")
     choose(page, "question", "antwort")
@@ -158,7 +159,7 @@ def test_columns_are_chosen_by_hand(small, open_page):
     page.wait_for_selector("#file-run:enabled")
     page.click("#file-named input")
     wait_plan(page, "7 questions × 7 answers")
-    assert page.input_value("#file-question input") == "column 2"
+    expect_value(page, "#file-question input", "column 2")
 
 
 def test_progress_a_part_of_the_picture_and_stop(serve, open_page):
@@ -171,12 +172,12 @@ def test_progress_a_part_of_the_picture_and_stop(serve, open_page):
     page.wait_for_selector("#file .view-note:has-text('of 2,000 texts')")
     page.wait_for_selector("#file [aria-valuenow]")
     page.wait_for_selector(SHAPE.format("64x64"))
-    assert page.is_disabled("#file-run")
+    expect(page.locator("#file-run")).to_be_disabled()
     page.click("#file-stop")
     page.wait_for_selector("#file .view-note:has-text('Stopped. The picture shows the first')", timeout=30_000)
     page.wait_for_selector("#file-run:enabled")
-    assert not page.is_visible("#file-stop")
-    assert not page.is_visible("#file-verdict")
+    expect(page.locator("#file-stop")).to_be_hidden()
+    expect(page.locator("#file-verdict")).to_be_hidden()
     engine.seconds_per_text = 0.0
 
 
@@ -221,7 +222,7 @@ def test_dragging_zooms_and_the_keyboard_reads_cell_by_cell(small, open_page):
     page.mouse.move(box["x"] + 220, box["y"] + 200, steps=6)
     page.mouse.up()
     page.wait_for_function(f"() => document.querySelector('{PLOT}').layout.xaxis.range[0] > 1")
-    page.wait_for_timeout(500)  # what comes sooner counts as the drag's second click
+    page.wait_for_timeout(500)  # a person's pause: what comes sooner counts as the drag's second click
     page.locator("#file-matrix .mx-plot").dblclick(position={"x": 300, "y": 200})
     page.wait_for_function(f"() => document.querySelector('{PLOT}').layout.xaxis.range[0] === -0.5")
     page.mouse.move(5, 5)
@@ -229,8 +230,8 @@ def test_dragging_zooms_and_the_keyboard_reads_cell_by_cell(small, open_page):
     for key in ("Escape", "ArrowDown", "ArrowDown", "ArrowRight"):
         page.keyboard.press(key)
     page.wait_for_selector(f"{TIP}:has-text('Q2')")
-    assert "A2" in page.inner_text(TIP)
-    assert page.text_content("#file-matrix .hm-live").startswith("Q2: ")
+    expect_text(page, TIP, "A2")
+    expect(page.locator("#file-matrix .hm-live").first).to_contain_text("Q2: ")
     page.keyboard.press("+")
     page.wait_for_function(f"() => document.querySelector('{PLOT}').layout.xaxis.range[1] < 59")
     page.keyboard.press("Escape")
@@ -252,8 +253,8 @@ def test_a_bad_file_says_why_and_keeps_the_last_picture(small, open_page):
         upload(page, content, name)
         page.wait_for_selector(f"#file-note [role=alert]:has-text('{why}')")
     assert page.locator(SHAPE.format("2x2")).is_visible()
-    assert "The file before it stays." in page.inner_text("#file-note")
-    assert page.locator("#view-file img").count() == 0
+    expect_text(page, "#file-note", "The file before it stays.")
+    expect(page.locator("#view-file img")).to_have_count(0)
     assert page.evaluate("() => window.hacked") is None
 
 
@@ -282,13 +283,13 @@ def test_another_reading_is_told_and_the_files_can_be_taken_home(small, open_pag
 def test_on_a_phone_in_korean_nothing_scrolls_sideways(small, open_page, width):
     page = open_page(small + "?lang=ko", **{**PHONE, "width": width})
     open_file(page)
-    assert page.inner_text("#view-file-button") == "내 파일"
-    assert "질문과 답을 적은 파일" in page.inner_text("#file-upload")
+    expect(page.locator("#view-file-button")).to_have_text("내 파일", use_inner_text=True)
+    expect_text(page, "#file-upload", "질문과 답을 적은 파일")
     upload(page, table(120))
     wait_plan(page, "질문 120개 × 답 120개")
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     run(page, "120x120")
-    assert "120개 중" in page.inner_text("#file-facts")
+    expect_text(page, "#file-facts", "120개 중")
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     box = place(page)
     page.touchscreen.tap(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)

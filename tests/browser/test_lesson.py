@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.browser.test_page import wait_text
+from tests.browser.page_actions import expect_text, wait_text
 
 pytestmark = pytest.mark.browser
 FOCUSED = "() => document.activeElement.id"
@@ -24,7 +25,7 @@ def test_two_steps_by_keyboard_then_into_the_lab(open_page):
     page = open_page("#tab=lesson", drawn=False, **{"width": 360, "height": 740, "color_scheme": "dark"})
     page.wait_for_selector("#lesson-choice input[value=guess]")
     page.wait_for_selector('#lesson .view[data-state="idle"]')
-    assert "once you have predicted it" in page.inner_text("#lesson .view-note")
+    expect_text(page, "#lesson .view-note", "once you have predicted it")
     page.focus("#lesson-choice input[value=guess]")
     tab_to(page, "lesson-commit")
     page.keyboard.press("Enter")
@@ -36,9 +37,9 @@ def test_two_steps_by_keyboard_then_into_the_lab(open_page):
     page.keyboard.press("Enter")
     page.wait_for_selector('#lesson figure[data-figure="lesson-gpt-article"] .js-plotly-plot')
     page.wait_for_function(ON_HEADING, arg="#lesson-judged h3")
-    assert "My prediction\n2 or 3" in page.inner_text("#lesson-judged")
-    assert page.is_disabled("#lesson-choice input[value=all]"), "once and for all"
-    assert page.locator("#lesson-commit").count() == 0
+    expect_text(page, "#lesson-judged", "My prediction\n2 or 3")
+    expect(page.locator("#lesson-choice input[value=all]").first, "once and for all").to_be_disabled()
+    expect(page.locator("#lesson-commit")).to_have_count(0)
     label = page.get_attribute("#lesson figure .view-plot", "aria-label")
     assert "Heatmap of 6 questions by 8 answers" in label
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
@@ -48,13 +49,13 @@ def test_two_steps_by_keyboard_then_into_the_lab(open_page):
     page.keyboard.press("Enter")
     page.wait_for_selector("#lesson-text h2:has-text('strangers')")
     page.wait_for_function(ON_HEADING, arg="#lesson-text h2")
-    assert page.locator("#lesson-judged h3").count() == 0
+    expect(page.locator("#lesson-judged h3")).to_have_count(0)
     page.focus("#lesson-number input")
     page.keyboard.type("0.5")
     page.keyboard.press("Enter")
     page.wait_for_selector('#lesson figure[data-figure="lesson-pairs"] .js-plotly-plot')
     page.wait_for_function(ON_HEADING, arg="#lesson-judged h3")
-    assert "My prediction\n.50" in page.inner_text("#lesson-judged")
+    expect_text(page, "#lesson-judged", "My prediction\n.50")
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
 
     page.focus("#lesson-use")

@@ -3,56 +3,28 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from demo.backend.fake import FakeEngine
+from tests.browser.page_actions import (
+    ANSWERS,
+    PLOT,
+    QUESTIONS,
+    STATE,
+    choose,
+    expect_model,
+    expect_text,
+    expect_value,
+    idle,
+    settle,
+    table,
+    values,
+    wait_gone,
+    wait_text,
+    wait_values,
+)
 
 pytestmark = pytest.mark.browser
-PLOT = "#heatmap .js-plotly-plot"
-QUESTIONS, ANSWERS = "#questions textarea", "#answers textarea"
-STATE = '#heatmap .hm[data-state="{}"]'
-NUMBERS = "() => [...document.querySelectorAll('#heatmap .hm-numbers span')].map((node) => node.textContent)"
-# Every text and value that is drawn now, from the table that stands beside the picture.
-TABLE = """() => {
-    const details = document.querySelector('#heatmap details');
-    details.open = true;
-    const rows = [...details.querySelectorAll('tr')].map((row) => [...row.cells].map((cell) => cell.textContent));
-    return rows.length ? rows : null;
-}"""
-
-
-def table(page) -> list[list[str]]:
-    page.evaluate(TABLE)
-    page.wait_for_function("() => document.querySelector('#heatmap details td.hm-match, #heatmap details td + td')")
-    return page.evaluate(TABLE)
-
-
-def wait_text(page, text: str) -> None:
-    """Until the drawn heatmap has this text."""
-    page.evaluate("() => document.querySelector('#heatmap details').open = true")
-    page.wait_for_function("(text) => document.querySelector('#heatmap details').textContent.includes(text)", arg=text)
-
-
-def wait_gone(page, text: str) -> None:
-    page.evaluate("() => document.querySelector('#heatmap details').open = true")
-    page.wait_for_function("(text) => !document.querySelector('#heatmap details').textContent.includes(text)", arg=text)
-
-
-def values(page) -> list:
-    return page.evaluate(NUMBERS)
-
-
-def choose(page, box: str, option: str) -> None:
-    page.click(f"#{box} input")
-    page.get_by_role("option", name=option).first.click()
-
-
-def wait_values(page, before: list) -> None:
-    page.wait_for_function(f"(before) => ({NUMBERS})().join() !== before", arg=",".join(before))
-
-
-def settle(page) -> None:
-    page.wait_for_selector(STATE.format("ready"))
-    page.wait_for_timeout(150)
 
 
 def test_the_article_stands_there_before_anything_is_touched(open_page):
@@ -62,9 +34,9 @@ def test_the_article_stands_there_before_anything_is_touched(open_page):
     assert rows[1][0] == "Q1 Where is the headquarter of OpenAI?"
     assert rows[0][1] == "A1 OpenAI is based at San Francisco."
     assert len(values(page)) == 4
-    assert "AUC" in page.inner_text("#verdict")
-    assert "of 2" in page.inner_text("#metrics")
-    assert page.locator(".line-numbers [data-number=A2]").count() == 1
+    expect_text(page, "#verdict", "AUC")
+    expect_text(page, "#metrics", "of 2")
+    expect(page.locator(".line-numbers [data-number=A2]")).to_have_count(1)
 
 
 def test_keys_backspace_paste_and_an_input_method_all_count(open_page):
@@ -96,11 +68,11 @@ def test_every_choice_of_the_reading_changes_the_numbers(open_page):
     before = values(page)
     choose(page, "prompt", "plain")
     wait_values(page, before)
-    assert "special tokens" in page.inner_text("#prompt-note")
+    expect_text(page, "#prompt-note", "special tokens")
     before = values(page)
     choose(page, "pooling", "weighted_mean")
     wait_values(page, before)
-    assert "SGPT" in page.inner_text("#pooling-note")
+    expect_text(page, "#pooling-note", "SGPT")
     before = values(page)
     page.fill("#layer input[type=number]", "12")
     page.keyboard.press("Enter")
@@ -110,10 +82,10 @@ def test_every_choice_of_the_reading_changes_the_numbers(open_page):
     choose(page, "model", "all-MiniLM")
     wait_values(page, before)
     settle(page)
-    assert page.input_value("#pooling input") == "mean"
-    assert page.input_value("#layer input[type=number]") == "6"
-    assert "Encoder" in page.inner_text("#model-note")
-    assert page.input_value("#prompt input") == "plain"
+    expect_value(page, "#pooling input", "mean")
+    expect_value(page, "#layer input[type=number]", "6")
+    expect_text(page, "#model-note", "Encoder")
+    expect_value(page, "#prompt input", "plain")
 
 
 def test_the_scale_changes_colours_and_no_number(open_page, engine):
@@ -122,7 +94,7 @@ def test_the_scale_changes_colours_and_no_number(open_page, engine):
     for label, low, high in (("fixed", ".00", "1.00"), ("per question", "row's lowest", "row's highest")):
         page.click(f"#scale label:has-text('{label}')")
         page.wait_for_function("(low) => document.querySelector('.hm-low').textContent === low", arg=low)
-        assert page.inner_text(".hm-high") == high
+        expect(page.locator(".hm-high").first).to_have_text(high, use_inner_text=True)
         assert values(page) == shown
     assert engine.embedded_texts >= computed
 
@@ -156,9 +128,9 @@ def test_an_unavailable_model_says_why_and_changes_nothing(open_page):
     before = values(page)
     choose(page, "model", "Mistral-7B")
     page.wait_for_selector("#model-note [role=alert]")
-    assert "16.2 GiB" in page.inner_text("#model-note")
-    assert page.input_value("#model input").startswith("SmolLM2")
-    assert page.input_value("#pooling input") == "last_token_logits"
+    expect_text(page, "#model-note", "16.2 GiB")
+    expect_model(page, "SmolLM2")
+    expect_value(page, "#pooling input", "last_token_logits")
     assert (values(page), page.input_value(QUESTIONS)) == (before, "My own question?")
     assert page.query_selector(STATE.format("ready"))
 
@@ -169,8 +141,8 @@ def test_a_typed_model_that_does_not_exist_says_so(open_page):
     page.fill("#model input", "qwen/<b>qwen9</b>")
     page.keyboard.press("Enter")
     page.wait_for_selector("#model-note [role=alert]")
-    assert "“qwen/<b>qwen9</b>” was not found" in page.inner_text("#model-note")
-    assert page.input_value("#model input").startswith("SmolLM2")
+    expect_text(page, "#model-note", "“qwen/<b>qwen9</b>” was not found")
+    expect_model(page, "SmolLM2")
     settle(page)
 
 
@@ -181,13 +153,13 @@ def test_loading_dims_the_old_heatmap_and_another_choice_works_at_once(open_page
     choose(page, "model", "Gemma 3 270M")
     page.wait_for_selector(STATE.format("loading"))
     page.wait_for_selector(".hm-bar:visible")
-    assert "Gemma 3 270M is being loaded" in page.inner_text(".hm-wait-text")
+    expect_text(page, ".hm-wait-text", "Gemma 3 270M is being loaded")
     page.wait_for_function("() => getComputedStyle(document.querySelector('.hm-stage')).opacity < 0.5")
     assert values(page) == before
     choose(page, "model", "SmolLM2")
     page.wait_for_selector(STATE.format("ready"), timeout=3000)
     assert values(page) == before
-    assert page.locator(".hm-bar:visible").count() == 0
+    expect(page.locator(".hm-bar:visible")).to_have_count(0)
     engine.load_seconds = 0
 
 
@@ -198,9 +170,9 @@ def test_a_model_that_cannot_be_fetched_gives_the_old_one_back(serve, open_page)
     choose(page, "model", "GPT-2")
     page.wait_for_selector(STATE.format("loading"))
     page.wait_for_selector("#model-note [role=alert]")
-    assert "The Hub cannot be reached" in page.inner_text("#model-note")
+    expect_text(page, "#model-note", "The Hub cannot be reached")
     settle(page)
-    assert page.input_value("#model input").startswith("SmolLM2")
+    expect_model(page, "SmolLM2")
     assert values(page) == before
 
 
@@ -211,11 +183,11 @@ def test_a_refused_reading_offers_another(open_page):
     settle(page)
     choose(page, "pooling", "last_token_logits")
     page.wait_for_selector(STATE.format("stale"))
-    assert "no LM head" in page.inner_text("#pooling-note [role=alert]")
+    expect_text(page, "#pooling-note [role=alert]", "no LM head")
     page.click("#pooling-note button")
     page.wait_for_selector(STATE.format("ready"))
-    assert page.input_value("#pooling input") == "last_token"
-    assert page.locator("#pooling-note [role=alert]").count() == 0
+    expect_value(page, "#pooling input", "last_token")
+    expect(page.locator("#pooling-note [role=alert]")).to_have_count(0)
 
 
 def test_the_last_edit_wins(serve, open_page):
@@ -225,11 +197,11 @@ def test_the_last_edit_wins(serve, open_page):
     page.keyboard.press("Control+A")
     page.keyboard.type("How many letters does this question have when somebody types it?", delay=12)
     wait_text(page, "Q1 How many letters does this question have when somebody types it?")
-    page.wait_for_timeout(700)
+    idle(page)
     rows = table(page)
     assert rows[1][0] == "Q1 How many letters does this question have when somebody types it?"
     assert len(rows) == 2
-    assert page.get_attribute("#heatmap .hm", "data-state") == "ready"
+    expect(page.locator("#heatmap .hm").first).to_have_attribute("data-state", "ready")
 
 
 def test_html_is_text(open_page):
@@ -237,32 +209,29 @@ def test_html_is_text(open_page):
     nasty = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>${window.hacked=1}{{value}} <b>x</b>"
     page.fill(QUESTIONS, nasty)
     wait_text(page, nasty)
-    for x in range(30, 60):  # a picture that is drawn anew under a mouse that rests does not notice it
-        page.hover(f"{PLOT} .nsewdrag", position={"x": x, "y": 30})
-        page.wait_for_timeout(100)
-        if page.is_visible(".hm-tip"):
-            break
-    assert nasty in page.inner_text(".hm-tip")
+    settle(page)  # a picture that is drawn anew under a mouse that rests does not notice it
+    page.hover(f"{PLOT} .nsewdrag", position={"x": 30, "y": 30})
+    expect_text(page, ".hm-tip", nasty)
     page.click("#matches-fold > button")
     page.fill("#matches input, #matches textarea", "<img src=x onerror='window.hacked=1'>")
     page.wait_for_selector("#matches-note [role=alert]")
     assert page.evaluate("() => window.hacked") is None
-    assert page.locator("#bench img").count() == 0
+    expect(page.locator("#bench img")).to_have_count(0)
 
 
 def test_an_empty_box_and_too_many_lines_say_so_beside_the_box(open_page):
     page = open_page()
     page.fill(ANSWERS, "")
     page.wait_for_selector("#answers-note [role=alert]")
-    assert page.get_attribute("#heatmap .hm", "data-state") == "empty"
+    expect(page.locator("#heatmap .hm").first).to_have_attribute("data-state", "empty")
     assert page.input_value(QUESTIONS).startswith("Where is")
     lines = "\n".join(f"line {i}" for i in range(51))
     page.fill(ANSWERS, lines)
     page.wait_for_function("() => document.querySelector('#answers-note').textContent.includes('51 answers')")
-    assert page.input_value(ANSWERS) == lines
+    expect_value(page, ANSWERS, lines)
     page.fill(ANSWERS, "A chip.")
     page.wait_for_selector(STATE.format("ready"))
-    assert page.locator("#answers-note [role=alert]").count() == 0
+    expect(page.locator("#answers-note [role=alert]")).to_have_count(0)
 
 
 def test_an_example_set_fills_the_boxes(open_page):
@@ -270,7 +239,7 @@ def test_an_example_set_fills_the_boxes(open_page):
     choose(page, "examples", "Meaning against shared words")
     wait_text(page, "Q6 ")
     wait_text(page, "A12 ")
-    assert "share almost no words" in page.inner_text("#examples-note")
+    expect_text(page, "#examples-note", "share almost no words")
 
 
 def test_the_keyboard_reads_the_cells(open_page):
@@ -281,20 +250,20 @@ def test_the_keyboard_reads_the_cells(open_page):
     said = page.inner_text("#heatmap .hm-live")
     assert said.startswith("Question 2: What is GPU?. Answer 2: A graphics")
     assert "belong together" in said
-    assert page.locator(".hm-cursor:visible").count() == 1
+    expect(page.locator(".hm-cursor:visible")).to_have_count(1)
     page.keyboard.press("Escape")
-    assert page.locator(".hm-tip:visible").count() == 0
+    expect(page.locator(".hm-tip:visible")).to_have_count(0)
 
 
 @pytest.mark.parametrize("how", [{"locale": "ko-KR"}, {"address": "?lang=ko"}])
 def test_korean(open_page, how):
     page = open_page(**how)
     page.wait_for_function("() => document.querySelector('#questions').textContent.includes('질문')")
-    assert "맞는 쌍" in page.inner_text("#verdict")
-    assert "다음에 할 말" in page.inner_text("#pooling-note")
+    expect_text(page, "#verdict", "맞는 쌍")
+    expect_text(page, "#pooling-note", "다음에 할 말")
     page.fill(ANSWERS, "")
     page.wait_for_selector("#answers-note [role=alert]")
-    assert "적어 주세요" in page.inner_text("#answers-note")
+    expect_text(page, "#answers-note", "적어 주세요")
 
 
 def test_dark_mode_follows_the_system(open_page):
@@ -329,4 +298,4 @@ def test_a_button_computes_where_typing_does_not(serve, open_page):
     assert "Only when asked?" not in str(table(page))
     page.click("#compute")
     wait_text(page, "Q1 Only when asked?")
-    assert page.get_attribute("#hero", "data-state") == "ready"
+    expect(page.locator("#hero")).to_have_attribute("data-state", "ready")

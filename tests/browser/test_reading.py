@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from demo.backend.fake import FakeEngine
 from demo.domain.datamodels import Prompt
 from demo.lab import Lab
 from demo.settings import Settings
-from tests.browser.test_page import QUESTIONS, STATE, choose, settle, values, wait_text, wait_values
+from tests.browser.page_actions import (
+    PHONE,
+    QUESTIONS,
+    STATE,
+    choose,
+    expect_text,
+    expect_value,
+    settle,
+    values,
+    wait_text,
+    wait_values,
+)
 
 pytestmark = pytest.mark.browser
 TASK, TEMPLATE = "#task textarea", "#template textarea"
-PHONE = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}
 ALL = "#prompt=e5_instruct&task=Find+it&eos=true&pooling=last_token&postprocess=zscore"
 
 
@@ -32,8 +43,8 @@ def test_prompteol_and_the_last_token_change_the_heatmap(open_page):
     before = values(page)
     choose(page, "prompt", "prompteol")
     wait_values(page, before)
-    assert "Made for last_token" in page.inner_text("#prompt-note")
-    assert page.input_value("#pooling input") == "last_token_logits"
+    expect_text(page, "#prompt-note", "Made for last_token")
+    expect_value(page, "#pooling input", "last_token_logits")
     before = values(page)
     page.click("#pooling input")
     page.get_by_role("option", name="last_token", exact=True).click()
@@ -41,7 +52,7 @@ def test_prompteol_and_the_last_token_change_the_heatmap(open_page):
     before = values(page)
     page.check("#eos input")
     wait_values(page, before)
-    assert "2401.00368" in page.inner_text("#eos-note")
+    expect_text(page, "#eos-note", "2401.00368")
     settle(page)
 
 
@@ -51,23 +62,23 @@ def test_own_prompts_are_offered_only_where_a_model_has_some(open_page):
     assert len(offered) == len(Prompt) - 1
     assert "own" not in offered
     page = open_page("#prompt=own")
-    assert page.input_value("#prompt input") == "chat"
+    expect_value(page, "#prompt input", "chat")
     settle(page)
 
 
 def test_the_boxes_of_a_prompt_come_and_go_with_it(open_page):
     page = open_page()
-    assert page.locator(f"{TASK}:visible, {TEMPLATE}:visible").count() == 0
+    expect(page.locator(f"{TASK}:visible, {TEMPLATE}:visible")).to_have_count(0)
     choose(page, "prompt", "e5_instruct")
     page.wait_for_selector(f"{TASK}:visible")
-    assert page.locator(f"{TEMPLATE}:visible").count() == 0
+    expect(page.locator(f"{TEMPLATE}:visible")).to_have_count(0)
     settle(page)
     before = values(page)
     page.fill(TASK, "Find the same topic")
     wait_values(page, before)
     choose(page, "prompt", "custom")
     page.wait_for_selector(f"{TEMPLATE}:visible")
-    assert page.locator(f"{TASK}:visible").count() == 0
+    expect(page.locator(f"{TASK}:visible")).to_have_count(0)
     settle(page)
     before = values(page)
     page.fill(TEMPLATE, "{text} {text}")
@@ -76,7 +87,7 @@ def test_the_boxes_of_a_prompt_come_and_go_with_it(open_page):
     page.wait_for_selector(TEMPLATE, state="hidden")
     choose(page, "prompt", "custom")
     page.wait_for_selector(f"{TEMPLATE}:visible")
-    assert page.input_value(TEMPLATE) == "{text} {text}"
+    expect_value(page, TEMPLATE, "{text} {text}")
     settle(page)
 
 
@@ -87,12 +98,12 @@ def test_a_template_without_its_text_says_so_beside_its_box(open_page):
     choose(page, "prompt", "custom")
     page.fill(TEMPLATE, "In one word:")
     page.wait_for_selector("#template-note [role=alert]")
-    assert "{text} 0 times" in page.inner_text("#template-note")
+    expect_text(page, "#template-note", "{text} 0 times")
     assert page.query_selector(STATE.format("stale"))
     assert (page.input_value(QUESTIONS), page.input_value(TEMPLATE)) == ("My own question?", "In one word:")
     page.fill(TEMPLATE, "In one word, {text}:")
     page.wait_for_selector(STATE.format("ready"))
-    assert page.locator("[role=alert]").count() == 0
+    expect(page.locator("[role=alert]")).to_have_count(0)
 
 
 def test_post_processing_changes_the_heatmap_and_its_fixed_colours(open_page):
@@ -103,27 +114,27 @@ def test_post_processing_changes_the_heatmap_and_its_fixed_colours(open_page):
     choose(page, "postprocess", "center")
     wait_values(page, before)
     page.wait_for_function("() => document.querySelector('.hm-low').textContent === '−1.00'")
-    assert "from −1 to 1" in page.inner_text("#scale-note")
-    assert "center was fitted on 4 distinct texts" in page.inner_text("#notices")
-    assert "2109.04404" in page.inner_text("#postprocess-note")
+    expect_text(page, "#scale-note", "from −1 to 1")
+    expect_text(page, "#notices", "center was fitted on 4 distinct texts")
+    expect_text(page, "#postprocess-note", "2109.04404")
     settle(page)
 
 
 def test_another_model_brings_its_own_reading(open_page):
     page = open_page(ALL)
-    assert page.is_checked("#eos input")
+    expect(page.locator("#eos input").first).to_be_checked()
     choose(page, "model", "all-MiniLM")
     page.wait_for_function("() => document.querySelector('#postprocess input').value === 'none'")
     page.wait_for_selector(TASK, state="hidden")
-    assert not page.is_checked("#eos input")
-    assert page.input_value("#prompt input") == "plain"
+    expect(page.locator("#eos input").first).not_to_be_checked()
+    expect_value(page, "#prompt input", "plain")
     settle(page)
-    assert page.locator("[role=alert]").count() == 0
+    expect(page.locator("[role=alert]")).to_have_count(0)
 
 
 def test_a_link_brings_the_whole_reading(open_page):
     page = open_page(ALL)
-    assert page.input_value(TASK) == "Find it"
+    expect_value(page, TASK, "Find it")
     lab = Lab(Settings(engine="fake"), FakeEngine())
     chosen = {"prompt": "e5_instruct", "task": "Find it", "pooling": "last_token", "eos": True, "postprocess": "zscore"}
     texts = [page.input_value(f"#{box} textarea").split("\n") for box in ("questions", "answers")]
@@ -135,12 +146,12 @@ def test_a_link_brings_the_whole_reading(open_page):
 def test_in_korean(open_page):
     page = open_page(ALL.replace("e5_instruct", "custom") + "&template=x", drawn=False, locale="ko-KR")
     page.wait_for_selector("#template-note [role=alert]")
-    assert "{text} 자리가 0번" in page.inner_text("#template-note")
+    expect_text(page, "#template-note", "{text} 자리가 0번")
     for box, name in (("prompt", "프롬프트"), ("template", "틀"), ("eos", "EOS 토큰"), ("postprocess", "후처리")):
-        assert name in page.text_content(f"#{box}")
+        expect(page.locator(f"#{box}")).to_contain_text(name)
     page.fill(TEMPLATE, "{text}!")
     page.wait_for_selector(STATE.format("ready"))
-    assert "서로 다른 글 4개" in page.inner_text("#notices")
+    expect_text(page, "#notices", "서로 다른 글 4개")
     settle(page)
 
 
@@ -151,5 +162,5 @@ def test_on_a_phone_the_sheet_holds_every_choice_and_its_head_says_them(open_pag
     page.click("#reading .fold-head")
     for box in ("task textarea", "eos input", "postprocess input"):
         page.locator(f"#{box}").scroll_into_view_if_needed()
-        assert page.is_visible(f"#{box}")
+        expect(page.locator(f"#{box}")).to_be_visible()
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")

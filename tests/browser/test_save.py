@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 from safetensors import safe_open
 
-from tests.browser.conftest import PLOT
+from tests.browser.page_actions import PLOT
 
 pytestmark = pytest.mark.browser
 QUESTIONS = ["What is GPU?", "<img src=x onerror=window.hacked=1>", "</script><script>window.hacked=1</script>", "=1+1"]
@@ -41,7 +42,7 @@ def test_each_kind_is_saved_once_and_says_the_same(fill, browser, tmp_path):
             page.click(f"#save-{kind}")
         files[kind] = tmp_path / taken.value.suggested_filename
         taken.value.save_as(files[kind])
-    assert page.locator("#save-note .alert:visible").count() == 0
+    expect(page.locator("#save-note .alert:visible")).to_have_count(0)
     assert page.evaluate("() => window.hacked") is None
     shown = np.array(page.evaluate(f"() => document.querySelector('{PLOT}').data[0].z"))
 
@@ -87,11 +88,11 @@ def read_saved_page(browser, file, shown) -> None:
     assert QUESTIONS[1] in said
     assert ANSWERS[0] in said
     assert f"{shown[1][0]:.4f}".replace("-", "−").replace("0.", ".") in said
-    assert page.locator("h1").count() == 1
-    assert page.locator("#figure .draglayer a, #figure img, #figure script").count() == 0
+    expect(page.locator("h1")).to_have_count(1)
+    expect(page.locator("#figure .draglayer a, #figure img, #figure script")).to_have_count(0)
     page.emulate_media(media="print")
-    assert page.is_visible("#still")
-    assert not page.is_visible("#figure")
+    expect(page.locator("#still")).to_be_visible()
+    expect(page.locator("#figure")).to_be_hidden()
     assert page.evaluate("() => document.querySelector('#still').naturalWidth") > 300
     assert page.evaluate("() => window.hacked") is None
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 
 import pytest
+from playwright.sync_api import expect
 
 from demo.backend.fake import FakeEngine
 from demo.ui.live.link import read_link
-from tests.browser.test_page import ANSWERS, PLOT, QUESTIONS, choose, settle, wait_text
+from tests.browser.page_actions import ANSWERS, PLOT, QUESTIONS, choose, expect_text, expect_value, settle, wait_text
 
 pytestmark = pytest.mark.browser
 ODD = [
@@ -92,21 +93,21 @@ def test_a_link_brings_everything_to_another_host(serve, open_page):
     guest = open_page(serve(other).rstrip("/") + "/#" + link.split("#")[1], drawn=False)
     guest.wait_for_selector("#view-sweep-button[aria-selected=true]")
     guest.wait_for_function("() => document.querySelector('#pooling input')?.value === 'max'")
-    assert guest.input_value(QUESTIONS) == questions
+    expect_value(guest, QUESTIONS, questions)
     guest.click("#matches-fold > button")
-    assert guest.input_value("#matches input, #matches textarea") == "1-2, 2-1"
+    expect_value(guest, "#matches input, #matches textarea", "1-2, 2-1")
     guest.click("#view-heatmap-button")
     wait_text(guest, "Q30 질문 29")
     guest.wait_for_function("() => document.querySelector('#scale label.selected')?.textContent.includes('fixed')")
     guest.wait_for_function(f"([plot, cosines]) => ({cosines})(plot) === cosines", arg=[PLOT, before])
-    assert guest.locator(".share-notice:visible").count() == 0
+    expect(guest.locator(".share-notice:visible")).to_have_count(0)
 
 
 def test_a_model_that_is_not_here_is_named_and_the_texts_stay(open_page):
     page = open_page("?lang=ko#model=no/such<i>&questions=Why%3F&pooling=max&scale=unit")
     wait_text(page, "Q1 Why?")
     page.wait_for_selector(".share-notice:has-text('no/such<i>')")
-    assert page.input_value("#pooling input") == "last_token_logits"
+    expect_value(page, "#pooling input", "last_token_logits")
     page.click(".share-notice button")
     page.wait_for_selector(".share-notice", state="hidden")
     page.click(".share-open")
@@ -119,14 +120,14 @@ def test_presenting_by_keyboard(open_page):
     wait_text(page, "Q1 My own question?")
     page.focus(QUESTIONS)
     page.keyboard.press("p")
-    assert page.locator(".present-bar:visible").count() == 0
+    expect(page.locator(".present-bar:visible")).to_have_count(0)
     page.keyboard.press("Backspace")
     wait_text(page, "Q1 My own question?")
     page.focus(".present-open")
     page.keyboard.press("Alt+p")
     page.wait_for_selector(".present-bar:visible")
-    assert page.inner_text(".present-title") == "Your own texts"
-    assert page.is_disabled(".present-back")
+    expect(page.locator(".present-title").first).to_have_text("Your own texts", use_inner_text=True)
+    expect(page.locator(".present-back").first).to_be_disabled()
     for hidden in ("#questions", "#model", "#metrics", "#status", "#views > .tab-wrapper"):
         assert not page.locator(hidden).first.is_visible(), hidden
     page.wait_for_selector("#verdict .verdict:visible")
@@ -136,7 +137,7 @@ def test_presenting_by_keyboard(open_page):
     page.wait_for_selector(".present-texts li:has-text('Which birds cannot fly?')")
     page.wait_for_selector("#heatmap .hm[data-state=ready]")
     wait_text(page, "Q2 Which birds cannot fly?")
-    assert "2 by 2 blocks" in page.inner_text(".present-teaches")
+    expect_text(page, ".present-teaches", "2 by 2 blocks")
     page.wait_for_function("() => document.querySelector('.present-live').textContent.includes('AUC')")
     fits = "() => document.documentElement.scrollWidth <= innerWidth"
     assert page.evaluate(fits)
@@ -146,7 +147,7 @@ def test_presenting_by_keyboard(open_page):
     for _ in range(12):
         page.keyboard.press("PageDown")
     page.wait_for_selector(".present-at:has-text('10 / 10')")
-    assert page.is_disabled(".present-next")
+    expect(page.locator(".present-next").first).to_be_disabled()
     page.keyboard.press("PageUp")
     page.wait_for_selector(".present-at:has-text('9 / 10')")
     page.keyboard.press("Escape")

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from demo.backend.fake import FakeEngine
-from tests.browser.test_page import ANSWERS, QUESTIONS, STATE, choose, settle, wait_text
-from tests.browser.test_tabs import HEATMAP, READY, SPACE, open_space
+from tests.browser.page_actions import (
+    ANSWERS,
+    HEATMAP,
+    QUESTIONS,
+    READY,
+    SPACE,
+    STATE,
+    choose,
+    expect_text,
+    idle,
+    open_space,
+    settle,
+    wait_text,
+)
 
 pytestmark = pytest.mark.browser
 CLOUD = "#space [data-figure^=space-2d] .js-plotly-plot"
@@ -27,15 +40,15 @@ def test_every_text_is_a_point_and_the_points_follow_an_edit(open_page):
     page.fill(QUESTIONS, "One?\nTwo?\n<img src=x onerror='window.hacked=1'>")
     wait_points(page, 3, 2)
     assert page.evaluate("([node, name]) => node === document.querySelector(name)", [node, CLOUD])
-    assert "Mean cosine of 8 pairs" in page.inner_text("#space-facts")
-    assert "1909.00512" in page.inner_text("#space-facts")
-    assert "of the variance" in page.text_content(f"{CLOUD} .xtitle")
+    expect_text(page, "#space-facts", "Mean cosine of 8 pairs")
+    expect_text(page, "#space-facts", "1909.00512")
+    expect(page.locator(f"{CLOUD} .xtitle").first).to_contain_text("of the variance")
     page.click("#space .view-table summary >> nth=0")
     page.wait_for_selector("#space .view-table tr")
-    assert page.locator("#space .view-table >> nth=0").locator("tr").count() == 6
-    assert "<img src=x" in page.inner_text("#space .view-table >> nth=0")
+    expect(page.locator("#space .view-table >> nth=0").locator("tr")).to_have_count(6)
+    expect_text(page, "#space .view-table >> nth=0", "<img src=x")
     assert page.evaluate("() => window.hacked") is None
-    assert page.locator("#space img").count() == 0
+    expect(page.locator("#space img")).to_have_count(0)
 
 
 def test_a_point_says_its_text(open_page):
@@ -45,7 +58,7 @@ def test_a_point_says_its_text(open_page):
     open_space(page)
     page.hover(f"{CLOUD} .scatterlayer .trace:nth-child(2) .point >> nth=0", force=True)
     page.wait_for_selector("#space .hoverlayer .hovertext")
-    assert "<b>Where</b> & when?" in page.text_content("#space .hoverlayer")
+    expect(page.locator("#space .hoverlayer").first).to_contain_text("<b>Where</b> & when?")
 
 
 def test_what_nobody_looks_at_costs_nothing(serve, open_page):
@@ -54,14 +67,16 @@ def test_what_nobody_looks_at_costs_nothing(serve, open_page):
     asked = []
     page.on("request", lambda request: asked.append(request.post_data or "") if "join" in request.url else None)
     open_space(page)
-    page.wait_for_timeout(600)
+    idle(page)
     count, before = len(asked), page.evaluate(TICKS)
-    page.wait_for_timeout(900)  # looked at, and nothing new: it does not ask either
+    page.mouse.wheel(0, 300)  # looked at, and nothing new: it does not ask either
+    page.mouse.wheel(0, -300)
+    idle(page)
     assert len(asked) == count
     page.click(HEATMAP)
     page.fill(QUESTIONS, "Hidden edit?")
     wait_text(page, "Q1 Hidden edit?")
-    page.wait_for_timeout(500)
+    idle(page)
     assert page.evaluate(TICKS) == before
     page.click(SPACE)
     page.wait_for_function(f"(before) => ({TICKS})() > before", arg=before)
@@ -88,15 +103,15 @@ def test_what_cannot_be_shown_says_why_and_leaves_the_last_picture(open_page):
     open_space(page)
     page.fill(ANSWERS, "")
     page.wait_for_selector('#space .view[data-state="idle"]')
-    assert "at least one question" in page.inner_text("#space .view-note")
+    expect_text(page, "#space .view-note", "at least one question")
     page.wait_for_function("() => getComputedStyle(document.querySelector('#space .view-figures')).opacity < 0.5")
-    assert page.locator(CLOUD).count() == 1
+    expect(page.locator(CLOUD)).to_have_count(1)
     page.fill(ANSWERS, "A chip.")
     wait_points(page, 2, 1)
     page.click("#matches-fold > button")
     page.fill("#matches input, #matches textarea", "9-9")
     page.wait_for_selector('#space .view[data-state="error"]')
-    assert "“9-9”" in page.inner_text("#space .view-note")
+    expect_text(page, "#space .view-note", "“9-9”")
     page.fill("#matches input, #matches textarea", "")
     page.wait_for_selector(READY)
 
@@ -108,13 +123,13 @@ def test_it_waits_with_the_heatmap_while_a_model_loads(serve, open_page):
     engine.load_seconds = 1.5
     choose(page, "model", "all-MiniLM")
     page.wait_for_selector('#space .view[data-state="loading"]')
-    assert "is being loaded" in page.inner_text("#space .view-note")
+    expect_text(page, "#space .view-note", "is being loaded")
     page.wait_for_selector(READY)
     page.wait_for_selector(STATE.format("ready"), state="attached")
     engine.load_seconds = 0.5
     choose(page, "model", "GPT-2")
     page.wait_for_selector("#model-note [role=alert]")
     page.wait_for_selector(READY)
-    assert page.inner_text("#space .view-note") == ""
+    expect(page.locator("#space .view-note").first).to_have_text("", use_inner_text=True)
     page.click(HEATMAP)
     settle(page)

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from demo.backend.starting import StartingEngine
-from tests.browser.conftest import PLOT, WordyEngine
-from tests.browser.test_page import QUESTIONS, STATE, table, wait_text
+from tests.browser.conftest import WordyEngine
+from tests.browser.page_actions import PLOT, QUESTIONS, STATE, expect_text, table, wait_text
 
 pytestmark = pytest.mark.browser
 
@@ -43,14 +43,14 @@ def test_the_page_is_there_says_that_it_starts_and_draws_by_itself(starting, ope
     page = open_page(f"{url}?lang={language}", drawn=False)
     page.wait_for_selector(STATE.format("loading"))
     page.wait_for_selector(".hm-bar:visible")
-    assert says in page.inner_text(".hm-wait-text")
-    assert device in page.inner_text("#status .fact-device")
+    expect_text(page, ".hm-wait-text", says)
+    expect_text(page, "#status .fact-device", device)
     page.fill(QUESTIONS, "Typed while it starts?")
     start()
     wait_text(page, "Q1 Typed while it starts?")
     page.wait_for_selector(STATE.format("ready"))
     assert table(page)[1][0] == "Q1 Typed while it starts?"
-    assert "CPU" in page.inner_text("#status .fact-device")
+    expect_text(page, "#status .fact-device", "CPU")
 
 
 def test_what_the_engine_finds_stands_in_the_list_of_models(starting, open_page):

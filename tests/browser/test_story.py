@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from demo.backend import fake
-from tests.browser.test_page import QUESTIONS, choose, settle, wait_text
-from tests.browser.test_tabs import HEATMAP, PHONE, SEQ
+from tests.browser.page_actions import (
+    HEATMAP,
+    PHONE,
+    QUESTIONS,
+    SEQ,
+    choose,
+    expect_model,
+    expect_text,
+    expect_value,
+    idle,
+    settle,
+    wait_text,
+)
 
 pytestmark = pytest.mark.browser
 STORY = "#view-story-button"
@@ -36,12 +48,12 @@ def test_the_steps_follow_each_other_and_nothing_is_computed_before_it_is_seen(s
     engine = fake.FakeEngine()
     page = open_page(serve(engine))
     before = engine.embedded_texts
-    page.wait_for_timeout(600)
+    idle(page)
     assert engine.embedded_texts == before
     open_story(page)
-    assert page.inner_text(TITLE) == "Four texts become tokens"
-    assert page.is_disabled("#story-back")
-    assert page.locator("#story-found .ex-pooled").count() == 4 + 1, "one in each text, one in the legend"
+    expect(page.locator(TITLE).first).to_have_text("Four texts become tokens", use_inner_text=True)
+    expect(page.locator("#story-back")).to_be_disabled()
+    expect(page.locator("#story-found .ex-pooled"), "one in each text, one in the legend").to_have_count(4 + 1)
     page.click("#story-next")
     wait_figures(page, "story-next-q1", "story-next-q2", "story-next-a1", "story-next-a2")
     page.click("#story-next")
@@ -52,10 +64,10 @@ def test_the_steps_follow_each_other_and_nothing_is_computed_before_it_is_seen(s
     wait_figures(page, "story-last", "story-asked", "story-gap")
     page.click("#story-next")
     wait_figures(page, "story-before", "story-after")
-    assert page.locator("#story-text math mfrac").count() == 1
+    expect(page.locator("#story-text math mfrac")).to_have_count(1)
     page.click("#story-next")
     wait_figures(page, "story-models")
-    assert page.is_disabled("#story-next")
+    expect(page.locator("#story-next")).to_be_disabled()
     page.click("#story-back")
     wait_figures(page, "story-before", "story-after")
 
@@ -92,17 +104,17 @@ def test_the_story_leaves_the_lab_as_it_is_until_one_asks(serve, open_page):
     open_story(page)
     go(page, "why", "story-last", "story-asked", "story-gap")
     assert page.evaluate(SEQ) == before
-    assert page.input_value(QUESTIONS) == "My own?"
-    assert page.input_value("#pooling input") == "mean"
+    expect_value(page, QUESTIONS, "My own?")
+    expect_value(page, "#pooling input", "mean")
     page.click("#story-use")
     page.wait_for_selector(f"{HEATMAP}[aria-selected=true]")
     wait_text(page, "Q2 What is GPU?")
     page.wait_for_function("() => document.querySelector('#prompt input').value === 'prompteol'")
     settle(page)
-    assert page.input_value("#pooling input") == "last_token"
-    assert page.input_value("#model input").startswith("SmolLM2-135M-Instruct")
-    assert "SmolLM2" in page.inner_text("#status")
-    assert page.input_value("#layer input[type=number]") == "30"
+    expect_value(page, "#pooling input", "last_token")
+    expect_model(page, "SmolLM2-135M-Instruct")
+    expect_text(page, "#status", "SmolLM2")
+    expect_value(page, "#layer input[type=number]", "30")
 
 
 def test_training_oneself_is_offered_where_there_is_a_tab_for_it(open_page):
@@ -114,10 +126,10 @@ def test_training_oneself_is_offered_where_there_is_a_tab_for_it(open_page):
         page.wait_for_selector("#view-train-button[aria-selected=true]")
         page.wait_for_function("() => location.hash.includes('tab=train')")
     else:
-        assert not page.is_visible("#story-train")
+        expect(page.locator("#story-train")).to_be_hidden()
     page.click(STORY)
     page.evaluate("() => document.querySelector('#view-train-button')?.remove()")
-    assert not page.is_visible("#story-train")
+    expect(page.locator("#story-train")).to_be_hidden()
 
 
 def test_every_model_is_measured_when_asked_and_stops_when_asked(serve, open_page):
@@ -128,7 +140,7 @@ def test_every_model_is_measured_when_asked_and_stops_when_asked(serve, open_pag
     rows = "#story-found .story-board tbody tr"
     waiting = page.locator(f"{rows}:has-text('Not measured yet')").count()
     assert waiting > 3
-    assert "no LM head" in page.inner_text(f"{rows}:has-text('e5-mistral') >> nth=0")
+    expect_text(page, f"{rows}:has-text('e5-mistral') >> nth=0", "no LM head")
     page.click("#story-measure")
     page.wait_for_selector("#story .view-note:has-text('is being loaded')")
     page.wait_for_function(
@@ -144,7 +156,7 @@ def test_every_model_is_measured_when_asked_and_stops_when_asked(serve, open_pag
         timeout=60_000,
     )
     page.wait_for_selector("#story-stop", state="hidden", timeout=30_000)
-    assert "could not be fetched" in page.inner_text(f"{rows}:has-text('GPT-2')")
+    expect_text(page, f"{rows}:has-text('GPT-2')", "could not be fetched")
 
 
 def test_a_model_on_its_way_is_told_of(serve, open_page):
@@ -161,7 +173,7 @@ def test_in_korean_on_a_phone_nothing_scrolls_sideways(open_page, how):
     page = open_page(drawn="address" not in how, **{**PHONE, **how, "color_scheme": "dark"})
     page.wait_for_function(f"() => document.querySelector('{STORY}')?.textContent === '이야기'")
     open_story(page)
-    assert page.inner_text(TITLE) == "글 네 개가 토큰이 돼요"
+    expect(page.locator(TITLE).first).to_have_text("글 네 개가 토큰이 돼요", use_inner_text=True)
     for step, figures in (
         ("result", ("story-here", "story-printed")),
         ("why", ("story-last", "story-asked", "story-gap")),
@@ -170,7 +182,7 @@ def test_in_korean_on_a_phone_nothing_scrolls_sideways(open_page, how):
     ):
         go(page, step, *figures)
         assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), step
-    assert page.inner_text("#story-next") == "다음"
-    assert "아직 재지 않았어요" in page.inner_text("#story-found")
+    expect(page.locator("#story-next")).to_have_text("다음", use_inner_text=True)
+    expect_text(page, "#story-found", "아직 재지 않았어요")
     row = "() => getComputedStyle(document.querySelector('#story-found tbody tr')).display"
     assert page.evaluate(row) == "grid"

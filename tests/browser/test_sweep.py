@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from playwright.sync_api import expect
 
 from demo.backend import fake
-from tests.browser.test_page import ANSWERS, QUESTIONS, settle
-from tests.browser.test_tabs import HEATMAP, PHONE
+from tests.browser.page_actions import ANSWERS, HEATMAP, PHONE, QUESTIONS, expect_text, expect_value, settle
 
 pytestmark = pytest.mark.browser
 SWEEP = "#view-sweep-button"
@@ -44,21 +46,23 @@ def run(page) -> None:
 
 def test_one_click_sweeps_and_one_more_applies_the_best(small, open_page):
     page = open_page(small)
-    assert not page.is_visible("#sweep-found")
+    expect(page.locator("#sweep-found")).to_be_hidden()
     open_sweep(page, prompts=2)
     run(page)
-    assert "prompts 2 ×" in page.inner_text("#sweep-estimate")
-    assert "Best of " in page.inner_text("#sweep-verdict")
-    assert "Runner-up" in page.inner_text("#sweep-scores")
-    assert page.text_content(f"{MAP} .ytitle") == "Layer"
-    assert page.text_content(f"{MAP} .xtitle") == "Pooling, in a group for each prompt"
-    assert "Best: " in page.get_attribute("#sweep [data-figure=sweep-map] .view-plot", "aria-label")
-    assert not page.is_visible("#sweep-stop")
+    expect_text(page, "#sweep-estimate", "prompts 2 ×")
+    expect_text(page, "#sweep-verdict", "Best of ")
+    expect_text(page, "#sweep-scores", "Runner-up")
+    expect(page.locator(f"{MAP} .ytitle").first).to_have_text("Layer")
+    expect(page.locator(f"{MAP} .xtitle").first).to_have_text("Pooling, in a group for each prompt")
+    expect(page.locator("#sweep [data-figure=sweep-map] .view-plot").first).to_have_attribute(
+        "aria-label", re.compile("Best: ")
+    )
+    expect(page.locator("#sweep-stop")).to_be_hidden()
     page.click("#sweep-use-best")
     page.wait_for_function("() => document.querySelector('#sweep-use-best').textContent.trim() === 'In use'")
     best = page.inner_text("#sweep-verdict .verdict").split(": ")[1].split(" · ")
-    assert page.input_value("#prompt input") == best[0]
-    assert page.input_value("#pooling input") == best[1]
+    expect_value(page, "#prompt input", best[0])
+    expect_value(page, "#pooling input", best[1])
     page.click(HEATMAP)
     settle(page)
 
@@ -78,7 +82,7 @@ def test_a_clicked_cell_is_offered_and_the_colour_may_be_the_margin(small, open_
     page.wait_for_selector("#sweep figcaption:has-text('Margin by layer')")
     page.fill(QUESTIONS, "Something else?")
     page.wait_for_selector(STATE.format("stale"))
-    assert "texts have changed" in page.inner_text("#sweep .view-note")
+    expect_text(page, "#sweep .view-note", "texts have changed")
 
 
 def test_it_tells_how_far_it_is_and_stops(serve, open_page):
@@ -89,20 +93,20 @@ def test_it_tells_how_far_it_is_and_stops(serve, open_page):
     page.click("#sweep-run")
     page.wait_for_selector("#sweep .view-note:has-text('Sweeping: prompt')")
     page.wait_for_selector("#sweep [aria-valuenow]")
-    assert page.is_disabled("#sweep-run")
+    expect(page.locator("#sweep-run")).to_be_disabled()
     page.click("#sweep-stop")
     page.wait_for_selector("#sweep .view-note:has-text('Stopped.')", timeout=30_000)
-    assert page.is_enabled("#sweep-run")
-    assert not page.is_visible("#sweep-stop")
+    expect(page.locator("#sweep-run")).to_be_enabled()
+    expect(page.locator("#sweep-stop")).to_be_hidden()
     engine.seconds_per_text = 0.0
 
 
 def test_a_file_of_pairs_and_what_is_wrong_with_another(small, open_page):
     page = open_page(small)
     open_sweep(page)
-    assert not page.is_visible("#sweep-upload-note")
+    expect(page.locator("#sweep-upload-note")).to_be_hidden()
     page.click("#sweep-source label:has-text('A file of pairs')")
-    assert "a row a pair" in page.inner_text("#sweep-upload-note")
+    expect_text(page, "#sweep-upload-note", "a row a pair")
     page.click("#sweep-run")
     page.wait_for_selector("#sweep-upload-note [role=alert]:has-text('No file')")
     files = page.locator("input[type=file]").first
@@ -113,7 +117,7 @@ def test_a_file_of_pairs_and_what_is_wrong_with_another(small, open_page):
     files.set_input_files({"name": f"{NASTY}.csv", "mimeType": "text/csv", "buffer": rows.encode()})
     page.wait_for_selector("#sweep-upload-note .hint:has-text('pairs 4, of which right 2')")
     run(page)
-    assert page.locator("#view-sweep img").count() == 0
+    expect(page.locator("#view-sweep img")).to_have_count(0)
     assert page.evaluate("() => window.hacked") is None
 
 
@@ -124,17 +128,19 @@ def test_what_cannot_be_swept_says_why(small, open_page):
     page.fill(ANSWERS, "One.")
     page.click("#sweep-run")
     page.wait_for_selector(STATE.format("error"))
-    assert "no wrong pair" in page.inner_text("#sweep .view-note")
+    expect_text(page, "#sweep .view-note", "no wrong pair")
 
 
 def test_on_a_phone_in_korean_nothing_scrolls_sideways(small, open_page):
     page = open_page(small + "?lang=ko", **{**PHONE, "width": 360})
     open_sweep(page, prompts=6)
-    assert page.inner_text("#sweep-run") == "훑기"
-    assert "상자에 적은 글" in page.inner_text("#sweep-source")
+    expect(page.locator("#sweep-run")).to_have_text("훑기", use_inner_text=True)
+    expect_text(page, "#sweep-source", "상자에 적은 글")
     run(page)
-    assert "가장 좋은 것" in page.inner_text("#sweep-verdict")
-    assert page.inner_text("#sweep figcaption >> nth=0") == "층, 프롬프트, 풀링에 따른 AUC"
+    expect_text(page, "#sweep-verdict", "가장 좋은 것")
+    expect(page.locator("#sweep figcaption >> nth=0")).to_have_text(
+        "층, 프롬프트, 풀링에 따른 AUC", use_inner_text=True
+    )
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     page.click("#sweep-fold > button")
     page.click("#sweep-source label:has-text('파일')")

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.browser.test_page import PLOT, QUESTIONS, settle, wait_text
+from tests.browser.page_actions import (
+    HEATMAP,
+    PHONE,
+    PLOT,
+    QUESTIONS,
+    READY,
+    SEQ,
+    SPACE,
+    expect_text,
+    expect_value,
+    idle,
+    open_space,
+    settle,
+    wait_text,
+)
 
 pytestmark = pytest.mark.browser
-SPACE, HEATMAP = "#view-space-button", "#view-heatmap-button"
-READY = '#space .view[data-state="ready"]'
-SEQ = "() => Number(document.querySelector('#heatmap .hm').dataset.seq)"
-PHONE = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}
-
-
-def open_space(page) -> None:
-    page.click(SPACE)
-    page.wait_for_selector(READY)
 
 
 def test_the_heatmap_is_open_first_and_stays_live_behind_another_view(open_page):
     page = open_page()
-    assert page.get_attribute(HEATMAP, "aria-selected") == "true"
+    expect(page.locator(HEATMAP).first).to_have_attribute("aria-selected", "true")
     open_space(page)
-    assert not page.is_visible("#heatmap")
+    expect(page.locator("#heatmap")).to_be_hidden()
     before = page.evaluate(SEQ)
     page.fill(QUESTIONS, "Does it follow?")
     page.wait_for_function(f"(before) => ({SEQ})() > before", arg=before)
@@ -35,11 +41,11 @@ def test_the_heatmap_is_open_first_and_stays_live_behind_another_view(open_page)
 def test_a_link_opens_its_view_and_keeps_what_was_typed(open_page):
     page = open_page("#tab=space&questions=Only+one%3F", drawn=False)
     page.wait_for_selector(READY)
-    assert page.get_attribute(SPACE, "aria-selected") == "true"
+    expect(page.locator(SPACE).first).to_have_attribute("aria-selected", "true")
     page.wait_for_function("() => location.hash.includes('tab=space') && location.hash.includes('Only+one')")
     page.reload()
     page.wait_for_selector(READY)
-    assert page.input_value(QUESTIONS) == "Only one?"
+    expect_value(page, QUESTIONS, "Only one?")
     page.click(HEATMAP)
     page.wait_for_function("() => !location.hash.includes('tab=') && location.hash.includes('Only+one')")
     settle(page)
@@ -47,7 +53,7 @@ def test_a_link_opens_its_view_and_keeps_what_was_typed(open_page):
 
 def test_a_link_to_no_view_opens_the_heatmap(open_page):
     page = open_page("#tab=%3Cb%3E")
-    assert page.get_attribute(HEATMAP, "aria-selected") == "true"
+    expect(page.locator(HEATMAP).first).to_have_attribute("aria-selected", "true")
     page.wait_for_function("() => !location.hash")
 
 
@@ -66,11 +72,11 @@ def test_the_keyboard_opens_a_view(open_page):
 def test_in_korean(open_page, how):
     page = open_page(**how)
     page.wait_for_function(f"() => document.querySelector('{SPACE}').textContent === '공간'")
-    assert page.inner_text(HEATMAP) == "히트맵"
+    expect(page.locator(HEATMAP).first).to_have_text("히트맵", use_inner_text=True)
     open_space(page)
-    assert "2차원" in page.inner_text("#space-dimensions")
-    assert page.inner_text("#space figcaption >> nth=0") == "임베딩 공간에 놓인 질문과 답"
-    assert "서로 아무 상관 없는 두 글" in page.inner_text("#space-facts")
+    expect_text(page, "#space-dimensions", "2차원")
+    expect(page.locator("#space figcaption >> nth=0")).to_have_text("임베딩 공간에 놓인 질문과 답", use_inner_text=True)
+    expect_text(page, "#space-facts", "서로 아무 상관 없는 두 글")
 
 
 def test_on_a_phone_the_tabs_stand_over_the_view_and_nothing_scrolls_sideways(open_page):
@@ -95,5 +101,5 @@ def test_a_tab_that_is_opened_again_stands_as_it_was_left_and_asks_nothing(open_
     before = len(asked)
     page.click("#view-lesson-button")
     page.wait_for_selector("#lesson-text h2:has-text('What cosine do two strangers get?')")
-    page.wait_for_timeout(500)
+    idle(page)
     assert asked[before:] == []

@@ -7,11 +7,23 @@ import re
 import zipfile
 
 import pytest
+from playwright.sync_api import expect
 
 from demo.backend.fake import FakeEngine
 from demo.domain.recipe import EFFORTS
-from tests.browser.test_page import ANSWERS, QUESTIONS, choose, settle, values, wait_text, wait_values
-from tests.browser.test_tabs import HEATMAP, PHONE
+from tests.browser.page_actions import (
+    ANSWERS,
+    HEATMAP,
+    PHONE,
+    QUESTIONS,
+    choose,
+    expect_text,
+    expect_value,
+    settle,
+    values,
+    wait_text,
+    wait_values,
+)
 
 pytestmark = pytest.mark.browser
 TRAIN = "#view-train-button"
@@ -91,32 +103,34 @@ def finish(page) -> None:
 def test_the_margin_grows_and_the_heatmap_separates_while_it_trains(address, open_page):
     page = open_page(address)
     open_train(page)
-    assert not page.is_visible("#train-keep")
+    expect(page.locator("#train-keep")).to_be_hidden()
     page.click("#train-run")
     page.wait_for_selector(f"{CELLS} .heatmaplayer")
     first = cells(page)
-    assert page.is_visible("#train-pause")
-    assert not page.is_visible("#train-source")  # a run under way cannot be changed
+    expect(page.locator("#train-pause")).to_be_visible()
+    expect(page.locator("#train-source")).to_be_hidden()  # a run under way cannot be changed
     page.wait_for_function(
         "([plot, first]) => document.querySelector(plot).data[0].text.flat().join() !== first",
         arg=[CELLS, ",".join(first)],
     )
     page.wait_for_selector("#train-formula dl")  # the loss, with its numbers
-    assert "In words, at step" in page.inner_text("#train-formula")
+    expect_text(page, "#train-formula", "In words, at step")
     page.wait_for_selector("#train-margin .hint:has-text('began at')")
     finish(page)
     began = float(page.inner_text("#train-margin .hint").split()[-1])
     assert number(page, "#train-margin dd:not(.hint)") > began + 0.3
-    assert "Done after 60 steps." in page.inner_text("#train .view-note")
-    assert page.inner_text("#train-step dd >> nth=0") == "60 of 60"
+    expect_text(page, "#train .view-note", "Done after 60 steps.")
+    expect(page.locator("#train-step dd >> nth=0")).to_have_text("60 of 60", use_inner_text=True)
     data = page.evaluate(
         "(plot) => { const d = document.querySelector(plot).data[0]; return [d.zmin, d.zmax]; }", CELLS
     )
     assert data == [0, 1]  # the colours stand still
     titles = [page.locator("#train figcaption").nth(i).inner_text() for i in range(2)]
     assert titles == ["Your texts at step 60", "Loss by step"]
-    assert page.locator("#train-formula math").count() == 3
-    assert "It began at" in page.get_attribute("#train [data-figure=train-loss] .view-plot", "aria-label")
+    expect(page.locator("#train-formula math")).to_have_count(3)
+    expect(page.locator("#train [data-figure=train-loss] .view-plot").first).to_have_attribute(
+        "aria-label", re.compile("It began at")
+    )
 
 
 def test_it_pauses_goes_on_and_stops(address, lasting, open_page):
@@ -127,19 +141,21 @@ def test_it_pauses_goes_on_and_stops(address, lasting, open_page):
     page.focus("#train-pause")
     page.keyboard.press("Enter")
     page.wait_for_selector("#train .view-note:has-text('Paused after step')")
-    assert page.inner_text("#train-pause").strip() == "Go on"
+    expect(page.locator("#train-pause")).to_have_text("Go on", use_inner_text=True)
     step = page.inner_text("#train-step dd >> nth=0")
-    page.wait_for_timeout(1200)
-    assert page.inner_text("#train-step dd >> nth=0") == step
+    for _ in range(2):  # it goes on looking
+        looked = page.get_attribute("#train .view", "data-seq")
+        page.wait_for_selector(f'#train .view:not([data-seq="{looked}"])')
+    expect(page.locator("#train-step dd >> nth=0")).to_have_text(step, use_inner_text=True)
     page.click("#train-pause")
     page.wait_for_function(f"() => document.querySelector('#train-step dd').textContent !== '{step}'")
     page.click("#train-stop")
     page.wait_for_selector("#train .view-note:has-text('what was reached can be kept')")
-    assert not page.is_visible("#train-pause")
-    assert not page.is_visible("#train-stop")
-    assert page.is_enabled("#train-run")
-    assert page.is_enabled("#train-keep")
-    assert page.is_visible("#train-source")
+    expect(page.locator("#train-pause")).to_be_hidden()
+    expect(page.locator("#train-stop")).to_be_hidden()
+    expect(page.locator("#train-run")).to_be_enabled()
+    expect(page.locator("#train-keep")).to_be_enabled()
+    expect(page.locator("#train-source")).to_be_visible()
 
 
 def test_the_slider_goes_back_to_the_untrained_model_and_to_the_newest_look(address, open_page):
@@ -167,10 +183,10 @@ def test_what_was_learned_is_kept_and_used_and_fetched(address, open_page, tmp_p
     finish(page)
     page.click("#train-keep")
     page.wait_for_selector("#train-keep-note:has-text('in use in the lab')")
-    assert page.input_value("#model input") == "SmolLM2-135M-Instruct, trained 60 steps"
+    expect_value(page, "#model input", "SmolLM2-135M-Instruct, trained 60 steps")
     page.wait_for_selector("#status .fact-model dd:has-text('trained 60 steps')")
-    assert page.input_value("#prompt input") == "prompteol"
-    assert page.input_value("#pooling input") == "last_token"
+    expect_value(page, "#prompt input", "prompteol")
+    expect_value(page, "#pooling input", "last_token")
     with page.expect_download() as fetched:
         page.click("#train-download")
     assert fetched.value.suggested_filename == "smollm2-135m-instruct-trained-60-steps.zip"
@@ -185,10 +201,9 @@ def test_what_was_learned_is_kept_and_used_and_fetched(address, open_page, tmp_p
     page.wait_for_selector("#status .fact-model dd:has-text('trained 60 steps')")
     page.wait_for_function("() => location.hash.includes('trained%3A')")
     settle(page)
-    page.wait_for_timeout(500)
     page.reload()  # the link carries it
     page.wait_for_selector("#status .fact-model dd:has-text('trained 60 steps')")
-    assert page.input_value("#model input") == "SmolLM2-135M-Instruct, trained 60 steps"
+    expect_value(page, "#model input", "SmolLM2-135M-Instruct, trained 60 steps")
     settle(page)
 
 
@@ -205,7 +220,7 @@ def test_others_edit_meanwhile_and_wait_for_their_turn(address, lasting, slow, o
     open_train(second)
     second.click("#train-run")
     second.wait_for_selector("#train .view-note:has-text('1 run is before yours')")
-    assert not second.is_visible("#train-pause")
+    expect(second.locator("#train-pause").first).to_be_hidden()
     first.wait_for_selector("#train .view-note:has-text('Training')")
     slow.seconds_per_step = 0.02
     first.close()  # its place becomes free
@@ -223,7 +238,7 @@ def test_a_file_that_cannot_be_used_and_one_that_can(address, open_page):
     bad = {"name": "bad.csv", "mimeType": "text/csv", "buffer": f"a,b\n{NASTY},1\n".encode()}
     files.set_input_files(bad)
     page.wait_for_selector("#train-source-note [role=alert]:has-text('has no question or no answer')")
-    assert "At most 5,000 pairs, 2 MiB" in page.inner_text("#train-source-note")
+    expect_text(page, "#train-source-note", "At most 5,000 pairs, 2 MiB")
     assert page.input_value(QUESTIONS)  # nothing typed is lost
     files.set_input_files({"name": f"{NASTY}.jsonl", "mimeType": "text/plain", "buffer": PAIRS.encode()})
     page.wait_for_selector("#train-source-note .hint:has-text('pairs 40, with a negative 40')")
@@ -234,7 +249,7 @@ def test_a_file_that_cannot_be_used_and_one_that_can(address, open_page):
     points = "#train-held [data-figure=train-points] .js-plotly-plot"
     shapes = "(plot) => document.querySelector(plot).data.map((trace) => trace.marker?.symbol)"
     assert page.evaluate(shapes, points)[1:] == ["circle", "diamond"]
-    assert page.locator("#view-train img").count() == 0
+    expect(page.locator("#view-train img")).to_have_count(0)
     assert page.evaluate("() => window.hacked") is None
 
 
@@ -260,8 +275,8 @@ def test_on_a_phone_in_korean_nothing_scrolls_sideways(address, open_page):
     page = open_page(address + "?lang=ko", **{**PHONE, "width": 360})
     narrow = "() => document.documentElement.scrollWidth <= innerWidth"
     open_train(page, texts=False)
-    assert page.inner_text("#train-run") == "학습하기"
-    assert "외워" in page.inner_text("#train-source-note")
+    expect(page.locator("#train-run")).to_have_text("학습하기", use_inner_text=True)
+    expect_text(page, "#train-source-note", "외워")
     assert page.evaluate(narrow)
     page.click("#train-source label:has-text('파일')")
     page.wait_for_selector("#train-source-note .hint:has-text('받아요')")
@@ -276,8 +291,8 @@ def test_on_a_phone_in_korean_nothing_scrolls_sideways(address, open_page):
     page.wait_for_selector("#train-formula dl")
     assert page.evaluate(narrow)
     finish(page)
-    assert "60단계를 모두 마쳤어요" in page.inner_text("#train .view-note")
-    assert page.inner_text("#train figcaption >> nth=0") == "60단계의 내 글"
+    expect_text(page, "#train .view-note", "60단계를 모두 마쳤어요")
+    expect(page.locator("#train figcaption >> nth=0")).to_have_text("60단계의 내 글", use_inner_text=True)
     assert page.evaluate(narrow)
     page.click("#train-keep")
     page.wait_for_selector("#train-keep-note p:has-text('60단계 학습')")

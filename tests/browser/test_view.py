@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
+
+from tests.browser.page_actions import expect_text, idle
 
 gr = pytest.importorskip("gradio")
 
@@ -66,22 +69,24 @@ def address(asked):
 def test_a_view_from_start_to_click(open_page, address, asked):
     page = open_page(address, drawn=False)
     page.wait_for_selector(VIEW, state="attached")
-    page.wait_for_timeout(300)
+    idle(page)
     assert not asked  # it does not follow, and nothing is under way
     page.click("#start")
     page.wait_for_selector(f'{VIEW}[data-state="running"]')
-    assert "Working 25 %" in page.inner_text("#probe .view-note")
+    expect_text(page, "#probe .view-note", "Working 25 %")
     page.wait_for_selector(f'{VIEW}[data-state="ready"]')
     assert len(asked) == 3
     page.wait_for_selector("#probe .js-plotly-plot >> nth=1")
-    page.wait_for_timeout(600)
+    idle(page)
     assert len(asked) == 3
-    assert page.inner_text("#probe figcaption >> nth=0") == NASTY
-    assert page.get_attribute("#probe .view-plot >> nth=0", "aria-label") == "Two bars."
-    assert page.text_content("#probe .xtitle") == "place"
-    assert page.locator("#probe .gtitle").count() == 0
+    expect(page.locator("#probe figcaption >> nth=0")).to_have_text(NASTY, use_inner_text=True)
+    expect(page.locator("#probe .view-plot >> nth=0")).to_have_attribute("aria-label", "Two bars.")
+    expect(page.locator("#probe .xtitle").first).to_have_text("place")
+    expect(page.locator("#probe .gtitle")).to_have_count(0)
     page.click("#probe .view-table summary")
-    assert page.inner_text("#probe .view-table td, #probe .view-table th >> nth=2") == NASTY
+    expect(page.locator("#probe .view-table td, #probe .view-table th >> nth=2")).to_have_text(
+        NASTY, use_inner_text=True
+    )
     node = page.query_selector("#probe .js-plotly-plot")
     page.hover("#probe [data-figure=points] .point >> nth=1", force=True)
     page.click("#probe [data-figure=points] .point >> nth=1", force=True)

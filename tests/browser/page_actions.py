@@ -1,0 +1,139 @@
+"""Page actions: what browser tests do on the page and wait for, so that each wait is for a condition.
+
+Reads that may come too early use `expect` of Playwright, which asks again until its patience is over.
+"""
+
+from __future__ import annotations
+
+import re
+from weakref import WeakKeyDictionary
+
+from playwright.sync_api import Page, TimeoutError, expect
+
+from tests.waiting import eventually
+
+PATIENCE_MS = 45_000  # a first visit takes 5 s where nothing else runs
+PHONE = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}
+QUESTIONS, ANSWERS = "#questions textarea", "#answers textarea"
+PLOT = "#heatmap .js-plotly-plot"
+STATE = '#heatmap .hm[data-state="{}"]'
+SEQ = "() => Number(document.querySelector('#heatmap .hm').dataset.seq)"
+NUMBERS = "() => [...document.querySelectorAll('#heatmap .hm-numbers span')].map((node) => node.textContent)"
+SPACE, HEATMAP = "#view-space-button", "#view-heatmap-button"
+READY = '#space .view[data-state="ready"]'
+# Every text and value that is drawn now, from the table that stands beside the picture.
+TABLE = """() => {
+    const details = document.querySelector('#heatmap details');
+    details.open = true;
+    const rows = [...details.querySelectorAll('tr')].map((row) => [...row.cells].map((cell) => cell.textContent));
+    return rows.length ? rows : null;
+}"""
+# Debounces and delays that have not run yet. A longer one is no part of an answer: a retry, a tab's clock.
+COUNT_TIMERS = """(() => {
+    const [set, clear, pending] = [window.setTimeout, window.clearTimeout, new Set()];
+    window.setTimeout = (act, delay = 0, ...rest) => {
+        const id = set(() => {
+            pending.delete(id);
+            if (typeof act === 'function') act(...rest);
+        }, delay);
+        if (delay <= 1000) pending.add(id);
+        return id;
+    };
+    window.clearTimeout = (id) => {
+        pending.delete(id);
+        clear(id);
+    };
+    window.pendingTimers = () => pending.size;
+})()"""
+AFTER_A_FRAME = (
+    "() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(() => go(pendingTimers()))))"
+)
+_under_way: WeakKeyDictionary[Page, set] = WeakKeyDictionary()
+
+
+def watch_activity(page: Page) -> None:
+    """Before the first visit: from now on `idle` knows the page's timers, and its requests until their bodies end."""
+    _under_way[page] = under_way = set()
+    page.add_init_script(COUNT_TIMERS)
+    page.on("request", lambda request: None if "heartbeat" in request.url else under_way.add(request))
+    for end in ("requestfinished", "requestfailed"):
+        page.on(end, lambda request: under_way.discard(request))
+
+
+def idle(page: Page) -> None:
+    """Until nothing is under way: no request, no debounce, nothing unpainted. Then nothing more comes by itself."""
+
+    def busy() -> str:
+        looks = [(page.evaluate(AFTER_A_FRAME), *(request.url for request in _under_way[page])) for _ in range(2)]
+        return "" if looks == [(0,)] * 2 else f"timers and requests: {looks}"
+
+    eventually(busy, PATIENCE_MS / 1000, "the page is never idle", until=lambda seen: not seen)
+
+
+def settle(page: Page) -> None:
+    """Until the heatmap is drawn and the page is idle."""
+    page.wait_for_selector(STATE.format("ready"), state="attached")
+    idle(page)
+
+
+def expect_text(page: Page, selector: str, text: str) -> None:
+    """Until an element's visible text contains this."""
+    expect(page.locator(selector).first).to_contain_text(text, use_inner_text=True)
+
+
+def expect_value(page: Page, selector: str, value: str) -> None:
+    """Until a box holds this value."""
+    expect(page.locator(selector).first).to_have_value(value)
+
+
+def expect_model(page: Page, name: str) -> None:
+    """Until the lab's model is one whose name begins so."""
+    expect(page.locator("#model input").first).to_have_value(re.compile("^" + re.escape(name)))
+
+
+def table(page: Page) -> list[list[str]]:
+    """The heatmap's table, row by row."""
+    page.evaluate(TABLE)
+    page.wait_for_function("() => document.querySelector('#heatmap details td.hm-match, #heatmap details td + td')")
+    return page.evaluate(TABLE)
+
+
+def wait_text(page: Page, text: str) -> None:
+    """Until the drawn heatmap has this text."""
+    page.evaluate("() => document.querySelector('#heatmap details').open = true")
+    page.wait_for_function("(text) => document.querySelector('#heatmap details').textContent.includes(text)", arg=text)
+
+
+def wait_gone(page: Page, text: str) -> None:
+    """Until the drawn heatmap no longer has this text."""
+    page.evaluate("() => document.querySelector('#heatmap details').open = true")
+    page.wait_for_function("(text) => !document.querySelector('#heatmap details').textContent.includes(text)", arg=text)
+
+
+def values(page: Page) -> list[str]:
+    """The numbers on the cells."""
+    return page.evaluate(NUMBERS)
+
+
+def wait_values(page: Page, before: list[str]) -> None:
+    """Until the numbers on the cells are others."""
+    page.wait_for_function(f"(before) => ({NUMBERS})().join() !== before", arg=",".join(before))
+
+
+def choose(page: Page, box: str, option: str) -> None:
+    """Picks an option of a dropdown. An answer that comes meanwhile may close its list: then it is opened again."""
+    offered = page.get_by_role("option", name=option).first
+
+    def pick() -> bool:
+        if not offered.is_visible():
+            page.click(f"#{box} input")
+        offered.click(timeout=3000)
+        return True
+
+    eventually(pick, PATIENCE_MS / 1000, f"{option} could not be chosen", catching=TimeoutError)
+
+
+def open_space(page: Page) -> None:
+    """The Space tab, once its points are drawn."""
+    page.click(SPACE)
+    page.wait_for_selector(READY)
