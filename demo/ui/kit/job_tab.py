@@ -67,7 +67,7 @@ class JobTab(ABC):
 
     @abstractmethod
     def end(self, event: TabEvent) -> None:
-        """Record how the job ended: `event.job` has the result."""
+        """Record how the job ended: `event.job` has its result or error. Raises an error that is not kept."""
 
     @abstractmethod
     def show(self, event: TabEvent) -> Payload:
@@ -75,8 +75,8 @@ class JobTab(ABC):
 
     def controls(self, event: TabEvent) -> dict[Any, Any]:
         """Updates that every answer carries, whatever the view shows."""
-        busy = event.page.job is not None
-        return {self.widgets.run: gr.update(interactive=not busy), self.widgets.stop: gr.update(visible=busy)}
+        running = event.job.running
+        return {self.widgets.run: gr.update(interactive=not running), self.widgets.stop: gr.update(visible=running)}
 
     def on_tick(self, request: gr.Request, *values: Any) -> dict:
         """The present state of the page's job, or its result."""

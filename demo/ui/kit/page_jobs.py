@@ -30,8 +30,13 @@ class JobState:
     progress: Progress = Progress("", None)
     ended: bool = False
     stopped: bool = False
-    error: DemoError | None = None
+    error: Exception | None = None
     result: Any = None
+
+    def raise_unexpected(self) -> None:
+        """Raise an error that is no DemoError: it is nothing to be kept and shown again."""
+        if self.error is not None and not isinstance(self.error, DemoError):
+            raise self.error
 
 
 @dataclass(eq=False)
@@ -58,7 +63,7 @@ class PageJob:
             self.job.stop()
 
     def poll(self) -> JobState:
-        """The job's state. The end of a job is returned once, and raised where its error is no DemoError."""
+        """The job's state; its end is returned once."""
         job = self.job
         if job is None:
             return JobState()
@@ -69,7 +74,7 @@ class PageJob:
             return JobState(ended=True, result=job.result())
         except Stopped:
             return JobState(ended=True, stopped=True)
-        except DemoError as error:
+        except Exception as error:
             return JobState(ended=True, error=error)
 
 

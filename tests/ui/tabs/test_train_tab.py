@@ -38,7 +38,7 @@ from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.tabs.train import runs as train_runs  # noqa: E402
 from demo.ui.tabs.train.formula import plain, render_formula  # noqa: E402
 from demo.ui.tabs.train.handlers import TrainHandlers  # noqa: E402
-from demo.ui.tabs.train.runs import DONE, Run, Wanted  # noqa: E402
+from demo.ui.tabs.train.runs import DONE, Run, RunSettings  # noqa: E402
 from demo.ui.tabs.train.tab import create_train_tab, offered_efforts  # noqa: E402
 from tests.page_requests import lab_values, page_request  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
@@ -118,10 +118,10 @@ def upload(tab, tmp_path, content: str | bytes, name: str = "pairs.jsonl", langu
 # ---- a run ------------------------------------------------------------------------------------------------------
 
 
-def wanted(**said) -> Wanted:
+def wanted(**said) -> RunSettings:
     reading = {"prompt": "prompteol", "pooling": "last_token", "layer": -1}
     sets = (TrainingSet("some", tuple(Pair(f"what is {i}", f"it is {i}") for i in range(40))),)
-    return Wanted(**{"model": MODEL, "effort": "projection", "reading": reading, "sets": sets, **said})
+    return RunSettings(**{"model": MODEL, "effort": "projection", "reading": reading, "sets": sets, **said})
 
 
 def test_a_run_is_noted_step_by_step(lab):
@@ -129,35 +129,35 @@ def test_a_run_is_noted_step_by_step(lab):
     told = []
     run.train(lab, 60, told.append)
     assert (run.ended, [step.step for step in run.steps]) == (DONE, list(range(1, 13)))
-    assert [look.step for look in run.looks] == list(range(13))
-    assert run.looks[0].similarity.shape == (3, 3)
+    assert [look.step for look in run.snapshots] == list(range(13))
+    assert run.snapshots[0].similarity.shape == (3, 3)
     assert len(run.margins) == 13
     assert 0 < len(run.aucs) <= 13
     assert run.recipe.steps == 12
     assert told[-1].fraction == 1.0
-    assert run.comparison(run.looks[3]).similarity is run.looks[3].similarity
+    assert run.comparison(run.snapshots[3]).similarity is run.snapshots[3].similarity
     assert kept_folder(lab, run.kept).is_dir()
     assert lab.open(run.kept).name.endswith("trained 12 steps")
 
 
 def test_a_look_is_found_by_its_step(lab):
     run = Run(wanted())
-    assert run.look_at(None) is None
+    assert run.snapshot_at(None) is None
     run.train(lab, 60, lambda progress: None)
     assert run.pairing is None
-    assert run.comparison(run.looks[0]) is None
-    assert run.look_at(None).step == 12
-    assert [run.look_at(step).step for step in (-3, 0, 5, 99)] == [0, 0, 5, 12]
-    seen, held = run.held_at(run.look_at(7))
+    assert run.comparison(run.snapshots[0]) is None
+    assert run.snapshot_at(None).step == 12
+    assert [run.snapshot_at(step).step for step in (-3, 0, 5, 99)] == [0, 0, 5, 12]
+    seen, held = run.held_out_at(run.snapshot_at(7))
     assert seen <= 7
     assert held.matched.shape == (4,)  # a tenth of forty
 
 
 def test_so_many_looks_are_kept_and_the_first_and_the_last_always(lab, monkeypatch):
-    monkeypatch.setattr(train_runs, "_MOST_LOOKS", 6)
+    monkeypatch.setattr(train_runs, "_MAX_SNAPSHOTS", 6)
     run = Run(wanted(questions=QUESTIONS, answers=ANSWERS))
     run.train(lab, 60, lambda progress: None)
-    steps = [look.step for look in run.looks]
+    steps = [look.step for look in run.snapshots]
     assert len(steps) <= 6
     assert (steps[0], steps[-1]) == (0, 12)
     assert steps == sorted(set(steps))
@@ -168,7 +168,7 @@ def test_the_clock_ends_a_run_and_what_was_reached_is_kept(lab):
     run = Run(wanted())
     run.train(lab, 0, lambda progress: None)
     assert run.ended == "limit"
-    assert (len(run.steps), len(run.looks)) == (0, 1)
+    assert (len(run.steps), len(run.snapshots)) == (0, 1)
     assert lab.open(run.kept).name.endswith("trained 0 steps")
 
 
@@ -177,7 +177,7 @@ def test_a_paused_run_takes_no_step_and_keeps_when_asked(lab):
     run.pause(True)
     thread = threading.Thread(target=run.train, args=(lab, 60, lambda progress: None))
     thread.start()
-    eventually(lambda: run.looks)
+    eventually(lambda: run.snapshots)
     first = run.keep()
     assert kept_folder(lab, first).is_dir()
     assert run.keep() == first  # nothing has changed since
@@ -204,7 +204,7 @@ def test_a_run_whose_page_has_gone_keeps_nothing_and_no_wish_waits_for_ever(lab)
 
     thread = threading.Thread(target=go)
     thread.start()
-    eventually(lambda: run.looks)
+    eventually(lambda: run.snapshots)
     gone.set()
     thread.join(20)
     assert not thread.is_alive()
@@ -219,22 +219,22 @@ def test_the_model_that_is_kept_draws_the_heatmap_that_was_seen(tiny, settings):
     run.pause(True)
     thread = threading.Thread(target=run.train, args=(lab, 60, lambda progress: None))
     thread.start()
-    eventually(lambda: run.looks, 60)
+    eventually(lambda: run.snapshots, 60)
     untrained = run.keep()
     run.pause(False)
     thread.join(60)
     assert run.ended == DONE
-    for model, look in ((untrained, run.looks[0]), (run.kept, run.looks[-1])):
+    for model, look in ((untrained, run.snapshots[0]), (run.kept, run.snapshots[-1])):
         assert np.allclose(lab.compare(**texts, model=model).similarity, look.similarity, atol=1e-3)
 
 
 def test_what_nobody_took_is_removed(lab):
     run = Run(wanted())
     run.train(lab, 60, lambda progress: None)
-    run.taken.add(run.kept)
+    run.used.add(run.kept)
     run.discard(lab)
     assert kept_folder(lab, run.kept).is_dir()
-    run.taken.clear()
+    run.used.clear()
     run.discard(lab)
     assert not kept_folder(lab, run.kept).exists()
 
@@ -325,7 +325,7 @@ def test_looking_back_draws_that_look_and_follows_again_at_the_end(tab):
     run = run_of(tab)
     drawn = [row[1:] for row in heatmap["table"]["rows"]]
     assert [cell.split(" ")[0] for row in drawn for cell in row] == [
-        two_digits(float(value)) for value in run.looks[3].similarity.ravel()
+        two_digits(float(value)) for value in run.snapshots[3].similarity.ravel()
     ]
     assert "figures" not in tab.on_tick(page_request(), *values())[tab.widgets.view]
     last = tab.on_look(page_request(), 12, *values())
@@ -356,7 +356,7 @@ def test_it_pauses_goes_on_and_stops(tab, lab):
     assert not stopping[tab.widgets.stop]["interactive"]
     done = finish(tab)[tab.widgets.view]
     assert (done["state"], "what was reached can be kept" in done["note"]) == ("ready", True)
-    assert run_of(tab).looks[-1].step == len(run_of(tab).steps) < 12
+    assert run_of(tab).snapshots[-1].step == len(run_of(tab).steps) < 12
 
 
 def test_others_wait_in_line_and_see_their_place(tab, lab):
@@ -421,7 +421,7 @@ def test_what_was_trained_here_is_trained_again_from_the_model_below(tab, lab):
     answer = tab.on_tick(page_request(), *values(model_=kept))
     assert "an adapter over SmolLM2-135M-Instruct: that one is trained" in answer[tab.widgets.plan]
     assert train(tab, model_=kept)[tab.widgets.view]["state"] == "ready"
-    assert run_of(tab).wanted.model == MODEL
+    assert run_of(tab).settings.model == MODEL
 
 
 def test_in_the_middle_of_a_run_it_can_be_kept_too(tab, lab):
@@ -452,9 +452,6 @@ def test_the_adapter_is_a_zip(tab, lab):
     with zipfile.ZipFile(path) as packed:
         assert {"training.json", "README.md"} <= set(packed.namelist())
         assert json.loads(packed.read("training.json"))["steps"] == 12
-    again = tab.on_download(page_request())[tab.widgets.file]
-    assert again != path
-    assert not tab.pages.of(page_request()).packed.parent.parent.joinpath(path).exists()  # the last one made room
     folder = kept_folder(lab, run_of(tab).kept)
     for file in folder.iterdir():
         file.unlink()
@@ -532,7 +529,7 @@ def test_what_goes_wrong_in_the_middle_leaves_what_was_seen(tab, lab, monkeypatc
     monkeypatch.setattr(FakeEngine, "train", train_a_little)
     wrong = train(tab)
     assert (wrong[tab.widgets.view]["state"], "ran out of memory" in wrong[tab.widgets.view]["note"]) == ("error", True)
-    assert run_of(tab).looks[-1].step == 3
+    assert run_of(tab).snapshots[-1].step == 3
     assert not wrong[tab.widgets.keep]["interactive"]
     assert tab.pages.of(page_request()).job is None  # what the run held is not remembered
 
@@ -587,7 +584,7 @@ def test_a_file_is_learned_from(tab, tmp_path):
     assert "<img" not in note
     done = train(tab, source="file")
     assert done[tab.widgets.view]["state"] == "ready"
-    assert [one.name for one in run_of(tab).wanted.sets] == [NASTY.replace("/", "")]
+    assert [one.name for one in run_of(tab).settings.sets] == [NASTY.replace("/", "")]
     assert len(run_of(tab).held_out) == 4
 
 

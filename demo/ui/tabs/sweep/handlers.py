@@ -146,6 +146,7 @@ class SweepHandlers(JobTab):
 
     def end(self, event: TabEvent) -> None:
         page, job, widgets = event.page, event.job, self.widgets
+        job.raise_unexpected()
         if job.stopped:
             event.note = event.say("sweep.stopped")
             return

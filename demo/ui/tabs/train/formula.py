@@ -1,6 +1,6 @@
-"""The loss that training makes smaller, as a formula with the live numbers of one question. Knows no widget.
+"""InfoNCE, the loss of training, as a formula with the live numbers of one question. Knows no widget.
 
-MathML, which browsers draw by themselves: nothing is asked of another host.
+In MathML, which browsers draw without a script from another host.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _render_example(language: str, step: TrainStep, temperature: float) -> str:
         f"<dd>{escape(value)}</dd></div>"
         for name, value in facts
     )
-    said = translate(
+    words = translate(
         language,
         "train.example.words",
         step=step.step,
@@ -89,7 +89,7 @@ def _render_example(language: str, step: TrainStep, temperature: float) -> str:
         guess=f"{np.log(len(cosines)):.2f}",
         batch=f"{step.loss:.2f}",
     )
-    return f"<div>{numbers}<dl>{items}</dl></div><p>{escape(said)}</p>"
+    return f"<div>{numbers}<dl>{items}</dl></div><p>{escape(words)}</p>"
 
 
 def _large(value: float) -> str:

@@ -1,7 +1,7 @@
-"""A training run of the page: made and stepped in its job's thread, read by whoever shows it. Knows no widget.
+"""Training job: runs a TrainingRun in its own thread, and records it for the page. Knows no widget.
 
-TrainingRun belongs to one thread. What a person asks of it meanwhile (pause, end, keep) is a wish that its own thread
-grants between two steps. When it ends it is kept on the disk and let go of, so that no model stays in memory for it.
+A TrainingRun belongs to one thread. The page's requests (pause, finish, keep) are therefore carried out by the job's
+thread between two steps. At its end the adapter is saved to the disk, and no model stays in memory for it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from demo.domain.datamodels import Comparison, ModelInfo, Pairing, Progress
@@ -24,16 +23,16 @@ from demo.lab import Lab
 from demo.studies.training import HeldOutScores, Snapshot, TrainEvent, TrainingRun, kept_folder
 
 LOADING, PREPARING, TRAINING = "loading", "preparing", "training"  # stages
-DONE, STOPPED, LIMIT = "done", "stopped", "limit"  # how a run ends by itself, by its button, by the clock
-TEXTS = "texts"  # the name of the pairs that stand in the lab's boxes
-_WAIT_SECONDS = 0.2  # between two looks at a pause
-_PATIENCE = 300  # seconds for the step under way, before a wish
-_MOST_LOOKS = 200  # that can be gone back to; beyond, every other one is let go of
+DONE, STOPPED, LIMIT = "done", "stopped", "limit"  # a run ends by itself, by its button, by the clock
+TEXTS = "texts"  # the name of the pairs of the lab's boxes
+_WAIT_SECONDS = 0.2  # between two checks of a paused run
+_KEEP_TIMEOUT = 300  # seconds until the present step has ended
+_MAX_SNAPSHOTS = 200  # to look back at; beyond, every other one is dropped
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a run is asked for when its button is pressed: what is typed meanwhile changes nothing."""
+class RunSettings:
+    """The form at the moment when the run was started: later edits change nothing."""
 
     model: str
     effort: str  # a name of EFFORTS
@@ -44,200 +43,184 @@ class Wanted:
     matches: str = ""
 
     @property
-    def watches(self) -> bool:
-        """Whether there are texts to look at meanwhile."""
-        return bool(self.questions.strip() and self.answers.strip())
+    def texts(self) -> dict[str, str]:
+        """The texts of the lab's boxes, as the lab takes them."""
+        return {"questions": self.questions, "answers": self.answers, "matches": self.matches}
 
 
 class Run:
-    """One run. Its lists only grow, and are written by its own thread alone."""
+    """One run. Its lists only grow, and only its own thread writes them."""
 
-    def __init__(self, wanted: Wanted):
-        self.wanted = wanted
-        self.doing: tuple[str, str] = ("", "")  # model and stage, while it is loaded
-        self.info: ModelInfo | None = None  # of the model below, once it is there; so with the next four
+    def __init__(self, settings: RunSettings):
+        self.settings = settings
+        self.loading: tuple[str, str] = ("", "")  # model and stage, while it is loaded
+        self.info: ModelInfo | None = None  # of the base model, once it is loaded; so with the next four
         self.recipe: Recipe | None = None
-        self.pairing: Pairing | None = None
+        self.pairing: Pairing | None = None  # the texts of the boxes, compared at every snapshot; None without texts
         self.sets: list[TrainingSet] = []
         self.held_out: list[Pair] = []
         self.steps: list[TrainStep] = []
-        self.looks: list[Snapshot] = []
-        self.margins: list[tuple[int, float]] = []  # (step, margin of the texts at hand)
+        self.snapshots: list[Snapshot] = []
+        self.margins: list[tuple[int, float]] = []  # (step, margin of the texts of the boxes)
         self.aucs: list[tuple[int, float]] = []  # (step, AUC of the held-out pairs)
-        self.paused = False  # that it was asked to rest
-        self.resting = False  # that it does: the step under way has ended
+        self.paused = False  # on request
+        self.resting = False  # in fact: the present step has ended
+        self.finishing = False
         self.ended = ""
-        self.kept = ""  # the id of the model that was reached, once it has ended
-        self.taken: set[str] = set()  # the ids that were asked for
-        self.kept_at: tuple[int, str] = (-1, "")  # (step, id) of what was kept last
-        self._finishing = self._closed = False
-        self._wishes: list[Future[str]] = []
-        self._moved = threading.Condition()
+        self.kept = ""  # the id of the model that was reached, once the run has ended
+        self.last_kept: tuple[int, str] = (-1, "")  # step and id of the last model that was kept
+        self.used: set[str] = set()  # the ids in somebody's list of models
+        self._closed = False
+        self._requests: list[Future[str]] = []  # to keep the present model
+        self._changed = threading.Condition()
 
     # ---- from the page --------------------------------------------------------------------------------------------
 
     def pause(self, paused: bool) -> None:
-        """Rest after the step under way, or go on."""
-        with self._moved:
+        """Pause after the present step, or go on."""
+        with self._changed:
             self.paused = paused
-            self._moved.notify_all()
+            self._changed.notify_all()
 
     def finish(self) -> None:
-        """End after the step under way, and keep what was reached."""
-        with self._moved:
-            self._finishing = True
-            self._moved.notify_all()
-
-    @property
-    def finishing(self) -> bool:
-        """Whether it was asked to end."""
-        return self._finishing
+        """End after the present step, and keep what was reached."""
+        with self._changed:
+            self.finishing = True
+            self._changed.notify_all()
 
     def keep(self) -> str:
-        """The model as it is after the step under way, as one that can be chosen: its id. "" where there is none."""
-        with self._moved:
+        """Keep the model of the present step: its id, "" where there is none. Raises Stopped, TimeoutError."""
+        with self._changed:
             if self._closed:
                 return self.kept
-            wish: Future[str] = Future()
-            self._wishes.append(wish)
-            self._moved.notify_all()
-        return wish.result(_PATIENCE)
+            request: Future[str] = Future()
+            self._requests.append(request)
+            self._changed.notify_all()
+        return request.result(_KEEP_TIMEOUT)
 
     def discard(self, lab: Lab) -> None:
-        """Remove what nobody uses from the disk."""
-        if self.kept and self.kept not in self.taken:
+        """Remove the kept model from the disk, unless it is in somebody's list."""
+        if self.kept and self.kept not in self.used:
             shutil.rmtree(kept_folder(lab, self.kept), ignore_errors=True)
 
-    def look_at(self, step: int | None) -> Snapshot | None:
-        """The last look at a step or before it; None for the newest."""
-        looks = self.looks
-        if not looks:
-            return None
-        if step is None:
-            return looks[-1]
-        return looks[max(bisect_right([look.step for look in looks], step) - 1, 0)]
+    def snapshot_at(self, step: int | None) -> Snapshot | None:
+        """The last snapshot at a step or before it; None for the newest step."""
+        snapshots = self.snapshots
+        if not snapshots or step is None:
+            return snapshots[-1] if snapshots else None
+        return snapshots[max(bisect_right([snapshot.step for snapshot in snapshots], step) - 1, 0)]
 
-    def held_at(self, look: Snapshot) -> tuple[int, HeldOutScores] | None:
-        """The held-out pairs at a look, or where they were last measured before it: (step, what was seen)."""
-        seen = [one for one in self.looks if one.held_out is not None and one.step <= look.step]
-        return (seen[-1].step, seen[-1].held_out) if seen else None
+    def held_out_at(self, snapshot: Snapshot) -> tuple[int, HeldOutScores] | None:
+        """The last scores of the held-out pairs at a snapshot or before it, and their step."""
+        scored = [one for one in self.snapshots if one.held_out is not None and one.step <= snapshot.step]
+        return (scored[-1].step, scored[-1].held_out) if scored else None
 
-    def comparison(self, look: Snapshot) -> Comparison | None:
-        """The texts at hand at a look, as the lab compares texts; None where there are none."""
+    def comparison(self, snapshot: Snapshot) -> Comparison | None:
+        """The texts of the boxes at a snapshot, as the lab compares texts; None where there are none."""
         if self.pairing is None:
             return None
-        return Comparison(self.pairing, look.similarity, look.metrics, self.recipe.reading, {"model": self.info.name})
+        model = {"model": self.info.name}
+        return Comparison(self.pairing, snapshot.similarity, snapshot.metrics, self.recipe.reading, model)
 
     # ---- in the job's thread --------------------------------------------------------------------------------------
 
     def train(self, lab: Lab, seconds: float, report: OnProgress) -> None:
-        """The whole run, for so many seconds at most. Raises what the lab raises, and Stopped where nobody is left."""
-        ends = time.monotonic() + seconds
+        """The whole run, for so many seconds at most. Raises what the lab raises; Stopped without a page."""
+        deadline = time.monotonic() + seconds
         try:
-            live = self._begin(lab, report)
-            ended = self._follow(live, ends, report)
-            if self.looks[-1].step != live.done:
-                self._note(TrainEvent(None, live.evaluate()))
-            self.kept = self._keep(live)
+            training = self._begin(lab, report)
+            ended = self._follow(training, deadline, report)
+            if self.snapshots[-1].step != training.done:
+                self._record(TrainEvent(None, training.evaluate()))
+            self.kept = self._keep(training)
             self.ended = ended
         finally:
             self._close()
 
     def _begin(self, lab: Lab, report: OnProgress) -> TrainingRun:
-        wanted = self.wanted
-        self.info = self._open(lab, report)
+        settings, texts = self.settings, self.settings.texts
+        self.info = lab.wait_for_model(
+            lambda: lab.open(settings.model, wait=False), lambda loading: self._report_loading(loading, report)
+        )
         report(Progress(PREPARING))
-        texts = {name: getattr(wanted, name) for name in ("questions", "answers", "matches")}
-        sets = wanted.sets
+        sets = settings.sets
         if not sets:
-            # What the lab compares is what is learned: its limits and its sentences are the same.
-            sets = (pairs_of(lab.compare(**texts, model=wanted.model, **wanted.reading).pairing, TEXTS),)
-        watched = texts if wanted.watches else {}
-        live = lab.train(sets, **watched, model=wanted.model, how=EFFORTS[wanted.effort], **wanted.reading)
-        self.recipe, self.pairing = live.recipe, live.watched
-        self.sets, self.held_out = live.sets, live.held_out
-        return live
+            # `compare` reads the texts: its limits and sentences hold here too.
+            sets = (pairs_of(lab.compare(**texts, model=settings.model, **settings.reading).pairing, TEXTS),)
+        watched = texts if settings.questions.strip() and settings.answers.strip() else {}
+        training = lab.train(sets, **watched, model=settings.model, how=EFFORTS[settings.effort], **settings.reading)
+        self.recipe, self.pairing = training.recipe, training.watched
+        self.sets, self.held_out = training.sets, training.held_out
+        return training
 
-    def _open(self, lab: Lab, report: OnProgress) -> ModelInfo:
-        def on_wait(loading: ModelLoading) -> None:
-            if self._finishing:
-                raise Stopped() from loading
-            self.doing = (loading.values["model"], loading.values["stage"])
-            report(Progress(LOADING, loading.values.get("fraction")))
+    def _report_loading(self, loading: ModelLoading, report: OnProgress) -> None:
+        if self.finishing:
+            raise Stopped() from loading
+        self.loading = (loading.values["model"], loading.values["stage"])
+        report(Progress(LOADING, loading.values.get("fraction")))
 
-        return lab.wait_for_model(lambda: lab.open(self.wanted.model, wait=False), on_wait)
-
-    def _follow(self, live: TrainingRun, ends: float, report: OnProgress) -> str:
+    def _follow(self, training: TrainingRun, deadline: float, report: OnProgress) -> str:
         """Step by step; returns how it ended."""
-        for event in live.events():
-            self._note(event)
-            self._tell(live, report)
-            ended = self._rest(live, ends, report)
+        for event in training.events():
+            self._record(event)
+            self._report(training, report)
+            ended = self._between_steps(training, deadline, report)
             if ended:
                 return ended
         return DONE
 
-    def _note(self, event: TrainEvent) -> None:
+    def _record(self, event: TrainEvent) -> None:
         if event.step is not None:
             self.steps.append(event.step)
-        look = event.snapshot
-        if look is None:
+        snapshot = event.snapshot
+        if snapshot is None:
             return
-        if look.metrics.margin is not None:
-            self.margins.append((look.step, look.metrics.margin))
-        if look.held_out is not None:
-            self.aucs.append((look.step, look.held_out.auc))
-        looks = [*self.looks, look]
-        # A new list: whoever reads the old one goes on with it.
-        self.looks = looks if len(looks) <= _MOST_LOOKS else [looks[0], *looks[1:-1][1::2], look]
+        if snapshot.metrics.margin is not None:
+            self.margins.append((snapshot.step, snapshot.metrics.margin))
+        if snapshot.held_out is not None:
+            self.aucs.append((snapshot.step, snapshot.held_out.auc))
+        kept = self.snapshots
+        if len(kept) >= _MAX_SNAPSHOTS:
+            kept = [kept[0], *kept[1:][1::2]]
+        self.snapshots = [*kept, snapshot]  # a new list: a reader of the old one goes on with it
 
-    def _tell(self, live: TrainingRun, report: OnProgress) -> None:
-        report(Progress(TRAINING, live.done / live.recipe.steps))
+    def _report(self, training: TrainingRun, report: OnProgress) -> None:
+        report(Progress(TRAINING, training.done / training.recipe.steps))
 
-    def _rest(self, live: TrainingRun, ends: float, report: OnProgress) -> str:
-        """Grant wishes, and wait while paused; returns how the run ends if it ends here."""
+    def _between_steps(self, training: TrainingRun, deadline: float, report: OnProgress) -> str:
+        """Keep the model where that was requested, and wait while paused; returns how the run ends if it ends here."""
         while True:
-            with self._moved:
-                wishes, self._wishes = self._wishes, []
-                self.resting = self.paused and not self._finishing and time.monotonic() < ends
-                if self.resting and not wishes:
-                    self._moved.wait(_WAIT_SECONDS)
-                    wishes, self._wishes = self._wishes, []
-            for wish in wishes:
-                self._grant(wish, live)
-            self._tell(live, report)  # raises Stopped, paused or not
-            if live.done == live.recipe.steps:
+            with self._changed:
+                self.resting = self.paused and not self.finishing and time.monotonic() < deadline
+                if self.resting and not self._requests:
+                    self._changed.wait(_WAIT_SECONDS)
+                requests, self._requests = self._requests, []
+            for request in requests:
+                try:
+                    request.set_result(self._keep(training))
+                except Exception as error:
+                    request.set_exception(error)  # for the one who asked; the run goes on
+            self._report(training, report)  # raises Stopped, paused or not
+            if training.done == training.recipe.steps:
                 return ""
-            if self._finishing:
+            if self.finishing:
                 return STOPPED
-            if time.monotonic() >= ends:
+            if time.monotonic() >= deadline:
                 return LIMIT
             if not self.paused:
                 return ""
 
-    def _grant(self, wish: Future[str], live: TrainingRun) -> None:
-        try:
-            wish.set_result(self._keep(live))
-        except Exception as error:
-            # Not swallowed: whoever wished for it gets it, and the run goes on.
-            wish.set_exception(error)
-
-    def _keep(self, live: TrainingRun) -> str:
-        if self.kept_at[0] != live.done:
-            self.kept_at = (live.done, live.keep())
-        return self.kept_at[1]
+    def _keep(self, training: TrainingRun) -> str:
+        if self.last_kept[0] != training.done:
+            self.last_kept = (training.done, training.keep())
+        return self.last_kept[1]
 
     def _close(self) -> None:
-        with self._moved:
+        with self._changed:
             self._closed = True
-            wishes, self._wishes = self._wishes, []
-        for wish in wishes:
+            requests, self._requests = self._requests, []
+        for request in requests:
             if self.kept:
-                wish.set_result(self.kept)
+                request.set_result(self.kept)
             else:
-                wish.set_exception(Stopped())
-
-
-def pack(lab: Lab, model: str, folder: Path, name: str) -> Path:
-    """A model that was trained here as a zip file of that name in a folder."""
-    return Path(shutil.make_archive(str(folder / name), "zip", kept_folder(lab, model)))
+                request.set_exception(Stopped())

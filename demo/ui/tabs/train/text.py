@@ -1,15 +1,14 @@
-"""What the Train tab says of a run: its state, and figures with their text alternatives. Knows no widget."""
+"""The Train tab's text: a run's state in words and numbers, and figures with their text alternatives. No widget."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from html import escape
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from demo.domain.catalog import CATALOG
-from demo.domain.datamodels import Progress
 from demo.domain.recipe import EFFORTS, Recipe, TrainingSet
 from demo.figures.compare import WORDS as COMPARE_WORDS
 from demo.figures.compare import plot_reading
@@ -27,6 +26,8 @@ from demo.figures.training import WORDS as TRAINING_WORDS
 from demo.files.bundled import load_training
 from demo.studies.training import Snapshot
 from demo.ui.kit.i18n import translate, translate_word
+from demo.ui.kit.job_tab import note_loading
+from demo.ui.kit.page_jobs import JobState
 from demo.ui.kit.text import render_note
 from demo.ui.kit.view import figure_payload
 from demo.ui.tabs.compare.text import comparison_table
@@ -34,20 +35,22 @@ from demo.ui.tabs.train.formula import plain
 from demo.ui.tabs.train.runs import LOADING, TRAINING, Run
 from demo.ui.tabs.train.tab import FILE, READINGS, TEXTS
 
-LIVE, HELD = "live", "held"  # the views: what follows every step; the held-out pairs
-_COLOURS = (0.0, 1.0)  # the same for every look, so that a change of colour is a change of the model
+LIVE_FIGURES, HELD = "live", "held"  # the views: what follows every step; the held-out pairs
+_COLOURS = (0.0, 1.0)  # the same for every snapshot, so that a change of colour is a change of the model
 _MOST_ROWS = 60  # of a table by step
 _SQUARE, _CURVE = 400, 208  # pixels
-Drawing = tuple[tuple, Callable[[], dict[str, Any]]]  # what a figure depends on, and how it is made
+Drawing = tuple[tuple, Callable[[], dict[str, Any]]]  # a figure's key, which changes with its content, and the figure
 
 
 def figure_words(language: str) -> dict[str, str]:
-    """What is written on the figures."""
+    """The words of the figures."""
     return {name: translate(language, f"train.figure.{name}") for name in TRAINING_WORDS}
 
 
 def recipe_note(language: str, effort: str) -> str:
-    """What an effort learns, and how long it goes on."""
+    """What an effort learns, and for how long; "" for no effort that there is."""
+    if effort not in EFFORTS:
+        return ""
     recipe = Recipe(None, **EFFORTS[effort])
     learns = translate(language, f"train.learns.{recipe.method.value}", rank=recipe.rank, block=recipe.first_block)
     plan = translate(
@@ -61,13 +64,13 @@ def recipe_note(language: str, effort: str) -> str:
     return f"{plan} {learns}"
 
 
-def below_name(model: str) -> str:
+def base_name(model: str) -> str:
     """A model's name, where it has one."""
     return CATALOG[model].name if model in CATALOG else model
 
 
 def reading_hint(language: str, choice: str, reading: Mapping[str, Any]) -> str:
-    """What the model is read with while it learns. reading: as it stands in the lab."""
+    """The reading that is trained. reading: the lab's own."""
     if choice == READINGS[0]:
         return translate(language, "train.reading.recommended")
     eos = " + EOS" if reading["eos"] else ""
@@ -77,7 +80,7 @@ def reading_hint(language: str, choice: str, reading: Mapping[str, Any]) -> str:
 
 
 def set_choices(language: str) -> list[tuple[str, str]]:
-    """The lab's own pairs, by what they are about and how many they are."""
+    """The bundled sets by subject and number of pairs."""
     return [
         (
             translate(language, "train.set", name=translate_word(language, "train.sets", name), count=len(one.pairs)),
@@ -88,7 +91,7 @@ def set_choices(language: str) -> list[tuple[str, str]]:
 
 
 def render_source(language: str, source: str, sets: Sequence[TrainingSet], refused: str) -> str:
-    """What a run would learn from: how many pairs, or what is accepted; a plain warning where they are a handful."""
+    """The pairs to learn from: how many, or what is accepted; a warning where they are a handful."""
     pairs = [pair for one in sets for pair in one.pairs]
     if source == TEXTS:
         return f'<p class="caution">{escape(translate(language, "train.texts"))}</p>'
@@ -106,16 +109,15 @@ def render_source(language: str, source: str, sets: Sequence[TrainingSet], refus
     return render_note(translate(language, "train.bundled", **values))
 
 
-def running_note(language: str, run: Run, before: int, progress: Progress) -> str:
-    """Where a run is, in words."""
-    if before:
-        return translate(language, "train.waiting_one" if before == 1 else "train.waiting", count=before)
+def running_note(language: str, run: Run, job: JobState) -> str:
+    """What a run is doing."""
+    if job.ahead:
+        return translate(language, "train.waiting_one" if job.ahead == 1 else "train.waiting", count=job.ahead)
     if run.finishing:
         return translate(language, "train.stopping")
-    if progress.stage == LOADING:
-        model, stage = run.doing
-        return translate(language, "heatmap.loading", model=model, stage=translate_word(language, "stage", stage))
-    if progress.stage != TRAINING:
+    if job.progress.stage == LOADING:
+        return note_loading(language, *run.loading)
+    if job.progress.stage != TRAINING:
         return translate(language, "train.preparing")
     if run.paused:
         return translate(language, "train.paused" if run.resting else "train.pausing", step=len(run.steps))
@@ -123,38 +125,38 @@ def running_note(language: str, run: Run, before: int, progress: Progress) -> st
 
 
 def ended_note(language: str, run: Run, minutes: int) -> str:
-    """How a run ended, and what it did to the texts."""
-    how = run.ended or "away"  # else its page was gone, and is back
-    said = [translate(language, f"train.ended.{how}", step=len(run.steps), minutes=minutes)]
+    """How a run ended, and how far it moved AUC and margin."""
+    how = run.ended or "away"  # without an end of its own it was stopped with its page
+    sentences = [translate(language, f"train.ended.{how}", step=len(run.steps), minutes=minutes)]
     for name, values, signed in (("auc", run.aucs, False), ("margin", run.margins, True)):
         if len(values) > 1:
             first, last = (two_digits(values[place][1], signed) for place in (0, -1))
-            said.append(translate(language, f"train.went.{name}", first=first, last=last))
-    return " ".join(said)
+            sentences.append(translate(language, f"train.went.{name}", first=first, last=last))
+    return " ".join(sentences)
 
 
-def model_name(language: str, run: Run, steps: int, known: Iterable[str]) -> str:
-    """What a model that was trained here is called in the lab's list; equal names are numbered."""
-    name, known = translate(language, "train.name", model=run.info.name, steps=steps), set(known)
-    numbered = (f"{name} · {number}" for number in count(2))
-    return name if name not in known else next(one for one in numbered if one not in known)
+def model_name(language: str, run: Run, others: Collection[str]) -> str:
+    """The name of the kept model in the lab's list; equal names are numbered."""
+    name = translate(language, "train.name", model=run.info.name, steps=run.last_kept[0])
+    names = chain([name], (f"{name} · {number}" for number in count(2)))
+    return next(one for one in names if one not in others)
 
 
-def file_name(run: Run, steps: int) -> str:
-    """What an adapter is called as a file, without its ending."""
+def file_name(run: Run) -> str:
+    """The name of the kept adapter's file, without its ending."""
     name = re.sub(r"[^a-z0-9]+", "-", run.info.name.lower()).strip("-")
-    return f"{name or 'model'}-trained-{steps}-steps"
+    return f"{name or 'model'}-trained-{run.last_kept[0]}-steps"
 
 
 def render_state(language: str, run: Run) -> str:
-    """The row of figures: where the run is now."""
-    if run.recipe is None or not run.looks:
+    """The row of numbers: the present state of the run."""
+    if run.recipe is None or not run.snapshots:
         return ""
     last = run.steps[-1] if run.steps else None
     step = translate(language, "train.step.value", step=len(run.steps), steps=run.recipe.steps)
     guess = translate(language, "train.figure.guessing", value=f"{_guess(run):.2f}")
     facts = [
-        ("step", step, translate(language, f"train.effort.{run.wanted.effort}")),
+        ("step", step, translate(language, f"train.effort.{run.settings.effort}")),
         ("loss", f"{last.loss:.2f}" if last else "–", guess),
         ("rate", plain(last.learning_rate) if last else "–", ""),
         ("speed", f"{last.texts_per_second:,.0f}" if last else "–", ""),
@@ -169,30 +171,30 @@ def render_state(language: str, run: Run) -> str:
     return f"<dl>{items}</dl>"
 
 
-def train_figures(language: str, run: Run, look: Snapshot) -> dict[str, dict[str, Drawing]]:
-    """The pictures by view and id, in their order: what each depends on, and how it is made."""
+def train_figures(language: str, run: Run, snapshot: Snapshot) -> dict[str, dict[str, Drawing]]:
+    """The figures by view and id, in their order."""
     words = figure_words(language)
     live: dict[str, Drawing] = {}
     if run.pairing is not None:
-        live["train-heatmap"] = ((look.step,), lambda: _heatmap(language, run, look))
+        live["train-heatmap"] = ((snapshot.step,), lambda: _heatmap(language, run, snapshot))
     if run.steps:
         live["train-loss"] = ((len(run.steps),), lambda: _losses(language, run, words))
-    if len(run.looks) > 1 and (run.aucs or run.margins):
-        live["train-progress"] = ((run.looks[-1].step,), lambda: _progress(language, run, words))
-    held, seen = {}, run.held_at(look)
-    if seen is not None:
-        held["train-points"] = ((seen[0],), lambda: _points(language, run, *seen, words))
-        held["train-cosines"] = ((seen[0],), lambda: _cosines(language, *seen, words))
-    return {LIVE: live, HELD: held}
+    if len(run.snapshots) > 1 and (run.aucs or run.margins):
+        live["train-progress"] = ((run.snapshots[-1].step,), lambda: _progress(language, run, words))
+    held, scores = {}, run.held_out_at(snapshot)
+    if scores is not None:
+        held["train-points"] = ((scores[0],), lambda: _points(language, run, *scores, words))
+        held["train-cosines"] = ((scores[0],), lambda: _cosines(language, *scores, words))
+    return {LIVE_FIGURES: live, HELD: held}
 
 
 # ---- figures --------------------------------------------------------------------------------------------------------
 
 
-def _heatmap(language: str, run: Run, look: Snapshot) -> dict[str, Any]:
-    comparison, metrics = run.comparison(look), look.metrics
+def _heatmap(language: str, run: Run, snapshot: Snapshot) -> dict[str, Any]:
+    comparison, metrics = run.comparison(snapshot), snapshot.metrics
     words = {name: translate(language, f"compare.figure.{name}") for name in COMPARE_WORDS}
-    title = translate(language, "train.heatmap", step=look.step)
+    title = translate(language, "train.heatmap", step=snapshot.step)
     alt = translate(
         language,
         "compare.alt.reading",
@@ -222,7 +224,7 @@ def _progress(language: str, run: Run, words: dict[str, str]) -> dict[str, Any]:
     both = run.aucs and run.margins
     title = words["progress_title" if both else "held_out_title" if run.aucs else "margin_title"]
     figure = plot_progress(run.margins, run.aucs, run.recipe.steps, title, words)
-    said = [
+    sentences = [
         translate(language, f"train.went.{name}", first=two_digits(values[0][1]), last=two_digits(values[-1][1]))
         for name, values in (("auc", run.aucs), ("margin", run.margins))
         if values
@@ -233,7 +235,7 @@ def _progress(language: str, run: Run, words: dict[str, str]) -> dict[str, Any]:
         for step in _thinned(sorted({*aucs, *margins}))
     ]
     table = {"head": [words["step"], words["auc"], words["margin"]], "rows": rows}
-    return figure_payload("train-progress", figure, title, " ".join(said), height=_CURVE, table=table)
+    return figure_payload("train-progress", figure, title, " ".join(sentences), height=_CURVE, table=table)
 
 
 def _points(language: str, run: Run, step: int, held: Any, words: dict[str, str]) -> dict[str, Any]:
@@ -287,7 +289,7 @@ def _then_and_now(language: str, values: list[tuple[int, float]], signed: bool) 
 
 
 def _thinned(values: list) -> list:
-    """At most so many of a list, the last always among them."""
+    """At most _MOST_ROWS of a list, the last always among them."""
     every = -(-len(values) // _MOST_ROWS)
     return values[::-1][::every][::-1] if every > 1 else values
 
