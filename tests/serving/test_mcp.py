@@ -155,9 +155,9 @@ def test_every_choice_is_explained():
 
 def test_the_tools_are_json_and_say_what_every_argument_is():
     for tool in TOOLS:
-        json.dumps([tool.input_schema, tool.output_schema])
+        json.dumps(tool.describe())
         assert len(tool.description) > 40
-        assert all(field["description"] for field in tool.input_schema["properties"].values())
+        assert all(field["description"] for field in tool.describe()["input_schema"]["properties"].values())
 
 
 def test_the_protocols_package_is_not_imported_before_somebody_asks():

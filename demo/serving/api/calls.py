@@ -6,9 +6,9 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import ClientDisconnect, Request
 
 from demo.domain.errors import Busy, ModelLoading
@@ -23,45 +23,39 @@ Result = TypeVar("Result")
 
 
 class ApiCalls:
-    """A pool of threads with a bounded queue (backpressure: Busy when it is full)."""
+    """A few threads behind a bounded queue (backpressure: Busy when it is full)."""
 
     def __init__(self, lab: Lab, patience_seconds: float = _PATIENCE_SECONDS):
         self.lab = lab
         self._patience = patience_seconds
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="api")
-        self._count = 0
-        self._lock = threading.Lock()
+        self._threads = CapacityLimiter(_THREADS)
 
     async def ready(self, model: str | None) -> None:
         """Wait for a model without holding a thread. Raises ModelLoading after the patience, or ModelError."""
         deadline = time.monotonic() + self._patience
         while True:
-            try:
-                # In a thread all the same: looking for a model may read the disk.
+            try:  # in a thread all the same: looking for a model may read the disk
                 await self.run(lambda: self.lab.open(model, wait=False))
+                return
             except ModelLoading:
                 if time.monotonic() > deadline:
                     raise
-                await asyncio.sleep(_POLL_SECONDS)
-            else:
-                return
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def run(self, function: Callable[[], Result]) -> Result:
         """function() in a thread; cancelled with this task. Raises Busy, or what function() raises."""
-        with self._lock:
-            if self._count >= _MOST_CALLS:
-                raise Busy(count=self._count)
-            self._count += 1
+        threads = self._threads.statistics()
+        count = threads.borrowed_tokens + threads.tasks_waiting
+        if count >= _MOST_CALLS:
+            raise Busy(count=count)
         cancelled = threading.Event()
 
         def run_behind_people() -> Result:
             with request_context(interactive=False, is_cancelled=cancelled.is_set):
                 return function()
 
-        future = self._pool.submit(run_behind_people)
-        future.add_done_callback(self._release)
         try:
-            return await asyncio.wrap_future(future)
+            return await to_thread.run_sync(run_behind_people, limiter=self._threads, abandon_on_cancel=True)
         finally:
             cancelled.set()
 
@@ -77,10 +71,6 @@ class ApiCalls:
         finally:
             task.cancel()
             disconnect.cancel()
-
-    def _release(self, future) -> None:
-        with self._lock:
-            self._count -= 1
 
 
 async def _wait_for_disconnect(request: Request) -> None:

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from demo.domain.errors import DemoError, RequestFailed
 from demo.lab import Lab
 from demo.serving.api.calls import ApiCalls
-from demo.serving.api.mcp_tools import INSTRUCTIONS, TOOLS, error_text
+from demo.serving.api.mcp_tools import INSTRUCTIONS, TOOLS
 from demo.serving.api.request import ReadingRequest
 from demo.serving.ops.request_log import report_fault
 
@@ -47,57 +47,45 @@ class McpEndpoint:
                 self._server = await asyncio.to_thread(create_server, self._calls)
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-        manager = StreamableHTTPSessionManager(
-            self._server,
-            stateless=True,
-            max_request_body_size=_MOST_BYTES,
-            security_settings=_security(self._calls.lab),
-        )
+        security = _transport_security(self._calls.lab)
+        limits = {"max_request_body_size": _MOST_BYTES, "security_settings": security}
+        manager = StreamableHTTPSessionManager(self._server, stateless=True, **limits)
         async with manager.run():
             await manager.handle_request(scope, receive, send)
 
 
 def create_server(calls: ApiCalls):
-    """The protocol's server with the lab's tools. Failures are results of a tool, in sentences."""
+    """The protocol's server with the lab's tools. A failure is a result of the tool, as a sentence."""
     import mcp_types as types
     from mcp.server import Server
 
     # Below that level it logs the start and the end of every request.
     logging.getLogger("mcp").setLevel(logging.WARNING)
     tools = {tool.name: tool for tool in TOOLS}
-    descriptions = [
-        types.Tool(
-            name=tool.name,
-            title=tool.title,
-            description=tool.description,
-            input_schema=tool.input_schema,
-            output_schema=tool.output_schema,
-            annotations=types.ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False),
-        )
-        for tool in TOOLS
-    ]
+    harmless = types.ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
+    described = [types.Tool(**tool.describe(), annotations=harmless) for tool in TOOLS]
 
-    def refuse(sentence: str) -> types.CallToolResult:
-        return types.CallToolResult(content=[types.TextContent(type="text", text=sentence)], is_error=True)
+    def result(text: str, data: dict[str, Any] | None = None) -> types.CallToolResult:
+        content = [types.TextContent(type="text", text=text)]
+        return types.CallToolResult(content=content, structured_content=data, is_error=data is None)
 
     async def list_tools(context, params) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=descriptions)
+        return types.ListToolsResult(tools=described)
 
     async def call_tool(context, params: types.CallToolRequestParams) -> types.CallToolResult:
         tool, arguments = tools.get(params.name), params.arguments or {}
         if tool is None:
-            return refuse(f"“{params.name[:80]}” is not a tool. Accepted: {', '.join(tools)}.")
+            return result(f"“{params.name[:80]}” is not a tool. Accepted: {', '.join(tools)}.")
         try:
             if issubclass(tool.request, ReadingRequest):
                 model = arguments.get("model")
                 await calls.ready(model if isinstance(model, str) else None)
-            text, data = await calls.run(lambda: tool.run(calls.lab, arguments))
+            return result(*await calls.run(lambda: tool.run(calls.lab, arguments)))
         except DemoError as error:
-            return refuse(error_text(error))
+            return result(f"{error.field}: {error}" if error.field else str(error))
         except Exception as error:  # the client gets no traceback
             report_fault(error)
-            return refuse(str(RequestFailed()))
-        return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content=data)
+            return result(str(RequestFailed()))
 
     return Server(
         "gpt-embedding-lab",
@@ -108,7 +96,7 @@ def create_server(calls: ApiCalls):
     )
 
 
-def _security(lab: Lab):
+def _transport_security(lab: Lab):
     """Host and Origin checks against DNS rebinding, on one's own machine; a public host's names are its owner's."""
     from mcp.server.transport_security import TransportSecuritySettings
 

@@ -13,10 +13,10 @@ from enum import Enum
 from typing import Any
 
 from demo.domain.datamodels import Comparison, Pooling, Postprocess, Prompt, Reference, Role
-from demo.domain.errors import BadInput, DemoError
+from demo.domain.errors import BadInput
 from demo.lab import Lab
 from demo.serving.api.embeddings import embed_texts
-from demo.serving.api.request import CompareRequest, EmbedRequest, ReadingRequest, Request, object_schema, purpose
+from demo.serving.api.request import CompareRequest, EmbedRequest, ReadingRequest, Request, purpose, refuse_unknown
 from demo.stages.texts import parse_texts
 
 _MOST_CELLS = 400  # of a matrix in the text
@@ -43,26 +43,24 @@ class Tool:
     output: Mapping[str, Any]
     request: type[Request] = Request
 
-    @property
-    def input_schema(self) -> dict[str, Any]:
-        return self.request.input_schema()
-
-    @property
-    def output_schema(self) -> dict[str, Any]:
-        return {**object_schema(dict(self.output), list(self.output)), "additionalProperties": True}
+    def describe(self) -> dict[str, Any]:
+        """Name, texts and JSON schemas, as the protocol lists them."""
+        fields, names = dict(self.output), list(self.output)
+        return {
+            "name": self.name,
+            "title": self.title,
+            "description": self.description,
+            "input_schema": self.request.input_schema(),
+            "output_schema": {"type": "object", "properties": fields, "required": names, "additionalProperties": True},
+        }
 
     def run(self, lab: Lab, arguments: Mapping[str, Any]) -> Result:
         """Raises DemoError, whatever the arguments are."""
-        self.request.refuse_unknown(arguments)
+        refuse_unknown(arguments, self.request.accepted())
         for name, field in self.request.model_fields.items():
             if field.is_required() and arguments.get(name) is None:
                 raise BadInput(field=name, problem=f"“{name}” is missing: {field.description}")
         return self.call(lab, self.request.model_validate(arguments))
-
-
-def error_text(error: DemoError) -> str:
-    """An error that an assistant can act on: the argument, the problem, the accepted values."""
-    return f"{error.field}: {error}" if error.field else str(error)
 
 
 def _compare(lab: Lab, request: CompareRequest) -> Result:
@@ -83,24 +81,14 @@ def _list_models(lab: Lab, request: Request) -> Result:
     lines, models = [], []
     for status in lab.models():
         reading = status.default_reading
-        label = f"; by default {reading.label(name='')}" if reading else ""
+        label = f"; by default {reading.label().partition(' · ')[2]}" if reading else ""
         state = f"{status.state}: {status.reason}" if status.reason else status.state
         size = f"{status.parameters / 1e6:,.0f} M parameters, {status.n_layers} layers, {status.licence}"
         where = f"texts are sent to {status.host}" if status.host else size
         lines.append(f"{status.model}: {status.name}, {status.kind.value}, {where}{label} ({state})")
-        models.append(
-            {
-                "model": status.model,
-                "name": status.name,
-                "kind": status.kind.value,
-                "parameters": status.parameters,
-                "layers": status.n_layers,
-                "licence": status.licence,
-                "state": status.state,
-                "reason": status.reason,
-                "default_reading": reading.to_dict() if reading else None,
-            }
-        )
+        model = {name: getattr(status, name) for name in ("model", "name", "parameters", "licence", "state", "reason")}
+        default = reading.to_dict() if reading else None
+        models.append({**model, "kind": status.kind.value, "layers": status.n_layers, "default_reading": default})
     return "\n".join(lines), {"models": models}
 
 

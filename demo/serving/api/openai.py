@@ -29,7 +29,7 @@ from demo.domain.errors import (
 from demo.lab import Lab
 from demo.serving.api.calls import ApiCalls
 from demo.serving.api.embeddings import MOST_NUMBERS, Embeddings, embed_texts
-from demo.serving.api.request import OpenAIRequest, load_json, split_model
+from demo.serving.api.request import Encoding, OpenAIRequest, load_json, split_model
 from demo.serving.ops.request_log import report_fault
 from demo.serving.refusal import openai_error
 from demo.stages.texts import Limits
@@ -50,15 +50,14 @@ class _Refused(Exception):
 
 def create_openai_routes(calls: ApiCalls) -> list[Route]:
     """Both endpoints; any other address below /v1 answers 404 with the list of them."""
-    every = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    embeddings = {"POST": partial(_create_embeddings, calls)}
-    models, model = {"GET": partial(_list_models, calls)}, {"GET": partial(_retrieve_model, calls)}
-    return [
-        Route("/v1/embeddings", _endpoint(embeddings), methods=every),
-        Route("/v1/models", _endpoint(models), methods=every),
-        Route("/v1/models/{model:path}", _endpoint(model), methods=every),
-        Route("/v1/{rest:path}", _endpoint({}), methods=every),
-    ]
+    handlers = {
+        "/v1/embeddings": {"POST": partial(_create_embeddings, calls)},
+        "/v1/models": {"GET": partial(_list_models, calls)},
+        "/v1/models/{model:path}": {"GET": partial(_retrieve_model, calls)},
+        "/v1/{rest:path}": {},
+    }
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    return [Route(path, _endpoint(by_method), methods=methods) for path, by_method in handlers.items()]
 
 
 def _endpoint(methods: dict[str, Callable[[Request], Awaitable[Response]]]):
@@ -92,7 +91,9 @@ async def _create_embeddings(calls: ApiCalls, request: Request) -> Response:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise _Refused(415, "The body is not said to be JSON. Accepted: Content-Type: application/json.")
-    body = await _read_body(request)
+    body = await request.body()  # BodyLimits has read it
+    if len(body) > _MOST_BYTES:
+        raise _Refused(413, f"The body is too large. At most {_MOST_BYTES:,} bytes are accepted.", "too_large")
     settings = calls.lab.settings
     limits = Limits(settings.max_file_texts, settings.max_characters, settings.max_cells)
 
@@ -106,8 +107,8 @@ async def _create_embeddings(calls: ApiCalls, request: Request) -> Response:
 
 def _answer(lab: Lab, sent: OpenAIRequest) -> bytes:
     embeddings = embed_texts(lab, sent.input, sent.role, sent.reading, MOST_NUMBERS)
-    vectors: Any = _finish(embeddings, sent.dimensions, sent.normalize)
-    if sent.encoding_format == "base64":
+    vectors: Any = _finish(embeddings, sent.dimensions, bool(sent.normalize))
+    if sent.encoding_format is Encoding.BASE64:
         vectors = [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors]
     answer = {
         "object": "list",
@@ -182,16 +183,6 @@ def _model(status: ModelStatus) -> dict[str, Any]:
         "state": status.state,
         "reading": reading,
     }
-
-
-async def _read_body(request: Request) -> bytes:
-    """Raises _Refused where the body is too large."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_BYTES:
-            raise _Refused(413, f"The body is too large. At most {_MOST_BYTES:,} bytes are accepted.", "too_large")
-    return bytes(body)
 
 
 def _error(status: int, message: str, param: str | None, code: str | None, headers: dict[str, str]) -> Response:
