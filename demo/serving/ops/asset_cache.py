@@ -1,7 +1,7 @@
-"""AssetCache: what is the same for everybody is compressed once and kept, not again for every page that opens.
+"""Asset cache: the page and its fixed files, compressed once and kept for everybody (LRU, single-flight).
 
-A class that comes in asks for the same hundred files thirty times over. Gradio compresses each anew and in pieces, in a
-thread's turn each, and the page itself not at all, since its address has no ending.
+A class that opens the page requests the same hundred files thirty times. Gradio compresses each one anew, in chunks
+that take turns in a thread, and does not compress the page itself, whose address has no extension.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import asyncio
 import gzip
 import hashlib
 import re
-from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 from functools import partial
 from weakref import WeakValueDictionary
 
@@ -23,111 +23,100 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _FIXED = re.compile(r"/(assets|static|svelte)/")
-_TEXTS = re.compile(r"text/|application/(javascript|json|manifest\+json)|image/svg")
+_TEXTUAL = re.compile(r"text/|application/(javascript|json|manifest\+json)|image/svg")
 _REFUSED = re.compile(r";\s*q=0(\.0*)?\s*$")
-_OURS = {b"accept-encoding", b"if-none-match"}  # seen to here
-_LEAST = 400  # bytes; less is not worth it
-_KEPT = 32 * 2**20  # bytes, of all that is kept
-_ENCODINGS: dict[str, Callable[[bytes], bytes]] = {  # the best first; browsers take br from HTTPS and localhost alone
+_HANDLED = {b"accept-encoding", b"if-none-match"}  # here, so the app must not see them
+_SMALLEST = 400  # bytes; less is not worth compressing
+_MOST = 32 * 2**20  # bytes in the cache
+_ENCODINGS: dict[str, Callable[[bytes], bytes]] = {  # the best first; browsers accept br over HTTPS and localhost alone
     "br": partial(brotli.compress, quality=6),  # plotly.js: 1.27 MB in .7 s; quality 9 takes 3.4 s for 3 % less
     "gzip": partial(gzip.compress, compresslevel=6, mtime=0),
 }
 
 
 @dataclass(frozen=True)
-class _Answer:
-    start: Message
+class _Response:
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
-    route: object = None
+    route: object  # the app's, for RequestLog
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.route is not None:
-            scope["route"] = self.route  # for who counts requests by it
-        headers, asked = Headers(raw=self.start["headers"]), Headers(scope=scope)
-        if self.start["status"] == 200 and "etag" in headers and asked.get("if-none-match") == headers["etag"]:
-            # Without a body nothing may be said of one: a server breaks off where fewer bytes come than were announced.
-            kept = {name: value for name, value in headers.items() if not name.startswith("content-")}
-            return await Response(status_code=304, headers=kept)(scope, receive, send)
-        await send({**self.start, "headers": [*self.start["headers"]]})  # who stands outside may add some
-        await send({"type": "http.response.body", "body": self.body})
+            scope["route"] = self.route
+        response = Response(self.body, self.status)
+        response.raw_headers = [*self.headers]  # a copy: middleware outside may add to it
+        etag = response.headers.get("etag")
+        if self.status == 200 and etag is not None and etag == Headers(scope=scope).get("if-none-match"):
+            # Without content headers: a server closes the connection where fewer bytes come than were announced.
+            kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+            response = Response(status_code=304, headers=kept)
+        await response(scope, receive, send)
 
 
 class AssetCache:
-    """Around the page and its fixed files. What is asked for in parts, or not compressed, passes by."""
+    """Around the page and its fixed files; range requests and clients without compression pass through."""
 
-    def __init__(self, app: ASGIApp, most: int = _KEPT):
+    def __init__(self, app: ASGIApp, most: int = _MOST):
         self.app = app
-        self._kept: LRUCache = LRUCache(most, getsizeof=lambda answer: len(answer.body))
+        self._cache: LRUCache = LRUCache(most, getsizeof=lambda response: len(response.body))
         self._locks: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, encoding = scope.get("path", ""), _choose(scope)
-        if encoding is None:
+        path, encoding = scope.get("path", ""), _choose_encoding(scope)
+        if encoding is None or not (path == "/" or _FIXED.match(path)):
             return await self.app(scope, receive, send)
-        if _FIXED.match(path):
-            answer = await self._once((path, encoding), lambda: self._ask(scope, receive), encoding)
-        elif path == "/":  # made anew for everybody, of the same bytes
-            made = await self._ask(scope, receive)
-            answer = await self._once((_digest(made), encoding), lambda: _at_once(made), encoding)
-        else:
-            return await self.app(scope, receive, send)
-        await answer(scope, receive, send)
-
-    async def _once(self, key: Hashable, ask: Callable[[], Awaitable[_Answer]], encoding: str) -> _Answer:
-        """The kept answer, or a new one: thirty who ask for it together wait for one."""
+        # The page may differ, so the app renders it each time; equal pages are compressed once.
+        page = await self._fetch(scope, receive) if path == "/" else None
+        key = (path if page is None else _digest(page), encoding)
         async with self._locks.setdefault(key, asyncio.Lock()):
-            answer = self._kept.get(key)
-            if answer is None:
-                answer = await anyio.to_thread.run_sync(_pack, await ask(), encoding)
-                if answer.start["status"] == 200 and len(answer.body) <= self._kept.maxsize:
-                    self._kept[key] = answer
-            return answer
+            response = self._cache.get(key)
+            if response is None:
+                fetched = page or await self._fetch(scope, receive)
+                response = await anyio.to_thread.run_sync(_compress, fetched, encoding)
+                if response.status == 200 and len(response.body) <= self._cache.maxsize:
+                    self._cache[key] = response
+        await response(scope, receive, send)
 
-    async def _ask(self, scope: Scope, receive: Receive) -> _Answer:
-        """The whole answer, whose `if-none-match` is ours to see to."""
+    async def _fetch(self, scope: Scope, receive: Receive) -> _Response:
+        """The app's whole response."""
         start: Message = {"type": "http.response.start", "status": 500, "headers": []}  # should none come
         body = bytearray()
 
-        async def take(message: Message) -> None:
+        async def collect(message: Message) -> None:
             if message["type"] == "http.response.start":
                 start.update(message)
-            else:
-                body.extend(message.get("body", b""))
+            body.extend(message.get("body", b""))
 
-        inner = {**scope, "headers": [said for said in scope["headers"] if said[0] not in _OURS]}
-        await self.app(inner, receive, take)
+        inner = {**scope, "headers": [header for header in scope["headers"] if header[0] not in _HANDLED]}
+        await self.app(inner, receive, collect)
         scope.update((name, value) for name, value in inner.items() if name != "headers")
-        return _Answer(start, bytes(body), inner.get("route"))
+        return _Response(start["status"], tuple(start["headers"]), bytes(body), inner.get("route"))
 
 
-def _choose(scope: Scope) -> str | None:
-    """The best encoding that is taken; None for what is not to be touched."""
+def _choose_encoding(scope: Scope) -> str | None:
+    """The best encoding that the client accepts; None for requests that pass through."""
     if scope["type"] != "http" or scope["method"] != "GET":
         return None
     headers = Headers(scope=scope)
-    words = headers.get("accept-encoding", "").lower().split(",")
-    taken = {word.split(";")[0].strip() for word in words if not _REFUSED.search(word)}
-    return None if "range" in headers else next((name for name in _ENCODINGS if name in taken), None)
+    offers = headers.get("accept-encoding", "").lower().split(",")
+    accepted = {offer.split(";")[0].strip() for offer in offers if not _REFUSED.search(offer)}
+    return None if "range" in headers else next((name for name in _ENCODINGS if name in accepted), None)
 
 
-def _pack(answer: _Answer, encoding: str) -> _Answer:
-    """AssetCache, if that is worth it."""
-    start = {**answer.start, "headers": [*answer.start["headers"]]}
-    headers = MutableHeaders(raw=start["headers"])
-    if answer.start["status"] == 200 and "/assets/" in getattr(answer.route, "path", ""):
-        headers.setdefault("Cache-Control", "public, max-age=31536000, immutable")  # its name names its content
-    body = answer.body
-    if len(body) >= _LEAST and _TEXTS.match(headers.get("content-type", "")) and "content-encoding" not in headers:
+def _compress(response: _Response, encoding: str) -> _Response:
+    """Compressed, where it is text and large enough."""
+    headers, body = MutableHeaders(raw=[*response.headers]), response.body
+    if response.status == 200 and "/assets/" in getattr(response.route, "path", ""):
+        headers.setdefault("Cache-Control", "public, max-age=31536000, immutable")  # its name holds a hash of it
+    textual = _TEXTUAL.match(headers.get("content-type", ""))
+    if len(body) >= _SMALLEST and textual and "content-encoding" not in headers:
         body = _ENCODINGS[encoding](body)
         headers["Content-Encoding"] = encoding
         headers["Content-Length"] = str(len(body))
         headers.add_vary_header("Accept-Encoding")
-    return _Answer(start, body, answer.route)
+    return replace(response, headers=tuple(headers.raw), body=body)
 
 
-def _digest(answer: _Answer) -> bytes:
-    return hashlib.sha256(answer.body + repr(sorted(answer.start["headers"])).encode()).digest()
-
-
-async def _at_once(answer: _Answer) -> _Answer:
-    return answer
+def _digest(response: _Response) -> bytes:
+    return hashlib.sha256(response.body + repr(sorted(response.headers)).encode()).digest()
