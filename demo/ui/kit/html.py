@@ -5,7 +5,9 @@ Autoescape is on: a text of a person that a template writes never becomes markup
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,21 @@ _ENVIRONMENT = Environment(
 def render(template: str, language: str, **values: Any) -> str:
     """A fragment. template: its path under demo/ui. In it, `t(key, **values)` is a sentence of the locales.
 
-    HTML that was rendered before is passed as markupsafe.Markup.
+    Values whose names end in `_html` were rendered before; templates write them as they are.
     """
-    return _ENVIRONMENT.get_template(template).render(t=partial(translate, language), **values)
+    return _ENVIRONMENT.get_template(template).render(t=partial(translate, language), **values).strip()
+
+
+def render_table(
+    language: str, caption: str, heads: Sequence[str], rows: Sequence[Mapping[str, Any]], css: str = ""
+) -> str:
+    """A table that a small screen shows as cards. heads: of all columns, that of the rows' heads first.
+
+    rows: `head` or `head_html`, `cells` or `note_html` (one cell for all columns), and optionally `css`.
+    """
+    return render("kit/table.html", language, caption=caption, heads=heads, rows=rows, css=css)
+
+
+def render_paragraph(text: str) -> str:
+    """Plain text as a paragraph; nothing for no text."""
+    return f"<p>{escape(text)}</p>" if text else ""

@@ -1,4 +1,4 @@
-"""Which readings stand beside the current one in the Compare tab. Knows no widget and no lab."""
+"""Presets: readings by name, and the slots of the Compare tab that hold them. Knows no widget and no lab."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from demo.domain.datamodels import LAST_LAYER, ModelInfo, ModelStatus, Pooling, 
 CURRENT = "A"  # the reading that stands in the lab's own widgets
 LETTERS = ("B", "C", "D")
 OWN, KEPT = "own", "kept"
-YARDSTICK = "all-minilm-l6-v2"
+BASELINE_MODEL = "all-minilm-l6-v2"
 
-# Readings worth a look, by name; what one does not say is the model's default. Sources: Prompt's docstring.
+# Readings by name; an option that is not named is the model's default. Sources: Prompt's docstring.
 PRESETS: dict[str, dict[str, Any]] = {
     OWN: {},
     "article": {"prompt": Prompt.CHAT.value, "pooling": Pooling.LAST_TOKEN_LOGITS.value},
@@ -32,47 +32,50 @@ PRESETS: dict[str, dict[str, Any]] = {
 _BARE = {"layer": LAST_LAYER, "eos": False, "postprocess": Postprocess.NONE.value}
 
 
+def preset_options(preset: str, info: ModelInfo | None = None) -> dict[str, Any]:
+    """A reading of PRESETS as the lab takes it. info: the model, which OWN alone needs."""
+    if preset == OWN:
+        return {"eos": bool(info and info.default_reading.eos)}
+    return {**_BARE, **PRESETS[preset]}
+
+
 @dataclass(frozen=True)
 class Slot:
     """One reading beside the current one."""
 
     model: str
     preset: str  # a name of PRESETS, or KEPT
-    kept: tuple[tuple[str, Any], ...] = ()  # the options of the reading that was kept, as the lab takes them
-    serial: int = 0  # another one after every choice
+    kept: tuple[tuple[str, Any], ...] = ()  # for KEPT: the reading's options, as the lab takes them
+    serial: int = 0  # increases with every change of a slot
 
-    def options(self, own: ModelInfo | None = None) -> dict[str, Any]:
-        """The reading as the lab takes it. own: the model, which OWN alone needs to know."""
-        if self.preset == KEPT:
-            return dict(self.kept)
-        if self.preset == OWN:
-            return {"eos": bool(own and own.default_reading.eos)}
-        return {**_BARE, **PRESETS[self.preset]}
+    def options(self, info: ModelInfo | None = None) -> dict[str, Any]:
+        """The reading as the lab takes it. info: the model, which OWN alone needs."""
+        return dict(self.kept) if self.preset == KEPT else preset_options(self.preset, info)
 
 
 Slots = dict[str, Slot]  # by letter; never none, and replaced rather than changed
 
 
 def first_slots(statuses: Sequence[ModelStatus], model: str) -> Slots:
-    """What the tab opens with: the same model after contrastive tuning, as in the article; else an embedding model as a
-    yardstick; else the page's model read in another way."""
+    """The tab's first slots: the same model after contrastive tuning, as in the article; else an embedding model as a
+    baseline; else the page's model in another reading."""
     offered = {status.model for status in statuses if status.state != "unavailable"}
-    tuned = next((entry.id for entry in CATALOG.values() if entry.base == model), YARDSTICK)
-    for other in (tuned, YARDSTICK):
+    tuned = next((entry.id for entry in CATALOG.values() if entry.base == model), BASELINE_MODEL)
+    for other in (tuned, BASELINE_MODEL):
         if other in offered and other != model:
             return {LETTERS[0]: Slot(other, OWN)}
     return {LETTERS[0]: Slot(model, "prompteol")}
 
 
-def change_slot(slots: Slots, letter: str, **news: Any) -> Slots:
+def change_slot(slots: Slots, letter: str, **changes: Any) -> Slots:
     """Another model or preset in a slot."""
     if letter not in slots:
         return slots
-    return {**slots, letter: replace(slots[letter], serial=_next_serial(slots), **news)}
+    return {**slots, letter: replace(slots[letter], serial=_next_serial(slots), **changes)}
 
 
 def add_slot(slots: Slots, model: str, kept: dict[str, Any] | None = None) -> Slots:
-    """The first free letter takes what was kept, else the first preset that this model has not here yet."""
+    """The first free letter takes the kept reading, else the first preset in which this model is not shown yet."""
     free = next((letter for letter in LETTERS if letter not in slots), None)
     if free is None:
         return slots
@@ -83,12 +86,12 @@ def add_slot(slots: Slots, model: str, kept: dict[str, Any] | None = None) -> Sl
 
 
 def remove_slot(slots: Slots, letter: str) -> Slots:
-    """Without a reading; the last one stays, and the others keep their letters."""
+    """The slots without one letter; the last slot stays, and the others keep their letters."""
     return {name: slot for name, slot in slots.items() if name != letter} or slots
 
 
 def pairs(letters: Sequence[str]) -> list[str]:
-    """Whose difference can be shown: "BA" is B − A."""
+    """The differences between readings: "BA" is B − A."""
     return [b + a for i, a in enumerate(letters) for b in letters[i + 1 :]]
 
 

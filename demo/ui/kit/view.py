@@ -97,6 +97,17 @@ def figure_payload(
     }
 
 
+def captioned_figure(
+    language: str, id: str, key: str, figure: Any, height: int, head: list[str], rows: list[list[str]], **values: Any
+) -> dict[str, Any]:
+    """One figure of a payload, whose title and alternative text are the sentences `{key}.figure` and `{key}.alt`.
+
+    head, rows: the table for "Show as table". values: what stands in the sentences.
+    """
+    title, alt = (translate(language, f"{key}.{part}", **values) for part in ("figure", "alt"))
+    return figure_payload(id, figure, title, alt, height=height, table={"head": head, "rows": rows})
+
+
 def keep_figure(id: str) -> dict[str, Any]:
     """In a payload, a figure that stays as it was drawn last: what has not changed is not sent again."""
     return {"id": id}

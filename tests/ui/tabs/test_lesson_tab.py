@@ -24,8 +24,9 @@ from demo.ui.live.examples import load_examples  # noqa: E402
 from demo.ui.live.handlers import Session  # noqa: E402
 from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.tabs.lesson import runs as lesson_runs  # noqa: E402
+from demo.ui.tabs.lesson.figures import step_figures  # noqa: E402
 from demo.ui.tabs.lesson.handlers import LessonHandlers  # noqa: E402
-from demo.ui.tabs.lesson.runs import LessonRuns, Outcome, word_kind  # noqa: E402
+from demo.ui.tabs.lesson.runs import LessonRuns, token_kind  # noqa: E402
 from demo.ui.tabs.lesson.steps import (  # noqa: E402
     BY_NAME,
     COSINE,
@@ -38,7 +39,7 @@ from demo.ui.tabs.lesson.steps import (  # noqa: E402
     parse_guess,
 )
 from demo.ui.tabs.lesson.tab import create_lesson_tab  # noqa: E402
-from demo.ui.tabs.lesson.text import render_found, say_value, step_figures  # noqa: E402
+from demo.ui.tabs.lesson.text import format_value, render_findings  # noqa: E402
 from tests.page_requests import by_name, page_request  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
 
@@ -137,7 +138,7 @@ def test_every_step_and_option_has_its_words(language):
     for step in STEPS:
         for key in ("title", "text", "question", "found", "why"):
             assert LOCALES[language][f"lesson.{step.name}.{key}"]
-        assert len({say_value(language, step, option) for option in step.options}) == len(step.options)
+        assert len({format_value(language, step, option) for option in step.options}) == len(step.options)
         assert step.usual in step.options or parse_guess(step, step.usual) is not None
     assert all(LOCALES[language][f"label.lesson_step_{name}"] for name in NAMES)
 
@@ -145,8 +146,8 @@ def test_every_step_and_option_has_its_words(language):
 def test_a_first_word_is_the_texts_own_another_or_how_a_text_goes_on():
     text = "What keeps the Moon close to our planet?"
     said = {" The": "goes_on", "\n": "goes_on", "<|im_end|>": "goes_on", "?": "goes_on", "Moon": "own", "pla": "own"}
-    assert {token: word_kind(token, text) for token in said} == said
-    assert word_kind(" gravity", text) == "topic"
+    assert {token: token_kind(token, text) for token in said} == said
+    assert token_kind(" gravity", text) == "topic"
 
 
 # ---- predictions before results -------------------------------------------------------------------------------------
@@ -237,9 +238,7 @@ def test_every_step_answers_with_figures_and_words_for_those_who_do_not_see_them
 
 def test_where_it_came_out_as_usual_nothing_is_excused(handlers):
     outcome = handlers.runs.measure(BY_NAME["mean"])
-    usual, other = (
-        plain(render_found("en", Outcome(outcome.step, value, outcome.shown, {}))) for value in ("more", "fewer")
-    )
+    usual, other = (plain(render_findings("en", replace(outcome, value=value))) for value in ("more", "fewer"))
     assert "usually" not in usual
     assert "this step usually comes to: more" in other
     assert "A mean hears every word" in usual
@@ -317,7 +316,7 @@ def test_predictions_survive_what_goes_wrong_and_it_can_be_tried_again(handlers,
     assert seen["view"]["state"] == "error"
     assert seen["again"]["visible"] is True
     monkeypatch.setattr(LessonRuns, "measure", whole)
-    assert named(handlers, handlers.on_again(PAGE, "mean", guesses))["view"]["state"] == "running"
+    assert named(handlers, handlers.on_open(PAGE, "mean", guesses))["view"]["state"] == "running"
     seen = look(handlers, "mean", guesses)
     assert (seen["view"]["state"], seen["again"]["visible"]) == ("ready", False)
     assert guesses == {"unrelated": 0.5, "mean": "more"}
@@ -364,7 +363,7 @@ def test_a_step_goes_into_the_labs_widgets(handlers):
     assert chosen == [GPT, "prompteol", "last_token", "zscore", ""]
     look(handlers, "layer", guesses)
     answer = named(handlers, handlers.on_use(PAGE, Session(model=GPT), "layer", guesses))
-    assert answer["layer"]["value"] == handlers.runs.told("layer").best
+    assert answer["layer"]["value"] == handlers.runs.cached("layer").best
 
 
 def test_the_summary_brings_the_korean_texts(handlers):
@@ -394,14 +393,14 @@ def test_every_step_computes_with_real_weights_as_the_handout_says():
     for step in STEPS:
         seen = look(handlers, step.name, guesses)
         assert seen["view"]["state"] == "ready", seen["view"]["note"]
-        assert step_figures("en", handlers.runs.told(step.name), step.usual)
+        assert step_figures("en", handlers.runs.cached(step.name), step.usual)
         assert json.dumps(seen["view"])
     summary = look(handlers, SUMMARY, guesses)
     if source.startswith("the package"):  # the handout's figures are of its 4-bit weights
         assert "Good predictions: 8 of 8." in summary["judged"]
         rows = dict(summary["view"]["figures"][0]["table"]["rows"])
         assert list(map(int, rows.values())) == [1, 3, 4, 5, 5, 5, 6]
-        wrong = [handlers.runs.told(name).value for name in ("unrelated", "training")]
+        wrong = [handlers.runs.cached(name).value for name in ("unrelated", "training")]
         assert wrong == pytest.approx([0.83, 0.21], abs=0.015)
     assert CATALOG[GPT].name in plain(named(handlers, handlers.on_open(PAGE, None, {}))["text"])
 

@@ -19,14 +19,15 @@ from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.stages.article import PRINTED, printed, procedure  # noqa: E402
 from demo.ui.kit.i18n import LOCALES, translate  # noqa: E402
+from demo.ui.kit.job_tab import ModelsJob  # noqa: E402
 from demo.ui.live.examples import load_examples  # noqa: E402
 from demo.ui.live.handlers import Session  # noqa: E402
 from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.tabs.story.board import render_board  # noqa: E402
 from demo.ui.tabs.story.handlers import StoryHandlers  # noqa: E402
-from demo.ui.tabs.story.runs import TUNED, BoardRow, Run, StoryRuns, Told  # noqa: E402
+from demo.ui.tabs.story.runs import TUNED, BoardRow, Readout, StoryRuns  # noqa: E402
 from demo.ui.tabs.story.tab import IN_LAB, STEPS, create_story_tab  # noqa: E402
-from demo.ui.tabs.story.text import margin_of, render_step, tell_logits, tell_tokens  # noqa: E402
+from demo.ui.tabs.story.text import explain_logits, explain_tokens, format_margin, render_step  # noqa: E402
 from tests.page_requests import by_name, page_request  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
 
@@ -168,12 +169,12 @@ def test_numbers_in_sentences_are_the_labs(handlers):
     article = {"questions": runs.questions, "answers": runs.answers, "model": GPT}
     here = lab.compare(**article, prompt="chat", pooling="last_token_logits")
     found = plain(look(handlers, "result")["found"])
-    assert f"margin {margin_of(here)}, right answers found first: {here.metrics.found_first} of 2" in found
+    assert f"margin {format_margin(here)}, right answers found first: {here.metrics.found_first} of 2" in found
     assert "Mistral-7B-Instruct-v0.1: .95 against .92, margin +.035" in found
     last, asked = (
         lab.compare(**article, prompt=prompt, pooling="last_token", layer=-1) for prompt in ("plain", "prompteol")
     )
-    assert f"from {margin_of(last)} to {margin_of(asked)}" in plain(look(handlers, "why")["found"])
+    assert f"from {format_margin(last)} to {format_margin(asked)}" in plain(look(handlers, "why")["found"])
 
 
 def test_the_same_gpt_after_training_is_shown_in_one_reading(handlers, tuned):
@@ -245,7 +246,7 @@ def test_another_model_is_asked_for_as_a_link_would(handlers):
 
 
 def rows_of(board: str) -> list[str]:
-    return [plain(row).strip() for row in re.findall(r"<tr role=\"row\" class=.*?</tr>", board)]
+    return [plain(row).strip() for row in re.findall(r"<tr role=\"row\" class=.*?</tr>", board, re.DOTALL)]
 
 
 def test_the_table_has_the_articles_figures_and_what_is_in_memory(handlers):
@@ -315,16 +316,16 @@ def test_a_host_with_fewer_models_says_so(handlers, monkeypatch):
 
 
 def test_tokens_are_escaped(handlers):
-    told = handlers.runs.told("article")[0]
+    told = handlers.runs.readouts("article")[0]
     tokens = (NASTY, "\n", "a&b")
     side = replace(
         told.inspected, text=NASTY, prompted="".join(tokens), tokens=tokens, token_ids=(1, 2, 3), pooled=(0, 3)
     )
-    nasty = [Told("Q1", replace(side, inside=(0, 2)), ((NASTY, 0.9), ("<b>x</b>", 0.1)))]
-    figures, found = tell_tokens("en", nasty)
+    nasty = [Readout("Q1", replace(side, inside=(0, 2)), ((NASTY, 0.9), ("<b>x</b>", 0.1)))]
+    figures, found = explain_tokens("en", nasty)
     assert "<img" not in found
     assert "“a&amp;b”" in found
-    figures += tell_logits("en", nasty)[0]
+    figures += explain_logits("en", nasty)[0]
     assert len(figures) == 2
     assert "<b>x" not in str([figure["figure"] for figure in figures])
     board = render_board(
@@ -338,7 +339,7 @@ def test_tokens_are_escaped(handlers):
 
 
 def test_the_read_position_is_the_last_and_marked(handlers):
-    told = handlers.runs.told("article")
+    told = handlers.runs.readouts("article")
     sides = [each.inspected for each in told]
     figure = plot_positions(sides, [each.name for each in told])
     read = figure.data[2]
@@ -361,9 +362,9 @@ def test_right_pairs_are_full_and_wrong_ones_open():
 
 
 def test_a_margin_shows_its_third_digit():
-    assert margin_of(printed(MISTRAL, pairing())) == "+.035"
+    assert format_margin(printed(MISTRAL, pairing())) == "+.035"
     even = printed(MISTRAL, replace(pairing(), matches=frozenset({(0, 1), (1, 0)})))
-    assert margin_of(even) == "−.035"
+    assert format_margin(even) == "−.035"
 
 
 @pytest.mark.parametrize("language", sorted(LOCALES))
@@ -383,4 +384,4 @@ def test_a_model_that_cannot_be_had_leaves_the_story_to_the_pages_own(engine, mo
     runs = StoryRuns(lab)
     assert (runs.gpt, runs.tuned) == (ENCODER, ENCODER)
     assert runs.missing() == [ENCODER]
-    assert [row.state for row in runs.board(Run())] == ["known", "unavailable", "known", "unavailable", "waiting"]
+    assert [row.state for row in runs.board(ModelsJob())] == ["known", "unavailable", "known", "unavailable", "waiting"]

@@ -10,7 +10,7 @@ from demo.domain.catalog import CATALOG
 from demo.files.bundled import load_benchmark
 from demo.settings import Settings
 from demo.ui.kit.i18n import label
-from demo.ui.kit.presets import YARDSTICK
+from demo.ui.kit.presets import BASELINE_MODEL
 from demo.ui.kit.view import create_view
 from demo.ui.tabs.benchmark.runs import QUICK, READINGS
 
@@ -59,7 +59,7 @@ def create_benchmark_tab(settings: Settings) -> BenchmarkWidgets:
     )
     model_choice = gr.CheckboxGroup(
         models,
-        value=list(dict.fromkeys([settings.model, YARDSTICK])),
+        value=list(dict.fromkeys([settings.model, BASELINE_MODEL])),
         label=label("benchmark_models"),
         elem_id="benchmark-models",
         elem_classes="benchmark-ticks",

@@ -8,7 +8,7 @@ import gradio as gr
 
 from demo.settings import Settings
 from demo.ui.kit.panel import Panel
-from demo.ui.kit.step_tab import create_step_bar, create_step_buttons
+from demo.ui.kit.step_tab import create_step_buttons
 from demo.ui.kit.view import create_view
 from demo.ui.tabs.lesson.steps import NAMES
 
@@ -24,7 +24,7 @@ def create_lesson_tab(settings: Settings) -> Panel:
     """The widgets, inside the tab that is being built. The text is written when the page opens."""
     panel = Panel("lesson")
     panel.put("guesses", gr.State({}))  # predictions by step; only a commit writes it
-    create_step_bar(panel, NAMES)
+    panel.create_choice("step", NAMES)
     panel.create_html("text")
     with gr.Column(elem_id="lesson-question"):
         panel.create("choice", gr.Radio, choices=[], interactive=True)  # the prediction, if it is one of some options

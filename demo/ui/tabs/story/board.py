@@ -1,7 +1,4 @@
-"""The story's last stop, in words: the article's figures beside this machine's, model by model. Knows no widget.
-
-Every text that comes from outside the locales is escaped here.
-"""
+"""Table and figure of all models: the article's figures beside this machine's. Knows no widget and no lab."""
 
 from __future__ import annotations
 
@@ -12,83 +9,62 @@ from typing import Any
 from demo.domain.datamodels import Comparison
 from demo.figures.similarity import two_digits
 from demo.figures.story import plot_models
-from demo.ui.kit.i18n import translate, translate_error, translate_phrase, translate_word
-from demo.ui.kit.view import figure_payload
+from demo.ui.kit.html import render, render_table
+from demo.ui.kit.i18n import translate, translate_error, translate_phrase
+from demo.ui.kit.view import captioned_figure
 from demo.ui.tabs.compare.text import describe
-from demo.ui.tabs.story.runs import BoardRow, Run
-from demo.ui.tabs.story.text import figure_words, margin_of
+from demo.ui.tabs.story.runs import BoardRow
+from demo.ui.tabs.story.text import figure_words, format_margin
 
 _ROW, _AXES = 46, 104  # pixels of the figure
 _HEADLESS = "e5-mistral-7b-instruct"  # its checkpoint has no LM head, and the article reads "its logits"
 
 
-def running_note(language: str, run: Run) -> str:
-    """What the job is doing."""
-    if run.stopping:
-        return translate(language, "story.board.stopping")
-    kind, model, stage = run.doing
-    if kind == "loading":
-        return translate(language, "heatmap.loading", model=model, stage=translate_word(language, "stage", stage))
-    return translate(language, "story.board.measuring", model=model) if kind else ""
-
-
 def board_figures(language: str, rows: Sequence[BoardRow]) -> list[dict[str, Any]]:
-    """The rows whose figures are known, as one picture."""
-    known = [row for row in rows if row.comparison]
-    words = figure_words(language)
-    names = [(row.name, _how(language, row)) for row in known]
-    best = max(known, key=lambda row: row.comparison.metrics.margin)
-    title = translate(language, "story.board.figure")
-    alt = translate(
+    """All rows with numbers as one picture."""
+    measured = [row for row in rows if row.comparison]
+    names = [(row.name, _preset_name(language, row)) for row in measured]
+    best = max(measured, key=lambda row: row.comparison.metrics.margin)
+    figure = captioned_figure(
         language,
-        "story.board.alt",
-        count=len(known),
-        best=f"{best.name}, {_how(language, best)}",
-        margin=margin_of(best.comparison),
+        "story-models",
+        "story.board",
+        plot_models(names, [row.comparison for row in measured], figure_words(language)),
+        height=_AXES + _ROW * len(measured),
+        head=["", *_heads(language, measured[0].comparison)],
+        rows=[[", ".join(name), *_cells(language, row)] for name, row in zip(names, measured, strict=True)],
+        count=len(measured),
+        best=f"{best.name}, {_preset_name(language, best)}",
+        margin=format_margin(best.comparison),
     )
-    table = {
-        "head": ["", *_heads(language, known[0].comparison)],
-        "rows": [
-            [f"{model}, {how}", *_figures(language, row.comparison)]
-            for (model, how), row in zip(names, known, strict=True)
-        ],
-    }
-    figure = plot_models(names, [row.comparison for row in known], words)
-    return [figure_payload("story-models", figure, title, alt, height=_AXES + _ROW * len(known), table=table)]
+    return [figure]
 
 
 def render_board(language: str, rows: Sequence[BoardRow]) -> str:
-    """The table: what is known as numbers, what is not as a word on why."""
+    """The table: numbers, or a sentence that says why there are none."""
     first = next(row.comparison for row in rows if row.comparison)
-    heads = _heads(language, first)
-    head = "".join(f'<th scope="col" role="columnheader">{escape(name)}</th>' for name in heads)
-    body = "".join(_render_row(language, row, heads) for row in rows)
-    model = escape(translate(language, "story.figure.model"))
-    return (
-        f'<table role="table" class="story-board"><caption>{escape(translate(language, "story.board.caption"))}'
-        f'</caption><thead role="rowgroup"><tr role="row"><th scope="col" role="columnheader">{model}</th>{head}</tr>'
-        f'</thead><tbody role="rowgroup">{body}</tbody></table>'
-        f'<p class="hint">{escape(translate(language, "story.board.hint"))}</p>'
+    heads = [translate(language, "story.figure.model"), *_heads(language, first)]
+    table = render_table(
+        language,
+        translate(language, "story.board.caption"),
+        heads,
+        [_table_row(language, row) for row in rows],
+        css="story-board",
     )
+    return f'{table}<p class="hint">{escape(translate(language, "story.board.hint"))}</p>'
 
 
-def _render_row(language: str, row: BoardRow, heads: Sequence[str]) -> str:
-    cells = f'<td role="cell" colspan="{len(heads)}">{_render_state(language, row)}</td>'
-    reading = ""
-    if row.comparison:
-        cells = "".join(
-            f'<td role="cell" data-label="{escape(name)}">{escape(value)}</td>'
-            for name, value in zip(heads, _figures(language, row.comparison), strict=True)
-        )
-        reading = describe(language, row.comparison).partition(" · ")[2] if row.how != "printed" else ""
-    details = f"<small>{escape(reading)}</small>" if reading else ""
-    if row.how == "printed" and row.model == _HEADLESS:
-        details = f"<small>{escape(translate(language, 'story.board.trap'))}</small>"
-    kind = "printed" if row.how == "printed" else row.state
-    return (
-        f'<tr role="row" class="story-{kind}"><th scope="row" role="rowheader"><b>{escape(row.name)}</b> '
-        f"<span>{escape(_how(language, row))}</span>{details}</th>{cells}</tr>"
+def _table_row(language: str, row: BoardRow) -> dict[str, Any]:
+    printed, details = row.preset == "printed", ""
+    if printed and row.model == _HEADLESS:
+        details = translate(language, "story.board.trap")
+    elif row.comparison and not printed:
+        details = describe(language, row.comparison).partition(" · ")[2]
+    head = render(
+        "tabs/story/board_head.html", language, name=row.name, preset=_preset_name(language, row), details=details
     )
+    content = {"cells": _cells(language, row)} if row.comparison else {"note_html": _render_state(language, row)}
+    return {"head_html": head, "css": f"story-{'printed' if printed else row.state}", **content}
 
 
 def _render_state(language: str, row: BoardRow) -> str:
@@ -101,22 +77,19 @@ def _render_state(language: str, row: BoardRow) -> str:
     return escape(translate(language, "story.board.waiting"))
 
 
-def _how(language: str, row: BoardRow) -> str:
-    """By which reading, in words; of a row without numbers only where they would come from."""
-    return translate(language, f"story.how.{row.how if row.comparison else 'here'}")
+def _preset_name(language: str, row: BoardRow) -> str:
+    """The reading in words; of a row without numbers only "on this machine"."""
+    return translate(language, f"story.how.{row.preset if row.comparison else 'here'}")
 
 
 def _heads(language: str, comparison: Comparison) -> list[str]:
-    cells = [
-        f"Q{row}–A{column}"
-        for row in range(1, len(comparison.questions) + 1)
-        for column in range(1, len(comparison.answers) + 1)
-    ]
+    counts = len(comparison.questions), len(comparison.answers)
+    cells = [f"Q{row + 1}–A{column + 1}" for row in range(counts[0]) for column in range(counts[1])]
     return [*cells, translate(language, "metric.margin"), translate(language, "metric.found")]
 
 
-def _figures(language: str, comparison: Comparison) -> list[str]:
-    metrics = comparison.metrics
+def _cells(language: str, row: BoardRow) -> list[str]:
+    metrics = row.comparison.metrics
     found = translate(language, "metric.found.value", found=metrics.found_first, asked=metrics.n_matched)
-    cosines = [two_digits(float(value)) for value in comparison.similarity.ravel()]
-    return [*cosines, margin_of(comparison), found]
+    cosines = [two_digits(float(value)) for value in row.comparison.similarity.ravel()]
+    return [*cosines, format_margin(row.comparison), found]

@@ -1,186 +1,151 @@
-"""The Story tab's handlers: a step that is looked at becomes questions to the lab, their answers figures and sentences.
+"""The Story tab's handlers: the step in sight becomes requests to the lab, their results figures and sentences.
 
-Computes nothing, and never waits for a model. Asked by the view's `tick`, which comes only while somebody looks.
+Computes nothing, and never waits for a model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
-from demo.domain.errors import Busy, Stopped
+from demo.domain.errors import Busy
 from demo.jobs.queue import JobQueue
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
-from demo.ui.kit.i18n import choose_language, translate
+from demo.ui.kit.job_tab import ModelsJob
 from demo.ui.kit.page_jobs import PageJobs
 from demo.ui.kit.panel import Panel
-from demo.ui.kit.step_tab import parse_step, step_updates, wire_step_buttons
+from demo.ui.kit.step_tab import StepEvent, StepTab
 from demo.ui.kit.text import render_note
-from demo.ui.kit.view import answer_view, next_seq, show_view
+from demo.ui.kit.view import next_seq, show_view
 from demo.ui.live.handlers import Session
 from demo.ui.live.open_in_lab import VISIT_JS, stay, visit_lab, visited
 from demo.ui.live.tab import Widgets
-from demo.ui.tabs.story.board import board_figures, render_board, running_note
-from demo.ui.tabs.story.runs import ARTICLE, LAST_TOKEN, OWN, PROMPTEOL, SAMPLED, TUNED, UNTUNED, Run, StoryRuns
+from demo.ui.tabs.story.board import board_figures, render_board
+from demo.ui.tabs.story.runs import ARTICLE, LAST_TOKEN, OWN, PROMPTEOL, SAMPLED, TUNED, UNTUNED, StoryRuns
 from demo.ui.tabs.story.tab import IN_LAB, STEPS
 from demo.ui.tabs.story.text import (
-    Shown,
+    StepResult,
+    explain_logits,
+    explain_loss,
+    explain_result,
+    explain_tokens,
+    explain_why,
     render_step,
-    tell_logits,
-    tell_loss,
-    tell_result,
-    tell_tokens,
-    tell_why,
 )
 
 _OPEN_TRAIN = "() => { document.querySelector('#view-train-button')?.click(); }"
 
 
-class StoryHandlers:
-    """The tab's answers. One instance serves every person; what is theirs is in a Run."""
+class StoryHandlers(StepTab):
+    """What is kept of a page is its ModelsJob."""
+
+    steps = STEPS
 
     def __init__(self, lab: Lab, widgets: Panel, lab_widgets: Widgets):
-        self.lab = lab
-        self.widgets = widgets
-        self.lab_widgets = lab_widgets
+        super().__init__(lab, widgets, lab_widgets)
         self.runs = StoryRuns(lab)
         self.queue = JobQueue(workers=1)
-        self.pages = PageJobs(Run)
+        self.pages = PageJobs(ModelsJob)
 
-    def on_open(self, request: gr.Request, step: Any) -> dict:
-        """The first step's text in the person's language, or that of the one that was clicked meanwhile; its figures
-        are asked for once somebody looks."""
-        return self._announce(choose_language(request), _step(step), self.pages.of(request))
+    def read(self, request: gr.Request) -> ModelsJob:
+        return self.pages.of(request)
 
-    def on_step(self, request: gr.Request, step: Any) -> Iterator[dict]:
-        """Another step: its text at once, and what it computes as soon as it is known."""
-        language, run, step = choose_language(request), self.pages.of(request), _step(step)
-        yield self._announce(language, step, run)
-        yield self.on_tick(request, step)
+    def announce(self, event: StepEvent) -> dict[Any, Any]:
+        return {
+            self.widgets.text: render_step(event.language, event.step, self.runs.gpt, self.runs.tuned),
+            self.widgets.view: self.announce_view(event, "running", "story.computing"),
+        }
 
-    def on_tick(self, request: gr.Request, step: Any) -> dict:
-        """What the step shows by now."""
-        language, run, step = choose_language(request), self.pages.of(request), _step(step)
-        answer: dict[Any, Any] = {}
-        payload = answer_view(language, lambda: self._tell(language, step, run, answer))
-        return {self.widgets.view: payload, **answer, **self._buttons(step, run)}
+    def show(self, event: StepEvent) -> dict[str, Any]:
+        if event.step == "models":
+            return self._show_models(event)
+        figures, event.updates[self.widgets.found] = self._compute(event.language, event.step)
+        return show_view(event.language, next_seq(), "ready", figures=figures)
+
+    def controls(self, event: StepEvent) -> dict[Any, Any]:
+        models, running = event.step == "models", event.page.running
+        missing = models and bool(self.runs.missing())
+        return {
+            self.widgets.use: gr.update(visible=event.step in IN_LAB),
+            self.widgets.train: gr.update(visible=event.step == "loss"),
+            self.widgets.measure: gr.update(visible=models and (missing or running), interactive=not running),
+            self.widgets.stop: gr.update(visible=models and running),
+            **super().controls(event),
+        }
 
     def on_use(self, request: gr.Request, session: Session, step: Any) -> dict:
-        """The step's model, reading and texts come into the lab's widgets, whose changes draw the heatmap."""
-        reading = self.runs.reading(_step(step))
+        """The step's model, reading and texts go into the lab's widgets, whose changes draw the heatmap."""
+        event, runs = self.event(request, step), self.runs
+        reading = runs.reading(event.step)
         if reading is None:
             return stay(self.lab_widgets)
-        language, runs = choose_language(request), self.runs
-        return visit_lab(language, self.lab, self.lab_widgets, session, reading, runs.questions, runs.answers)
+        return visit_lab(event.language, self.lab, self.lab_widgets, session, reading, runs.questions, runs.answers)
 
     def on_measure(self, request: gr.Request, step: Any) -> dict:
-        """Measure what can run here and is not known yet, unless this page or another one is at it."""
-        language, run = choose_language(request), self.pages.of(request)
-        missing = self.runs.missing()
-        said = ""
-        if missing and not run.running:
-            run.problems, run.stopping, run.doing = {}, False, ("", "", "")
+        """Measure the models that are missing, unless this page or another one is measuring."""
+        event, missing, note = self.event(request, step), self.runs.missing(), ""
+        job = event.page
+        if missing and not job.running:
+            job.problems, job.doing = {}, ("", "", "")
             try:
-                run.job = self.queue.submit(lambda report: self.runs.measure(missing, run, report), "story")
+                job.start(self.queue, lambda report: self.runs.measure(missing, job, report), "story")
             except Busy:
-                said = translate(language, "story.board.busy")
-        return {**self.on_tick(request, step), self.widgets.note: render_note("", said)}
+                note = event.say("story.board.busy")
+        return {**self.on_tick(request, step), self.widgets.note: render_note("", note)}
 
     def on_stop(self, request: gr.Request, step: Any) -> dict:
-        """Ask the job to end; a later tick tells that it has."""
+        """Ask the job to end; a later tick shows that it has."""
         self.pages.of(request).stop()
         return self.on_tick(request, step)
 
-    def _announce(self, language: str, step: str, run: Run) -> dict:
-        """A step before anything is computed."""
-        note = translate(language, "story.computing")
-        return {
-            self.widgets.text: render_step(language, step, self.runs.gpt, self.runs.tuned),
-            self.widgets.view: show_view(language, next_seq(), "running", note, figures=[]),
-            self.widgets.found: "",
-            self.widgets.note: "",
-            **self._buttons(step, run),
-        }
-
-    def _tell(self, language: str, step: str, run: Run, answer: dict) -> dict:
-        """The view's payload. What belongs under its figures goes into `answer`. Raises ModelLoading."""
-        if step == "models":
-            return self._tell_models(language, run, answer)
-        figures, answer[self.widgets.found] = self._compute(language, step)
-        return show_view(language, next_seq(), "ready", figures=figures)
-
-    def _compute(self, language: str, step: str) -> Shown:
+    def _compute(self, language: str, step: str) -> StepResult:
         runs = self.runs
         if step == "tokens":
-            return tell_tokens(language, runs.told(ARTICLE))
+            return explain_tokens(language, runs.readouts(ARTICLE))
         if step == "logits":
-            return tell_logits(language, runs.told(ARTICLE))
+            return explain_logits(language, runs.readouts(ARTICLE))
         if step == "result":
-            printed = runs.printed("mistral-7b-instruct-v0.1")
-            return tell_result(language, runs.compare(runs.gpt, ARTICLE), printed)
+            return explain_result(language, runs.compare(runs.gpt, ARTICLE), runs.printed("mistral-7b-instruct-v0.1"))
         if step == "why":
-            last, asked = (runs.compare(runs.gpt, how) for how in (LAST_TOKEN, PROMPTEOL))
-            told = {how: runs.told(how) for how in (LAST_TOKEN, PROMPTEOL)}
-            return tell_why(language, last, asked, {how: runs.gap(how) for how in SAMPLED}, told)
+            last, prompteol = (runs.compare(runs.gpt, preset) for preset in (LAST_TOKEN, PROMPTEOL))
+            readouts = {preset: runs.readouts(preset) for preset in (LAST_TOKEN, PROMPTEOL)}
+            return explain_why(language, last, prompteol, {preset: runs.gap(preset) for preset in SAMPLED}, readouts)
         article, after = runs.compare(runs.gpt, ARTICLE), runs.compare(runs.tuned, OWN)
-        return tell_loss(language, article, runs.compare(runs.gpt, UNTUNED), after, instead=runs.tuned != TUNED)
+        return explain_loss(language, article, runs.compare(runs.gpt, UNTUNED), after, instead=runs.tuned != TUNED)
 
-    def _tell_models(self, language: str, run: Run, answer: dict) -> dict:
-        working = run.running  # before the rows: what ends meanwhile is told of by the next tick
-        ended = "" if working else self._end(language, run)
-        if not working:
+    def _show_models(self, event: StepEvent) -> dict[str, Any]:
+        state = event.page.poll()  # before the rows: a job that ends meanwhile is shown by the next tick
+        if not state.running:
             self.runs.measure_loaded()
-        rows = self.runs.board(run)
-        answer[self.widgets.found] = render_board(language, rows)
-        figures = board_figures(language, rows)
-        if working:
-            fraction = run.job.progress.fraction
-            return show_view(language, next_seq(), "running", running_note(language, run), fraction, figures, poll=True)
-        return show_view(language, next_seq(), "ready", ended, figures=figures)
+        rows = self.runs.board(event.page)
+        event.updates[self.widgets.found] = render_board(event.language, rows)
+        figures = board_figures(event.language, rows)
+        if state.running:
+            note, fraction = self._progress_note(event), state.progress.fraction
+            return show_view(event.language, next_seq(), "running", note, fraction, figures, poll=True)
+        note = event.say("story.board.stopped") if state.stopped else ""
+        return show_view(event.language, next_seq(), "ready", note, figures=figures)
 
-    def _end(self, language: str, run: Run) -> str:
-        """What is to be said of a job that has ended, once."""
-        if run.job is None:
-            return ""
-        job, run.job = run.job, None
-        try:
-            job.result()
-        except Stopped:
-            return translate(language, "story.board.stopped")
-        return ""
-
-    def _buttons(self, step: str, run: Run) -> dict:
-        models, running = step == "models", run.running
-        missing = models and bool(self.runs.missing())
-        return {
-            self.widgets.use: gr.update(visible=step in IN_LAB),
-            self.widgets.train: gr.update(visible=step == "loss"),
-            self.widgets.measure: gr.update(visible=models and (missing or running), interactive=not running),
-            self.widgets.stop: gr.update(visible=models and running),
-            **step_updates(self.widgets, STEPS, step),
-        }
+    def _progress_note(self, event: StepEvent) -> str:
+        """What the job is doing."""
+        kind, model, _ = event.page.doing
+        if event.page.stopping:
+            return event.say("story.board.stopping")
+        if kind == "measuring":
+            return event.say("story.board.measuring", model=model)
+        return event.page.loading_note(event.language)
 
 
 def wire_story(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
     """The tab's events."""
     handlers = StoryHandlers(lab, widgets, lab_widgets)
-    live = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": 8}
-    buttons = [widgets.use, widgets.train, widgets.measure, widgets.stop, widgets.back, widgets.next]
-    shown = [widgets.view, widgets.found, *buttons]
-    announced = [widgets.text, widgets.note, *shown]
-    widgets.view.opened(handlers.on_open, widgets.step, announced, queue=False, **QUIET)
-    widgets.step.change(handlers.on_step, widgets.step, announced, **live)
-    widgets.view.tick(handlers.on_tick, widgets.step, shown, **live)
-    wire_step_buttons(widgets, STEPS)
+    buttons = widgets.select("use", "train", "measure", "stop")
+    handlers.wire([widgets.step], buttons)
+    shown = [*widgets.select("view", "found", "back", "next"), *buttons]
     widgets.measure.click(handlers.on_measure, widgets.step, [*shown, widgets.note], **QUIET)
     widgets.stop.click(handlers.on_stop, widgets.step, shown, **QUIET)
     widgets.use.click(handlers.on_use, [session, widgets.step], visited(lab_widgets), js=VISIT_JS, **QUIET)
     widgets.train.click(None, js=_OPEN_TRAIN, **QUIET)
     page.unload(handlers.pages.close)
-
-
-def _step(value: Any) -> str:
-    return parse_step(value, STEPS)

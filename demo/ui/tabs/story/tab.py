@@ -6,7 +6,7 @@ import gradio as gr
 
 from demo.settings import Settings
 from demo.ui.kit.panel import Panel
-from demo.ui.kit.step_tab import create_step_bar, create_step_buttons
+from demo.ui.kit.step_tab import create_step_buttons
 from demo.ui.kit.view import create_view
 
 STEPS = ("tokens", "logits", "result", "why", "loss", "models")
@@ -16,7 +16,7 @@ IN_LAB = ("result", "why", "loss")  # steps whose reading can be opened in the l
 def create_story_tab(settings: Settings) -> Panel:
     """The widgets, inside the tab that is being built. The text is written when the page opens."""
     panel = Panel("story")
-    create_step_bar(panel, STEPS)
+    panel.create_choice("step", STEPS)
     panel.create_html("text")
     with gr.Row(elem_id="story-start", elem_classes="choices-row"):  # above the view, which shows the progress
         panel.create_button("measure", visible=False)

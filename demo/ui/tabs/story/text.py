@@ -1,7 +1,6 @@
-"""What the Story tab says: its steps' texts, and what each one's figures come to. Knows no widget and no lab.
+"""Text of the Story tab: the steps' texts, and their figures in sentences. Knows no widget and no lab.
 
-Every number in a sentence comes from a result. Every text that comes from outside the locales is escaped here;
-figures' titles and tables are plain text.
+Every number in a sentence comes from a result. Figures' titles and tables are plain text; everything else is escaped.
 """
 
 from __future__ import annotations
@@ -18,55 +17,44 @@ from demo.figures.similarity import two_digits
 from demo.figures.space import percent
 from demo.figures.story import WORDS as STORY_WORDS
 from demo.figures.story import fine_percent, plot_gap, plot_next_tokens, plot_positions
+from demo.ui.kit.html import render, render_paragraph, render_table
 from demo.ui.kit.i18n import translate
 from demo.ui.kit.text import render_verdict
-from demo.ui.kit.view import figure_payload
+from demo.ui.kit.view import captioned_figure
 from demo.ui.panels.explain.text import render_token_legend, render_tokens
 from demo.ui.tabs.compare.text import describe, reading_payload
-from demo.ui.tabs.story.runs import ARTICLE, LAST_TOKEN, PROMPTEOL, TUNED, Gap, Told
+from demo.ui.tabs.story.runs import ARTICLE, LAST_TOKEN, PROMPTEOL, TUNED, Gap, Readout
 from demo.ui.tabs.train.formula import render_loss
 
-Shown = tuple[list[dict[str, Any]], str]  # the figures of a step's payload, and what they come to, as HTML
-_CONE = 0.3  # unrelated texts above this: all vectors point much the same way
+StepResult = tuple[list[dict[str, Any]], str]  # the figures of a step's payload, and their meaning as HTML
+_CONE = 0.3  # unrelated texts with a higher mean cosine: all vectors point much the same way
 _ROW, _AXES = 40, 96  # pixels of a figure with a row for each text
 _LISTED = 4  # next tokens in a table
 
 
 def figure_words(language: str) -> dict[str, str]:
-    """What is written on the figures."""
+    """The words on the figures."""
     return {name: translate(language, f"story.figure.{name}") for name in STORY_WORDS}
-
-
-def model_name(model: str) -> str:
-    """A model as people call it."""
-    return CATALOG[model].name if model in CATALOG else model
 
 
 def render_step(language: str, step: str, gpt: str, tuned: str) -> str:
     """A step's heading and text. gpt, tuned: the models that the story is told with."""
-    which = "" if tuned == TUNED else ".instead"
-    keys = {"loss": ("first", f"second{which}")}.get(step, ("first", "second"))
-    names = {"gpt": model_name(gpt), "tuned": model_name(tuned)}
-    first, second = (_paragraph(translate(language, f"story.{step}.{key}", **names)) for key in keys)
+    second = "second.instead" if step == "loss" and tuned != TUNED else "second"
+    names = {name: CATALOG[id].name if id in CATALOG else id for name, id in (("gpt", gpt), ("tuned", tuned))}
+    paragraphs = (render_paragraph(translate(language, f"story.{step}.{key}", **names)) for key in ("first", second))
     formula = render_loss() if step == "loss" else ""
-    return f"<h2>{escape(translate(language, f'story.{step}.title'))}</h2>{formula}{first}{second}"
+    return f"<h2>{escape(translate(language, f'story.{step}.title'))}</h2>{formula}{''.join(paragraphs)}"
 
 
-def tell_tokens(language: str, told: Sequence[Told]) -> Shown:
-    """Step 1: which tokens the model receives, and at which one the embedding is read."""
+def explain_tokens(language: str, readouts: Sequence[Readout]) -> StepResult:
+    """Step 1: which tokens the model receives, and at which position the embedding is read."""
     words = figure_words(language)
-    sides = [each.inspected for each in told]
-    counts = [len(side.tokens) for side in sides]
-    own = [side.inside[1] - side.inside[0] for side in sides]
+    sides = [each.inspected for each in readouts]
+    counts = _span([len(side.tokens) for side in sides])
+    own = _span([side.inside[1] - side.inside[0] for side in sides])
     read = {side.tokens[side.pooled[1] - 1] for side in sides if side.pooled[1] > side.inside[1]}
     kind = "around" if len(read) == 1 else "bare"
-    sentence = translate(
-        language,
-        f"story.tokens.{kind}",
-        counts=_span(counts),
-        own=_span(own),
-        token=spell_token(next(iter(read), "")),
-    )
+    token = spell_token(next(iter(read), ""))
     rows = [
         [
             each.name,
@@ -75,233 +63,220 @@ def tell_tokens(language: str, told: Sequence[Told]) -> Shown:
             words["inside" if side.inside[0] <= place < side.inside[1] else "around"]
             + (f" ({words['read']})" if place == side.pooled[1] - 1 else ""),
         ]
-        for each, side in zip(told, sides, strict=True)
+        for each, side in zip(readouts, sides, strict=True)
         for place, token in enumerate(side.tokens)
     ]
-    head = [words["text"], words["position"], translate(language, "explain.t"), ""]
-    figure = figure_payload(
+    figure = captioned_figure(
+        language,
         "story-positions",
-        plot_positions(sides, [each.name for each in told], words),
-        translate(language, "story.tokens.figure"),
-        translate(language, "story.tokens.alt", counts=_span(counts), own=_span(own)),
-        height=_AXES + _ROW * len(told),
-        table={"head": head, "rows": rows},
+        "story.tokens",
+        plot_positions(sides, [each.name for each in readouts], words),
+        height=_AXES + _ROW * len(readouts),
+        head=[words["text"], words["position"], translate(language, "explain.t"), ""],
+        rows=rows,
+        counts=counts,
+        own=own,
     )
-    spelled = "".join(
-        f"<div><h3>{escape(_titled(each))} <small>"
-        f"{escape(translate(language, 'explain.count', count=len(each.inspected.tokens)))}</small></h3>"
-        f'<p class="ex-text">{render_tokens(language, each.inspected, Pooling.LAST_TOKEN)}</p></div>'
-        for each in told
+    html = render(
+        "tabs/story/readouts.html",
+        language,
+        sentence=translate(language, f"story.tokens.{kind}", counts=counts, own=own, token=token),
+        legend_html=render_token_legend(language),
+        readouts=[
+            (_title(each), len(side.tokens), render_tokens(language, side, Pooling.LAST_TOKEN))
+            for each, side in zip(readouts, sides, strict=True)
+        ],
     )
-    return [figure], f'{_paragraph(sentence)}{render_token_legend(language)}<div class="story-pair">{spelled}</div>'
+    return [figure], html
 
 
-def tell_logits(language: str, told: Sequence[Told]) -> Shown:
-    """Step 2: what the model would say after each text."""
+def explain_logits(language: str, readouts: Sequence[Readout]) -> StepResult:
+    """Step 2: the likeliest next tokens of each text."""
     words = figure_words(language)
-    size = translate(language, "story.logits.size", count=f"{len(told[0].inspected.vector):,}")
-    if not all(each.says for each in told):
-        return [], _paragraph(translate(language, "explain.no_head"))
-    highest = max(chance for each in told for _, chance in each.says)
+    if not all(each.next_tokens for each in readouts):
+        return [], render_paragraph(translate(language, "explain.no_head"))
+    highest = max(chance for each in readouts for _, chance in each.next_tokens)
     figures = [
-        figure_payload(
+        captioned_figure(
+            language,
             f"story-next-{each.name.lower()}",
-            plot_next_tokens(each.says, highest, words),
-            translate(language, "story.logits.figure", text=_titled(each)),
-            translate(language, "story.logits.alt", text=_titled(each), tokens=_listed(each.says, shares=True)),
-            height=_AXES + 22 * len(each.says),
-            table={
-                "head": [words["token"], words["chance"]],
-                "rows": [[spell_token(token), fine_percent(chance)] for token, chance in each.says],
-            },
+            "story.logits",
+            plot_next_tokens(each.next_tokens, highest, words),
+            height=_AXES + 22 * len(each.next_tokens),
+            head=[words["token"], words["chance"]],
+            rows=[[spell_token(token), fine_percent(chance)] for token, chance in each.next_tokens],
+            text=_title(each),
+            tokens=_list_tokens(each.next_tokens, shares=True),
         )
-        for each in told
+        for each in readouts
     ]
-    first = [each.says[0] for each in told]
-    same = len({token for token, _ in first}) == 1
+    first = [each.next_tokens[0] for each in readouts]
     sentence = translate(
         language,
-        f"story.logits.{'same' if same else 'differ'}",
+        f"story.logits.{'same' if len({token for token, _ in first}) == 1 else 'differ'}",
         token=spell_token(first[0][0]),
-        shares=_shares([chance for _, chance in first]),
-        tokens=", ".join(f"{each.name} “{spell_token(each.says[0][0])}”" for each in told),
+        shares=_share_span([chance for _, chance in first]),
+        tokens=", ".join(f"{each.name} “{spell_token(each.next_tokens[0][0])}”" for each in readouts),
     )
-    return figures, _paragraph(f"{size} {sentence}")
+    size = translate(language, "story.logits.size", count=f"{len(readouts[0].inspected.vector):,}")
+    return figures, render_paragraph(f"{size} {sentence}")
 
 
-def tell_result(language: str, here: Comparison, printed: Comparison) -> Shown:
+def explain_result(language: str, here: Comparison, printed: Comparison) -> StepResult:
     """Step 3: the article's four cosines, by this machine and as printed."""
+    model = printed.provenance["model"]
     figures = [
         reading_payload(language, "story-here", describe(language, here), here),
-        reading_payload(language, "story-printed", _printed_name(language, printed), printed),
+        reading_payload(language, "story-printed", translate(language, "story.printed", model=model), printed),
     ]
-    beside = translate(
-        language,
-        "story.result.beside",
-        **_said(language, here, "here_"),
-        **_said(language, printed, "there_"),
-        model=printed.provenance["model"],
-    )
-    return figures, render_verdict(language, here) + _paragraph(beside)
+    values = {
+        f"{prefix}_{name}": value
+        for prefix, comparison in (("here", here), ("there", printed))
+        for name, value in _metric_words(language, comparison).items()
+    }
+    beside = translate(language, "story.result.beside", model=model, **values)
+    return figures, render_verdict(language, here) + render_paragraph(beside)
 
 
-def tell_why(
-    language: str, last: Comparison, asked: Comparison, gaps: Mapping[str, Gap], told: Mapping[str, Sequence[Told]]
-) -> Shown:
-    """Step 4: the narrow cone, and what a question changes. last, asked: the four texts without it and with it.
+def explain_why(
+    language: str,
+    last: Comparison,
+    prompteol: Comparison,
+    gaps: Mapping[str, Gap],
+    readouts: Mapping[str, Sequence[Readout]],
+) -> StepResult:
+    """Step 4: the narrow cone, and how a question in the prompt changes it. last: the four texts without a question.
 
-    gaps: by reading, over other pairs; told: the four texts under both readings.
+    gaps: by reading, over other pairs; readouts: the four texts under both readings.
     """
-    colours = shared_range((last, asked))
+    colours = shared_range((last, prompteol))
     figures = [
         reading_payload(language, "story-last", describe(language, last), last, colours),
-        reading_payload(language, "story-asked", describe(language, asked), asked, colours),
-        _gap_payload(language, gaps),
+        reading_payload(language, "story-asked", describe(language, prompteol), prompteol, colours),
+        _gap_figure(language, gaps),
     ]
     twist = translate(
         language,
         "story.why.twist",
-        before=margin_of(last),
-        after=margin_of(asked),
+        before=format_margin(last),
+        after=format_margin(prompteol),
         found_before=last.metrics.found_first,
-        found_after=asked.metrics.found_first,
-        asked=asked.metrics.n_matched,
+        found_after=prompteol.metrics.found_first,
+        asked=prompteol.metrics.n_matched,
     )
-    others = {how: gap.comparison.metrics.found_first for how, gap in gaps.items()}
-    sample = gaps[ARTICLE].comparison.metrics.n_matched
-    more = translate(language, "story.why.more", count=sample, **others)
-    return figures, _paragraph(f"{twist} {more}") + _paragraph(_cone(language, gaps)) + _says_table(language, told)
+    others = {preset: gap.comparison.metrics.found_first for preset, gap in gaps.items()}
+    more = translate(language, "story.why.more", count=gaps[ARTICLE].comparison.metrics.n_matched, **others)
+    paragraphs = render_paragraph(f"{twist} {more}") + render_paragraph(_explain_cone(language, gaps))
+    return figures, paragraphs + _render_next_tokens(language, readouts)
 
 
-def tell_loss(language: str, article: Comparison, before: Comparison, after: Comparison, instead: bool) -> Shown:
+def explain_loss(
+    language: str, article: Comparison, before: Comparison, after: Comparison, instead: bool
+) -> StepResult:
     """Step 5: before and after contrastive training. instead: after is not the same GPT but another model."""
     colours = shared_range((before, after))
     figures = [
-        reading_payload(language, "story-before", describe(language, before), before, colours),
-        reading_payload(language, "story-after", describe(language, after), after, colours),
+        reading_payload(language, f"story-{name}", describe(language, comparison), comparison, colours)
+        for name, comparison in (("before", before), ("after", after))
     ]
     margins = translate(
         language,
         f"story.loss.margins{'.instead' if instead else ''}",
-        article=margin_of(article),
-        before=margin_of(before),
-        after=margin_of(after),
+        article=format_margin(article),
+        before=format_margin(before),
+        after=format_margin(after),
         gpt=before.provenance["model"],
         tuned=after.provenance["model"],
     )
-    return figures, render_verdict(language, after) + _paragraph(margins)
+    return figures, render_verdict(language, after) + render_paragraph(margins)
 
 
-def _gap_payload(language: str, gaps: Mapping[str, Gap]) -> dict[str, Any]:
+def _gap_figure(language: str, gaps: Mapping[str, Gap]) -> dict[str, Any]:
     words = figure_words(language)
-    names = [translate(language, f"compare.reading.{how}") for how in gaps]
+    names = [translate(language, f"compare.reading.{preset}") for preset in gaps]
     unrelated = [gap.space.mean_cosine or 0.0 for gap in gaps.values()]
     right = [gap.comparison.metrics.matching_mean or 0.0 for gap in gaps.values()]
+    rows = [[name, two_digits(low), two_digits(high)] for name, low, high in zip(names, unrelated, right, strict=True)]
     first = next(iter(gaps.values()))
-    values = {"texts": 2 * len(first.comparison.questions), "pairs": first.space.n_unrelated}
-    told = "; ".join(
-        f"{name}: {words['unrelated']} {two_digits(low)}, {words['right']} {two_digits(high)}"
-        for name, low, high in zip(names, unrelated, right, strict=True)
-    )
-    return figure_payload(
+    return captioned_figure(
+        language,
         "story-gap",
+        "story.why",
         plot_gap(names, unrelated, right, words),
-        translate(language, "story.why.figure", **values),
-        translate(language, "story.why.alt", told=told, **values),
         height=_AXES + 62 * len(names),
-        table={
-            "head": [words["reading"], words["unrelated"], words["right"]],
-            "rows": [
-                [name, two_digits(low), two_digits(high)]
-                for name, low, high in zip(names, unrelated, right, strict=True)
-            ],
-        },
+        head=[words["reading"], words["unrelated"], words["right"]],
+        rows=rows,
+        texts=2 * len(first.comparison.questions),
+        pairs=first.space.n_unrelated,
+        told="; ".join(f"{name}: {words['unrelated']} {low}, {words['right']} {high}" for name, low, high in rows),
     )
 
 
-def _cone(language: str, gaps: Mapping[str, Gap]) -> str:
+def _explain_cone(language: str, gaps: Mapping[str, Gap]) -> str:
     """How close unrelated texts are, which dimension makes them so, and whether the question changes that."""
-    means = {how: gap.space.mean_cosine or 0.0 for how, gap in gaps.items()}
+    means = {preset: gap.space.mean_cosine or 0.0 for preset, gap in gaps.items()}
+    right = {preset: gap.comparison.metrics.matching_mean or 0.0 for preset, gap in gaps.items()}
     kind = "cone" if min(means[ARTICLE], means[LAST_TOKEN]) >= _CONE else "round"
-    first = gaps[ARTICLE].space
-    values = {how: two_digits(mean) for how, mean in means.items()}
-    said = [translate(language, f"story.why.{kind}", pairs=first.n_unrelated, **values)]
+    values = {preset: two_digits(mean) for preset, mean in means.items()}
+    sentences = [translate(language, f"story.why.{kind}", pairs=gaps[ARTICLE].space.n_unrelated, **values)]
     if gaps[LAST_TOKEN].space.rogue:
         dimension, share = gaps[LAST_TOKEN].space.rogue[0]
-        said.append(translate(language, "story.why.rogue", dimension=dimension, share=percent(share)))
-    right = {how: gap.comparison.metrics.matching_mean or 0.0 for how, gap in gaps.items()}
+        sentences.append(translate(language, "story.why.rogue", dimension=dimension, share=percent(share)))
     wider = right[PROMPTEOL] - means[PROMPTEOL] > max(0.0, right[LAST_TOKEN] - means[LAST_TOKEN])
     if wider and means[PROMPTEOL] >= means[LAST_TOKEN]:
         high = two_digits(right[PROMPTEOL])
-        said.append(translate(language, "story.why.high", value=values[PROMPTEOL], right=high))
-    return " ".join(said)
+        sentences.append(translate(language, "story.why.high", value=values[PROMPTEOL], right=high))
+    return " ".join(sentences)
 
 
-def _says_table(language: str, told: Mapping[str, Sequence[Told]]) -> str:
+def _render_next_tokens(language: str, readouts: Mapping[str, Sequence[Readout]]) -> str:
     """The likeliest next tokens of the four texts, with the question and without; nothing without an LM head."""
-    if not all(each.says for texts in told.values() for each in texts):
+    if not all(each.next_tokens for texts in readouts.values() for each in texts):
         return ""
-    names = [escape(translate(language, f"compare.reading.{how}")) for how in told]
-    heads = "".join(f'<th scope="col" role="columnheader">{name}</th>' for name in names)
-    rows = ""
-    for texts in zip(*told.values(), strict=True):
-        cells = "".join(
-            f'<td role="cell" data-label="{name}">{escape(_listed(each.says))}</td>'
-            for name, each in zip(names, texts, strict=True)
-        )
-        rows += f'<tr role="row"><th scope="row" role="rowheader">{escape(_titled(texts[0]))}</th>{cells}</tr>'
-    caption, text = (escape(translate(language, f"story.{key}")) for key in ("why.says", "figure.text"))
-    return (
-        f'<table role="table" class="story-says"><caption>{caption}</caption><thead role="rowgroup"><tr role="row">'
-        f'<th scope="col" role="columnheader">{text}</th>{heads}</tr></thead>'
-        f'<tbody role="rowgroup">{rows}</tbody></table>'
-    )
+    heads = [translate(language, f"compare.reading.{preset}") for preset in readouts]
+    rows = [
+        {"head": _title(texts[0]), "cells": [_list_tokens(each.next_tokens) for each in texts]}
+        for texts in zip(*readouts.values(), strict=True)
+    ]
+    heads = [translate(language, "story.figure.text"), *heads]
+    return render_table(language, translate(language, "story.why.says"), heads, rows, css="story-says")
 
 
-def _said(language: str, comparison: Comparison, prefix: str) -> dict[str, str]:
+def _metric_words(language: str, comparison: Comparison) -> dict[str, str]:
     metrics = comparison.metrics
-    found = translate(language, "metric.found.value", found=metrics.found_first, asked=metrics.n_matched)
-    said = {
+    return {
         "right": two_digits(metrics.matching_mean),
         "wrong": two_digits(metrics.other_mean),
-        "margin": margin_of(comparison),
-        "found": found,
+        "margin": format_margin(comparison),
+        "found": translate(language, "metric.found.value", found=metrics.found_first, asked=metrics.n_matched),
     }
-    return {prefix + name: value for name, value in said.items()}
 
 
-def margin_of(comparison: Comparison) -> str:
+def format_margin(comparison: Comparison) -> str:
     """The margin with three digits: the article's procedure leaves little more than the third."""
     value = comparison.metrics.margin
     text = f"{abs(value):.3f}".removeprefix("0")
     return text if text == ".000" else ("−" if value < 0 else "+") + text
 
 
-def _printed_name(language: str, comparison: Comparison) -> str:
-    return translate(language, "story.printed", model=comparison.provenance["model"])
+def _title(readout: Readout) -> str:
+    return f"{readout.name} {readout.inspected.text}"
 
 
-def _titled(told: Told) -> str:
-    return f"{told.name} {told.inspected.text}"
-
-
-def _listed(says: Sequence[tuple[str, float]], shares: bool = False) -> str:
+def _list_tokens(next_tokens: Sequence[tuple[str, float]], shares: bool = False) -> str:
     return ", ".join(
-        f"“{spell_token(token)}”" + (f" {fine_percent(chance)}" if shares else "") for token, chance in says[:_LISTED]
+        f"“{spell_token(token)}”" + (f" {fine_percent(chance)}" if shares else "")
+        for token, chance in next_tokens[:_LISTED]
     )
 
 
 def _span(numbers: Sequence[int]) -> str:
-    """`4–17`; `9` where all are equal."""
+    """`4–17`; `9` if all are equal."""
     low, high = min(numbers), max(numbers)
     return str(low) if low == high else f"{low}–{high}"
 
 
-def _shares(shares: Sequence[float]) -> str:
-    """`94–99 %`; `94 %` where all are as good as equal."""
+def _share_span(shares: Sequence[float]) -> str:
+    """`94–99 %`; `94 %` if all are about equal."""
     low, high = percent(min(shares)), percent(max(shares))
     return low if low == high else f"{low.removesuffix(' %')}–{high}"
-
-
-def _paragraph(text: str) -> str:
-    return f"<p>{escape(text)}</p>" if text else ""
