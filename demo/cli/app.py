@@ -11,11 +11,11 @@ from typer.core import TyperGroup
 from demo.cli.printing import note
 from demo.domain.errors import BadInput, DemoError, ModelNotAllowed, ModelNotFound, ReadingRefused
 
-_ASKED_WRONGLY = (BadInput, ReadingRefused, ModelNotAllowed, ModelNotFound)
+_USAGE_ERRORS = (BadInput, ReadingRefused, ModelNotAllowed, ModelNotFound)
 _ORDER = ("compare", "embed", "models", "sweep", "benchmark", "train", "code", "export")
 
 
-class CalmGroup(TyperGroup):
+class CommandGroup(TyperGroup):
     """Every command's failures in one place: one line on stderr and an exit code, never a traceback."""
 
     def list_commands(self, ctx) -> list[str]:
@@ -28,7 +28,7 @@ class CalmGroup(TyperGroup):
             return answer
         except DemoError as error:
             note(str(error), style="red")
-            raise typer.Exit(2 if isinstance(error, _ASKED_WRONGLY) else 1) from error
+            raise typer.Exit(2 if isinstance(error, _USAGE_ERRORS) else 1) from error
         except BrokenPipeError as error:
             _leave_stdout()
             raise typer.Exit(0) from error  # whoever read it had enough: `| head`
@@ -49,7 +49,7 @@ def _leave_stdout() -> None:
 
 
 app = typer.Typer(
-    cls=CalmGroup,
+    cls=CommandGroup,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="rich",

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from demo.analysis.evaluation import sample
 from demo.cli.app import app
-from demo.cli.options import (
-    READING,
-    DeviceOption,
-    DtypeOption,
-    EosOption,
-    JsonOption,
-    ReferenceOption,
-    TaskOption,
-    TemplateOption,
-    choices,
-    make_lab,
-)
+from demo.cli.options import MACHINE_OPTIONS, JsonOption, choices, expand_options, make_lab, option, shared_options
 from demo.cli.printing import interval, note, print_json, print_line, print_table, showing_progress
-from demo.domain.datamodels import Pooling, Postprocess, Prompt, Reference
+from demo.domain.datamodels import Pooling, Postprocess, Prompt
 from demo.domain.errors import UnknownChoice
 from demo.domain.results import BenchmarkRow, LabelledSet
 from demo.files.bundled import load_benchmark
@@ -32,7 +21,6 @@ from demo.studies.mixture import load_mixture
 from demo.studies.mteb_tasks import MtebRow
 
 _FIGURES = {"spearman": "Spearman", "auc": "AUC", "top1": "top-1", "mrr": "MRR", "ndcg10": "nDCG@10"}
-_ORIGIN = ("model", "revision", "weights_precision", "precision", "device", "versions")
 _LIMITS = LabelledLimits(bytes=64 * 2**20, pairs=200_000, cells=2_000_000)  # nobody else waits for this machine
 
 
@@ -43,7 +31,9 @@ _LIMITS = LabelledLimits(bytes=64 * 2**20, pairs=200_000, cells=2_000_000)  # no
     "--layer last --layer best\n\n"
     "python -m demo benchmark pairs.csv --model all-minilm-l6-v2 --model smollm2-135m-instruct --json > figures.json"
 )
+@expand_options(reading=shared_options("eos", "reference", "task", "template"), machine=MACHINE_OPTIONS)
 def benchmark(
+    *,
     files: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -51,41 +41,26 @@ def benchmark(
         ),
     ] = None,
     bundled: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME", help="One of the lab's own sets, such as all-en.")
+        list[str] | None, option("NAME", "One of the lab's own sets, such as all-en.", "--set", panel=None)
     ] = None,
     mixture: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Several readings taken together, as in examples/mixtures; repeatable."),
+        option("FILE", "Several readings taken together, as in examples/mixtures; repeatable.", panel=None),
     ] = None,
     mteb: Annotated[
         list[str] | None,
-        typer.Option(metavar="TASK", help="A task of the mteb package by name; needs pip install mteb, and the Hub."),
+        option("TASK", "A task of the mteb package by name; needs pip install mteb, and the Hub.", panel=None),
     ] = None,
     model: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ID", help="A model as in `python -m demo models`; repeat it for more.", rich_help_panel=READING
-        ),
+        list[str] | None, option("ID", "A model as in `python -m demo models`; repeat it for more.")
     ] = None,
-    prompt: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help=f"{choices(Prompt)}, or all; repeat it for more.", rich_help_panel=READING),
-    ] = None,
-    pooling: Annotated[
-        list[Pooling] | None,
-        typer.Option(metavar="NAME", help=f"{choices(Pooling)}; repeat it for more.", rich_help_panel=READING),
-    ] = None,
+    prompt: Annotated[list[str] | None, option("NAME", f"{choices(Prompt)}, or all; repeat it for more.")] = None,
+    pooling: Annotated[list[Pooling] | None, option("NAME", f"{choices(Pooling)}; repeat it for more.")] = None,
     postprocess: Annotated[
-        list[Postprocess] | None,
-        typer.Option(metavar="NAME", help=f"{choices(Postprocess)}; repeat it for more.", rich_help_panel=READING),
+        list[Postprocess] | None, option("NAME", f"{choices(Postprocess)}; repeat it for more.")
     ] = None,
     layer: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="N",
-            help="last, best (picked on the set itself: it flatters) or a number; repeatable.",
-            rich_help_panel=READING,
-        ),
+        list[str] | None, option("N", "last, best (picked on the set itself: it flatters) or a number; repeatable.")
     ] = None,
     pairs: Annotated[
         int | None,
@@ -93,40 +68,36 @@ def benchmark(
             min=1, metavar="N", help="About so many pairs of each set, drawn with a fixed seed: for a quick look."
         ),
     ] = None,
-    eos: EosOption = False,
-    reference: ReferenceOption = Reference.TEXTS,
-    task: TaskOption = None,
-    template: TemplateOption = None,
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
+    reading: dict[str, Any],
+    machine: dict[str, Any],
     as_json: JsonOption = False,
 ) -> None:
     """Measure readings on labelled sets. What is not said is each model's own reading."""
     own = [] if mteb and not files and not bundled else _gather_sets(files or [], bundled or [])
     sets = [sample(labelled, pairs) if pairs else labelled for labelled in own]
-    lab = make_lab(device, dtype)
-    wanted = [
+    lab = make_lab(**machine)
+    grids = [
         ReadingGrid(
             model=name,
             prompts=tuple(prompt or ()),
             poolings=tuple(choice.value for choice in pooling or ()),
             postprocess=tuple(choice.value for choice in postprocess or ()),
             layers=tuple(layer or ("last",)),
-            eos=eos,
-            reference=reference.value,
-            task=task or "",
-            template=template or "",
+            eos=reading["eos"],
+            reference=reading["reference"].value,
+            task=reading["task"] or "",
+            template=reading["template"] or "",
         )
         for name in model or ([] if mixture else [lab.settings.model])
     ]
     mixtures = [load_mixture(file) for file in mixture or []]
     with showing_progress() as on_progress:
         rows = []
-        for row in lab.benchmark(sets, wanted, on_progress, mixtures):
+        for row in lab.benchmark(sets, grids, on_progress, mixtures):
             rows.append(row)
             note(_line(row))  # as it is known: a long run that is cut short has not been for nothing
         scored = []
-        for row in lab.mteb(mteb or [], wanted, on_progress):
+        for row in lab.mteb(mteb or [], grids, on_progress):
             scored.append(row)
             note(_mteb_line(row))
     if as_json:
@@ -149,7 +120,7 @@ def _gather_sets(files: list[Path], names: list[str]) -> list[LabelledSet]:
 
 
 def _line(row: BenchmarkRow) -> str:
-    figures = [f"{_FIGURES[name]} {interval(getattr(row.scores, name))}" for name in _told(row)]
+    figures = [f"{_FIGURES[name]} {interval(getattr(row.scores, name))}" for name in _figures_of(row)]
     return " · ".join([row.set_name, row.label, *figures])
 
 
@@ -157,12 +128,12 @@ def _mteb_line(row: MtebRow) -> str:
     return f"{row.task} · {row.reading.label()} · {row.metric} {row.main_score:.4f} · {row.seconds:.0f} s"
 
 
-def _told(row: BenchmarkRow) -> list[str]:
+def _figures_of(row: BenchmarkRow) -> list[str]:
     return [name for name in _FIGURES if getattr(row.scores, name) is not None]
 
 
 def _print_set(labelled: LabelledSet, rows: list[BenchmarkRow]) -> None:
-    names = list(dict.fromkeys(name for row in rows for name in _told(row)))
+    names = list(dict.fromkeys(name for row in rows for name in _figures_of(row)))
     size = f"{len(labelled.pairs):,} pairs" + ("" if labelled.graded else f", {rows[0].scores.n_questions:,} questions")
     print_line()
     print_line((labelled.name, "bold"), f"  {size}; in brackets 95 % by bootstrap")

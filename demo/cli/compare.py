@@ -5,30 +5,14 @@ from __future__ import annotations
 import io
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from demo.cli.app import app
-from demo.cli.options import (
-    OUTPUT,
-    DeviceOption,
-    DtypeOption,
-    EosOption,
-    JsonOption,
-    LayerOption,
-    ModelOption,
-    PoolingOption,
-    PostprocessOption,
-    PromptOption,
-    ReferenceOption,
-    TaskOption,
-    TemplateOption,
-    gather,
-    make_lab,
-)
+from demo.cli.options import MACHINE_OPTIONS, OUTPUT, READING_OPTIONS, JsonOption, expand_options, gather, make_lab
 from demo.cli.printing import decimal, note, print_json, print_line, print_plain, wait_for_model
-from demo.domain.datamodels import Comparison, Reference
+from demo.domain.datamodels import Comparison
 from demo.domain.errors import BadInput
 from demo.domain.results import LargeComparison
 from demo.export.vectors import WRITERS, write_matrix
@@ -58,7 +42,9 @@ class Language(str, Enum):
     "python -m demo compare --questions-file q.txt --answers-file a.txt --model all-minilm-l6-v2 --csv > matrix.csv\n\n"
     "python -m demo compare --out report.html"
 )
+@expand_options(reading=READING_OPTIONS, machine=MACHINE_OPTIONS)
 def compare(
+    *,
     question: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A question; repeat it for more.")] = None,
     answer: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="An answer; repeat it for more.")] = None,
     questions_file: Annotated[
@@ -67,15 +53,7 @@ def compare(
     answers_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A UTF-8 file with one answer a line.")
     ] = None,
-    model: ModelOption = None,
-    prompt: PromptOption = None,
-    pooling: PoolingOption = None,
-    layer: LayerOption = None,
-    eos: EosOption = False,
-    postprocess: PostprocessOption = None,
-    reference: ReferenceOption = Reference.TEXTS,
-    task: TaskOption = None,
-    template: TemplateOption = None,
+    reading: dict[str, Any],
     matches: Annotated[
         str | None,
         typer.Option(
@@ -83,8 +61,7 @@ def compare(
             help='Which answer belongs to which question, like "1-2, 2-1"; without it, 1-1, 2-2 and so on.',
         ),
     ] = None,
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
+    machine: dict[str, Any],
     as_json: JsonOption = False,
     as_csv: Annotated[
         bool,
@@ -110,14 +87,12 @@ def compare(
     questions, answers = gather(question, questions_file), gather(answer, answers_file)
     if questions is None and answers is None:
         questions, answers = list(ARTICLE_QUESTIONS), list(ARTICLE_ANSWERS)
-    lab = make_lab(device, dtype)
-    chosen = {"model": model, "prompt": prompt, "pooling": pooling, "layer": layer, "eos": eos}
-    chosen |= {"postprocess": postprocess, "reference": reference, "task": task, "template": template}
+    lab = make_lab(**machine)
     comparison = wait_for_model(
-        lambda: lab.compare(questions or [], answers or [], matches=matches, wait=False, **chosen)
+        lambda: lab.compare(questions or [], answers or [], matches=matches, wait=False, **reading)
     )
     if out is not None:
-        save(lab, lab.compare_large(comparison.pairing, **chosen), out, language.value)
+        save(lab, lab.compare_large(comparison.pairing, **reading), out, language.value)
         note(f"{comparison.reading.label()} → {out}")
     if as_json:
         print_json(comparison.to_dict())

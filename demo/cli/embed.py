@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 from demo.cli.app import app
-from demo.cli.options import (
-    OUTPUT,
-    READING,
-    DeviceOption,
-    DtypeOption,
-    EosOption,
-    LayerOption,
-    ModelOption,
-    PoolingOption,
-    PostprocessOption,
-    PromptOption,
-    ReferenceOption,
-    TaskOption,
-    TemplateOption,
-    gather,
-    make_lab,
-)
+from demo.cli.options import MACHINE_OPTIONS, OUTPUT, READING, READING_OPTIONS, expand_options, gather, make_lab
 from demo.cli.printing import note, print_json, to_json, wait_for_model
-from demo.domain.datamodels import Reference, Role
+from demo.domain.datamodels import Role
 from demo.domain.errors import BadInput
 from demo.stages.texts import parse_texts
 
@@ -38,7 +22,9 @@ from demo.stages.texts import parse_texts
     'python -m demo embed --text "What is GPU?" --pooling mean\n\n'
     "python -m demo embed --texts-file texts.txt --model all-minilm-l6-v2 --out vectors.npz"
 )
+@expand_options(reading=READING_OPTIONS, machine=MACHINE_OPTIONS)
 def embed(
+    *,
     text: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="A text; repeat it for more.")] = None,
     texts_file: Annotated[Path | None, typer.Option(metavar="FILE", help="A UTF-8 file with one text a line.")] = None,
     out: Annotated[
@@ -49,15 +35,7 @@ def embed(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    model: ModelOption = None,
-    prompt: PromptOption = None,
-    pooling: PoolingOption = None,
-    layer: LayerOption = None,
-    eos: EosOption = False,
-    postprocess: PostprocessOption = None,
-    reference: ReferenceOption = Reference.TEXTS,
-    task: TaskOption = None,
-    template: TemplateOption = None,
+    reading: dict[str, Any],
     role: Annotated[
         Role,
         typer.Option(
@@ -65,27 +43,22 @@ def embed(
             rich_help_panel=READING,
         ),
     ] = Role.ANSWER,
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
+    machine: dict[str, Any],
 ) -> None:
     """Turn texts into vectors: JSON on the screen, or a file with texts, embeddings and reading."""
     if out is not None and out.suffix not in (".npz", ".json"):
         raise BadInput(problem=f"“{out}” has no known ending. Accepted: names that end in .npz or .json.")
-    lab = make_lab(device, dtype)
+    lab = make_lab(**machine)
     texts = parse_texts(gather(text, texts_file) or [], "texts", lab.limits)
-    chosen = {"model": model, "prompt": prompt, "pooling": pooling, "layer": layer}
-    chosen |= {"eos": eos, "postprocess": postprocess, "reference": reference, "task": task, "template": template}
-    reading = wait_for_model(lambda: lab.reading(**chosen, wait=False))
-    vectors = lab.embed(texts, **chosen, role=role)
-    result = {"embeddings": vectors.tolist(), "reading": reading.to_dict(), "texts": list(texts)}
+    resolved = wait_for_model(lambda: lab.reading(**reading, wait=False)).to_dict()
+    vectors = lab.embed(texts, **reading, role=role)
+    result = {"embeddings": vectors.tolist(), "reading": resolved, "texts": list(texts)}
     if out is None:
         print_json(result)
         return
     try:
         if out.suffix == ".npz":
-            np.savez_compressed(
-                out, embeddings=vectors, texts=np.array(texts), reading=json.dumps(reading.to_dict(), indent=1)
-            )
+            np.savez_compressed(out, embeddings=vectors, texts=np.array(texts), reading=json.dumps(resolved, indent=1))
         else:
             out.write_text(to_json(result), encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:

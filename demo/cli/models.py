@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from demo.cli.app import app
-from demo.cli.options import DeviceOption, DtypeOption, JsonOption, make_lab
+from demo.cli.options import MACHINE_OPTIONS, JsonOption, expand_options, make_lab
 from demo.cli.printing import Console, print_json, short_count
 
 
 @app.command()
-def models(device: DeviceOption = None, dtype: DtypeOption = None, as_json: JsonOption = False) -> None:
+@expand_options(machine=MACHINE_OPTIONS)
+def models(*, machine: dict[str, Any], as_json: JsonOption = False) -> None:
     """List the models one can choose, and whether this machine can run them."""
-    statuses = make_lab(device, dtype).models()
+    statuses = make_lab(**machine).models()
     if as_json:
         print_json([asdict(status) for status in statuses])
         return

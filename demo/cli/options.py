@@ -1,10 +1,13 @@
-"""The options that several commands share, and what they become: a lab, texts, a reading."""
+"""Shared options: groups of them that commands take in the place of one parameter, and the lab and texts they name."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from enum import Enum
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,86 +23,87 @@ def choices(kind: type[Enum]) -> str:
     return ", ".join(member.value for member in kind)
 
 
-ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ID",
-        help="An id from `python -m demo models`, a Hub id, or a folder with weights.",
-        rich_help_panel=READING,
-    ),
-]
-PromptOption = Annotated[
-    Prompt | None,
-    typer.Option(
-        metavar="NAME",
-        help=f"What is written around each text: {choices(Prompt)}; without it, what fits the model best.",
-        rich_help_panel=READING,
-    ),
-]
-PoolingOption = Annotated[
-    Pooling | None,
-    typer.Option(
-        metavar="NAME",
-        help=f"How the tokens' states become one vector: {choices(Pooling)}; without it, what fits the model best.",
-        rich_help_panel=READING,
-    ),
-]
-LayerOption = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        help="The layer to read: 0 is the token embeddings, -1 the last, -2 the one before it.",
-        rich_help_panel=READING,
-    ),
-]
-EosOption = Annotated[
-    bool, typer.Option("--eos", help="Append the end-of-sequence token, and let it be pooled.", rich_help_panel=READING)
-]
-PostprocessOption = Annotated[
-    Postprocess | None,
-    typer.Option(
-        metavar="NAME",
-        help=f"What is done to the vectors of all texts together: {choices(Postprocess)}.",
-        rich_help_panel=READING,
-    ),
-]
-ReferenceOption = Annotated[
-    Reference,
-    typer.Option(
-        metavar="NAME",
-        help="What the post-processing is fitted on: texts (those at hand) or the corpus.",
-        rich_help_panel=READING,
-    ),
-]
-TaskOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TEXT", help="With --prompt e5_instruct: what the questions are asked for.", rich_help_panel=READING
-    ),
-]
-TemplateOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TEXT", help="With --prompt custom: what the model reads, {text} in it.", rich_help_panel=READING
-    ),
-]
-DeviceOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="What computes: auto, cpu, cuda, cuda:1, xpu or mps (or set DEMO_DEVICE).",
-        rich_help_panel=MACHINE,
-    ),
-]
-DtypeOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="The precision: auto, float32, bfloat16 or float16 (or set DEMO_DTYPE).",
-        rich_help_panel=MACHINE,
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.", rich_help_panel=OUTPUT)]
+def option(metavar: str | None, text: str, *flags: str, panel: str | None = READING) -> Any:
+    """An option in a part of the help. metavar: None for a switch."""
+    return typer.Option(*flags, metavar=metavar, help=text, rich_help_panel=panel)
+
+
+Options = dict[str, tuple[Any, Any]]  # by name: the option's type, as typer takes it, and its default
+_KINDS = {
+    "model": Annotated[
+        str | None, option("ID", "An id from `python -m demo models`, a Hub id, or a folder with weights.")
+    ],
+    "prompt": Annotated[
+        Prompt | None,
+        option("NAME", f"What is written around each text: {choices(Prompt)}; without it, what fits the model best."),
+    ],
+    "pooling": Annotated[
+        Pooling | None,
+        option(
+            "NAME",
+            f"How the tokens' states become one vector: {choices(Pooling)}; without it, what fits the model best.",
+        ),
+    ],
+    "layer": Annotated[
+        int | None, option("N", "The layer to read: 0 is the token embeddings, -1 the last, -2 the one before it.")
+    ],
+    "eos": Annotated[bool, option(None, "Append the end-of-sequence token, and let it be pooled.", "--eos")],
+    "postprocess": Annotated[
+        Postprocess | None,
+        option("NAME", f"What is done to the vectors of all texts together: {choices(Postprocess)}."),
+    ],
+    "reference": Annotated[
+        Reference, option("NAME", "What the post-processing is fitted on: texts (those at hand) or the corpus.")
+    ],
+    "task": Annotated[str | None, option("TEXT", "With --prompt e5_instruct: what the questions are asked for.")],
+    "template": Annotated[str | None, option("TEXT", "With --prompt custom: what the model reads, {text} in it.")],
+    "device": Annotated[
+        str | None,
+        option("NAME", "What computes: auto, cpu, cuda, cuda:1, xpu or mps (or set DEMO_DEVICE).", panel=MACHINE),
+    ],
+    "dtype": Annotated[
+        str | None,
+        option("NAME", "The precision: auto, float32, bfloat16 or float16 (or set DEMO_DTYPE).", panel=MACHINE),
+    ],
+}
+_DEFAULTS = {"eos": False, "reference": Reference.TEXTS}  # of the others: None
+JsonOption = Annotated[bool, option(None, "Print JSON and nothing else.", "--json", panel=OUTPUT)]
+
+
+def shared_options(*names: str, **defaults: Any) -> Options:
+    """The named options, some with another default than usual."""
+    return {name: (_KINDS[name], (_DEFAULTS | defaults).get(name)) for name in names}
+
+
+READING_OPTIONS = shared_options(
+    *("model", "prompt", "pooling", "layer", "eos", "postprocess", "reference", "task", "template")
+)
+MACHINE_OPTIONS = shared_options("device", "dtype")
+
+
+def expand_options(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replaces each parameter named here by the options of its group; the command receives them as a dict."""
+
+    def expand(parameter: inspect.Parameter) -> list[inspect.Parameter]:
+        options = groups.get(parameter.name, {parameter.name: (parameter.annotation, parameter.default)})
+        return [
+            inspect.Parameter(name, parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            for name, (kind, default) in options.items()
+        ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def run(**values: Any) -> None:
+            received = {group: {name: values.pop(name) for name in options} for group, options in groups.items()}
+            command(**values, **received)
+
+        signature = inspect.signature(command, eval_str=True)
+        parameters = [each for parameter in signature.parameters.values() for each in expand(parameter)]
+        run.__signature__ = signature.replace(parameters=parameters)
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
 
 
 def make_lab(device: str | None, dtype: str | None) -> Lab:

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from demo.cli.app import app
-from demo.cli.options import (
-    READING,
-    DeviceOption,
-    DtypeOption,
-    EosOption,
-    JsonOption,
-    ModelOption,
-    ReferenceOption,
-    make_lab,
-)
+from demo.cli.options import MACHINE_OPTIONS, JsonOption, expand_options, make_lab, option, shared_options
 from demo.cli.printing import interval, note, print_json, print_line, print_table, showing_progress
-from demo.domain.datamodels import Prompt, Reading, Reference
+from demo.domain.datamodels import Prompt, Reading
 from demo.domain.results import Lead, Sweep
 from demo.files.labelled import LabelledLimits, load_labelled
 
@@ -31,31 +22,28 @@ _SHOWN = 15  # readings
     "python -m demo sweep pairs.csv\n\n"
     "python -m demo sweep pairs.csv --model gemma-3-270m --prompt plain --prompt prompteol --json > sweep.json"
 )
+@expand_options(model=shared_options("model"), reading=shared_options("eos", "reference"), machine=MACHINE_OPTIONS)
 def sweep(
+    *,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="CSV or TSV: question, answer and, if there is one, label or score.")
     ],
-    model: ModelOption = None,
-    prompt: Annotated[
-        list[Prompt] | None,
-        typer.Option(metavar="NAME", help="Only this prompt; repeat it for more.", rich_help_panel=READING),
-    ] = None,
-    eos: EosOption = False,
-    reference: ReferenceOption = Reference.TEXTS,
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
+    model: dict[str, Any],
+    prompt: Annotated[list[Prompt] | None, option("NAME", "Only this prompt; repeat it for more.")] = None,
+    reading: dict[str, Any],
+    machine: dict[str, Any],
     as_json: JsonOption = False,
 ) -> None:
     """Find the reading that tells your pairs apart best, and how sure that is."""
     labelled = load_labelled(file, LabelledLimits())
-    lab = make_lab(device, dtype)
+    lab = make_lab(**machine)
     with showing_progress() as on_progress:
         found = lab.sweep(
             labelled=labelled,
-            model=model,
+            **model,
+            eos=reading["eos"],
+            reference=reading["reference"].value,
             prompts=[choice.value for choice in prompt] if prompt else None,
-            eos=eos,
-            reference=reference.value,
             on_progress=on_progress,
         )
     if as_json:

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from demo.cli.app import app
-from demo.cli.options import (
-    DeviceOption,
-    DtypeOption,
-    EosOption,
-    LayerOption,
-    ModelOption,
-    PoolingOption,
-    PostprocessOption,
-    PromptOption,
-    ReferenceOption,
-    TaskOption,
-    TemplateOption,
-    make_lab,
-)
+from demo.cli.options import MACHINE_OPTIONS, READING_OPTIONS, expand_options, make_lab, shared_options
 from demo.cli.printing import note, print_plain, wait_for_model
-from demo.domain.datamodels import Reference
 
 
 class Library(str, Enum):
@@ -39,47 +25,35 @@ class Library(str, Enum):
     "python -m demo code --prompt prompteol --pooling last_token --postprocess zscore > my_reading.py\n\n"
     "python -m demo code --model all-minilm-l6-v2 --library sentence-transformers"
 )
+@expand_options(reading=READING_OPTIONS, machine=MACHINE_OPTIONS)
 def code(
+    *,
     library: Annotated[
         Library,
         typer.Option(metavar="NAME", help="transformers, or sentence-transformers where it can say the reading."),
     ] = Library.TRANSFORMERS,
-    model: ModelOption = None,
-    prompt: PromptOption = None,
-    pooling: PoolingOption = None,
-    layer: LayerOption = None,
-    eos: EosOption = False,
-    postprocess: PostprocessOption = None,
-    reference: ReferenceOption = Reference.TEXTS,
-    task: TaskOption = None,
-    template: TemplateOption = None,
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
+    reading: dict[str, Any],
+    machine: dict[str, Any],
 ) -> None:
     """Print a short script that reproduces a reading's vectors without this lab."""
-    lab = make_lab(device, dtype)
-    chosen = {"prompt": prompt, "pooling": pooling, "layer": layer, "eos": eos, "postprocess": postprocess}
-    chosen |= {"reference": reference, "task": task, "template": template}
-    print_plain(wait_for_model(lambda: lab.code(model, library.value, wait=False, **chosen)))
+    lab = make_lab(**machine)
+    print_plain(wait_for_model(lambda: lab.code(library=library.value, wait=False, **reading)))
 
 
 @app.command(
     epilog="Example:\n\n"
     "python -m demo export my-encoder --model smollm2-135m-instruct --prompt plain --pooling weighted_mean"
 )
+@expand_options(
+    reading=shared_options("model", "prompt", "pooling", "eos", "task", "template"), machine=MACHINE_OPTIONS
+)
 def export(
+    *,
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or an empty folder.")],
-    model: ModelOption = None,
-    prompt: PromptOption = None,
-    pooling: PoolingOption = None,
-    eos: EosOption = False,
-    task: TaskOption = None,
-    template: TemplateOption = None,
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
+    reading: dict[str, Any],
+    machine: dict[str, Any],
 ) -> None:
     """Write a folder that `SentenceTransformer("FOLDER")` loads, with the same vectors."""
-    lab = make_lab(device, dtype)
-    wait_for_model(lambda: lab.open(model, wait=False))
-    reading = lab.export(out, model, prompt=prompt, pooling=pooling, eos=eos, task=task, template=template)
-    note(f"{reading.label()} → {out}")
+    lab = make_lab(**machine)
+    wait_for_model(lambda: lab.open(reading["model"], wait=False))
+    note(f"{lab.export(out, **reading).label()} → {out}")

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from demo.cli.app import app
-from demo.cli.options import (
-    DeviceOption,
-    DtypeOption,
-    EosOption,
-    JsonOption,
-    LayerOption,
-    ModelOption,
-    PoolingOption,
-    PostprocessOption,
-    PromptOption,
-    ReferenceOption,
-    make_lab,
-)
+from demo.cli.options import MACHINE_OPTIONS, JsonOption, Options, expand_options, make_lab, shared_options
 from demo.cli.printing import note, print_json, print_line, showing_progress, wait_for_model
 from demo.domain.datamodels import Pooling, Progress, Prompt, Reference
 from demo.domain.errors import BadInput
@@ -31,6 +20,34 @@ from demo.files.bundled import load_training
 from demo.files.pairs import HUB, load_hub_pairs, load_pairs
 
 _DEFAULTS = Recipe(reading=None)
+
+
+def _field(name: str, metavar: str, text: str, **limits: float) -> tuple[Any, Any]:
+    """An option for a field of the recipe, with its type and default."""
+    default = getattr(_DEFAULTS, name)
+    return Annotated[type(default), typer.Option(metavar=metavar, help=text, **limits)], default
+
+
+_RECIPE: Options = {
+    "method": (Annotated[Method, typer.Option(help="What learns: low-rank adapters, or one linear map.")], Method.LORA),
+    "steps": _field("steps", "N", "How many steps.", min=1),
+    "batch": _field("batch_size", "N", "Pairs a step.", min=2),
+    "learning_rate": _field("learning_rate", "RATE", "At its height, after the warm-up.", min=0),
+    "warmup": _field("warmup", "N", "Steps until the rate is at its height.", min=0),
+    "temperature": _field("temperature", "τ", "Of the softmax: lower is stricter.", min=0.001),
+    "rank": _field("rank", "R", "How many directions an adapter may add.", min=1),
+    "first_block": _field("first_block", "N", "The lowest block, from 0, that gets an adapter.", min=0),
+    "max_tokens": _field("max_tokens", "N", "Of a training text with its prompt, at most.", min=8),
+    "guide": _field("guide", "ID", "A model whose cosines are soft labels within a batch, such as an encoder."),
+    "guide_weight": _field("guide_weight", "SHARE", "How much of the loss comes from the guide.", min=0, max=1),
+    "seed": _field("seed", "N", "The same seed gives the same adapter."),
+}
+_READING = shared_options(
+    *("model", "prompt", "pooling", "layer", "eos", "postprocess", "reference"),
+    prompt=Prompt.PROMPTEOL,
+    pooling=Pooling.LAST_TOKEN,
+    reference=Reference.CORPUS,
+)
 _STATE = "state"  # the folder inside --out of an interrupted run
 _STATE_EVERY = 25  # steps
 
@@ -42,7 +59,9 @@ _STATE_EVERY = 25  # steps
     "--out my-adapter\n\n"
     "python -m demo compare --model my-adapter"
 )
+@expand_options(reading=_READING, recipe=_RECIPE, machine=MACHINE_OPTIONS)
 def train(
+    *,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the adapter goes; an interrupted run goes on there.")],
     pairs: Annotated[
         list[str] | None,
@@ -56,58 +75,18 @@ def train(
         list[str] | None,
         typer.Option(metavar="TEXT", help="The licence of each --pairs, in their order, for the card."),
     ] = None,
-    model: ModelOption = None,
-    prompt: PromptOption = Prompt.PROMPTEOL,
-    pooling: PoolingOption = Pooling.LAST_TOKEN,
-    layer: LayerOption = None,
-    eos: EosOption = False,
-    postprocess: PostprocessOption = None,
-    reference: ReferenceOption = Reference.CORPUS,
-    method: Annotated[Method, typer.Option(help="What learns: low-rank adapters, or one linear map.")] = Method.LORA,
-    steps: Annotated[int, typer.Option(metavar="N", min=1, help="How many steps.")] = _DEFAULTS.steps,
-    batch: Annotated[int, typer.Option(metavar="N", min=2, help="Pairs a step.")] = _DEFAULTS.batch_size,
-    learning_rate: Annotated[
-        float, typer.Option(metavar="RATE", min=0, help="At its height, after the warm-up.")
-    ] = _DEFAULTS.learning_rate,
-    warmup: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Steps until the rate is at its height.")
-    ] = _DEFAULTS.warmup,
-    temperature: Annotated[
-        float, typer.Option(metavar="τ", min=0.001, help="Of the softmax: lower is stricter.")
-    ] = _DEFAULTS.temperature,
-    rank: Annotated[
-        int, typer.Option(metavar="R", min=1, help="How many directions an adapter may add.")
-    ] = _DEFAULTS.rank,
-    first_block: Annotated[
-        int, typer.Option(metavar="N", min=0, help="The lowest block, from 0, that gets an adapter.")
-    ] = _DEFAULTS.first_block,
-    max_tokens: Annotated[
-        int, typer.Option(metavar="N", min=8, help="Of a training text with its prompt, at most.")
-    ] = _DEFAULTS.max_tokens,
-    guide: Annotated[
-        str,
-        typer.Option(metavar="ID", help="A model whose cosines are soft labels within a batch, such as an encoder."),
-    ] = "",
-    guide_weight: Annotated[
-        float, typer.Option(metavar="SHARE", min=0, max=1, help="How much of the loss comes from the guide.")
-    ] = _DEFAULTS.guide_weight,
-    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same adapter.")] = 0,
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
+    reading: dict[str, Any],
+    recipe: dict[str, Any],
+    machine: dict[str, Any],
     as_json: JsonOption = False,
 ) -> None:
     """Train an adapter with contrastive loss, so that a GPT tells right answers from wrong ones."""
-    sets = [_load(said) for said in pairs] if pairs else list(load_training().values())
-    licences = _licences(sets, licence, bool(pairs))
-    lab = make_lab(device, dtype)
-    chosen = {"prompt": prompt, "pooling": pooling, "layer": layer, "eos": eos}
-    chosen |= {"postprocess": postprocess, "reference": reference}
-    how = {
-        **{"method": method, "steps": steps, "batch_size": batch, "learning_rate": learning_rate, "warmup": warmup},
-        **{"temperature": temperature, "rank": rank, "alpha": 2 * rank, "first_block": first_block, "seed": seed},
-        **{"max_tokens": max_tokens, "guide": guide, "guide_weight": guide_weight if guide else 0.0},
-    }
-    run = wait_for_model(lambda: lab.train(sets, model=model, wait=False, how=how, **chosen))
+    sets = [_load(source) for source in pairs] if pairs else list(load_training().values())
+    licences = _licences(sets, licence or [], own=not pairs)
+    lab = make_lab(**machine)
+    how = {**recipe, "alpha": 2 * recipe["rank"], "guide_weight": recipe["guide_weight"] if recipe["guide"] else 0.0}
+    steps, how["batch_size"] = recipe["steps"], how.pop("batch")
+    run = wait_for_model(lambda: lab.train(sets, wait=False, how=how, **reading))
     state = out / _STATE
     if state.is_dir():
         run.training.load_state(state)
@@ -125,8 +104,8 @@ def train(
                 before = event.snapshot
                 continue
             step = event.step
-            said = f"step {step.step} of {steps}, loss {step.loss:.3f}, {step.texts_per_second:.0f} texts/s"
-            report(Progress(said, step.step / steps))
+            stage = f"step {step.step} of {steps}, loss {step.loss:.3f}, {step.texts_per_second:.0f} texts/s"
+            report(Progress(stage, step.step / steps))
             if step.step % _STATE_EVERY == 0 and step.step < steps:
                 run.training.save_state(state)
     scores = {"held_out_auc_before": _auc(before), "held_out_auc": _auc(run.last_snapshot)}
@@ -139,12 +118,11 @@ def train(
     print_line(("adapter: ", "dim"), str(out))
 
 
-def _load(said: str) -> TrainingSet:
+def _load(argument: str) -> TrainingSet:
     """FILE[:WEIGHT] or hub:OWNER/NAME[@SPLIT][:WEIGHT]."""
-    name, _, last = said.rpartition(":")
+    name, _, last = argument.rpartition(":")
     weight = _number(last) if name and not name.endswith("hub") else None
-    source = said if weight is None else name
-    weight = 1.0 if weight is None else weight
+    source, weight = (argument, 1.0) if weight is None else (name, weight)
     if source.startswith(HUB):
         return load_hub_pairs(source.removeprefix(HUB), weight=weight)
     return load_pairs(source, weight=weight)
@@ -160,15 +138,14 @@ def _number(text: str) -> float | None:
     return value
 
 
-def _licences(sets: list[TrainingSet], said: list[str] | None, given: bool) -> dict[str, str]:
-    """Source → licence, for the card."""
-    if not given:
+def _licences(sets: list[TrainingSet], stated: list[str], own: bool) -> dict[str, str]:
+    """Source → licence, for the card. own: whether the sets are the lab's."""
+    if own:
         return {one.name: "Apache-2.0, the lab's own writing" for one in sets}
-    said = list(said or [])
-    if len(said) > len(sets):
-        raise BadInput(problem=f"{len(said)} licences were given for {len(sets)} files of pairs.")
-    said += ["not stated"] * (len(sets) - len(said))
-    return {one.name: licence for one, licence in zip(sets, said, strict=True)}
+    if len(stated) > len(sets):
+        raise BadInput(problem=f"{len(stated)} licences were given for {len(sets)} files of pairs.")
+    names = [one.name for one in sets]
+    return dict(zip_longest(names, stated, fillvalue="not stated"))
 
 
 def _auc(look) -> float | None:

@@ -345,3 +345,25 @@ def test_a_commands_help_says_what_it_does_with_an_example(command):
     assert "The machine" in said
     if command != "models":
         assert f"python -m demo {command}" in said.partition("Example")[2]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("pairs.jsonl", '{"질문": "q1", "답": "a1", "라벨": 1}\n{"질문": "q2", "답": "a2", "라벨": true}\n'
+                        '{"질문": "q1", "답": "a2", "라벨": 0}\n{"질문": "q2", "답": "a1", "라벨": 0}\n'),
+        ("pairs.csv", "sep=;\nquery;passage;label\nq1;a1;1\nq2;a2;1\nq1;a2;0\nq2;a1;0\n"),
+        ("pairs.tsv", 'question\tanswer\tlabel\n"q1\n"\ta1\t1\nq2\ta2\tyes\nq1\ta2\tno\nq2\ta1\t0\n'),
+    ],
+)  # fmt: skip
+def test_every_command_reads_a_file_of_pairs_alike(tmp_path, name, content, encoding):
+    file = tmp_path / name
+    file.write_text(content, encoding=encoding)
+    sweep = json.loads(invoke("sweep", file, "--prompt", "plain", "--json").stdout)
+    assert sweep["criterion"] == "auc"
+    row = json.loads(invoke("benchmark", file, "--json").stdout)[0]
+    assert (row["set"], row["scores"]["n_pairs"], row["scores"]["n_questions"]) == ("pairs", 4, 2)
+    train = invoke("train", "--pairs", file, "--out", tmp_path / "out", "--steps", "1", "--batch", "2", "--json")
+    assert json.loads(train.stdout)["data"] == [{"name": "pairs", "pairs": 2, "weight": 1.0}]
+    assert "pairs: 2 rows labelled 0 are left out." in train.stderr
