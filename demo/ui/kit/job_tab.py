@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from demo.domain.errors import DemoError, Stopped
+from demo.domain.datamodels import ModelInfo, Progress
+from demo.domain.errors import DemoError, ModelLoading, Stopped
 from demo.jobs.queue import JobQueue, OnProgress
 from demo.lab import Lab
 from demo.ui.gradio.event_options import LIVE, QUIET
@@ -153,6 +154,15 @@ class ModelsJob(PageJob):
                 raise
             except DemoError as error:
                 self.problems[model] = error
+
+    def open_model(self, lab: Lab, model: str, report: OnProgress) -> ModelInfo:
+        """Load a model within the job. Raises what `lab.open` raises, but never ModelLoading."""
+
+        def on_wait(loading: ModelLoading) -> None:
+            self.doing = ("loading", loading.values["model"], loading.values["stage"])
+            report(Progress("", loading.values.get("fraction")))
+
+        return lab.wait_for_model(lambda: lab.open(model, wait=False), on_wait)
 
     def loading_note(self, language: str) -> str:
         """Which model is being loaded, in words; "" where none is."""

@@ -21,7 +21,7 @@ from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.ui.kit.i18n import LOCALES, translate, translate_error  # noqa: E402
 from demo.ui.tabs.benchmark.handlers import BenchmarkHandlers  # noqa: E402
-from demo.ui.tabs.benchmark.runs import QUICK, READINGS, Standing  # noqa: E402
+from demo.ui.tabs.benchmark.runs import QUICK, READINGS, Row  # noqa: E402
 from demo.ui.tabs.benchmark.tab import SORTS, create_benchmark_tab  # noqa: E402
 from demo.ui.tabs.benchmark.text import benchmark_figures, ranked, render_board, set_choices, write_csv  # noqa: E402
 from tests.page_requests import by_name, page_request  # noqa: E402
@@ -85,7 +85,7 @@ def test_rows_of_every_model_and_reading_appear(handlers):
     assert seen["board"].count('scope="row"') == 6, (
         "word overlap, four readings of the GPT (its own is the article's), one"
     )
-    assert "the article&#x27;s: chat, logits · the model&#x27;s own" in seen["board"]
+    assert "the article&#39;s: chat, logits · the model&#39;s own" in seen["board"]
     assert (seen["run"]["interactive"], seen["stop"]["visible"]) == (True, False)
 
 
@@ -112,15 +112,15 @@ def test_texts_that_were_embedded_before_have_no_speed(handlers):
     """The engine keeps what it embedded: what comes from there says nothing of the model's speed."""
     measure(handlers, [GPT], ["mean"])
     measure(handlers, [GPT], ["mean", "weighted_mean"])
-    speeds = {each.names: each.row.texts_per_second for each in handlers.known.standings(SET, [GPT], list(READINGS))}
+    speeds = {each.names: each.result.texts_per_second for each in handlers.results.rows(SET, [GPT], list(READINGS))}
     assert speeds["mean",] > 0
     assert speeds["weighted_mean",] is None
 
 
 def test_an_embedding_model_is_read_in_its_own_way_only(handlers):
-    assert handlers.known.missing(SET, [ENCODER], ["echo", "mean"]) == {ENCODER: ["own"]}
-    assert handlers.known.missing(SET, [GPT], ["mean", "echo"]) == {GPT: ["mean", "echo"]}
-    assert handlers.known.missing(SET, [ENCODER, GPT], []) == {}
+    assert handlers.results.missing(SET, [ENCODER], ["echo", "mean"]) == {ENCODER: ["own"]}
+    assert handlers.results.missing(SET, [GPT], ["mean", "echo"]) == {GPT: ["mean", "echo"]}
+    assert handlers.results.missing(SET, [ENCODER, GPT], []) == {}
 
 
 def test_what_a_model_cannot_do_is_said_and_the_others_go_on(handlers):
@@ -183,43 +183,43 @@ def test_progress_says_model_and_prompt(handlers, engine):
 # ---- what is shown ------------------------------------------------------------------------------------------------
 
 
-STANDINGS = [
-    Standing(make_row(0.6, None, None)),
-    Standing(make_row(0.9, 5.0), ("own",)),
-    Standing(make_row(0.5, 50.0, Reading(ENCODER), "MiniLM"), ("mean",)),
+ROWS = [
+    Row(make_row(0.6, None, None)),
+    Row(make_row(0.9, 5.0), ("own",)),
+    Row(make_row(0.5, 50.0, Reading(ENCODER), "MiniLM"), ("mean",)),
 ]
 
 
 def test_the_best_stands_first_by_what_is_asked():
-    assert [each.row.scores.auc.value for each in ranked(STANDINGS, "auc")] == [0.9, 0.6, 0.5]
-    assert [each.row.texts_per_second for each in ranked(STANDINGS, "speed")] == [50.0, 5.0, None]
-    board = render_board("en", STANDINGS, "auc", SET)
+    assert [each.result.scores.auc.value for each in ranked(ROWS, "auc")] == [0.9, 0.6, 0.5]
+    assert [each.result.texts_per_second for each in ranked(ROWS, "speed")] == [50.0, 5.0, None]
+    board = render_board("en", ROWS, "auc", SET)
     assert re.findall(r'benchmark-rank">(\d*)<', board) == ["1", "", "2"], "word overlap has no place of its own"
     assert board.count("<em>best</em>") == len(SORTS), "the best of each column, in words"
     assert re.search(r'aria-sort="descending">AUC<', board)
 
 
 def test_names_are_escaped():
-    nasty = Standing(make_row(reading=Reading("<b>x</b>"), name="<i>y</i>"), ("own",))
+    nasty = Row(make_row(reading=Reading("<b>x</b>"), name="<i>y</i>"), ("own",))
     board = render_board("en", [nasty], "auc", SET)
-    figure = plot_benchmark([nasty.row], ["<u>z</u>"]).to_json()
+    figure = plot_benchmark([nasty.result], ["<u>z</u>"]).to_json()
     for text in (board, figure):
         assert not re.search("<[iu]>[yz]", text)
     assert "&lt;i&gt;y" in board
 
 
 def test_the_csv_is_the_board_and_no_cell_is_a_formula():
-    said = write_csv(STANDINGS)
+    said = write_csv(ROWS)
     rows = list(csv.DictReader(io.StringIO(said)))
     assert [row["auc"] for row in rows] == ["0.6", "0.9", "0.5"]
     assert (rows[0]["model"], rows[0]["texts_per_second"]) == ("label", "")
     assert rows[1]["revision"] == "'=1+1"
-    address = re.search(r'href="(data:text/csv[^"]+)"', render_board("en", STANDINGS, "auc", SET))[1]
-    assert unquote(address.split(",", 1)[1]) == "\ufeff" + write_csv(ranked(STANDINGS, "auc"))
+    address = re.search(r'href="(data:text/csv[^"]+)"', render_board("en", ROWS, "auc", SET))[1]
+    assert unquote(address.split(",", 1)[1]) == "\ufeff" + write_csv(ranked(ROWS, "auc"))
 
 
 def test_the_plot_has_a_marker_a_reading_and_a_table():
-    [payload] = benchmark_figures("en", STANDINGS, "speed")
+    [payload] = benchmark_figures("en", ROWS, "speed")
     markers = [trace for trace in payload["figure"]["data"] if trace["mode"] == "markers"]
     assert {trace["name"]: list(trace["y"]) for trace in markers} == {"SmolLM2": [0.9], "MiniLM": [0.5]}
     assert len({trace["marker"]["symbol"] for trace in markers}) == 2
@@ -227,7 +227,7 @@ def test_the_plot_has_a_marker_a_reading_and_a_table():
     assert sorted(map(list, texts)) == [["<b>1</b>"], ["<b>2</b>"]], "the places in the table"
     assert len(payload["table"]["rows"]) == 3
     assert payload["alt"].startswith("2 readings as points: AUC upwards")
-    assert benchmark_figures("en", STANDINGS[:1], "auc") == []
+    assert benchmark_figures("en", ROWS[:1], "auc") == []
 
 
 def test_readings_of_one_pass_stand_side_by_side():

@@ -1,26 +1,28 @@
-"""The Benchmark tab's handlers: a job measures what is chosen, the view's `tick` shows what is known of it by then.
+"""The Benchmark tab's handlers: a job measures the chosen readings, each poll shows the rows so far. Computes nothing.
 
-Computes nothing. One benchmark at a time, all people taken together; what it reached stays, whatever ends it.
+One benchmark runs at a time, of all pages; its rows stay, however it ends.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from demo.domain.errors import Busy, Stopped
+from demo.domain.errors import Busy
 from demo.files.bundled import load_benchmark
 from demo.jobs.queue import JobQueue
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
-from demo.ui.kit.i18n import choose_language, translate
-from demo.ui.kit.page_jobs import PageJobs
+from demo.ui.kit.i18n import choose_language
+from demo.ui.kit.job_tab import JobTab, Payload, TabEvent
+from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import render_note
-from demo.ui.kit.view import answer_view, next_seq, show_view
+from demo.ui.kit.view import next_seq, show_view
 from demo.ui.live.tab import Widgets
-from demo.ui.tabs.benchmark.runs import Known, Run
-from demo.ui.tabs.benchmark.tab import FIRST_SET, SORTS, BenchmarkWidgets
+from demo.ui.tabs.benchmark.runs import BenchmarkResults, Run
+from demo.ui.tabs.benchmark.tab import FIRST_SET, FORM, SORTS
 from demo.ui.tabs.benchmark.text import (
     benchmark_figures,
     render_board,
@@ -31,25 +33,39 @@ from demo.ui.tabs.benchmark.text import (
 )
 
 
-class BenchmarkHandlers:
-    """The tab's answers. One instance serves every person; what is theirs is in a Run."""
+@dataclass(frozen=True)
+class _Form:
+    """The values of FORM; an empty box that needs a choice has its first one."""
 
-    def __init__(self, lab: Lab, widgets: BenchmarkWidgets):
-        self.lab = lab
-        self.widgets = widgets
-        self.queue = JobQueue(workers=1)
-        self.pages = PageJobs(Run)
-        self.known = Known(lab)
+    set_name: str
+    models: list[str]
+    readings: list[str]
+    sort: str
+
+    @property
+    def chosen(self) -> tuple[str, list[str], list[str]]:
+        """The rows of the leaderboard, as BenchmarkResults takes them."""
+        return self.set_name, self.models, self.readings
+
+
+class BenchmarkHandlers(JobTab):
+    """One instance serves every page; a Run holds the state of each."""
+
+    name = "benchmark"
+
+    def __init__(self, lab: Lab, widgets: Panel):
+        super().__init__(lab, widgets, JobQueue(workers=1), Run)
+        self.results = BenchmarkResults(lab)
 
     def on_open(self, request: gr.Request, *values: Any) -> dict:
-        """What the boxes offer, in the person's language; then as `on_tick`."""
+        """The boxes' choices in the person's language; then as `on_tick`."""
         language = choose_language(request)
         statuses = self.lab.models()
         ready = {status.model: status.name for status in statuses if status.state != "unavailable"}
         if self.lab.settings.model not in {status.model for status in statuses}:
             ready[self.lab.settings.model] = self.lab.settings.model
-        set_name, models, readings, sort = _read(values)
-        ticked = [model for model in models if model in ready]
+        set_name, models, readings, sort = values
+        ticked = [model for model in models or () if model in ready]
         return {
             self.widgets.set: gr.update(choices=set_choices(language)),
             self.widgets.models: gr.update(choices=[(name, model) for model, name in ready.items()], value=ticked),
@@ -57,103 +73,56 @@ class BenchmarkHandlers:
             **self.on_tick(request, set_name, ticked, readings, sort),
         }
 
-    def on_tick(self, request: gr.Request, *values: Any) -> dict:
-        """What is known of what is chosen, and how far the job is. Never waits for it."""
-        language, run = choose_language(request), self.pages.of(request)
-        answer: dict[Any, Any] = {}
-        payload = answer_view(language, lambda: self._tell(language, run, values, answer))
-        return {self.widgets.view: payload, **answer, **self._buttons(run)}
+    def on_leave(self, request: gr.Request) -> None:
+        self.pages.close(request)
 
-    def on_run(self, request: gr.Request, *values: Any) -> dict:
-        """Measure what is chosen and not known yet, unless this page or another one is at it."""
-        language, run = choose_language(request), self.pages.of(request)
-        set_name, models, readings, _ = _read(values)
-        missing = self.known.missing(set_name, models, readings)
-        said = ""
-        if not models or not readings:
-            said = translate(language, "benchmark.nothing")
-        elif missing and not run.running:
+    def read(self, values: tuple) -> _Form:
+        set_name, models, readings, sort = values
+        return _Form(set_name or FIRST_SET, list(models or ()), list(readings or ()), sort or SORTS[0])
+
+    def start(self, event: TabEvent) -> None:
+        run, form = event.page, event.form
+        missing = self.results.missing(*form.chosen)
+        if not form.models or not form.readings:
+            event.updates[self.widgets.note] = render_note("", event.say("benchmark.nothing"))
+        elif missing:
+            labelled = load_benchmark()[form.set_name]
+            run.problems, run.doing = {}, ("", "", "")
             try:
-                self._start(run, set_name, missing)
+                run.start(self.queue, lambda report: self.results.measure(labelled, missing, run, report), self.name)
             except Busy:
-                said = translate(language, "benchmark.busy")
-        answer = self.on_tick(request, *values)
-        return {**answer, self.widgets.note: render_note("", said)} if said else answer
+                event.updates[self.widgets.note] = render_note("", event.say("benchmark.busy"))
 
-    def on_stop(self, request: gr.Request, *values: Any) -> dict:
-        """Ask the job to end; a later tick tells that it has."""
-        self.pages.of(request).stop()
-        return self.on_tick(request, *values)
+    def end(self, event: TabEvent) -> None:
+        if event.job.error:
+            raise event.job.error
+        if event.job.stopped:
+            event.note = event.say("benchmark.stopped")
 
-    def _start(self, run: Run, set_name: str, missing: dict[str, list[str]]) -> None:
-        """Raises Busy."""
-        labelled = load_benchmark()[set_name]
-        run.problems, run.stopping, run.doing = [], False, ("", "", "")
-        run.job = self.queue.submit(lambda report: self.known.measure(labelled, missing, run, report), "benchmark")
-
-    def _tell(self, language: str, run: Run, values: tuple, answer: dict) -> dict:
-        """The view's payload. A leaderboard that has changed goes into `answer`."""
-        set_name, models, readings, sort = _read(values)
-        working = run.running  # before the rows: what ends meanwhile is told of by the next tick
-        ended = "" if working else self._end(language, run)
-        standings = self.known.standings(set_name, models, readings)
-        missing = sum(map(len, self.known.missing(set_name, models, readings).values()))
-        shown = (language, set_name, sort, tuple(standings))
-        figures = None
-        if shown != run.shown:
-            figures = benchmark_figures(language, standings, sort)
-            answer[self.widgets.board] = render_board(language, standings, sort, set_name)
-            run.shown = shown
-        refused = self.known.refused(models, readings)
-        answer[self.widgets.note] = render_problems(language, run.problems, refused)
-        if working:
-            progress = run.job.progress
-            note = running_note(language, run)
-            return show_view(language, next_seq(), "running", note, progress.fraction, figures, poll=True)
-        if not standings:
-            note = ended or translate(language, "benchmark.idle")
+    def show(self, event: TabEvent) -> Payload:
+        language, run, form = event.language, event.page, event.form
+        rows = self.results.rows(*form.chosen)
+        figures, key = None, (language, form.set_name, form.sort, tuple(rows))
+        if key != run.shown:
+            figures, run.shown = benchmark_figures(language, rows, form.sort), key
+            event.updates[self.widgets.board] = render_board(language, rows, form.sort, form.set_name)
+        problems = render_problems(language, run.problems.values(), self.results.refused(form.models, form.readings))
+        event.updates.setdefault(self.widgets.note, problems)
+        if event.job.running:
+            return self.show_running(event, running_note(language, run), figures)
+        if not rows:
+            note = event.note or event.say("benchmark.idle")
             return show_view(language, next_seq(), "idle", note, figures=figures)
-        waiting = translate(language, "benchmark.missing", count=missing) if missing else ""
-        note = " ".join(filter(None, (ended, waiting)))
+        missing = sum(map(len, self.results.missing(*form.chosen).values()))
+        waiting = event.say("benchmark.missing", count=missing) if missing else ""
+        note = " ".join(filter(None, (event.note, waiting)))
         return show_view(language, next_seq(), "ready", note, figures=figures)
 
-    def _end(self, language: str, run: Run) -> str:
-        """What is to be said of a job that has ended, once."""
-        if run.job is None:
-            return ""
-        job, run.job = run.job, None
-        try:
-            job.result()
-        except Stopped:
-            return translate(language, "benchmark.stopped")
-        return ""
 
-    def _buttons(self, run: Run) -> dict:
-        running = run.running
-        return {
-            self.widgets.run: gr.update(interactive=not running),
-            self.widgets.stop: gr.update(visible=running),
-        }
-
-
-def _read(values: tuple) -> tuple[str, list[str], list[str], str]:
-    """Set, models, readings and order; nothing chosen in a box that must have a choice is its first one."""
-    set_name, models, readings, sort = values
-    return set_name or FIRST_SET, list(models or ()), list(readings or ()), sort or SORTS[0]
-
-
-def wire_benchmark(
-    page: gr.Blocks, lab: Lab, widgets: BenchmarkWidgets, lab_widgets: Widgets, session: gr.State
-) -> None:
+def wire_benchmark(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
     """The tab's events."""
     handlers = BenchmarkHandlers(lab, widgets)
-    live = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": 8}
-    asked = widgets.choices
-    shown = [widgets.view, widgets.board, widgets.note, widgets.run, widgets.stop]
-    choices = [widgets.set.input, widgets.models.input, widgets.readings.input, widgets.sort.input]
-    gr.on([widgets.view.tick, *choices], handlers.on_tick, asked, shown, **live)
-    widgets.run.click(handlers.on_run, asked, shown, **QUIET)
-    widgets.stop.click(handlers.on_stop, asked, shown, **QUIET)
-    offered = [widgets.set, widgets.models, widgets.models_note]
-    widgets.view.opened(handlers.on_open, asked, [*offered, *shown], queue=False, **QUIET)
-    page.unload(handlers.pages.close)
+    inputs, outputs = widgets.select(*FORM), widgets.select("view", "board", "note", "run", "stop")
+    handlers.wire(page, inputs, outputs, [widget.input for widget in inputs])
+    opened = [*widgets.select("set", "models", "models_note"), *outputs]
+    widgets.view.opened(handlers.on_open, inputs, opened, queue=False, **QUIET)

@@ -1,25 +1,25 @@
-"""Which readings of which models the benchmark measures, and what is known of them already. Knows no widget.
+"""Benchmark results: measures readings of models, and caches the rows for every page. Knows no widget.
 
-What was measured once in this process is not measured again: the sets are the lab's own, and so are the figures.
+The sets are bundled, so a row is the same for everybody and is measured once in this process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Kind, ModelInfo, Pooling, Progress, Prompt, Reading
-from demo.domain.errors import DemoError, ModelLoading, ReadingRefused, Stopped
+from demo.domain.errors import ReadingRefused
 from demo.domain.results import BenchmarkRow, LabelledSet
 from demo.jobs.queue import OnProgress
 from demo.lab import Lab
 from demo.studies.benchmark import ReadingGrid
-from demo.ui.kit.page_jobs import PageJob
+from demo.ui.kit.job_tab import ModelsJob, part_of
 from demo.ui.kit.presets import OWN, PRESETS
 
-# Well-known readings by name; what one does not say is the model's default. Sources: Prompt's docstring.
+# Well-known readings by name; a missing field is the model's default. Sources: Prompt's docstring.
 READINGS: dict[str, dict[str, Any]] = {
     **{name: PRESETS[name] for name in (OWN, "article", "last_token", "mean")},
     "weighted_mean": {"prompt": Prompt.PLAIN.value, "pooling": Pooling.WEIGHTED_MEAN.value},
@@ -30,44 +30,41 @@ QUICK = (OWN, "article", "mean", "prompteol", "prompteol_zscore")  # ticked at f
 
 
 @dataclass(eq=False)
-class Run(PageJob):
-    """One page's benchmark."""
+class Run(ModelsJob):
+    """One open page; its job measures rows."""
 
-    doing: tuple[str, str, str] = ("", "", "")  # ("loading", model, stage) or ("measuring", model, prompt)
-    problems: list[tuple[str, DemoError]] = field(default_factory=list)  # of the last run, by model
-    shown: tuple = ()  # what the page was last sent the leaderboard of
+    shown: tuple = ()  # the key of the leaderboard that was sent last
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A row of the leaderboard, and the names of READINGS that it goes by; none for word overlap."""
+class Row:
+    """A row of the leaderboard, and its names in READINGS; word overlap has none."""
 
-    row: BenchmarkRow
+    result: BenchmarkRow
     names: tuple[str, ...] = ()
 
 
-class Known:
-    """What was measured in this process, whoever asked for it."""
+class BenchmarkResults:
+    """All rows that this process has measured, of every page."""
 
     def __init__(self, lab: Lab):
         self.lab = lab
         self._rows: dict[tuple[str, Reading | None], BenchmarkRow] = {}  # by set and reading; None: word overlap
         self._readings: dict[tuple[str, str], Reading | ReadingRefused] = {}  # by model and name
-        self._passed: dict[tuple[Any, ...], set[str]] = {}  # texts by model, prompt and EOS
+        self._embedded: dict[tuple[Any, ...], set[str]] = {}  # texts by model, prompt and EOS
 
-    def standings(self, set_name: str, models: Sequence[str], names: Sequence[str]) -> list[Standing]:
-        """The known rows of what is chosen, each reading once under all its names; word overlap first."""
-        found: dict[Reading, list[str]] = {}
-        for model, name in self._chosen(models, names):
-            reading = self._readings.get((model, name))
+    def rows(self, set_name: str, models: Sequence[str], names: Sequence[str]) -> list[Row]:
+        """The measured rows of the chosen readings, each reading once under all its names; word overlap first."""
+        measured: dict[Reading, list[str]] = {}
+        for name, reading in self._readings_of(models, names):
             if isinstance(reading, Reading) and (set_name, reading) in self._rows:
-                found.setdefault(reading, []).append(name)
-        floor = self._rows.get((set_name, None))
-        told = [Standing(floor)] if floor and found else []
-        return told + [Standing(self._rows[set_name, reading], tuple(called)) for reading, called in found.items()]
+                measured.setdefault(reading, []).append(name)
+        rows = [Row(self._rows[set_name, reading], tuple(names)) for reading, names in measured.items()]
+        overlap = self._rows.get((set_name, None))
+        return [Row(overlap), *rows] if overlap and rows else rows
 
     def missing(self, set_name: str, models: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:
-        """The names of the readings that are chosen, possible and not yet measured, by model."""
+        """The names of the chosen readings that are possible and not measured yet, by model."""
         missing: dict[str, list[str]] = {}
         for model, name in self._chosen(models, names):
             reading = self._readings.get((model, name))
@@ -76,43 +73,31 @@ class Known:
         return missing
 
     def refused(self, models: Sequence[str], names: Sequence[str]) -> list[tuple[str, ReadingRefused]]:
-        """The readings that are chosen but that a model cannot be read with: their name, and why."""
-        asked = [(name, self._readings.get((model, name))) for model, name in self._chosen(models, names)]
-        return [(name, error) for name, error in asked if isinstance(error, ReadingRefused)]
+        """The chosen readings that a model refuses: name and reason."""
+        return [pair for pair in self._readings_of(models, names) if isinstance(pair[1], ReadingRefused)]
 
     def measure(self, labelled: LabelledSet, missing: dict[str, list[str]], run: Run, report: OnProgress) -> None:
-        """Measure what is missing, a model at a time. What one model cannot do is told of; the others go on."""
-        for place, (model, names) in enumerate(missing.items()):
-            try:
-                self._measure(labelled, model, names, run, _part(report, place, len(missing)))
-            except Stopped:
-                raise
-            except DemoError as error:
-                run.problems.append((model, error))
+        """The job: measure the missing readings of one model after another."""
+        run.measure_all(
+            list(missing), lambda model, part: self._measure(labelled, model, missing[model], run, part), report
+        )
 
     def _measure(self, labelled: LabelledSet, model: str, names: list[str], run: Run, report: OnProgress) -> None:
-        info = self._open(model, run, report)
-        wishes = self._wishes(info, names)
-        for place, wish in enumerate(wishes):
-            part = _part(report, place, len(wishes))
-            run.doing = ("measuring", info.name, wish.prompts[0])
+        info = run.open_model(self.lab, model, lambda progress: report(Progress("", 0.0)))
+        grids = self._grids(info, names)
+        for place, grid in enumerate(grids):
+            part = part_of(report, place, len(grids))
+            run.doing = ("measuring", info.name, grid.prompts[0])
             part(Progress("", 0.0))
-            timed = self._is_new(labelled, wish)
-            for row in self.lab.benchmark([labelled], [wish], part):
-                known = self._rows.get((row.set_name, row.reading))
-                speed = row.texts_per_second if timed else known and known.texts_per_second
+            timed = self._is_new(labelled, grid)
+            for row in self.lab.benchmark([labelled], [grid], part):
+                before = self._rows.get((row.set_name, row.reading))
+                speed = row.texts_per_second if timed else before and before.texts_per_second
                 self._rows[row.set_name, row.reading] = replace(row, texts_per_second=speed)
 
-    def _open(self, model: str, run: Run, report: OnProgress) -> ModelInfo:
-        def on_wait(loading: ModelLoading) -> None:
-            run.doing = ("loading", loading.values["model"], loading.values["stage"])
-            report(Progress("", 0.0))
-
-        return self.lab.wait_for_model(lambda: self.lab.open(model, wait=False), on_wait)
-
-    def _wishes(self, info: ModelInfo, names: list[str]) -> list[ReadingGrid]:
-        """What to measure, so that the readings under one prompt share their passes."""
-        together: dict[tuple[str, bool], list[Reading]] = {}
+    def _grids(self, info: ModelInfo, names: list[str]) -> list[ReadingGrid]:
+        """The readings, in groups that share their forward passes: those under one prompt."""
+        groups: dict[tuple[str, bool], list[Reading]] = {}
         for name in names:
             try:
                 own = {"eos": info.default_reading.eos} if name == OWN else {}
@@ -121,7 +106,7 @@ class Known:
                 self._readings[info.model, name] = error
                 continue
             self._readings[info.model, name] = reading
-            together.setdefault((reading.prompt.value, reading.eos), []).append(reading)
+            groups.setdefault((reading.prompt.value, reading.eos), []).append(reading)
         return [
             ReadingGrid(
                 model=info.model,
@@ -130,29 +115,29 @@ class Known:
                 postprocess=tuple(dict.fromkeys(reading.postprocess.value for reading in readings)),
                 eos=eos,
             )
-            for (prompt, eos), readings in together.items()
+            for (prompt, eos), readings in groups.items()
         ]
 
-    def _is_new(self, labelled: LabelledSet, wish: ReadingGrid) -> bool:
-        """Whether no text was embedded so before: the engine keeps what it embedded, and speed would be a fiction."""
-        passed = self._passed.setdefault((wish.model, wish.prompts, wish.eos), set())
+    def _is_new(self, labelled: LabelledSet, grid: ReadingGrid) -> bool:
+        """Whether the engine has cached none of the texts under this prompt: else a cache's speed would be measured."""
+        embedded = self._embedded.setdefault((grid.model, grid.prompts, grid.eos), set())
         texts = {*labelled.questions, *labelled.answers}
-        new = passed.isdisjoint(texts)
-        passed |= texts
+        new = embedded.isdisjoint(texts)
+        embedded |= texts
         return new
 
+    def _readings_of(self, models: Sequence[str], names: Sequence[str]) -> list[tuple[str, Reading | ReadingRefused]]:
+        """The chosen readings that are resolved already, with their names."""
+        chosen = ((name, self._readings.get((model, name))) for model, name in self._chosen(models, names))
+        return [(name, reading) for name, reading in chosen if reading is not None]
+
     def _chosen(self, models: Sequence[str], names: Sequence[str]) -> list[tuple[str, str]]:
-        """Every model with every name; an encoder, or a model elsewhere, is read in its own way only."""
+        """Every model with every name; an encoder, or a model of a server, has its own reading only."""
         ticked = [name for name in READINGS if name in names]
         own = ticked and [OWN]
-        return [(model, name) for model in models for name in (own if self._reads_one_way(model) else ticked)]
+        return [(model, name) for model in models for name in (own if self._has_one_reading(model) else ticked)]
 
-    def _reads_one_way(self, model: str) -> bool:
+    def _has_one_reading(self, model: str) -> bool:
         known = CATALOG.get(model) or self.lab.engine.loaded(model)
         known = known or self.lab.status(model)
         return known is not None and known.kind in (Kind.ENCODER, Kind.REMOTE)
-
-
-def _part(report: OnProgress, place: int, count: int) -> OnProgress:
-    """Progress of one of several equal parts as progress of the whole."""
-    return lambda progress: report(replace(progress, fraction=(place + (progress.fraction or 0.0)) / count))
