@@ -23,8 +23,7 @@ from demo.domain.datamodels import Comparison, Pairing, Reading, Role
 from demo.domain.errors import TooManyTexts, UnknownChoice
 from demo.domain.recipe import Recipe, TrainingSet
 from demo.domain.results import BenchmarkRow, Explanation, Inspected, LabelledSet, LargeComparison, Space, Sweep
-from demo.export.server_snippet import render_server_snippet
-from demo.export.snippet import TRANSFORMERS, export_prompts, name_source, render_snippet
+from demo.export.snippet import TRANSFORMERS, export_prompts, name_source, render_server_snippet, render_snippet
 from demo.pipeline import EmbeddedPairing, Pipeline
 from demo.stages.resolve_reading import resolve_reading
 from demo.stages.similarity import cos_sim, score_pairs
@@ -214,7 +213,7 @@ class Lab(Pipeline):
             return render_server_snippet(settled, info, server.url, server.key_variable, texts)
         entry = CATALOG.get(info.base or info.model)
         source = name_source(info, entry.hub_id, entry.revision) if entry else name_source(info)
-        return render_snippet(settled, info, library, source, *([texts] if texts else []))
+        return render_snippet(settled, info, library, source, texts)
 
     def export(self, out: str | Path, model=None, **reading) -> Reading:
         """Write a reading as a folder that `SentenceTransformer(folder)` loads; returns the reading."""

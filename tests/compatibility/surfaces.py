@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import html
 import io
 import json
 import os
@@ -182,8 +183,8 @@ def _report(page: str) -> dict[str, Any]:
     """The data inside a report, and its visible text."""
     [told] = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, flags=re.DOTALL)
     visible = re.sub(r"<(script|style|meta).*?(</\1>|>)", "", re.sub(r"(?s)<(script|style)\b.*?</\1>", "", page))
-    lines = (re.sub(r"<[^>]+>", " ", line).split() for line in visible.splitlines())
-    return {"data": json.loads(told), "text": [" ".join(words) for words in lines if words]}
+    words = re.sub(r"<[^>]+>", " ", visible).split()  # how the source is broken into lines is not visible
+    return {"data": json.loads(told), "text": html.unescape(" ".join(words))}
 
 
 @contextmanager

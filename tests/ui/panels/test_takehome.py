@@ -16,7 +16,7 @@ pytest.importorskip("gradio", reason="gradio is not installed: no tests of the p
 from demo.backend.fake import FakeEngine
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Pooling, Prompt, Reading
-from demo.export.snippet import LIBRARIES, SENTENCE_TRANSFORMERS, TRANSFORMERS, can_export, render_snippet
+from demo.export.snippet import LIBRARIES, SENTENCE_TRANSFORMERS, TRANSFORMERS, render_snippet
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.ui.kit.i18n import LOCALES, translate_phrase
@@ -24,7 +24,7 @@ from demo.ui.live.form import Form
 from demo.ui.live.handlers import Session
 from demo.ui.panels.takehome.handlers import wire_takehome, write_script
 from demo.ui.panels.takehome.panel import create_takehome
-from tests.export.test_snippet import INFO
+from tests.export.test_snippet import refusal
 
 MODEL = "smollm2-135m-instruct"
 PHRASES = ROOT / "demo" / "wording" / "phrases" / "ko" / "takehome.json"
@@ -84,7 +84,7 @@ def test_every_reason_is_said_in_korean():
         {"eos": True},
         {"prompt": Prompt.PROMPTEOL},
     ]
-    reasons = [can_export(replace(plain, **way), INFO) for way in ways]
+    reasons = [refusal(replace(plain, **way)) for way in ways]
     reasons += [f"{english}." for english in json.loads(PHRASES.read_text("utf-8"))]
     for reason in reasons:
         said = translate_phrase("ko", reason)
