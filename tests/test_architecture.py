@@ -1,21 +1,21 @@
-"""The house keeps its walls: who may import whom, how large a file may grow, what nobody may do."""
+"""Architecture: which rooms import which, how large files and folders may grow, what no file may do."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 from tests import ROOT
 
 DEMO = ROOT / "demo"
 FILES = sorted(DEMO.rglob("*.py"))
-EVERY_FILE = pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-
+MOST_LINES, MOST_FILES = 410, 14  # of a file, of a folder
 HEAVY = {"torch", "transformers", "accelerate", "gguf", "safetensors", "peft"}
 SLOW = HEAVY | {"scipy", "sklearn", "mteb"}  # seconds to import: the page is there before them
 # The rooms, and what each imports. A folder below demo/ is a room; in ui/ and backend/ every folder and file is.
@@ -69,11 +69,22 @@ ROOMS = {
 }
 
 
+@cache
 def tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"), str(file))
 
 
-def imports(file: Path) -> set[str]:
+def nodes(kind: type[ast.AST]) -> Iterator[tuple[Path, ast.AST]]:
+    """Every node of a kind, with its file."""
+    return ((file, node) for file in FILES for node in ast.walk(tree(file)) if isinstance(node, kind))
+
+
+def at(file: Path, node: ast.AST) -> str:
+    return f"{file.relative_to(ROOT)}:{node.lineno}"
+
+
+@cache
+def imports(file: Path) -> frozenset[str]:
     """Full names of what a file imports, inside functions too; `from demo import texts` is demo.stages.texts."""
     package = ".".join(file.relative_to(ROOT).with_suffix("").parts[:-1])
     names = set()
@@ -86,7 +97,12 @@ def imports(file: Path) -> set[str]:
                 parents = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*parents, *([node.module] if node.module else [])])
             names |= {f"{base}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
+
+
+def importers(*packages: str) -> set[Path]:
+    """The files that import one of these packages."""
+    return {file for file in FILES if {name.split(".")[0] for name in imports(file)} & set(packages)}
 
 
 def room(file: Path) -> str:
@@ -108,40 +124,36 @@ def top(file: Path) -> str:
     return room(file).split("/")[0]
 
 
-def packages(file: Path) -> set[str]:
-    return {name.split(".")[0] for name in imports(file)}
+# ---- imports ---------------------------------------------------------------------------------------------------------
 
 
-@EVERY_FILE
-def test_models_are_touched_in_the_backend_only(file):
-    if top(file) != "backend":
-        heavy = HEAVY - {"safetensors"} if file == DEMO / "export" / "tensors.py" else HEAVY  # its NumPy half alone
-        assert not packages(file) & heavy
+def test_torch_is_imported_in_the_backend_only():
+    tensors = {DEMO / "export" / "tensors.py"}  # the NumPy half of safetensors
+    outside = {file for file in importers(*HEAVY) if top(file) != "backend"}
+    assert outside <= tensors - importers(*HEAVY - {"safetensors"})
 
 
-@EVERY_FILE
-def test_the_page_is_built_in_ui_only(file):
-    if top(file) != "ui":
-        assert not packages(file) & {"gradio", "gradio_client"}
-    if top(file) != "cli":
-        assert not packages(file) & {"typer", "rich"}
+def test_gradio_is_imported_in_the_ui_only():
+    assert {top(file) for file in importers("gradio", "gradio_client")} == {"ui"}
+    assert {top(file) for file in importers("typer", "rich")} == {"cli"}
 
 
-@pytest.mark.parametrize("name", ["datamodels", "errors"])
-def test_what_everyone_knows_knows_only_the_standard_library_and_numpy(name):
-    assert packages(DEMO / "domain" / f"{name}.py") <= set(sys.stdlib_module_names) | {"numpy"}
+def test_shared_values_and_errors_need_only_the_standard_library_and_numpy():
+    for name in ("datamodels", "errors"):
+        packages = {name.split(".")[0] for name in imports(DEMO / "domain" / f"{name}.py")}
+        assert packages <= set(sys.stdlib_module_names) | {"numpy"}
 
 
-def test_rooms_import_exactly_what_the_picture_shows():
+def test_rooms_import_exactly_what_the_table_shows():
     arrows = {name: set() for name in ROOMS}
     for file in FILES:
-        known = {room_of_module(name) for name in imports(file) if name.startswith("demo.")}
-        assert room(file) in ROOMS, f"{room(file)} is a new room: draw it in ROOMS"
-        arrows[room(file)] |= known - {room(file)}
-    assert arrows == {name: set(known.split()) for name, known in ROOMS.items()}
+        imported = {room_of_module(name) for name in imports(file) if name.startswith("demo.")}
+        assert room(file) in ROOMS, f"{room(file)} is a new room: write it into ROOMS"
+        arrows[room(file)] |= imported - {room(file)}
+    assert arrows == {name: set(imported.split()) for name, imported in ROOMS.items()}
 
 
-def test_no_arrow_of_the_picture_leads_in_a_circle():
+def test_rooms_import_each_other_without_a_circle():
     def below(name, path=()):
         assert name not in path, f"circle: {(*path, name)}"
         for other in ROOMS[name].split():
@@ -152,7 +164,7 @@ def test_no_arrow_of_the_picture_leads_in_a_circle():
 
 
 def light_modules() -> list[str]:
-    """Everything outside the backend that exists, and the backend's own doors."""
+    """Everything outside the backend that exists, and the modules of the backend that others import."""
     names = {".".join(file.relative_to(ROOT).with_suffix("").parts) for file in FILES if top(file) != "backend"}
     names = {name.removesuffix(".__init__") for name in names}
     doors = ("", ".protocol", ".fake", ".model.st_config", ".starting", ".remote.engine", ".routing")
@@ -177,54 +189,64 @@ def test_neither_the_api_nor_the_page_loads_torch():
     assert done.returncode == 0, done.stderr
 
 
-@EVERY_FILE
-def test_no_file_outgrows_410_lines(file):
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= 410
+def test_no_star_import():
+    assert not [file for file in FILES if any(name.endswith(".*") for name in imports(file))]
+
+
+def test_insides_of_libraries_are_reached_in_two_rooms_only():
+    """`library._name` stands in ui/gradio and in the backend; elsewhere a private name is the file's own."""
+    own = {file: set(re.findall(r"(?:self\.|def |class |^ +)(_\w+)", file.read_text("utf-8"), re.M)) for file in FILES}
+    reaches = [
+        at(file, node)
+        for file, node in nodes(ast.Attribute)
+        if re.match("_[a-z]", node.attr) and node.attr not in own[file] | {"_replace"}  # a named tuple's own method
+        if room(file) != "ui/gradio" and top(file) != "backend"
+    ]
+    reaches += [at(file, node) for file, node in nodes(ast.ImportFrom) if any(a.name[0] == "_" for a in node.names)]
+    assert reaches == []
+
+
+# ---- size and names --------------------------------------------------------------------------------------------------
+
+
+def test_no_file_outgrows_its_limit():
+    lines = {str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
 
 
 def test_no_folder_outgrows_14_files_of_code():
     code = [file for file in DEMO.rglob("*") if file.suffix in {".py", ".js"} and file.name != "__init__.py"]
-    crowded = {str(folder): n for folder, n in Counter(file.parent for file in code).items() if n > 14}
-    assert crowded == {}
+    assert {str(folder): n for folder, n in Counter(file.parent for file in code).items() if n > MOST_FILES} == {}
 
 
-@EVERY_FILE
-def test_a_file_opens_with_what_it_does(file):
-    assert ast.get_docstring(tree(file))
+def test_every_file_opens_with_a_sentence():
+    for file in FILES:
+        first = (ast.get_docstring(tree(file)) or "").split("\n\n")[0]
+        assert re.match(r"[A-Z`‘“]", first), f"{file}: begins with a capital letter"
+        assert re.search(r"[.:?]$", first), f"{file}: its first paragraph is a sentence"
+        assert len(first.split()) >= 4, f"{file}: says too little"
 
 
-@EVERY_FILE
-def test_a_file_is_named_for_what_it_does(file):
-    assert file.stem not in {"utils", "util", "common", "helpers", "helper", "manager", "misc", "types"}
+def test_files_are_named_for_what_they_do():
+    vague = {"utils", "util", "common", "helpers", "helper", "manager", "misc", "types"}
+    assert not {file.stem for file in FILES} & vague
 
 
-@EVERY_FILE
-def test_no_code_of_a_checkpoint_is_ever_run(file):
+# ---- safety ----------------------------------------------------------------------------------------------------------
+
+
+def test_no_code_of_a_checkpoint_is_ever_run():
     """No trust_remote_code=True, no pickle, no torch.load, no eval: weights are data."""
-    assert not packages(file) & {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "marshal", "shelve"}
-    for node in ast.walk(tree(file)):
-        if isinstance(node, ast.keyword) and node.arg in ("trust_remote_code", "allow_pickle"):
-            assert isinstance(node.value, ast.Constant)
-            assert node.value.value is False, f"line {node.value.lineno}"
-        if isinstance(node, ast.Call):
-            assert ast.unparse(node.func) not in ("torch.load", "eval", "exec"), f"line {node.lineno}"
+    assert not importers("pickle", "cPickle", "dill", "joblib", "cloudpickle", "marshal", "shelve")
+    for file, node in nodes(ast.keyword):
+        if node.arg in ("trust_remote_code", "allow_pickle"):
+            assert ast.unparse(node.value) == "False", at(file, node.value)
+    for file, node in nodes(ast.Call):
+        assert ast.unparse(node.func) not in ("torch.load", "eval", "exec"), at(file, node)
 
 
-@EVERY_FILE
-def test_no_star_import(file):
-    assert not any(name.endswith(".*") for name in imports(file))
-
-
-@EVERY_FILE
-def test_settings_are_the_only_reader_of_the_environment(file):
-    if room(file) == "settings":
-        return
-    reads = [
-        f"{file.name}:{node.lineno}"
-        for node in ast.walk(tree(file))
-        if isinstance(node, ast.Call)
-        and ast.unparse(node.func) in ("os.getenv", "os.environ.get")
-        and node.args
-        and ast.unparse(node.args[0]).strip("'\"").startswith(("DEMO_", "GRADIO_", "SPACE"))
-    ]
-    assert reads == []
+def test_settings_are_the_only_reader_of_the_environment():
+    for file, node in nodes(ast.Call):
+        if room(file) != "settings" and ast.unparse(node.func) in ("os.getenv", "os.environ.get") and node.args:
+            name = ast.unparse(node.args[0]).strip("'\"")
+            assert not name.startswith(("DEMO_", "GRADIO_", "SPACE")), at(file, node)

@@ -39,8 +39,7 @@ from demo.domain.datamodels import Embedded, Pooling, PromptedText, Reading, Rol
 from demo.files.bundled import load_training
 from demo.settings import Settings
 from demo.stages.prompts import render_prompt
-from tests.benchmarks import processor_name
-from tests.benchmarks.page import percentile
+from tests.benchmarks import percentile, processor_name
 
 CHECKED = 200  # answers of each measurement that are compared with the local engine's
 

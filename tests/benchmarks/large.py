@@ -1,10 +1,11 @@
 """How large may a set be? A file of 1,000 questions and 1,000 answers, from the click to the painted heatmap.
 
-    python -m tests.benchmarks.large [--side 1000] [--texts TEXTS.txt] [--reading "pooling=mean&prompt=plain"] [--json]
+    python -m tests.benchmarks.large [--side 1000] [--texts TEXTS.txt] [--reading "pooling=mean&prompt=plain"]
 
 In a real browser over a server of its own, on an otherwise idle machine. TEXTS.txt holds one text a line: the first
 `side` are the questions, the next ones the answers; without it, pairs that come with the lab. Any other flag goes to
-app.py: `--model`, or `--engine fake`, which leaves the model out. --typing: somebody else types into the lab meanwhile.
+app.py: `--model`, or `--engine fake`, which leaves the model out. --typing: somebody else types into the lab
+meanwhile. --beside CHECKOUT: another one in turn with this.
 """
 
 from __future__ import annotations
@@ -12,19 +13,26 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import json
-import shutil
 import statistics
-import subprocess
-import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import psutil
 from playwright.sync_api import sync_playwright
 
 from demo.files.bundled import load_training
-from tests.benchmarks.page import FLAGS, LISTEN, READY, free_port, open_when_up
+from tests.benchmarks.running_app import (
+    BROWSER,
+    LISTEN,
+    READY,
+    WINDOW,
+    Figures,
+    make_parser,
+    measure_and_print,
+    open_when_up,
+    running_app,
+)
 
 # When what was seen first, in milliseconds after the click; and how long the page was held up by a single task.
 WATCH = """() => {
@@ -104,17 +112,16 @@ class Memory:
             self.peak = max(self.peak, self._now())
 
 
-def measure(options: argparse.Namespace, arguments: list[str]) -> dict[str, float]:
-    port, side = free_port(), options.side
+def measure(options: argparse.Namespace, arguments: list[str], checkout: Path) -> Figures:
+    """One comparison of the file, another order, and a zoom."""
+    side = options.side
     content = make_file(side, options.texts)
     with sync_playwright() as playwright:
-        path = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(**BROWSER)
         limit = ["--max-file-texts", str(max(side, 1000))]
-        server = subprocess.Popen([sys.executable, "app.py", "--port", str(port), *limit, *arguments])
-        try:
-            address = f"http://127.0.0.1:{port}/#{options.reading}"
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
+        with running_app(checkout, [*limit, *arguments]) as (url, server):
+            address = f"{url}/#{options.reading}"
+            page = browser.new_page(viewport=WINDOW)
             open_when_up(page, address)
             page.wait_for_function(READY, timeout=600_000)
             other = Typist(browser, address) if options.typing else None
@@ -141,9 +148,6 @@ def measure(options: argparse.Namespace, arguments: list[str]) -> dict[str, floa
             if other and other.waits:
                 figures["typing_ms_median"] = statistics.median(other.waits)
                 figures["typing_ms_most"] = max(other.waits)
-        finally:
-            server.terminate()
-            server.wait(20)
             browser.close()
     return figures
 
@@ -173,7 +177,7 @@ class Typist:
 
     def __init__(self, browser, address: str):
         self.waits: list[float] = []
-        self._page = browser.new_page(viewport={"width": 1280, "height": 900})
+        self._page = browser.new_page(viewport=WINDOW)
         self._page.goto(address)
         self._page.wait_for_function(READY, timeout=600_000)
         self._page.evaluate(LISTEN)
@@ -183,27 +187,17 @@ class Typist:
     def type(self) -> None:
         """One key, until the heatmap is redrawn."""
         self._page.keyboard.type("abcdefghij klmnop"[len(self.waits) % 17])
-        self._page.wait_for_function("window.paintedAt > window.keyAt", timeout=60_000)
-        self.waits.append(self._page.evaluate("window.paintedAt - window.keyAt"))
+        self.waits.append(self._page.evaluate("() => window.painted"))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--texts", type=Path)
     parser.add_argument("--side", type=int, default=1000, help="questions, and answers")
     parser.add_argument("--reading", default="", help="as in the page's address, behind the #")
     parser.add_argument("--typing", action="store_true", help="somebody else edits a text meanwhile")
-    parser.add_argument("--json", action="store_true")
     options, arguments = parser.parse_known_args()
-    figures = measure(options, arguments)
-    if options.json:
-        print(json.dumps(figures))
-        return
-    print(f"{options.side:,} × {options.side:,} texts")
-    for what, unit, digits, *names in LINES:
-        values = [f"{figures[name]:.{digits}f}" for name in names if name in figures]
-        if values:
-            print(f"{what:52}{', '.join(values)} {unit}")
+    measure_and_print(options, LINES, partial(measure, options, arguments))
 
 
 if __name__ == "__main__":

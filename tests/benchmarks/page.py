@@ -1,6 +1,6 @@
 """How live is the page? Start to first heatmap, and one edited text to the redrawn heatmap, in a real browser.
 
-    python -m tests.benchmarks.page [--edits 50] [--side 10] [--json]
+    python -m tests.benchmarks.page [--edits 50] [--side 10] [--beside CHECKOUT] [--json]
 
 Prints medians and 95th percentiles of edits in `side` questions and as many answers, and beside them the pass of
 the edited text alone. Any other flag goes to app.py.
@@ -9,81 +9,70 @@ the edited text alone. Any other flag goes to app.py.
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import time
+from functools import partial
+from pathlib import Path
 
-from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import sync_playwright
 
 from demo.files.bundled import load_reference
+from tests.benchmarks import percentile
+from tests.benchmarks.running_app import (
+    BROWSER,
+    LISTEN,
+    READY,
+    WINDOW,
+    Figures,
+    make_parser,
+    measure_and_print,
+    open_when_up,
+    python_path,
+    running_app,
+)
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-READY = """document.querySelector('#heatmap .hm')?.dataset.state === 'ready'
-  && document.querySelector('#heatmap .main-svg') !== null"""
+LINES = (
+    ("process start → page answers", "s", 1, "first_answer_s"),
+    ("process start → first heatmap", "s", 1, "first_heatmap_s"),
+    ("key press → redrawn: median, p95", "ms", 0, "edit_ms_median", "edit_ms_p95"),
+    ("the edited text's embedding alone", "ms", 0, "forward_ms_median"),
+)
+WARM_UP = 3  # edits that do not count
+PAUSE_MS = 150  # somebody's, between two keys
 SHOWN = """([rows, columns]) => {
   const z = document.querySelector('#heatmap .js-plotly-plot')?.data[0].z;
   return z?.length === rows && z[0].length === columns;
 }"""
-# From the key press to the first frame after the answer to it was drawn. Told, not asked for: who asks at every frame
-# makes the browser draw every frame.
-LISTEN = """() => {
-  let pressed = 0;
-  document.addEventListener('keydown', () => {
-    pressed = performance.now();
-    window.painted = new Promise((tell) => { window.tell = tell; });
-  }, true);
-  const root = document.querySelector('#heatmap .hm');
-  new MutationObserver(() => {
-    if (root.dataset.state !== 'ready') return;
-    requestAnimationFrame(() => setTimeout(() => window.tell?.(performance.now() - pressed), 0));
-  }).observe(root, { attributes: true, attributeFilter: ['data-seq'] });
-}"""
+# Milliseconds of embedding one new text, without page or cache: median of 20.
+EMBED = """
+import statistics, sys, time
+from demo import Lab
+from demo.settings import parse_settings
+text, *arguments = sys.argv[1:]
+lab, times = Lab(parse_settings(arguments)), []
+lab.embed([text])
+for turn in range(20):
+    started = time.perf_counter()
+    lab.embed([f"{text}{turn}"])
+    times.append((time.perf_counter() - started) * 1000)
+print(statistics.median(times))
+"""
 
 
-def percentile(values: list[float], share: float) -> float:
-    """Nearest rank."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def open_when_up(page, url: str, seconds: float = 120) -> None:
-    """Load the page as soon as the server answers."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            page.goto(url, wait_until="commit")
-            return
-        except PlaywrightError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
-
-
-def measure(edits: int, side: int, arguments: list[str]) -> dict:
-    port = free_port()
+def measure(options: argparse.Namespace, arguments: list[str], checkout: Path) -> Figures:
+    """One start of a checkout's app, its first heatmap, and the edits."""
+    side, texts = options.side, load_reference()
     with sync_playwright() as playwright:
-        path = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        browser = playwright.chromium.launch(**BROWSER)
+        page = browser.new_page(viewport=WINDOW)
         started = time.perf_counter()
-        server = subprocess.Popen([sys.executable, "app.py", "--port", str(port), *arguments])
-        try:
-            open_when_up(page, f"http://127.0.0.1:{port}")
+        with running_app(checkout, arguments) as (url, _):
+            open_when_up(page, url)
             first_answer = time.perf_counter() - started
             page.wait_for_function(READY, timeout=300_000)
             first_heatmap = time.perf_counter() - started
-            texts = load_reference()
             page.locator("#questions textarea").fill("\n".join(texts[:side]))
             box = page.locator("#answers textarea")
             box.fill("\n".join(texts[side : 2 * side]))
@@ -92,55 +81,29 @@ def measure(edits: int, side: int, arguments: list[str]) -> dict:
             box.click()
             page.keyboard.press("Control+End")
             waits = []
-            for edit in range(edits + 3):
+            for edit in range(options.edits + WARM_UP):
                 page.keyboard.type("abcdefghij klmnop"[edit % 17])
                 waits.append(page.evaluate("() => window.painted"))
-                page.wait_for_timeout(150)
+                page.wait_for_timeout(PAUSE_MS)
             edited = box.input_value().split("\n")[-1]
-        finally:
-            server.terminate()
-            server.wait(20)
             browser.close()
-    waits = waits[3:]
+    embed = [sys.executable, "-c", EMBED, edited, *arguments]
+    forward = subprocess.run(embed, cwd=checkout, env=python_path(checkout), check=True, capture_output=True, text=True)
     return {
         "first_answer_s": first_answer,
         "first_heatmap_s": first_heatmap,
-        "edit_ms_median": statistics.median(waits),
-        "edit_ms_p95": percentile(waits, 0.95),
-        "forward_ms_median": forward_time(edited, arguments),
+        "edit_ms_median": statistics.median(waits[WARM_UP:]),
+        "edit_ms_p95": percentile(waits[WARM_UP:], 0.95),
+        "forward_ms_median": float(forward.stdout.split()[-1]),
     }
 
 
-def forward_time(text: str, arguments: list[str]) -> float:
-    """Milliseconds of embedding one new text, without page or cache: median of 20."""
-    from demo import Lab
-    from demo.settings import parse_settings
-
-    lab = Lab(parse_settings(arguments))
-    lab.embed([text])
-    times = []
-    for turn in range(20):
-        started = time.perf_counter()
-        lab.embed([f"{text}{turn}"])
-        times.append((time.perf_counter() - started) * 1000)
-    return statistics.median(times)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--edits", type=int, default=50)
     parser.add_argument("--side", type=int, default=10, help="questions, and answers")
-    parser.add_argument("--json", action="store_true")
     options, arguments = parser.parse_known_args()
-    figures = measure(options.edits, options.side, arguments)
-    if options.json:
-        print(json.dumps(figures))
-        return
-    print(f"process start → page answers      {figures['first_answer_s']:6.1f} s")
-    print(f"process start → first heatmap     {figures['first_heatmap_s']:6.1f} s")
-    print(f"key press → redrawn, median       {figures['edit_ms_median']:6.0f} ms of {options.edits} edits")
-    print(f"key press → redrawn, p95          {figures['edit_ms_p95']:6.0f} ms")
-    print(f"the edited text's embedding alone {figures['forward_ms_median']:6.0f} ms")
+    measure_and_print(options, LINES, partial(measure, options, arguments))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A classroom on one machine: everybody edits texts of their own at the same time. How long does each of them wait?
 
-    python -m tests.benchmarks.people [--people 30] [--browsers 2] [--seconds 60] [--every 2] [--busy] [--json]
+    python -m tests.benchmarks.people [--people 30] [--browsers 2] [--seconds 60] [--every 2] [--busy] [--beside PATH]
 
 Starts app.py, opens a page for each person with 10 questions and 10 answers of their own, and lets each edit one of the
 texts every two seconds for a minute. Some sit at real browsers, measured from the key press to the repainted heatmap;
@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import math
 import os
 import platform
 import random
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,7 +28,6 @@ from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -39,9 +36,17 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from demo.domain.recipe import EFFORTS
 from demo.files.bundled import load_training
-from tests.benchmarks import processor_name
+from tests.benchmarks import percentile, processor_name
 from tests.benchmarks.large import Memory
-from tests.benchmarks.page import FLAGS, READY, free_port, percentile
+from tests.benchmarks.running_app import (
+    BROWSER,
+    READY,
+    WINDOW,
+    Figures,
+    make_parser,
+    measure_and_print,
+    running_app,
+)
 from tests.benchmarks.simulated import LETTERS, PageConfig, Person, read_config
 
 SIDE = 10  # questions, and answers, of each person
@@ -267,7 +272,7 @@ async def keep_editing(edit: Callable[[int], Awaitable[None]], first: float, eve
 
 async def new_page(browser: Browser) -> Page:
     """A page in a context of its own, as another person's browser has it."""
-    page = await (await browser.new_context(viewport={"width": 1280, "height": 900})).new_page()
+    page = await (await browser.new_context(viewport=WINDOW)).new_page()
     page.set_default_timeout(PATIENCE * 1000)
     return page
 
@@ -339,7 +344,7 @@ async def figures_of(typists: list[Typist], people: list[Person]) -> dict[str, f
 
 async def measure_minute(
     options: argparse.Namespace, url: str, server: psutil.Process, client: httpx.AsyncClient, page: PageConfig, launch
-) -> dict[str, Any]:
+) -> tuple[Figures, Counter[str]]:
     """Everybody opens the page and edits. launch: starts a browser."""
     browser = await launch()
     *hands, spare = deal_texts(options.people + 1, options.seed)
@@ -373,72 +378,45 @@ async def measure_minute(
     }
     for one in work:
         figures |= one.figures
-    errors = sum((one.errors for one in (*typists, *people)), Counter())
-    return {"figures": {name: round(value, 3) for name, value in figures.items()}, "errors": dict(errors)}
+    return figures, sum((one.errors for one in (*typists, *people)), Counter())
 
 
-async def measure(options: argparse.Namespace, arguments: list[str]) -> dict[str, Any]:
-    """Start app.py, measure, and say what was measured on what."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    path = shutil.which("chromium") or shutil.which("google-chrome")
+async def measure(options: argparse.Namespace, arguments: list[str], checkout: Path) -> Figures:
+    """Start a checkout's app and measure; what the app logs, and what went wrong, goes to stderr."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
-        command = [sys.executable, "app.py", "--port", str(port), *arguments]
-        server = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        try:
+        with running_app(checkout, arguments, stdout=log, stderr=subprocess.STDOUT) as (url, server):
             limits = httpx.Limits(max_connections=None)
             async with (
                 httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits, trust_env=False) as client,
                 async_playwright() as playwright,
             ):
                 page = await wait_for_page(client, server)
-                launch = partial(playwright.chromium.launch, executable_path=path, args=FLAGS)
-                found = await measure_minute(options, url, psutil.Process(server.pid), client, page, launch)
-        finally:
-            server.terminate()
-            server.wait(20)
-            log.seek(0)
-            told = log.read()
-            print(told, end="", file=sys.stderr)
-    device, precision = read_device(told)
-    return {
-        **{name: getattr(options, name) for name in ("people", "browsers", "seconds", "every", "busy")},
-        "processor": processor_name(),
-        "cores": os.cpu_count(),
-        "device": device,
-        "precision": precision,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("torch", "gradio")}},
-        **found,
-    }
+                launch = partial(playwright.chromium.launch, **BROWSER)
+                figures, errors = await measure_minute(options, url, psutil.Process(server.pid), client, page, launch)
+        log.seek(0)
+        logged = log.read()
+    notes = [logged.rstrip(), *read_device(logged), *(f"{count} × {error}" for error, count in errors.items())]
+    print(*notes, sep="\n", file=sys.stderr)
+    return figures
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--people", type=int, default=30, help="all of them, those at browsers too")
     parser.add_argument("--browsers", type=int, default=2, help="people at real browsers")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--every", type=float, default=2, help="seconds from one edit to the same person's next")
     parser.add_argument("--busy", nargs="?", const="projection", choices=list(EFFORTS), metavar="EFFORT")
     parser.add_argument("--seed", type=int, default=0, help="of who gets which texts")
-    parser.add_argument("--json", action="store_true")
     options, arguments = parser.parse_known_args()
     if not 0 <= options.browsers <= options.people:
         parser.error("There are more browsers than people.")
-    found = asyncio.run(measure(options, arguments))
-    if options.json:
-        print(json.dumps(found))
-        return
     busy = f", a sweep and a training run ({options.busy}) beside them" if options.busy else ""
-    print(f"{options.people} people, {options.browsers} of them at browsers, {options.seconds:g} s{busy}")
-    print(f"{found['processor']}, {found['cores']} cores; {found['device']}, {found['precision']}")
-    print(", ".join(f"{name} {value}" for name, value in found["versions"].items()))
-    for what, unit, digits, *names in LINES:
-        values = [found["figures"][name] for name in names if name in found["figures"]]
-        if values:
-            told = ", ".join(f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}" for value in values)
-            print(f"{what:54}{told} {unit}".rstrip())
-    for error, count in found["errors"].items():
-        print(f"{count} × {error}")
+    about = f"{options.people} people, {options.browsers} of them at browsers, {options.seconds:g} s{busy}"
+    versions = {"Python": platform.python_version(), **{name: version(name) for name in ("torch", "gradio")}}
+    about += f"\n{processor_name()}, {os.cpu_count()} cores; " + ", ".join(f"{n} {v}" for n, v in versions.items())
+    print(about, file=sys.stderr)
+    measure_and_print(options, LINES, lambda checkout: asyncio.run(measure(options, arguments, checkout)))
 
 
 if __name__ == "__main__":

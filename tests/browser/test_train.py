@@ -235,7 +235,7 @@ def test_a_file_that_cannot_be_used_and_one_that_can(address, open_page):
     page.click("#train-run")
     page.wait_for_selector("#train .view-note:has-text('No file has been chosen')")
     files = page.locator("#view-train input[type=file]")
-    bad = {"name": "bad.csv", "mimeType": "text/csv", "buffer": f"a,b\n{NASTY},1\n".encode()}
+    bad = {"name": "bad.csv", "mimeType": "text/csv", "buffer": f"question,answer\n{NASTY},\n".encode()}
     files.set_input_files(bad)
     page.wait_for_selector("#train-source-note [role=alert]:has-text('has no question or no answer')")
     expect_text(page, "#train-source-note", "At most 5,000 pairs, 2 MiB")

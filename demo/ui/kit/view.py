@@ -24,11 +24,6 @@ _PREFIX = "view."
 _numbers = itertools.count(time.time_ns() // 1_000_000)  # goes on where the page's last server stopped, and beyond
 
 
-def said_by(event: gr.EventData, name: str) -> Any:
-    """What the page's JavaScript said with an event; None where a post made by hand says nothing, or no such thing."""
-    return event._data.get(name) if isinstance(event._data, dict) else None
-
-
 def create_view(name: str, follow: bool = False, **html_args: Any) -> gr.HTML:
     """The component, with elem_id `name`. follow: it asks anew (`tick`) after every new heatmap.
 

@@ -11,9 +11,9 @@ import gradio as gr
 from demo.domain.errors import DamagedLink
 from demo.lab import Lab
 from demo.serving.ops.lan_addresses import network_addresses
+from demo.ui.gradio.event_data import event_value
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate, translate_error
-from demo.ui.kit.view import said_by
 from demo.ui.live.link import read_link
 from demo.ui.panels.share.panel import show_code, show_share
 
@@ -33,8 +33,8 @@ def wire_share(page: gr.Blocks, lab: Lab, share: gr.HTML) -> None:
         return show_share(language, describe_link(language, lab, link), hosts, alone)
 
     def on_code(request: gr.Request, event: gr.EventData) -> dict[str, Any]:
-        said = show_code(choose_language(request), said_by(event, "link"))
-        return {**said, "ask": said_by(event, "ask") or 0}
+        said = show_code(choose_language(request), event_value(event, "link"))
+        return {**said, "ask": event_value(event, "ask") or 0}
 
     quiet = {"queue": False, **QUIET}
     opened = gr.Textbox(visible=False)

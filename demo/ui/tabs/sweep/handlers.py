@@ -13,13 +13,14 @@ from demo.domain.results import LabelledSet, Sweep
 from demo.files.labelled import LabelledLimits, load_labelled
 from demo.jobs.queue import JobQueue
 from demo.lab import Lab
+from demo.ui.gradio.event_data import event_value
 from demo.ui.gradio.event_options import LIVE, QUIET
 from demo.ui.kit.i18n import choose_language, translate
 from demo.ui.kit.job_tab import JobTab, Payload, TabEvent, read_upload
 from demo.ui.kit.page_jobs import PageJob
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import render_note
-from demo.ui.kit.view import next_seq, said_by, show_view
+from demo.ui.kit.view import next_seq, show_view
 from demo.ui.live.form import READING, Form
 from demo.ui.live.tab import Widgets
 from demo.ui.tabs.sweep.tab import BEST_METHOD, FIGURES, FOR_EVERY_MODEL, FORM, METHODS
@@ -97,7 +98,7 @@ class SweepHandlers(JobTab):
     def on_pick(self, request: gr.Request, event: gr.EventData, *values: Any) -> dict:
         """A cell was clicked: its reading is offered."""
         language, page = choose_language(request), self.pages.of(request)
-        result, spot = page.result, said_by(event, "point")
+        result, spot = page.result, event_value(event, "point")
         if result is None or not _is_spot(result, spot):
             return {self.widgets.picked: gr.skip()}
         page.picked = result.reading_at(*spot)
