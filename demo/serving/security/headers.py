@@ -1,8 +1,8 @@
-"""Headers: what a browser may do with the page. Proven by a visit of every tab without a single complaint.
+"""Security headers, a content security policy (CSP) among them. A visit of every tab must violate none of it.
 
-Inline scripts run by their digest alone, so that nothing that somebody typed can ever be one: no <script>, no
-onerror=, no javascript:. Two directives must be loose. `unsafe-eval`: Gradio makes functions of the text of every
-listener's `js` and of every component's template. `unsafe-inline` for styles: Svelte and Plotly write style attributes.
+Inline scripts run by their digest alone, so no text that a person typed can run: no <script>, no onerror=, no
+javascript:. Two directives must be loose. `unsafe-eval`: Gradio compiles the text of every listener's `js` and of every
+component's template. `unsafe-inline` for styles: Svelte and Plotly write style attributes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sa
 
 
 class SecurityHeaders:
-    """Writes them on every answer, and a content security policy on every page.
+    """Adds the headers to every response, and a policy to every page and file.
 
     scripts: those that the page adds to its head by itself. embedded: in a frame of huggingface.co, as a Space is.
     """
@@ -56,41 +56,42 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        held: list[Message] = []  # a page's answer, until all of it is known
+        page: list[Message] = []  # the messages of an HTML response, held back until it is complete
 
-        async def guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _ALWAYS.items():
-                    headers.setdefault(name, value)
-                # Not in a frame of another site, which must not be cut off; over plain HTTP browsers complain of it.
-                if not self.embedded and _is_encrypted(scope):
-                    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-                if scope["path"].startswith(_FILES):
-                    headers["Content-Security-Policy"] = _FILE_POLICY
-                elif headers.get("content-type", "").startswith("text/html"):
-                    held.append(message)
+                self._add_headers(headers, scope)
+                if not scope["path"].startswith(_FILES) and headers.get("content-type", "").startswith("text/html"):
+                    page.append(message)
                     return
-                await send(message)
-            elif held:
-                held.append(message)
-                if not message.get("more_body"):
-                    page = b"".join(part.get("body", b"") for part in held[1:])
-                    headers = MutableHeaders(scope=held[0])
-                    headers["Content-Security-Policy"] = self._policy(page)
-                    headers.setdefault("Cache-Control", "no-cache, private")
-                    for part in held:
-                        await send(part)
-            else:
-                await send(message)
+            elif page:
+                page.append(message)
+                if message.get("more_body"):
+                    return
+                headers = MutableHeaders(scope=page[0])
+                headers["Content-Security-Policy"] = self._policy(b"".join(part.get("body", b"") for part in page[1:]))
+                headers.setdefault("Cache-Control", "no-cache, private")
+                for part in page:
+                    await send(part)
+                return
+            await send(message)
 
-        await self.app(scope, receive, guarded)
+        await self.app(scope, receive, send_with_headers)
+
+    def _add_headers(self, headers: MutableHeaders, scope: Scope) -> None:
+        for name, value in _ALWAYS.items():
+            headers.setdefault(name, value)
+        # Not in another site's frame, where it would cut the page off; over plain HTTP browsers complain about it.
+        if not self.embedded and _is_encrypted(scope):
+            headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        if scope["path"].startswith(_FILES):
+            headers["Content-Security-Policy"] = _FILE_POLICY
 
     def _policy(self, page: bytes) -> str:
-        """What this very page may do: it was put together by the server alone, and holds nobody's text."""
-        scripts = [*map(_digest, _SCRIPT.findall(page)), *self._added]
-        told = {"scripts": " ".join(dict.fromkeys(scripts)), "ancestors": self._ancestors}
-        return "; ".join(directive.format(**told) for directive in _DIRECTIVES)
+        """The policy of this page, by its scripts: the server alone wrote it, and it holds no person's text."""
+        scripts = " ".join(dict.fromkeys([*map(_digest, _SCRIPT.findall(page)), *self._added]))
+        return "; ".join(_DIRECTIVES).format(scripts=scripts, ancestors=self._ancestors)
 
 
 def _is_encrypted(scope: Scope) -> bool:
