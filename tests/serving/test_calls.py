@@ -1,27 +1,25 @@
-"""Other programs against a live page over the fake engine: the guide as it stands, and OpenAI's own client."""
+"""Other programs against a live page over the fake engine: the guide's snippets, OpenAI's own client, hanging up."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
 import pytest
 
+from demo.serving.api.mcp_tools import TOOLS
+from demo.serving.api.request import READING_FIELDS
 from tests import ROOT
-
-pytest.importorskip("gradio", reason="gradio is not installed: no page to ask")
-
-from demo.backend.fake import FakeEngine
-from demo.lab import Lab
-from demo.settings import Settings
-from tests.waiting import eventually
 
 GUIDE = ROOT / "examples" / "programs" / "README.md"
 TEXTS = ["What is GPU?", "A graphics processor."]
@@ -45,23 +43,6 @@ PRINTED = {
 def snippets() -> list:
     found = re.findall(r"^```(python|sh|js)\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     return [pytest.param(language, code, id=f"{language}-{i}") for i, (language, code) in enumerate(found)]
-
-
-@pytest.fixture(scope="module")
-def lab() -> Lab:
-    engine = FakeEngine(unreachable=())
-    engine.load("all-minilm-l6-v2")
-    return Lab(Settings(engine="fake", port=0, public=False), engine)
-
-
-@pytest.fixture(scope="module")
-def url(lab):
-    from demo.ui.page import create_page, launch_options
-
-    page = create_page(lab)
-    _, url, _ = page.launch(**launch_options(lab), prevent_thread_lock=True)
-    yield url.rstrip("/")
-    page.close(verbose=False)
 
 
 @pytest.fixture(scope="module")
@@ -100,15 +81,12 @@ def test_the_guides_snippets_run_as_they_stand(url, tmp_path, language, code):
 
 def test_the_guide_names_every_field_and_every_code_of_an_exit():
     guide = GUIDE.read_text(encoding="utf-8")
-    from demo.serving.api.mcp_tools import TOOLS
-    from demo.serving.api.request import READING_FIELDS
-
     assert all(f"`{name}`" in guide for name in (*READING_FIELDS, *(tool.name for tool in TOOLS)))
     assert re.findall(r"^\| (\d+) \|", guide, flags=re.MULTILINE) == ["0", "1", "2", "130"]
 
 
-def test_openais_client_gets_the_labs_own_vectors_in_both_encodings(client, lab):
-    expected = lab.embed(TEXTS, **READING, reference="corpus")
+def test_openais_client_gets_the_labs_own_vectors_in_both_encodings(client, live_lab):
+    expected = live_lab.embed(TEXTS, **READING, reference="corpus")
     packed = client.embeddings.create(model=NAMED, input=TEXTS)  # base64, unless it is told otherwise
     plain = client.embeddings.create(
         model="smollm2-135m-instruct", input=TEXTS, extra_body=READING, encoding_format="float", user="somebody"
@@ -132,46 +110,49 @@ def test_openais_client_raises_its_own_errors_with_our_sentences(client):
     assert client.models.retrieve("gpt2?pooling=mean").id == "gpt2?pooling=mean"
 
 
-def test_who_hangs_up_is_not_waited_for_any_more(url, lab, monkeypatch):
-    """The question is asked with a turn that says whether somebody still wants it: a worker drops it when not."""
-    from demo.jobs.request_context import current_request
-
-    asked, dropped = threading.Event(), threading.Event()
-    embed = FakeEngine.embed
-
-    def watched(self, *arguments):
-        turn = current_request()
-        asked.set()
-        eventually(lambda: turn.is_cancelled())
-        dropped.set()
-        return embed(self, *arguments)
-
-    monkeypatch.setattr(FakeEngine, "embed", watched)
-    host, port = url.removeprefix("http://").split(":")
-    body = b'{"input": "nobody waits for this", "pooling": "mean"}'
-    with socket.create_connection((host, int(port))) as line:
-        head = f"POST /v1/embeddings HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
-        line.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        assert asked.wait(10)
-    assert dropped.wait(10)
+MODERN = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "embed"}
+META = {"protocolVersion": MODERN["MCP-Protocol-Version"], "clientCapabilities": {}}
 
 
-def test_the_page_answers_while_programs_wait(url, lab, monkeypatch):
-    """Eight questions at once hold eight threads of their own, and nobody else's."""
-    import httpx
+def mcp_call(**meta) -> dict:
+    params = {"name": "embed", "arguments": {"texts": ["nobody waits for this"]}, **meta}
+    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
 
-    monkeypatch.setattr(lab.engine, "seconds_per_text", 0.25)
-    asked = [
-        threading.Thread(
-            target=httpx.post,
-            args=(f"{url}/v1/embeddings",),
-            kwargs={"json": {"input": f"text {i}", "pooling": "mean"}, "timeout": 30},
-        )
-        for i in range(12)
-    ]
-    for thread in asked:
-        thread.start()
-    assert httpx.get(f"{url}/health", timeout=30).status_code == 200
-    assert any(thread.is_alive() for thread in asked), "the page has not waited for them"
-    for thread in asked:
-        thread.join()
+
+@pytest.mark.parametrize(
+    ("path", "call", "headers"),
+    [
+        ("/v1/embeddings", {"input": "nobody waits for this", "pooling": "mean"}, {}),
+        ("/mcp", mcp_call(), {}),
+        ("/mcp", mcp_call(_meta={f"io.modelcontextprotocol/{name}": value for name, value in META.items()}), MODERN),
+    ],
+    ids=["openai", "mcp", "mcp of 2026"],
+)
+def test_request_is_cancelled_when_the_client_disconnects(url, held, path, call, headers):
+    body, address = json.dumps(call).encode(), urlsplit(url)
+    headers = {
+        **headers,
+        "Host": address.netloc,
+        "Accept": "application/json, text/event-stream",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    with socket.create_connection((address.hostname, address.port)) as line:
+        line.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
+        assert held.started.wait(20)
+    assert held.cancelled.wait(20)
+
+
+def test_page_answers_while_more_api_calls_wait_than_there_are_threads(url, held):
+    def call(i: int) -> int:
+        return httpx.post(
+            f"{url}/v1/embeddings", json={"input": f"text {i}", "pooling": "mean"}, timeout=30
+        ).status_code
+
+    with ThreadPoolExecutor(12) as pool:
+        calls = [pool.submit(call, i) for i in range(12)]
+        assert held.started.wait(20)
+        assert httpx.get(f"{url}/health", timeout=30).status_code == 200
+        held.released.set()
+        assert [one.result() for one in calls] == [200] * 12

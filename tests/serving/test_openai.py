@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,11 +14,13 @@ from starlette.testclient import TestClient
 from demo.backend.fake import DIM, FakeEngine
 from demo.domain.catalog import CATALOG
 from demo.lab import Lab
+from demo.serving.api import calls
 from demo.serving.api import openai as module
 from demo.serving.api.calls import ApiCalls
 from demo.serving.api.openai import create_openai_routes
 from demo.serving.api.request import split_model
 from demo.settings import Settings
+from tests.serving.conftest import SECRET, serve
 
 TEXTS = ["What is GPU?", "A graphics processor.", "한국어 문장"]
 READING = {"prompt": "prompteol", "pooling": "last_token", "layer": 20, "eos": True, "postprocess": "zscore"}
@@ -35,10 +36,10 @@ def lab() -> Lab:
 
 @pytest.fixture(scope="module")
 def http(lab) -> TestClient:
-    return serve(lab)
+    return serve_openai(lab)
 
 
-def serve(lab: Lab, patience: float = 20.0) -> TestClient:
+def serve_openai(lab: Lab, patience: float = 20.0) -> TestClient:
     return TestClient(Starlette(routes=create_openai_routes(ApiCalls(lab, patience))), raise_server_exceptions=False)
 
 
@@ -252,12 +253,12 @@ def test_more_texts_than_the_page_compares_are_taken(http):
 
 def test_a_model_is_waited_for_and_after_a_while_the_client_is_told_to_come_back():
     engine = FakeEngine(load_seconds=0.6)
-    impatient = serve(Lab(Settings(engine="fake"), engine), patience=0.1)
+    impatient = serve_openai(Lab(Settings(engine="fake"), engine), patience=0.1)
     response = impatient.post("/v1/embeddings", json={"input": "a"})
     assert response.status_code == 503
     assert int(response.headers["retry-after"]) > 0
     assert response.json()["error"]["code"] == "model_loading"
-    patient = serve(Lab(Settings(engine="fake"), FakeEngine(load_seconds=0.3)))
+    patient = serve_openai(Lab(Settings(engine="fake"), FakeEngine(load_seconds=0.3)))
     assert ask(patient)["data"]
 
 
@@ -265,60 +266,40 @@ def test_weights_that_cannot_be_fetched_are_503(http):
     assert refusal(http, 503, model="gpt2")["code"] == "weights_unavailable"
 
 
-def test_people_at_the_page_go_first(http, lab, monkeypatch):
-    from demo.jobs.request_context import current_request
-
-    turns = []
-    embed = FakeEngine.embed
-
-    def watched(self, *arguments):
-        turns.append(current_request())
-        return embed(self, *arguments)
-
-    monkeypatch.setattr(FakeEngine, "embed", watched)
-    ask(http, input="a text nobody has asked for")
-    assert turns
-    assert not any(turn.interactive for turn in turns)
+def test_api_calls_run_behind_people(http, held):
+    held.released.set()
+    ask(http, input="a text that is in no cache")
+    assert held.contexts
+    assert not any(context.interactive for context in held.contexts)
 
 
-def test_too_many_at_once_are_told_to_come_back(monkeypatch):
-    from demo.serving.api import calls
-
+def test_calls_beyond_the_queue_are_told_to_retry(http, held, monkeypatch):
     monkeypatch.setattr(calls, "_MOST_CALLS", 1)
-    lab = Lab(Settings(engine="fake"), FakeEngine(seconds_per_text=0.5))
-    lab.open()
-    http = serve(lab)
-    first = threading.Thread(target=lambda: ask(http))
-    first.start()
-    time.sleep(0.2)
-    response = http.post("/v1/embeddings", json={"input": "b"})
-    first.join()
+    with http, ThreadPoolExecutor(1) as pool:  # one event loop for both
+        first = pool.submit(ask, http, input="the only call that is accepted")
+        assert held.started.wait(20)
+        response = http.post("/v1/embeddings", json={"input": "b"})
+        held.released.set()
+        assert first.result()["data"]
     assert response.status_code == 503
     assert response.json()["error"]["code"] == "busy"
     assert "retry-after" in response.headers
 
 
-def test_what_goes_wrong_on_our_side_is_said_without_a_traceback_or_a_text(http, monkeypatch, caplog):
-    text = "my secret text"
-
-    def broken(self, *arguments):
-        raise RuntimeError(text)
-
-    monkeypatch.setattr(FakeEngine, "embed", broken)
-    error = refusal(http, 500, input=text)
-    assert "secret" not in error["message"] + caplog.text
+def test_unexpected_error_is_answered_without_traceback_or_text(http, broken, caplog):
+    error = refusal(http, 500, input=SECRET)
+    assert SECRET not in error["message"] + caplog.text
     assert "RuntimeError" in caplog.text
 
 
-def test_what_the_doormen_refuse_has_openais_form_too():
-    """RateLimit and body sizes are counted before a route is asked; /v1 says so as OpenAI would."""
-    from demo.serving import create_middleware, create_routes
+def test_bug_in_the_api_itself_is_500_and_logged_with_its_stack(lab, monkeypatch, caplog):
+    monkeypatch.setattr(module, "split_model", None)  # not callable
+    assert serve(lab).get("/v1/models/gpt2").status_code == 500
+    assert "_retrieve_model" in caplog.text
 
-    public = Lab(Settings(engine="fake", public=True), FakeEngine())
-    routes = create_routes(public)
-    http = TestClient(Starlette(routes=routes, middleware=create_middleware(public, routes=routes)))
-    response = http.post("/v1/embeddings", json={"input": "a" * 2**21})
-    assert response.status_code == 413
-    error = response.json()["error"]
+
+def test_refusals_of_the_middleware_have_openais_form_below_v1():
+    public = serve(Lab(Settings(engine="fake", public=True), FakeEngine()))
+    error = refusal(public, 413, input="a" * 2**21)
     assert (error["type"], error["code"]) == ("invalid_request_error", "request_too_large")
     assert "1" in error["message"]
