@@ -5,7 +5,7 @@ Every text that comes from outside the locales is escaped here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from demo.domain.datamodels import Comparison, Device, Kind, Metrics, ModelInfo, ModelStatus
@@ -75,10 +75,16 @@ def render_verdict(language: str, comparison: Comparison) -> str:
 
 def render_metrics(language: str, metrics: Metrics) -> str:
     """The row of figures, each with its explanation."""
+    told = tell_metrics(language, metrics)
+    return render_facts((f"metric-{metric.name}", metric.title, metric.value, "", metric.hint) for metric in told)
+
+
+def render_facts(facts: Iterable[tuple[str, str, str, str, str]]) -> str:
+    """A row of numbers: (element id, title, value, small print or "", hint) each."""
     items = "".join(
-        f'<div id="metric-{told.name}"><dt>{escape(told.title)}</dt><dd>{escape(told.value)}</dd>'
-        f'<dd class="hint">{escape(told.hint)}</dd></div>'
-        for told in tell_metrics(language, metrics)
+        f'<div id="{id}"><dt>{escape(title)}</dt><dd>{escape(value)}{small and f"<small>{escape(small)}</small>"}</dd>'
+        f'<dd class="hint">{escape(hint)}</dd></div>'
+        for id, title, value, small, hint in facts
     )
     return f"<dl>{items}</dl>"
 

@@ -1,6 +1,6 @@
-"""The file tab's upload: a file becomes a preview and columns to choose from, or a sentence on what is wrong with it.
+"""The file tab's upload: a file becomes a preview and columns to choose from. Computes nothing.
 
-Computes nothing. The file itself is not kept, and no text of it reaches a log.
+The file itself is not kept, and no text of it reaches a log.
 """
 
 from __future__ import annotations
@@ -13,84 +13,79 @@ import gradio as gr
 
 from demo.domain.errors import DemoError
 from demo.files.pairing import EACH_ROW, UNKNOWN, Columns, PairingLimits, guess_columns, load_pairing_table, pair_up
+from demo.files.table import Table
 from demo.ui.kit.i18n import choose_language, translate, translate_error
+from demo.ui.kit.job_tab import read_upload
 from demo.ui.kit.page_jobs import PageJobs
+from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import render_note
-from demo.ui.kit.unexpected import report_unexpected
 from demo.ui.tabs.file.pages import Page
-from demo.ui.tabs.file.tab import FileWidgets
 from demo.ui.tabs.file.text import column_choices, file_note, formats_note, label_choices, render_preview
 
 
 class FileColumns:
-    """Answers to what is done with the file. One instance serves every person; what is theirs is in a Page."""
+    """Handlers of the file and its columns. One instance serves every page."""
 
-    def __init__(self, widgets: FileWidgets, pages: PageJobs[Page], limits: PairingLimits):
+    def __init__(self, widgets: Panel, pages: PageJobs[Page], limits: PairingLimits):
         self.widgets = widgets
         self.pages = pages
         self.limits = limits
 
     def on_load(self, request: gr.Request) -> dict:
-        """What is accepted, in the person's language."""
+        """The accepted formats, in the person's language."""
         return {self.widgets.note: render_note(formats_note(choose_language(request), self.limits))}
 
     def on_upload(self, request: gr.Request, path: str | None) -> dict:
-        """A file becomes rows and columns, or a sentence on what is wrong with it: then the one before stays."""
-        language, page = choose_language(request), self.pages.of(request)
-        wrong = ""
+        """A file becomes rows and columns; of an unusable one the problem is said, and the file before it stays."""
+        language, page, problem = choose_language(request), self.pages.of(request), ""
         if path:
-            try:
-                page.sheet = load_pairing_table(path, self.limits)
-                page.columns = guess_columns(page.sheet)
-            except DemoError as error:
-                wrong = translate_error(language, error)
-            except Exception as error:  # the page must stay usable whatever happens
-                wrong = report_unexpected(language, error, "an upload")
-            finally:
-                Path(path).unlink(missing_ok=True)
-        if wrong and page.sheet:
-            wrong = f"{wrong} {translate(language, 'file.stays')}"
-        return {self.widgets.upload: None, **self._tell(language, page, wrong)}
+            read, problem = read_upload(language, path, self._read)
+            if read is not None:
+                page.table, page.columns = read
+        if problem and page.table:
+            problem = f"{problem} {translate(language, 'file.stays')}"
+        return {self.widgets.upload: None, **self._answer(language, page, problem)}
 
     def on_columns(self, request: gr.Request, question: Any, answer: Any, label: Any, named: Any) -> dict:
-        """Other columns are chosen, or the first row is something else."""
+        """Other columns are chosen, or the first row holds texts instead of names."""
         language, page = choose_language(request), self.pages.of(request)
-        if page.sheet is None:
+        if page.table is None:
             return {self.widgets.note: gr.skip()}
-        if page.sheet.may_be_unnamed and bool(named) != page.sheet.named:
-            page.sheet = replace(page.sheet, named=bool(named))
-            page.columns = guess_columns(page.sheet)
+        if page.table.may_be_unnamed and bool(named) != page.table.named:
+            page.table = replace(page.table, named=bool(named))
+            page.columns = guess_columns(page.table)
         else:
-            page.columns = Columns(_place(question), _place(answer), _told(label))
-        return self._tell(language, page)
+            known_label = type(label) is int or label in (EACH_ROW, UNKNOWN)
+            page.columns = Columns(_place(question), _place(answer), label if known_label else EACH_ROW)
+        return self._answer(language, page)
 
-    def _tell(self, language: str, page: Page, wrong: str = "") -> dict:
-        """What the chosen columns come to, and everything about the file that is to be seen."""
-        widgets, sheet, columns = self.widgets, page.sheet, page.columns
-        if sheet is None or columns is None:
-            return {widgets.note: render_note(formats_note(language, self.limits), wrong)}
-        if not wrong:
+    def _read(self, path: Path) -> tuple[Table, Columns]:
+        table = load_pairing_table(path, self.limits)
+        return table, guess_columns(table)
+
+    def _answer(self, language: str, page: Page, problem: str = "") -> dict:
+        """The pairs of the chosen columns, and every widget about the file."""
+        widgets, table, columns = self.widgets, page.table, page.columns
+        if table is None or columns is None:
+            return {widgets.note: render_note(formats_note(language, self.limits), problem)}
+        if not problem:
             page.pairing = None
             try:
-                page.pairing = pair_up(sheet, columns, self.limits)
+                page.pairing = pair_up(table, columns, self.limits)
             except DemoError as error:
-                wrong = translate_error(language, error)
-        choices = column_choices(language, sheet)
+                problem = translate_error(language, error)
+        choices = column_choices(language, table)
         return {
-            widgets.note: f"{render_note(file_note(language, sheet))}{render_note('', wrong)}",
-            widgets.preview: render_preview(language, sheet, columns),
+            widgets.note: f"{render_note(file_note(language, table))}{render_note('', problem)}",
+            widgets.preview: render_preview(language, table, columns),
             widgets.columns: gr.update(visible=True),
             widgets.question: gr.update(choices=choices, value=columns.question),
             widgets.answer: gr.update(choices=choices, value=columns.answer),
-            widgets.label: gr.update(choices=label_choices(language, sheet), value=columns.label),
-            widgets.named: gr.update(value=sheet.named, visible=sheet.may_be_unnamed),
+            widgets.label: gr.update(choices=label_choices(language, table), value=columns.label),
+            widgets.named: gr.update(value=table.named, visible=table.may_be_unnamed),
         }
 
 
 def _place(value: Any) -> int:
     """A column's place; −1, which no file has, for anything else."""
     return value if type(value) is int else -1
-
-
-def _told(value: Any) -> int | str:
-    return value if type(value) is int or value in (EACH_ROW, UNKNOWN) else EACH_ROW

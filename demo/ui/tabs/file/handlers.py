@@ -1,266 +1,230 @@
-"""The file tab's handlers: compares all of a file in its own job queue, tells how far that is, shows the result.
+"""The file tab's handlers: a comparison of all texts of a file in a job, its progress and its result.
 
-Computes nothing. A comparison has a thread of its own, so that nobody's heatmap waits for it; the view's `tick` asks
-for it, and for the part of the picture that is there so far.
+While it runs, the part of the matrix that is computed already is shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from demo.analysis.seriation import ORDERS
-from demo.domain.errors import DemoError, Stopped
+from demo.analysis.seriation import ORDERS, Orders
+from demo.domain.datamodels import Pairing
 from demo.domain.results import LargeComparison
 from demo.files.pairing import PairingLimits
 from demo.jobs.queue import JobQueue, OnProgress
 from demo.lab import Lab
-from demo.ui.gradio.event_options import QUIET
+from demo.ui.gradio.event_options import LIVE, QUIET
 from demo.ui.kit.downloads import FETCH, Downloads
-from demo.ui.kit.i18n import choose_language, translate, translate_error
-from demo.ui.kit.page_jobs import PageJobs
+from demo.ui.kit.i18n import choose_language, translate
+from demo.ui.kit.job_tab import JobTab, Payload, TabEvent
+from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import render_note
-from demo.ui.kit.unexpected import report_unexpected
-from demo.ui.kit.view import answer_view, next_seq, show_view
+from demo.ui.kit.unexpected import explain_error
+from demo.ui.kit.view import next_seq, show_view
 from demo.ui.live.form import Form
 from demo.ui.live.tab import Widgets
 from demo.ui.panels.save.handlers import choose_writer
+from demo.ui.panels.save.panel import FILES
 from demo.ui.tabs.file.columns import FileColumns
 from demo.ui.tabs.file.matrix import show_matrix
-from demo.ui.tabs.file.pages import Kept, Page, Run
-from demo.ui.tabs.file.tab import FileWidgets
+from demo.ui.tabs.file.pages import Page, ResultCache, Run
+from demo.ui.tabs.file.tab import COLUMNS
 from demo.ui.tabs.file.text import (
+    matrix_alt,
     part_note,
-    picture_alt,
     plan_note,
     render_best,
-    render_facts,
-    render_found,
+    render_result,
+    render_scores,
     render_worst,
     running_note,
 )
 
-_WAITING = 8  # comparisons in line; one at a time runs, all people taken together
+_WAITING = 8  # comparisons in the queue; one of all pages runs
 
 
-class FileHandlers:
-    """The tab's answers. One instance serves every person; what is theirs is in a Page."""
+@dataclass(frozen=True)
+class _Form:
+    """The values of the lab's own widgets, and the order of rows and columns."""
 
-    def __init__(self, lab: Lab, widgets: FileWidgets, lab_widgets: Widgets):
-        self.lab = lab
-        self.widgets = widgets
-        self.lab_widgets = lab_widgets
-        self.queue = JobQueue(1, _WAITING)
-        self.pages = PageJobs(Page)
-        self.kept = Kept()
+    lab: Form
+    order: str
+
+
+class FileHandlers(JobTab):
+    """One instance serves every page; a Page holds the state of each."""
+
+    name = "file"
+
+    def __init__(self, lab: Lab, widgets: Panel, lab_widgets: Widgets):
+        super().__init__(lab, widgets, JobQueue(1, _WAITING), Page)
+        self.results = ResultCache()
         limits = PairingLimits(texts=lab.settings.max_file_texts, characters=lab.settings.max_characters)
         self.columns = FileColumns(widgets, self.pages, limits)
         self._downloads = Downloads(widgets.file)
 
-    def on_run(self, request: gr.Request, *values: Any) -> dict:
-        """Begin, or take a place in the line, unless this page has a comparison under way."""
-
-        def begin(page: Page, asked: Form) -> None:
-            self._settle(page)
-            if page.job is None and page.pairing is not None:
-                page.failed, page.stopped, page.stopping = None, False, False
-                page.run = Run(page.pairing, asked.reading)
-                page.job = self.queue.submit(self._work(request.session_hash or "", page.run), "large")
-
-        return self._answer(request, values, begin)
-
-    def on_stop(self, request: gr.Request, *values: Any) -> dict:
-        """Ask it to end after the texts under way, or leave the line."""
-        return self._answer(request, values, lambda page, asked: page.stop())
-
-    def on_tick(self, request: gr.Request, *values: Any) -> dict:
-        """What is to be seen now. Never waits for a comparison."""
-        return self._answer(request, values, lambda page, asked: None)
-
     def on_order(self, request: gr.Request, order: str) -> dict:
         """Another order of rows and columns: the order alone is sent."""
-        language, page, found = choose_language(request), self.pages.of(request), self._found(request)
-        if found is None or page.running or order not in ORDERS:
+        language, page, result = choose_language(request), self.pages.of(request), self._result(request)
+        if result is None or page.job is not None or order not in ORDERS:
             return {self.widgets.matrix: gr.skip()}
-        orders = ORDERS[order](found.similarity)
+        orders = ORDERS[order](result.similarity)
         return {
             self.widgets.matrix: show_matrix(language, orders=orders),
-            self.widgets.best: render_best(language, found, orders),
+            self.widgets.best: render_best(language, result, orders),
         }
 
-    def on_take(self, kind: str, request: gr.Request) -> dict:
-        """What was found as a file. kind: one of FILES."""
-        language, found = choose_language(request), self._found(request)
-        if found is None:
-            return self._refuse(translate(language, "file.gone"))
-        try:
-            path = self._downloads.create(*choose_writer(language, self.lab, kind, found, "fit"))
-        except DemoError as error:
-            return self._refuse(translate_error(language, error))
-        except Exception as error:  # a full disk, say: the page must stay usable
-            return self._refuse(report_unexpected(language, error, "a file to take home"))
-        return {self.widgets.file: path, self.widgets.taken: ""}
+    def on_download(self, kind: str, request: gr.Request) -> dict:
+        """The result as a file. kind: one of FILES."""
+        language, result = choose_language(request), self._result(request)
+        if result is None:
+            problem = translate(language, "file.gone")
+        else:
+            try:
+                path = self._downloads.create(*choose_writer(language, self.lab, kind, result, "fit"))
+                return {self.widgets.file: path, self.widgets.taken: ""}
+            except Exception as error:  # a full disk, for example
+                problem = explain_error(language, error, "a file to take home")
+        return {self.widgets.file: None, self.widgets.taken: render_note("", problem)}
 
-    def on_leave(self, request: gr.Request) -> None:
-        """The page is gone: its comparison need not go on. What was found stays, for a phone that only slept."""
-        self.pages.of(request).stop()
+    def read(self, values: tuple) -> _Form:
+        *lab, order = values
+        return _Form(Form.from_widgets(lab), order)
 
-    # ---- a comparison and its end ---------------------------------------------------------------------------------
+    def start(self, event: TabEvent) -> None:
+        page = event.page
+        if page.pairing is None:
+            return
+        run = Run(page.pairing, event.form.lab.reading)
+        page.start(self.queue, self._work(event.session, run), self.name)
+        page.run, page.failed, page.stopped = run, None, False
 
     def _work(self, session: str, run: Run) -> Callable[[OnProgress], None]:
         def on_part(part: np.ndarray) -> None:
             run.part = part
 
         def work(on_progress: OnProgress) -> None:
-            found = self.lab.compare_large(run.pairing, on_progress=on_progress, on_part=on_part, **run.reading)
-            self.kept.put(session, found)  # not in the job, whose page may never ask for it again
+            result = self.lab.compare_large(run.pairing, on_progress=on_progress, on_part=on_part, **run.reading)
+            self.results.put(session, result)  # not in the job: its page may never poll it again
 
         return work
 
-    def _settle(self, page: Page) -> None:
-        """Take note of how a comparison ended."""
-        if page.job is None or page.running:
-            return
-        job, page.job = page.job, None
-        try:
-            job.result()
-            page.found_run = page.run
-        except Stopped:
-            page.stopped = True
-        except DemoError as error:
-            page.failed = error
-        finally:
-            page.run.part = None
+    def end(self, event: TabEvent) -> None:
+        page, job, run = event.page, event.job, event.page.run
+        run.part = None
+        job.raise_unexpected()
+        page.stopped, page.failed = job.stopped, job.error
+        if not job.stopped and job.error is None:
+            page.result_run = run
+        result = self.results.get(event.session)
+        if result and (page.result_run is run or run.shown):  # the new one, or the last one in the place of a part
+            event.updates |= self._result_updates(event, result)
 
-    def _found(self, request: gr.Request) -> LargeComparison | None:
-        return self.kept.get(request.session_hash or "")
-
-    # ---- what is said ---------------------------------------------------------------------------------------------
-
-    def _answer(self, request: gr.Request, values: tuple, change: Callable[[Page, Form], None]) -> dict:
-        """Change something of this page; then the view, and what is new beside it."""
-        language, page = choose_language(request), self.pages.of(request)
-        *chosen, order = values
-        asked = Form.from_widgets(chosen)
-        answer: dict[Any, Any] = {}
-        with page.lock:
-
-            def tell() -> dict:
-                change(page, asked)
-                return self._tell(request, language, page, asked, order, answer)
-
-            payload = answer_view(language, tell)
-            running = page.job is not None
-            answer[self.widgets.run] = gr.update(interactive=page.pairing is not None and not running)
-            answer[self.widgets.stop] = gr.update(visible=running)
-            answer[self.widgets.plan] = render_note(plan_note(language, page.pairing, self._reading_name(asked)))
-        return {self.widgets.view: payload, **answer}
-
-    def _tell(self, request, language: str, page: Page, asked: Form, order: str, answer: dict) -> dict:
-        """The view's payload. What belongs to a new picture goes into `answer`. Raises what the comparison raised."""
-        if page.running:
-            return self._progress(language, page, answer)
-        ended = page.job is not None
-        self._settle(page)
-        found = self._found(request)
-        if ended and found and (page.found_run is page.run or page.run.shown):
-            answer |= self._show(language, page, found, order)  # the new one, or the last one in the place of a part
+    def show(self, event: TabEvent) -> Payload:
+        language, page, run, lab = event.language, event.page, event.page.run, event.form.lab
+        if event.job.running:
+            return self._show_part(event)
         if page.failed is not None:
-            if page.run.pairing is page.pairing and page.run.reading == asked.reading:
+            if run.pairing is page.pairing and run.reading == lab.reading:
                 raise page.failed.with_traceback(None)
             page.failed = None
-        notes = [translate(language, "file.stopped")] if page.stopped else []
-        if found is None:
-            gone = page.found_run is not None and page.found_run is page.run
-            if gone or (page.run and page.run.shown):
-                notes.append(translate(language, "file.gone") if gone else part_note(language, page.run.shown))
-                return show_view(language, next_seq(), "stale", " ".join(notes))
-            notes = notes or [translate(language, "file.press" if page.pairing else "file.idle")]
-            return show_view(language, next_seq(), "idle", " ".join(notes))
-        changed = self._changed(page, asked)
-        if changed:
-            notes.append(translate(language, f"file.stale.{changed}"))
-        return show_view(language, next_seq(), "stale" if changed else "ready", " ".join(notes))
+        notes, state = [event.say("file.stopped")] if page.stopped else [], "ready"
+        if self.results.get(event.session) is not None:
+            if page.result_run.pairing is not page.pairing:
+                state = "stale"
+                notes.append(event.say("file.stale.file"))
+            elif page.result_run.reading != lab.reading:
+                state = "stale"
+                notes.append(event.say("file.stale.reading"))
+        elif page.result_run is not None and page.result_run is run:
+            state = "stale"
+            notes.append(event.say("file.gone"))
+        elif run and run.shown:
+            state = "stale"
+            notes.append(part_note(language, run.shown))
+        else:
+            state = "idle"
+            notes = notes or [event.say("file.press" if page.pairing else "file.idle")]
+        return show_view(language, next_seq(), state, " ".join(notes))
 
-    def _progress(self, language: str, page: Page, answer: dict) -> dict:
-        """How far it is, and the part of the picture that has come since."""
-        run, progress, part = page.run, page.job.progress, page.run.part
+    def controls(self, event: TabEvent) -> dict[Any, Any]:
+        pairing, running = event.page.pairing, event.job.running
+        plan = plan_note(event.language, pairing, self._reading_name(event.form.lab))
+        return {
+            **super().controls(event),
+            self.widgets.run: gr.update(interactive=pairing is not None and not running),
+            self.widgets.plan: render_note(plan),
+        }
+
+    def _show_part(self, event: TabEvent) -> Payload:
+        """Progress, and the part of the matrix that was computed since the last poll."""
+        run, progress, part = event.page.run, event.job.progress, event.page.run.part
         if part is not None and part.shape != run.shown:
-            answer[self.widgets.matrix] = self._picture(language, page, run.pairing, part)
+            event.updates[self.widgets.matrix] = self._matrix(event, run.pairing, part)
             run.shown = part.shape
         texts = len(run.pairing.questions) + len(run.pairing.answers)
-        note = running_note(language, progress, page.job.ahead, page.stopping, texts, run.shown)
-        return show_view(language, next_seq(), "running", note, progress.fraction, poll=True)
+        return self.show_running(event, running_note(event.language, progress, texts, run.shown))
 
-    def _show(self, language: str, page: Page, found: LargeComparison, order: str) -> dict:
-        """Everything that is to be seen of a whole comparison."""
-        orders = ORDERS[order if order in ORDERS else "given"](found.similarity)
+    def _result_updates(self, event: TabEvent, result: LargeComparison) -> dict:
+        """The whole result."""
+        language, order = event.language, event.form.order
+        orders = ORDERS[order if order in ORDERS else "given"](result.similarity)
         return {
-            self.widgets.matrix: self._picture(language, page, found.pairing, found.similarity, orders),
-            self.widgets.verdict: render_found(language, found),
-            self.widgets.facts: render_facts(language, found),
-            self.widgets.worst: render_worst(language, found),
-            self.widgets.best: render_best(language, found, orders),
+            self.widgets.matrix: self._matrix(event, result.pairing, result.similarity, orders),
+            self.widgets.verdict: render_result(language, result),
+            self.widgets.facts: render_scores(language, result),
+            self.widgets.worst: render_worst(language, result),
+            self.widgets.best: render_best(language, result, orders),
             self.widgets.taken: "",
         }
 
-    def _picture(self, language: str, page: Page, pairing, similarity: np.ndarray, orders=None) -> dict:
+    def _matrix(
+        self, event: TabEvent, pairing: Pairing, similarity: np.ndarray, orders: Orders | None = None
+    ) -> Payload:
         """The matrix's payload; texts that the browser has are not sent again."""
+        page = event.page
         with_texts, page.texts = page.texts is not pairing, pairing
-        alt = picture_alt(language, similarity, pairing)
-        return show_matrix(language, similarity, pairing, orders, alt, with_texts)
+        alt = matrix_alt(event.language, similarity, pairing)
+        return show_matrix(event.language, similarity, pairing, orders, alt, with_texts)
 
-    @staticmethod
-    def _changed(page: Page, asked: Form) -> str:
-        """What is chosen that was not compared: "file", "reading", or "" where all of it was."""
-        if page.found_run.pairing is not page.pairing:
-            return "file"
-        return "reading" if page.found_run.reading != asked.reading else ""
+    def _result(self, request: gr.Request) -> LargeComparison | None:
+        return self.results.get(request.session_hash or "")
 
-    def _reading_name(self, asked: Form) -> str:
-        """The lab's choices in one line."""
-        info = self.lab.engine.loaded(asked.model or "")
-        names = {status.model: status.name for status in self.lab.models()}
-        model = info.name if info else names.get(asked.model, asked.model)
-        parts = [model, asked.prompt + (" + EOS" if asked.eos else ""), asked.pooling, f"layer {asked.layer}"]
-        return " · ".join([*parts, asked.postprocess] if asked.signed else parts)
-
-    def _refuse(self, sentence: str) -> dict:
-        return {self.widgets.file: None, self.widgets.taken: render_note("", sentence)}
+    def _reading_name(self, lab: Form) -> str:
+        """The lab's reading in one line."""
+        known = self.lab.engine.loaded(lab.model) or self.lab.status(lab.model)
+        parts = [known.name if known else lab.model, lab.prompt + (" + EOS" if lab.eos else "")]
+        parts += [lab.pooling, f"layer {lab.layer}"]
+        return " · ".join([*parts, lab.postprocess] if lab.signed else parts)
 
 
-def wire_file(page: gr.Blocks, lab: Lab, widgets: FileWidgets, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_file(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
     """The tab's events."""
     handlers = FileHandlers(lab, widgets, lab_widgets)
-    columns = handlers.columns
-    live = {**QUIET, "trigger_mode": "always_last", "concurrency_limit": 8}
-    asked = [*lab_widgets.choices, widgets.order]
-    shown = [
-        *(widgets.view, widgets.run, widgets.stop, widgets.plan, widgets.matrix, widgets.verdict, widgets.facts),
-        *(widgets.worst, widgets.best, widgets.taken),
-    ]
-    read = [widgets.note, widgets.preview, widgets.columns, *widgets.chosen]
-    # What a file comes to is told by the next tick: the plan, and whether there is something to compare.
-    tick = {"fn": handlers.on_tick, "inputs": asked, "outputs": shown, **live}
-    widgets.upload.upload(columns.on_upload, widgets.upload, [widgets.upload, *read], **QUIET).then(**tick)
-    choices = [widgets.question.input, widgets.answer.input, widgets.label.input, widgets.named.input]
-    gr.on(choices, columns.on_columns, widgets.chosen, read, **live).then(**tick)
-    widgets.view.tick(**tick)
-    widgets.run.click(handlers.on_run, asked, shown, **QUIET)
-    widgets.stop.click(handlers.on_stop, asked, shown, **QUIET)
-    widgets.order.input(handlers.on_order, widgets.order, [widgets.matrix, widgets.best], **live)
+    inputs = [*lab_widgets.choices, widgets.order]
+    results = ("view", "matrix", "verdict", "facts", "worst", "best", "taken")
+    outputs = widgets.select(*results, "run", "stop", "plan")
+    handlers.wire(page, inputs, outputs)
+    columns, chosen = handlers.columns, widgets.select(*COLUMNS)
+    read = [*widgets.select("note", "preview", "columns"), *chosen]
+    uploaded = widgets.upload.upload(columns.on_upload, widgets.upload, [widgets.upload, *read], **QUIET)
+    rearranged = gr.on([widget.input for widget in chosen], columns.on_columns, chosen, read, **LIVE)
+    for changed in (uploaded, rearranged):
+        changed.then(handlers.on_tick, inputs, outputs, **LIVE)  # the plan, and whether there is something to compare
+    widgets.order.input(handlers.on_order, widgets.order, widgets.select("matrix", "best"), **LIVE)
 
-    def wire_take(kind: str) -> None:
+    def wire_download(kind: str) -> None:
         def on_click(request: gr.Request) -> dict:
-            return handlers.on_take(kind, request)
+            return handlers.on_download(kind, request)
 
-        made = widgets.takes[kind].click(on_click, None, [widgets.file, widgets.taken], **QUIET)
-        made.then(None, widgets.file, None, js=FETCH, **QUIET)
+        written = getattr(widgets, kind).click(on_click, None, widgets.select("file", "taken"), **QUIET)
+        written.then(None, widgets.file, None, js=FETCH, **QUIET)
 
-    for kind in widgets.takes:
-        wire_take(kind)
+    for kind in FILES:
+        wire_download(kind)
     widgets.view.opened(columns.on_load, None, widgets.note, queue=False, **QUIET)
-    page.unload(handlers.on_leave)

@@ -1,9 +1,9 @@
-"""What the server remembers of an open page's file: its columns, its comparison, what was found. Knows no widget."""
+"""One open page of the file tab: its file, its comparison, and the cache of all results. Knows no widget."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,12 @@ from demo.files.pairing import Columns
 from demo.files.table import Table
 from demo.ui.kit.page_jobs import PageJob
 
-_MOST_KEPT = 2**30  # bytes of what was found, all people together; who was quiet longest makes room
+_MAX_BYTES = 2**30  # of all results
 
 
 @dataclass(eq=False)
 class Run:
-    """One comparison: what it is asked over, and the part of its picture that is there so far."""
+    """One comparison: its input, and the part of the matrix that is computed so far."""
 
     pairing: Pairing
     reading: dict[str, Any]
@@ -31,32 +31,31 @@ class Run:
 
 @dataclass(eq=False)
 class Page(PageJob):
-    """One open page; its job is a comparison."""
+    """Its job is a comparison."""
 
-    sheet: Table | None = None
+    table: Table | None = None
     columns: Columns | None = None
     pairing: Pairing | None = None  # of the chosen columns; None where they cannot be used
-    run: Run | None = None  # under way, or the last one
-    found_run: Run | None = None  # the last one that came to its end
-    failed: DemoError | None = None  # what the last one raised; told until something else is asked
+    run: Run | None = None  # the present one, or the last one
+    result_run: Run | None = None  # the last one that has a result
+    failed: DemoError | None = None  # of the last run; shown until its input changes
     stopped: bool = False
     texts: Pairing | None = None  # whose texts the browser has
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Kept:
-    """What was found, by page, within a budget of bytes. A result of 1,000 × 1,000 logits is 400 MB."""
+class ResultCache:
+    """The last result of each page, in an LRU cache of bounded size: 1,000 × 1,000 logit vectors take 400 MB."""
 
-    def __init__(self, most: int = _MOST_KEPT):
-        self._found: LRUCache = LRUCache(most, getsizeof=lambda found: found.nbytes)
+    def __init__(self, max_bytes: int = _MAX_BYTES):
+        self._results: LRUCache = LRUCache(max_bytes, getsizeof=lambda result: result.nbytes)
         self._lock = threading.Lock()
 
     def get(self, session: str) -> LargeComparison | None:
-        """A page's last result, while there is room for it."""
+        """A page's last result, unless it was evicted."""
         with self._lock:
-            return self._found.get(session)
+            return self._results.get(session)
 
-    def put(self, session: str, found: LargeComparison) -> None:
-        """In the place of the page's last one."""
+    def put(self, session: str, result: LargeComparison) -> None:
+        """Replace a page's result. Raises ValueError where it is larger than the cache."""
         with self._lock:
-            self._found[session] = found
+            self._results[session] = result

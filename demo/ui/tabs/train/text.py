@@ -28,7 +28,7 @@ from demo.studies.training import Snapshot
 from demo.ui.kit.i18n import translate, translate_word
 from demo.ui.kit.job_tab import note_loading
 from demo.ui.kit.page_jobs import JobState
-from demo.ui.kit.text import render_note
+from demo.ui.kit.text import render_facts, render_note
 from demo.ui.kit.view import figure_payload
 from demo.ui.tabs.compare.text import comparison_table
 from demo.ui.tabs.train.formula import plain
@@ -163,12 +163,9 @@ def render_state(language: str, run: Run) -> str:
         ("auc", *_then_and_now(language, run.aucs, signed=False)),
         ("margin", *_then_and_now(language, run.margins, signed=True)),
     ]
-    items = "".join(
-        f'<div id="train-{name}"><dt>{escape(translate(language, f"train.{name}"))}</dt><dd>{escape(value)}</dd>'
-        f'<dd class="hint">{escape(hint)}</dd></div>'
-        for name, value, hint in facts
+    return render_facts(
+        (f"train-{name}", translate(language, f"train.{name}"), value, "", hint) for name, value, hint in facts
     )
-    return f"<dl>{items}</dl>"
 
 
 def train_figures(language: str, run: Run, snapshot: Snapshot) -> dict[str, dict[str, Drawing]]:
