@@ -45,10 +45,10 @@ ROOMS = {
     "backend/weights": "backend/model backend/protocol domain",
     "backend/zerogpu": "backend/loader backend/local backend/model backend/scheduler domain settings",
     "bundled": "files",
-    "cli": "analysis domain export files lab settings stages studies",
+    "cli": "analysis domain export files lab settings stages studies wording",
     "domain": "",
     "export": "domain figures files stages wording",
-    "figures": "domain",
+    "figures": "domain wording",
     "files": "domain stages",
     "jobs": "domain",
     "lab": "analysis domain export pipeline stages studies",
@@ -63,9 +63,10 @@ ROOMS = {
     "ui/kit": "domain jobs lab ui/gradio wording",
     "ui/live": "domain export figures jobs lab settings ui/kit",
     "ui/page": "domain lab serving settings ui/api ui/gradio ui/kit ui/live ui/panels ui/tabs",
-    "ui/panels": "domain export figures lab serving ui/gradio ui/kit ui/live",
-    "ui/tabs": "analysis domain figures files jobs lab settings stages studies ui/gradio ui/kit ui/live ui/panels",
-    "wording": "domain figures",
+    "ui/panels": "domain export figures lab serving ui/gradio ui/kit ui/live wording",
+    "ui/tabs": "analysis domain figures files jobs lab settings stages studies ui/gradio ui/kit ui/live ui/panels"
+    " wording",
+    "wording": "domain",
 }
 
 

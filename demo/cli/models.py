@@ -11,7 +11,8 @@ from rich.text import Text
 
 from demo.cli.app import app
 from demo.cli.options import MACHINE_OPTIONS, JsonOption, expand_options, make_lab
-from demo.cli.printing import Console, print_json, short_count
+from demo.cli.printing import Console, print_json
+from demo.wording.numbers import parameter_count
 
 
 @app.command()
@@ -34,7 +35,7 @@ def models(*, machine: dict[str, Any], as_json: JsonOption = False) -> None:
     for status in statuses:
         reason = f"texts are sent to {status.host}" if status.host else status.reason
         state = f"{status.state}: {reason}" if reason else status.state
-        size = short_count(status.parameters) if status.parameters else "–"
+        size = parameter_count(status.parameters, " ") if status.parameters else "–"
         cells = (status.model, status.kind.value, size, status.licence or "–", state)
         table.add_row(*map(Text, cells), style="dim" if status.state == "unavailable" else None)
     # In a pipe or a log nobody needs the reasons folded into a narrow column.

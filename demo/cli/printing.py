@@ -107,13 +107,8 @@ def decimal(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.4f}"
 
 
-def short_count(number: int) -> str:
-    """135 M, 7.2 B."""
-    return f"{number / 1e9:.1f} B" if number >= 1e9 else f"{number / 1e6:.0f} M"
-
-
 def interval(figure: Interval | None, signed: bool = False) -> str:
-    """`.738 [.710, .764]`."""
+    """`0.738 [0.710, 0.764]`."""
     if figure is None:
         return "–"
     low, value, high = (

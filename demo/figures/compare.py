@@ -11,7 +11,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from demo.domain.datamodels import Comparison
-from demo.figures.similarity import plot_similarity, two_digits
+from demo.figures.similarity import plot_similarity
+from demo.wording.numbers import two_digits
 
 WORDS = {
     "questions": "Questions",

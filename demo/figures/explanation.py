@@ -8,7 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from demo.domain.results import Explanation
-from demo.figures.similarity import COLORSCALE, two_digits
+from demo.figures.similarity import COLORSCALE
+from demo.wording.numbers import two_digits
 
 MOST_TOKENS = 60  # of each text; more would be stripes without names
 _MOST_CELLS_WITH_TEXT = 200

@@ -13,9 +13,9 @@ import plotly.graph_objects as go
 
 from demo.domain.datamodels import Comparison
 from demo.figures.explanation import token_label
-from demo.figures.similarity import two_digits
 from demo.figures.story import WORDS as STORY_WORDS
-from demo.figures.story import fine_percent, plot_models
+from demo.figures.story import plot_models
+from demo.wording.numbers import fine_percent, two_digits
 
 WORDS = {
     **{name: STORY_WORDS[name] for name in ("right", "wrong", "cosine", "text", "token", "chance")},

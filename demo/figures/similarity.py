@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from demo.domain.datamodels import Comparison, Postprocess
+from demo.wording.numbers import two_digits
 
 SCALES = ("fit", "unit", "relative")
 # Cividis: perceptually uniform, and made to look the same with and without colour-vision deficiency
@@ -97,13 +98,6 @@ def _colour_values(values: np.ndarray, scale: str, signed: bool) -> tuple[np.nda
     if high - low < 1e-4:
         low, high = low - 0.01, high + 0.01
     return values, low, high
-
-
-def two_digits(value: float, signed: bool = False) -> str:
-    """.94 as the article prints it; −.02; 1.00; signed: +.94."""
-    text = f"{abs(value):.2f}"
-    sign = "" if text == "0.00" else "−" if value < 0 else "+" if signed else ""
-    return sign + text.removeprefix("0")
 
 
 def _axis(labels: list[str]) -> dict:

@@ -14,6 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from demo.domain.results import Space
+from demo.wording.numbers import percent
 
 WORDS = {
     "title": "Questions and answers in the space of the embeddings",
@@ -93,11 +94,6 @@ def plot_variance(space: Space, words: Mapping[str, str] = WORDS) -> go.Figure:
         bargap=0.35,
     )
     return figure
-
-
-def percent(share: float) -> str:
-    """`41 %`; what is more than nothing never looks like nothing: `< 1 %`."""
-    return "< 1 %" if 0 < share < 0.005 else f"{share * 100:.0f} %"
 
 
 def _traces(space: Space, words: Mapping[str, str], kind: Any, axes: str) -> list:

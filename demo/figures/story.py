@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from demo.domain.datamodels import Comparison
 from demo.domain.results import Inspected
 from demo.figures.explanation import token_label
-from demo.figures.similarity import two_digits
+from demo.wording.numbers import fine_percent, two_digits
 
 WORDS = {
     "text": "Text",
@@ -199,13 +199,6 @@ def plot_models(
         hovermode="closest",
     )
     return figure
-
-
-def fine_percent(share: float) -> str:
-    """`94 %`, `0.2 %`, `< 0.1 %`: most next tokens are unlikely."""
-    if share < 0.0005:
-        return "< 0.1 %"
-    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
 
 
 def _strip(spans: Sequence[tuple[str, int, int]], name: str, color: str, pattern: str) -> go.Bar:

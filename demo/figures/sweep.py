@@ -13,7 +13,8 @@ import plotly.graph_objects as go
 
 from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, Reading, Served
 from demo.domain.results import Sweep
-from demo.figures.similarity import COLORSCALE, two_digits
+from demo.figures.similarity import COLORSCALE
+from demo.wording.numbers import two_digits
 
 WORDS = {
     "map_title": "{figure} by layer, prompt and pooling",

@@ -19,7 +19,7 @@ from demo.domain.datamodels import (
     Prompt,
     Reading,
 )
-from demo.figures.similarity import two_digits
+from demo.wording.numbers import two_digits
 from demo.wording.translate import translate
 
 _CHANCE = 0.6  # an AUC up to here is no better than guessing with as few pairs as fit on a page
@@ -61,8 +61,8 @@ def tell_verdict(language: str, comparison: Comparison) -> tuple[str, str, str]:
         language,
         f"verdict.{key}",
         value=two_digits(float(comparison.similarity[0, 0])),
-        auc=_number(metrics.auc),
-        margin=_number(metrics.margin, signed=True),
+        auc=two_digits(metrics.auc),
+        margin=two_digits(metrics.margin, signed=True),
         found=metrics.found_first,
         asked=metrics.n_matched,
     )
@@ -80,11 +80,11 @@ def tell_metrics(language: str, metrics: Metrics) -> list[Told]:
     if metrics.found_first is not None:
         found = translate(language, "metric.found.value", found=metrics.found_first, asked=metrics.n_matched)
     figures = (
-        ("matching", _number(metrics.matching_mean)),
-        ("other", _number(metrics.other_mean)),
-        ("margin", _number(metrics.margin, signed=True)),
+        ("matching", two_digits(metrics.matching_mean)),
+        ("other", two_digits(metrics.other_mean)),
+        ("margin", two_digits(metrics.margin, signed=True)),
         ("found", found),
-        ("auc", _number(metrics.auc)),
+        ("auc", two_digits(metrics.auc)),
     )
     return [
         Told(name, translate(language, f"metric.{name}"), value, translate(language, f"metric.{name}.hint"))
@@ -137,7 +137,3 @@ def layer_hint(language: str, layer: int, n_layers: int, pooling: str) -> str:
     else:
         name = "embeddings" if layer == 0 else "middle"
     return translate(language, f"layer.{name}.hint", layer=layer, n=n_layers)
-
-
-def _number(value: float | None, signed: bool = False) -> str:
-    return "–" if value is None else two_digits(value, signed)

@@ -19,7 +19,7 @@ gradio = pytest.importorskip("gradio", reason="gradio is not installed: no tests
 from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain import errors  # noqa: E402
 from demo.domain.datamodels import Kind, Metrics, Pooling, Postprocess, Prompt  # noqa: E402
-from demo.figures.similarity import SCALES, two_digits  # noqa: E402
+from demo.figures.similarity import SCALES  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.ui.kit.i18n import LOCALES, choose_language, placeholders, translate_error, translate_phrase  # noqa: E402
@@ -28,6 +28,7 @@ from demo.ui.live.examples import load_examples  # noqa: E402
 from demo.ui.live.heatmap import show_state  # noqa: E402
 from demo.ui.live.link import parse_link  # noqa: E402
 from demo.wording.comparison import judge  # noqa: E402
+from demo.wording.numbers import two_digits  # noqa: E402
 
 UI = ROOT / "demo" / "ui"
 

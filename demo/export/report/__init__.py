@@ -21,8 +21,9 @@ from demo.domain.datamodels import Comparison, ModelInfo
 from demo.domain.errors import DemoError
 from demo.domain.results import LargeComparison
 from demo.export.templating import render
-from demo.figures.similarity import draw_similarity, two_digits
+from demo.figures.similarity import draw_similarity
 from demo.wording.comparison import tell_metrics, tell_reading, tell_scale, tell_verdict
+from demo.wording.numbers import two_digits
 from demo.wording.translate import translate, translate_error, translate_phrase
 
 FIGURE_JS = (Path(__file__).parent / "figure.js").read_text(encoding="utf-8")

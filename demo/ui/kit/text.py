@@ -12,6 +12,7 @@ from demo.domain.datamodels import Comparison, Device, Kind, Metrics, ModelInfo,
 from demo.ui.kit.i18n import translate, translate_phrase
 from demo.wording.comparison import layer_hint as layer_hint
 from demo.wording.comparison import tell_metrics, tell_verdict
+from demo.wording.numbers import parameter_count
 
 
 def render_note(hint: str = "", message: str = "", offer: str = "") -> str:
@@ -120,11 +121,6 @@ def model_summary(language: str, model: ModelStatus | ModelInfo) -> str:
     if model.host:
         return translate(language, "model.elsewhere", host=model.host)
     return f"{kind_name(language, model.kind)}, {parameter_count(model.parameters)}"
-
-
-def parameter_count(parameters: int) -> str:
-    """`135M`, `7.2B`."""
-    return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
 
 
 def _render_device(place: str, reason: str, ask: str) -> str:

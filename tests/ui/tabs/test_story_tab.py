@@ -14,7 +14,7 @@ gradio = pytest.importorskip("gradio", reason="gradio is not installed: no tests
 from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.catalog import CATALOG  # noqa: E402
 from demo.domain.datamodels import Kind, Pairing, Pooling, Prompt  # noqa: E402
-from demo.figures.story import fine_percent, plot_models, plot_next_tokens, plot_positions  # noqa: E402
+from demo.figures.story import plot_models, plot_next_tokens, plot_positions  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.stages.article import PRINTED, printed, procedure  # noqa: E402
@@ -28,6 +28,7 @@ from demo.ui.tabs.story.handlers import StoryHandlers  # noqa: E402
 from demo.ui.tabs.story.runs import TUNED, BoardRow, Readout, StoryRuns  # noqa: E402
 from demo.ui.tabs.story.tab import IN_LAB, STEPS, create_story_tab  # noqa: E402
 from demo.ui.tabs.story.text import explain_logits, explain_tokens, format_margin, render_step  # noqa: E402
+from demo.wording.numbers import fine_percent  # noqa: E402
 from tests.page_requests import by_name, page_request  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
 

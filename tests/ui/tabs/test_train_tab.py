@@ -18,7 +18,6 @@ from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.catalog import CATALOG  # noqa: E402
 from demo.domain.errors import OutOfMemory, ReadingRefused  # noqa: E402
 from demo.domain.recipe import EFFORTS, Pair, Recipe, TrainingSet, TrainStep, pairs_of  # noqa: E402
-from demo.figures.similarity import two_digits  # noqa: E402
 from demo.figures.training import WORDS as TRAINING_WORDS  # noqa: E402
 from demo.figures.training import (  # noqa: E402
     chance_loss,
@@ -40,6 +39,7 @@ from demo.ui.tabs.train.formula import plain, render_formula  # noqa: E402
 from demo.ui.tabs.train.handlers import TrainHandlers  # noqa: E402
 from demo.ui.tabs.train.runs import DONE, Run, RunSettings  # noqa: E402
 from demo.ui.tabs.train.tab import create_train_tab, offered_efforts  # noqa: E402
+from demo.wording.numbers import two_digits  # noqa: E402
 from tests.page_requests import lab_values, page_request  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
 

@@ -15,7 +15,6 @@ import gradio as gr
 
 from demo.domain.results import Explanation
 from demo.figures.explanation import plot_token_similarity
-from demo.figures.similarity import two_digits
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate
@@ -25,6 +24,7 @@ from demo.ui.live.form import Form
 from demo.ui.live.handlers import Session
 from demo.ui.live.tab import Widgets
 from demo.ui.panels.explain.text import render_explanation, render_head
+from demo.wording.numbers import two_digits
 
 _CELL = re.compile(r"(\d{1,6}),(\d{1,6})")
 _AT_ONCE = 2  # leave-one-out reads a text many times

@@ -14,8 +14,8 @@ import numpy as np
 from demo.domain.datamodels import Pooling
 from demo.domain.results import Explanation, Inspected
 from demo.figures.explanation import MOST_TOKENS
-from demo.figures.similarity import two_digits
 from demo.ui.kit.i18n import translate, translate_phrase
+from demo.wording.numbers import digits, fine_percent, two_digits
 
 _HEAD, _TAIL = 300, 100  # tokens that are shown of a longer text
 _MOST_NUMBERED = 48  # more tokens than this carry their share on hover and in the table only
@@ -148,7 +148,7 @@ def _shares_hint(language: str, explanation: Explanation) -> str:
     if name == "decomposition" and pooling is Pooling.MAX:
         name = "decomposition_max"
     values = {"cosine": two_digits(explanation.cosine), "pooling": pooling.value}
-    largest = _digits(_largest(explanation))
+    largest = digits(_largest(explanation), 3)
     lowers, raises = (escape(translate(language, f"explain.{word}")) for word in ("lowers", "raises"))
     return (
         f'<p class="hint">{escape(translate(language, f"explain.{name}", **values))}</p>'
@@ -188,8 +188,8 @@ def _share(side: Inspected, index: int, share: float, largest: float) -> str:
     if not side.inside[0] <= index < side.inside[1]:
         classes += " ex-around"
     return (
-        f'<span class="ex-s {classes}" style="--share:{abs(share) / largest:.3f}" title="{_digits(share, 4)}">'
-        f"<span>{_marked(token) or '∅'}</span><small>{_digits(share)}</small></span>"
+        f'<span class="ex-s {classes}" style="--share:{abs(share) / largest:.3f}" title="{digits(share, 4)}">'
+        f"<span>{_marked(token) or '∅'}</span><small>{digits(share, 3)}</small></span>"
     )
 
 
@@ -206,7 +206,7 @@ def _table(language: str, side: Inspected, positions: range, shares: np.ndarray)
     head = "".join(f'<th scope="col">{escape(translate(language, f"explain.{name}"))}</th>' for name in ("t", "share"))
     rows = "".join(
         f'<tr><th scope="row">{index + 1}. {_marked(side.tokens[index])}</th>'
-        f"<td>{_digits(float(shares[index]), 4)}</td></tr>"
+        f"<td>{digits(float(shares[index]), 4)}</td></tr>"
         for index in _shown(positions)
     )
     summary = escape(translate(language, "explain.table"))
@@ -226,7 +226,7 @@ def _says(language: str, explanation: Explanation) -> tuple[str, str]:
     for (name, _, _), tokens in zip(_sides(language, explanation), said, strict=True):
         items = "".join(
             f'<li><span class="ex-t" title="{escape(token)}">{_marked(_shortened(token, _LONGEST_SAID)) or "∅"}</span>'
-            f'<i style="--share:{share / largest:.3f}"></i><span>{_percent(share)}</span></li>'
+            f'<i style="--share:{share / largest:.3f}"></i><span>{escape(fine_percent(share))}</span></li>'
             for token, share in tokens
         )
         html.append(f"<div><h4>{escape(name)}</h4><ol>{items}</ol></div>")
@@ -249,16 +249,3 @@ def _left_out(language: str, count: int) -> str:
 
 def _shortened(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def _digits(value: float, places: int = 3) -> str:
-    """.123, −.004: a share of a cosine is small."""
-    text = f"{abs(value):.{places}f}"
-    sign = "−" if value < 0 and float(text) else ""
-    return sign + text.removeprefix("0")
-
-
-def _percent(share: float) -> str:
-    if share < 0.0005:
-        return "&lt; 0.1 %"
-    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"

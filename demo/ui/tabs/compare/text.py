@@ -13,9 +13,9 @@ from demo.domain.datamodels import Comparison
 from demo.domain.results import Lead
 from demo.figures.compare import WORDS as COMPARE_WORDS
 from demo.figures.compare import plot_difference, plot_reading, shared_range, subtract_cosines
-from demo.figures.similarity import two_digits
 from demo.ui.kit.i18n import translate, translate_phrase
 from demo.ui.kit.view import figure_payload
+from demo.wording.numbers import two_digits
 
 _FEW = 8  # questions: below, a bootstrap over them is rough
 _HEIGHT = 345  # pixels of a picture
@@ -73,13 +73,13 @@ def render_table(language: str, shown: Mapping[str, Comparison]) -> str:
         for letter, each in metrics.items()
     }
     rows = (
-        ("matching", {letter: _number(each.matching_mean) for letter, each in metrics.items()}, None),
-        ("other", {letter: _number(each.other_mean) for letter, each in metrics.items()}, None),
-        ("margin", {letter: _number(each.margin, signed=True) for letter, each in metrics.items()}, None),
+        ("matching", {letter: two_digits(each.matching_mean) for letter, each in metrics.items()}, None),
+        ("other", {letter: two_digits(each.other_mean) for letter, each in metrics.items()}, None),
+        ("margin", {letter: two_digits(each.margin, signed=True) for letter, each in metrics.items()}, None),
         ("found", found, {letter: each.found_first for letter, each in metrics.items()}),
         (
             "auc",
-            {letter: _number(each.auc) for letter, each in metrics.items()},
+            {letter: two_digits(each.auc) for letter, each in metrics.items()},
             {k: m.auc for k, m in metrics.items()},
         ),
     )
@@ -125,9 +125,9 @@ def reading_payload(
         title=title,
         rows=len(comparison.questions),
         columns=len(comparison.answers),
-        matching=_number(metrics.matching_mean),
-        other=_number(metrics.other_mean),
-        auc=_number(metrics.auc),
+        matching=two_digits(metrics.matching_mean),
+        other=two_digits(metrics.other_mean),
+        auc=two_digits(metrics.auc),
     )
     figure = plot_reading(comparison, colours, _words(language))
     return _payload(name, figure, title, alt, comparison_table(language, comparison, comparison.similarity))
@@ -140,7 +140,7 @@ def _difference(
     values = subtract_cosines(first, second, own)
     mask = first.pairing.mask()
     means = (float(values[cells].mean()) if cells.any() else None for cells in (mask, ~mask))
-    matching, other = (_number(mean, signed=True) for mean in means)
+    matching, other = (two_digits(mean, signed=True) for mean in means)
     title = translate(language, "compare.difference.own" if own else "compare.difference", b=pair[0], a=pair[1])
     alt = translate(language, "compare.alt.difference", title=title, matching=matching, other=other)
     figure = plot_difference(first, second, own, words)
@@ -194,10 +194,6 @@ def _best(ranked: Mapping[str, float | None] | None) -> set[str]:
     if len(set(known.values())) < 2:
         return set()
     return {letter for letter, value in known.items() if value == max(known.values())}
-
-
-def _number(value: float | None, signed: bool = False) -> str:
-    return "–" if value is None else two_digits(value, signed)
 
 
 def _paragraph(text: str, name: str = "") -> str:

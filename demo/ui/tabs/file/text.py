@@ -15,12 +15,12 @@ import numpy as np
 from demo.analysis.seriation import Orders
 from demo.domain.datamodels import Pairing, Progress
 from demo.domain.results import Interval, LargeComparison
-from demo.figures.similarity import two_digits
 from demo.files.pairing import EACH_ROW, UNKNOWN, Columns, PairingLimits
 from demo.files.table import Table, fit_to_show
 from demo.ui.kit.html import render
 from demo.ui.kit.i18n import translate, translate_phrase
 from demo.ui.kit.text import render_facts, render_notices, render_verdict
+from demo.wording.numbers import two_digits
 
 _PREVIEWED = 5  # rows
 _MAX_COLUMNS = 8  # of the preview

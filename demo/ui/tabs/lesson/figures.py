@@ -9,13 +9,12 @@ from demo.domain.datamodels import Comparison
 from demo.figures.explanation import spell_token
 from demo.figures.lesson import WORDS as LESSON_WORDS
 from demo.figures.lesson import plot_layer_auc, plot_prediction, plot_top1, plot_top_tokens
-from demo.figures.similarity import two_digits
-from demo.figures.story import fine_percent
 from demo.ui.kit.i18n import translate
 from demo.ui.kit.view import captioned_figure
 from demo.ui.tabs.compare.text import describe, reading_payload
 from demo.ui.tabs.lesson.runs import Outcome
 from demo.ui.tabs.lesson.steps import BY_NAME, COSINE, LessonReading, load_texts
+from demo.wording.numbers import fine_percent, two_digits
 
 _ROW, _AXES = 46, 104  # pixels of a figure with a row for each reading
 _HEATMAPS = ("untouched", "mean", "one_word", "training")  # steps whose readings are shown cell by cell

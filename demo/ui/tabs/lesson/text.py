@@ -13,12 +13,12 @@ from typing import Any
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Comparison
 from demo.figures.explanation import spell_token
-from demo.figures.similarity import two_digits
 from demo.ui.kit.html import render, render_paragraph, render_table
 from demo.ui.kit.i18n import translate, translate_error
 from demo.ui.tabs.lesson.figures import reading_name
 from demo.ui.tabs.lesson.runs import Outcome
 from demo.ui.tabs.lesson.steps import BY_NAME, COSINE, ENCODER, OPTIONS, STEPS, SUMMARY, Step, judge, load_texts
+from demo.wording.numbers import two_digits
 
 Guesses = Mapping[str, str | float]  # predictions by step
 _CONE = 0.5  # strangers above this: a cosine means little by its height

@@ -12,9 +12,8 @@ from typing import Any
 import gradio as gr
 
 from demo.domain.results import Space
-from demo.figures.similarity import two_digits
 from demo.figures.space import WORDS as SPACE_WORDS
-from demo.figures.space import percent, plot_space_2d, plot_space_3d, plot_variance
+from demo.figures.space import plot_space_2d, plot_space_3d, plot_variance
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language, translate, translate_phrase
@@ -23,6 +22,7 @@ from demo.ui.kit.text import render_notices
 from demo.ui.kit.view import answer_view, figure_payload, next_seq, show_view
 from demo.ui.live.form import Form
 from demo.ui.live.tab import Widgets
+from demo.wording.numbers import percent, two_digits
 
 _FAR = 0.3  # unrelated texts below this: a high cosine means something
 _CLOSE = 0.8  # above this: hardly anything is left to tell texts apart by

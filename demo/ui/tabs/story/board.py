@@ -7,7 +7,6 @@ from html import escape
 from typing import Any
 
 from demo.domain.datamodels import Comparison
-from demo.figures.similarity import two_digits
 from demo.figures.story import plot_models
 from demo.ui.kit.html import render, render_table
 from demo.ui.kit.i18n import translate, translate_error, translate_phrase
@@ -15,6 +14,7 @@ from demo.ui.kit.view import captioned_figure
 from demo.ui.tabs.compare.text import describe
 from demo.ui.tabs.story.runs import BoardRow
 from demo.ui.tabs.story.text import figure_words, format_margin
+from demo.wording.numbers import two_digits
 
 _ROW, _AXES = 46, 104  # pixels of the figure
 _HEADLESS = "e5-mistral-7b-instruct"  # its checkpoint has no LM head, and the article reads "its logits"

@@ -13,10 +13,8 @@ from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Comparison, Pooling
 from demo.figures.compare import shared_range
 from demo.figures.explanation import spell_token
-from demo.figures.similarity import two_digits
-from demo.figures.space import percent
 from demo.figures.story import WORDS as STORY_WORDS
-from demo.figures.story import fine_percent, plot_gap, plot_next_tokens, plot_positions
+from demo.figures.story import plot_gap, plot_next_tokens, plot_positions
 from demo.ui.kit.html import render, render_paragraph, render_table
 from demo.ui.kit.i18n import translate
 from demo.ui.kit.text import render_verdict
@@ -25,6 +23,7 @@ from demo.ui.panels.explain.text import render_token_legend, render_tokens
 from demo.ui.tabs.compare.text import describe, reading_payload
 from demo.ui.tabs.story.runs import ARTICLE, LAST_TOKEN, PROMPTEOL, TUNED, Gap, Readout
 from demo.ui.tabs.train.formula import render_loss
+from demo.wording.numbers import digits, fine_percent, percent, two_digits
 
 StepResult = tuple[list[dict[str, Any]], str]  # the figures of a step's payload, and their meaning as HTML
 _CONE = 0.3  # unrelated texts with a higher mean cosine: all vectors point much the same way
@@ -254,9 +253,7 @@ def _metric_words(language: str, comparison: Comparison) -> dict[str, str]:
 
 def format_margin(comparison: Comparison) -> str:
     """The margin with three digits: the article's procedure leaves little more than the third."""
-    value = comparison.metrics.margin
-    text = f"{abs(value):.3f}".removeprefix("0")
-    return text if text == ".000" else ("−" if value < 0 else "+") + text
+    return digits(comparison.metrics.margin, 3, signed=True)
 
 
 def _title(readout: Readout) -> str:

@@ -9,13 +9,13 @@ import numpy as np
 
 from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Postprocess, Progress, Prompt, Reading
 from demo.domain.results import Interval, LabelledSet, Sweep
-from demo.figures.similarity import two_digits
 from demo.figures.sweep import MOST_NAMED, layers_title, plot_layers, plot_sweep, slice_sweep
 from demo.figures.sweep import WORDS as SWEEP_WORDS
 from demo.ui.kit.i18n import translate, translate_phrase
 from demo.ui.kit.text import render_notices
 from demo.ui.kit.view import figure_payload
 from demo.ui.tabs.sweep.tab import BEST_METHOD
+from demo.wording.numbers import two_digits
 
 _LISTED = 30  # readings in the table
 _SCORES = ("auc", "top1", "mrr", "ndcg10")

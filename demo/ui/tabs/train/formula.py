@@ -12,6 +12,7 @@ import numpy as np
 from demo.domain.recipe import TrainStep
 from demo.ui.kit.i18n import translate
 from demo.ui.tabs.train.runs import Run
+from demo.wording.numbers import digits
 
 _L, _EQUALS, _TAU = "<mi>L</mi>", "<mo>=</mo>", "<mi>τ</mi>"
 _D_PLUS, _D_J = "<msup><mi>d</mi><mo>+</mo></msup>", "<msub><mi>d</mi><mi>j</mi></msub>"
@@ -59,14 +60,16 @@ def _render_example(language: str, step: TrainStep, temperature: float) -> str:
     share = parts[0] / parts.sum()
     loss = float(np.log(1 / share))
     tau = plain(temperature)
-    over = [_power(f"<mn>{_three(value)}</mn><mo>/</mo><mn>{tau}</mn>") for value in (right, wrong.max(initial=-1.0))]
+    over = [
+        _power(f"<mn>{digits(value, 3)}</mn><mo>/</mo><mn>{tau}</mn>") for value in (right, wrong.max(initial=-1.0))
+    ]
     more = "<mo>+</mo><mi>…</mi>" if len(wrong) > 1 else ""
     powers = _minus_log(_fraction(over[0], f"{over[0]}<mo>+</mo>{over[1]}{more}"))
     sums = _minus_log(_fraction(_large(parts[0]), _large(parts.sum())))
     numbers = _math(f"{_L}{_EQUALS}{powers}") + _math(f"{_L}{_EQUALS}{sums}{_EQUALS}<mn>{loss:.2f}</mn>")
     facts = (
-        ("right", _three(right)),
-        ("wrong", _three(wrong.max(initial=-1.0))),
+        ("right", digits(right, 3)),
+        ("wrong", digits(wrong.max(initial=-1.0), 3)),
         ("tau", tau),
         ("sum", f"{parts.sum():,.0f}"),
         ("row", f"{loss:.2f}"),
@@ -80,8 +83,8 @@ def _render_example(language: str, step: TrainStep, temperature: float) -> str:
         language,
         "train.example.words",
         step=step.step,
-        right=_three(right),
-        wrong=_three(wrong.max(initial=-1.0)),
+        right=digits(right, 3),
+        wrong=digits(wrong.max(initial=-1.0), 3),
         others=len(wrong),
         share=_percent(share),
         loss=f"{loss:.2f}",
@@ -98,13 +101,6 @@ def _large(value: float) -> str:
         return f"<mn>{value:,.0f}</mn>" if value >= 10 else f"<mn>{value:.2f}</mn>"
     power = int(np.floor(np.log10(value)))
     return f"<mn>{value / 10**power:.2f}</mn><mo>·</mo><msup><mn>10</mn><mn>{power}</mn></msup>"
-
-
-def _three(value: float) -> str:
-    """.623, as the article writes cosines."""
-    text = f"{abs(value):.3f}"
-    sign = "" if text == "0.000" else "−" if value < 0 else ""
-    return sign + text.removeprefix("0")
 
 
 def plain(value: float) -> str:

@@ -12,7 +12,6 @@ from demo.domain.catalog import CATALOG
 from demo.domain.recipe import EFFORTS, Recipe, TrainingSet
 from demo.figures.compare import WORDS as COMPARE_WORDS
 from demo.figures.compare import plot_reading
-from demo.figures.similarity import two_digits
 from demo.figures.training import (
     BINS,
     chance_loss,
@@ -34,6 +33,7 @@ from demo.ui.tabs.compare.text import comparison_table
 from demo.ui.tabs.train.formula import plain
 from demo.ui.tabs.train.runs import LOADING, TRAINING, Run
 from demo.ui.tabs.train.tab import FILE, READINGS, TEXTS
+from demo.wording.numbers import two_digits
 
 LIVE_FIGURES, HELD = "live", "held"  # the views: what follows every step; the held-out pairs
 _COLOURS = (0.0, 1.0)  # the same for every snapshot, so that a change of colour is a change of the model
@@ -198,9 +198,9 @@ def _heatmap(language: str, run: Run, snapshot: Snapshot) -> dict[str, Any]:
         title=title,
         rows=len(comparison.questions),
         columns=len(comparison.answers),
-        matching=_number(metrics.matching_mean),
-        other=_number(metrics.other_mean),
-        auc=_number(metrics.auc),
+        matching=two_digits(metrics.matching_mean),
+        other=two_digits(metrics.other_mean),
+        auc=two_digits(metrics.auc),
     )
     figure = plot_reading(comparison, _COLOURS, words)
     table = comparison_table(language, comparison, comparison.similarity)
@@ -228,7 +228,7 @@ def _progress(language: str, run: Run, words: dict[str, str]) -> dict[str, Any]:
     ]
     aucs, margins = dict(run.aucs), dict(run.margins)
     rows = [
-        [f"{step}", _number(aucs.get(step)), _number(margins.get(step), signed=True)]
+        [f"{step}", two_digits(aucs.get(step)), two_digits(margins.get(step), signed=True)]
         for step in _thinned(sorted({*aucs, *margins}))
     ]
     table = {"head": [words["step"], words["auc"], words["margin"]], "rows": rows}
@@ -289,7 +289,3 @@ def _thinned(values: list) -> list:
     """At most _MOST_ROWS of a list, the last always among them."""
     every = -(-len(values) // _MOST_ROWS)
     return values[::-1][::every][::-1] if every > 1 else values
-
-
-def _number(value: float | None, signed: bool = False) -> str:
-    return "–" if value is None else two_digits(value, signed)
