@@ -1,6 +1,6 @@
-"""Attacks over HTTP on a live page for strangers, over the fake engine: nothing is read, fetched, run or told.
+"""Attacks over HTTP on a live public page over the fake engine: no file is read, no host contacted, no text logged.
 
-What is typed or uploaded is tried in a real browser: browser/test_attacks.py. The guards one by one: test_guards.py.
+browser/test_attacks.py attacks what is typed and uploaded; test_guards.py tests each middleware alone.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from demo.serving.limits.header_timeout import set_header_timeout  # noqa: E402
 from demo.serving.ops.logs import configure_logs  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.ui.page import create_page, launch_options  # noqa: E402
+from tests.serving.conftest import SECRET  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
 
-SECRET = "MarkerThatSomebodyTyped"
 RUN, JOIN, DATA = "/gradio_api/run/predict", "/gradio_api/queue/join", "/gradio_api/queue/data"
 FILE = {"_type": "gradio.FileData"}
 
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory):
-    """A file that gets what the process writes to its error stream, its logs among it, as `--log-json` writes them."""
+    """A file with the logs of the process, as `--log-json` writes them."""
     path = tmp_path_factory.mktemp("logs") / "stderr"
     root = logging.getLogger()
     before, level, loggers = root.handlers[:], root.level, {}
@@ -58,7 +58,7 @@ def logs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def url(logs, tmp_path_factory):
-    """The page, public; the limits of its rates are tested elsewhere."""
+    """Address of a public page without rate limits, which test_guards.py tests."""
     engine = FakeEngine()
     engine.load("all-minilm-l6-v2")
     cache = tmp_path_factory.mktemp("cache")
@@ -84,7 +84,7 @@ def config(web) -> dict:
 
 @pytest.fixture
 def trap():
-    """An address on this machine, and who came there."""
+    """An address on this machine, and the paths that were requested there."""
     visits: list[str] = []
 
     class Trap(http.server.BaseHTTPRequestHandler):
@@ -96,7 +96,7 @@ def trap():
 
         do_HEAD = do_GET
 
-        def log_message(self, *said):
+        def log_message(self, *arguments):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Trap)
@@ -106,16 +106,20 @@ def trap():
     server.server_close()
 
 
-def raw(url: str, request: bytes, seconds: float = 10) -> bytes:
-    """What a server says to bytes that no client would send."""
+def connect(url: str, seconds: float = 10) -> socket.socket:
     place = urlsplit(url)
-    with socket.create_connection((place.hostname, place.port), timeout=seconds) as line:
+    return socket.create_connection((place.hostname, place.port), timeout=seconds)
+
+
+def raw(url: str, request: bytes, seconds: float = 10) -> bytes:
+    """The response to bytes that no client would send."""
+    with connect(url, seconds) as line:
         line.sendall(request)
         return line.recv(65536)
 
 
 def results(web, session: str, events: set[str]) -> dict[str, dict]:
-    """What queued questions came to, by event."""
+    """Results of queued requests, by event."""
     done: dict[str, dict] = {}
     with web.stream("GET", DATA, params={"session_hash": session}) as stream:
         for line in stream.iter_lines():
@@ -127,23 +131,23 @@ def results(web, session: str, events: set[str]) -> dict[str, dict]:
     return done
 
 
-# ---- what is shut --------------------------------------------------------------------------------------------
+# ---- allowed routes, headers ---------------------------------------------------------------------------------
 
 
-def test_what_nobody_needs_is_shut(web):
-    shut = """/docs /redoc /openapi.json /metrics /login /user /monitoring /monitoring/summary /gradio_api/runs
+def test_routes_that_nobody_needs_are_404(web):
+    unneeded = """/docs /redoc /openapi.json /metrics /login /user /monitoring /monitoring/summary /gradio_api/runs
         /gradio_api/token /gradio_api/deep_link /gradio_api/dev/reload /gradio_api/vibe-code
         /gradio_api/component_server /gradio_api/process_recording
         /gradio_api/custom_component/a/client/b/c.js /gradio_api/stream/a/b/c/x.ts
         /gradio_api/proxy=http://127.0.0.1/ /gradio_api/file/etc/passwd /file=/etc/passwd /.env /.git/config"""
-    for path in shut.split():
+    for path in unneeded.split():
         assert web.get(path).status_code == 404, path
         assert web.post(path, json={}).status_code == 404, path
     for method in ("TRACE", "PUT", "DELETE", "CONNECT"):
         assert web.request(method, "/config").status_code == 405
 
 
-def test_every_answer_has_its_headers(web):
+def test_every_response_has_the_security_headers(web):
     for path in ("/", "/config", "/health", "/nowhere", "/assets/nothing.js"):
         headers = web.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff", path
@@ -155,7 +159,7 @@ def test_every_answer_has_its_headers(web):
     assert "frame-ancestors 'self'" in policy
 
 
-# ---- files and other machines --------------------------------------------------------------------------------
+# ---- files and other hosts -----------------------------------------------------------------------------------
 
 
 def test_no_file_of_the_server_is_served(url, tmp_path):
@@ -173,7 +177,7 @@ def test_no_file_of_the_server_is_served(url, tmp_path):
                 assert not answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 5")), path
 
 
-def test_no_other_machine_is_asked(web, trap):
+def test_no_other_host_is_contacted(web, trap):
     address, visits = trap
     for prefix in ("/gradio_api/file=", "/gradio_api/proxy=", "/gradio_api/file/", "/proxy="):
         assert web.get(prefix + address).status_code == 404
@@ -187,14 +191,14 @@ def test_no_other_machine_is_asked(web, trap):
     ]
     models += ["a/b?c=d", "a/b#c", "hf-internal/x", "/etc", "~", "a\x00b", "é/ü", "🙂", "x" * 5000]
     for model in models:
-        answered = web.post("/v1/embeddings", json={"model": model, "input": "a"})
-        assert answered.status_code in (400, 404), model
-        assert "root:" not in answered.text
+        response = web.post("/v1/embeddings", json={"model": model, "input": "a"})
+        assert response.status_code in (400, 404), model
+        assert "root:" not in response.text
     assert visits == []
 
 
-def test_a_file_that_was_not_uploaded_is_not_taken(web, config, trap, tmp_path):
-    """Gradio's file boxes take a description of a file; it may claim any path, and any address."""
+def test_file_that_was_not_uploaded_is_refused(web, config, trap, tmp_path):
+    """Gradio's file boxes accept a description of a file, which may claim any path and any URL."""
     address, visits = trap
     secret = tmp_path / "secret.csv"
     secret.write_text(f"question,answer\n{SECRET},{SECRET}\n")
@@ -222,21 +226,21 @@ def test_a_file_that_was_not_uploaded_is_not_taken(web, config, trap, tmp_path):
             data = [claim if kind in ("file", "uploadbutton") else None for kind in of]
             body = {"data": data, "fn_index": event["id"], "session_hash": f"file{boxes}"}
             events.add(web.post(JOIN, json=body).json()["event_id"])
-        told = json.dumps(list(results(web, f"file{boxes}", events).values()))
-        assert SECRET not in told
-        assert "root:" not in told
+        outcome = json.dumps(list(results(web, f"file{boxes}", events).values()))
+        assert SECRET not in outcome
+        assert "root:" not in outcome
     assert boxes >= 3
     assert visits == []
 
 
-def test_an_upload_keeps_to_its_folder(web):
-    """Names that climb, and names that are code, become names; what comes back is not run by a browser."""
+def test_upload_stays_in_its_folder(web):
+    """Whatever its name is; and no browser runs the file that is served."""
     for name in ("../../../../tmp/climbed.html", "..\\..\\climbed.html", "/etc/cron.d/x", "a\x00.html", "x" * 300):
-        answered = web.post("/gradio_api/upload", files={"files": (name, b"<script>alert(1)</script>")})
-        if answered.status_code != 200:
-            assert answered.status_code in (400, 422)
+        response = web.post("/gradio_api/upload", files={"files": (name, b"<script>alert(1)</script>")})
+        if response.status_code != 200:
+            assert response.status_code in (400, 422)
             continue
-        [path] = answered.json()
+        [path] = response.json()
         assert os.path.realpath(path).startswith(os.path.realpath(gr.utils.get_upload_folder()))
         served = web.get(f"/gradio_api/file={path}")
         assert served.status_code in (200, 403, 404)
@@ -244,7 +248,7 @@ def test_an_upload_keeps_to_its_folder(web):
         assert served.status_code != 200 or "sandbox" in served.headers["Content-Security-Policy"]
 
 
-def test_what_only_looks_like_a_file_of_texts_is_refused_in_words(tmp_path):
+def test_bombs_and_malformed_tables_are_refused_within_seconds(tmp_path):
     packed = tmp_path / "bomb.csv"
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as bomb:
         bomb.writestr("a.csv", b"0" * 2**25)
@@ -260,11 +264,11 @@ def test_what_only_looks_like_a_file_of_texts_is_refused_in_words(tmp_path):
         assert time.monotonic() - began < 10, file.name
 
 
-# ---- rubbish -------------------------------------------------------------------------------------------------
+# ---- malformed requests --------------------------------------------------------------------------------------
 
 
-def test_rubbish_to_every_endpoint_is_refused_in_words_and_leaves_no_words_behind(web, config, logs):
-    """Wrong kinds, wrong counts and nonsense to each listener of the page, private ones too: no 500, no traceback."""
+def test_malformed_requests_get_no_500_and_leave_no_text_in_the_logs(web, config, logs):
+    """Wrong types, wrong counts and nonsense to each listener of the page, private ones too."""
     thing = {"a": [SECRET], SECRET: None}
     fillings = (SECRET, thing, [[SECRET] * 3] * 3)
     for number, filling in enumerate(fillings):
@@ -276,16 +280,16 @@ def test_rubbish_to_every_endpoint_is_refused_in_words_and_leaves_no_words_behin
             data = [filling] * len(event["inputs"])
             body = {"data": data, "fn_index": event["id"], "session_hash": session, "event_data": thing}
             queued = event.get("queue") is not False
-            answered = web.post(JOIN if queued else RUN, json=body)
-            assert answered.status_code in (200, 400, 422, 503), (event["api_name"], answered.text[:300])
-            assert "Traceback" not in answered.text
-            if queued and answered.status_code == 200:
-                waiting.add(answered.json()["event_id"])
+            response = web.post(JOIN if queued else RUN, json=body)
+            assert response.status_code in (200, 400, 422, 503), (event["api_name"], response.text[:300])
+            assert "Traceback" not in response.text
+            if queued and response.status_code == 200:
+                waiting.add(response.json()["event_id"])
             if filling is SECRET:
                 short = web.post(RUN, json={**body, "data": [SECRET, SECRET]})
                 assert short.status_code in (200, 400, 404, 422), (event["api_name"], short.text[:300])
-        told = json.dumps(list(results(web, session, waiting).values()))
-        assert "Traceback" not in told
+        outcome = json.dumps(list(results(web, session, waiting).values()))
+        assert "Traceback" not in outcome
     nonsense = (
         b"", b"null", b"[]", b'"x"', b"7", SECRET.encode(), b"\xff\xfe", b'{"data": [1e999]}', b'{"fn_index": "x"}',
         b'{"data": [' + b"9" * 5000 + b'], "fn_index": 0}', b"[" * 50_000, b'{"a":' * 900 + b"1" + b"}" * 900,
@@ -298,9 +302,9 @@ def test_rubbish_to_every_endpoint_is_refused_in_words_and_leaves_no_words_behin
               "/gradio_api/upload", "/v1/embeddings", "/mcp")  # fmt: skip
     for place in places:
         for body in nonsense:
-            answered = web.post(place, content=body, headers={"Content-Type": "application/json"})
-            assert answered.status_code < 500, (place, body[:80], answered.text[:300])
-            assert "Traceback" not in answered.text
+            response = web.post(place, content=body, headers={"Content-Type": "application/json"})
+            assert response.status_code < 500, (place, body[:80], response.text[:300])
+            assert "Traceback" not in response.text
     paths = [f"/?lang={SECRET}", f"/{SECRET}", f"{DATA}?session_hash={SECRET}", f"/gradio_api/call/compare/{SECRET}"]
     paths += [f"/?deep_link={SECRET}", f"/?__theme={SECRET}", f"/gradio_api/upload_progress?upload_id={SECRET}"]
     for path in paths:
@@ -311,31 +315,29 @@ def test_rubbish_to_every_endpoint_is_refused_in_words_and_leaves_no_words_behin
     assert all(json.loads(line) for line in written.splitlines() if line)
 
 
-def test_gradio_prints_nothing_that_was_asked(web, config, capfd):
-    dropdown = next(event for event in config["dependencies"] if event["backend_fn"] and event.get("queue") is False)
-    web.post(RUN, json={"data": [SECRET], "fn_index": dropdown["id"], "session_hash": "print"})
-    web.post(
-        RUN, json={"data": [SECRET] * len(dropdown["inputs"]), "fn_index": dropdown["id"], "session_hash": "print"}
-    )
-    said = capfd.readouterr()
-    assert SECRET not in said.out + said.err
+def test_gradio_prints_no_text_of_a_request(web, config, capfd):
+    event = next(event for event in config["dependencies"] if event["backend_fn"] and event.get("queue") is False)
+    for data in ([SECRET], [SECRET] * len(event["inputs"])):
+        web.post(RUN, json={"data": data, "fn_index": event["id"], "session_hash": "print"})
+    printed = capfd.readouterr()
+    assert SECRET not in printed.out + printed.err
 
 
-def test_links_of_rubbish_open_the_page(web, config):
-    """The page hands over what stands behind the #: as the server gets it, of every kind."""
-    asking = next(event for event in config["dependencies"] if event["backend_fn"] and event.get("queue") is False)
+def test_malformed_links_open_the_page(web, config):
+    """The page sends the part behind the # to the server, as it is."""
+    compute = next(event for event in config["dependencies"] if event["backend_fn"] and event.get("queue") is False)
     links = ["%", "%ff%fe", "&" * 5000, "=" * 5000, "questions=" + "x" * 100_000, "a=1&" * 3000, "z=" + "A" * 16_000]
     links += ["questions[]=1", "layer=1e9&eos=maybe", "tab=../../x", "\x00", "🙂", None, 7, ["a"], {"a": 1}]
     for number, link in enumerate(links):
-        data = [None] + ["a"] * (len(asking["inputs"]) - 2) + [link]
-        answered = web.post(RUN, json={"data": data, "fn_index": asking["id"], "session_hash": f"link{number}"})
-        assert answered.status_code in (200, 400), (link, answered.text[:300])
+        data = [None] + ["a"] * (len(compute["inputs"]) - 2) + [link]
+        response = web.post(RUN, json={"data": data, "fn_index": compute["id"], "session_hash": f"link{number}"})
+        assert response.status_code in (200, 400), (link, response.text[:300])
 
 
-# ---- the protocol itself -------------------------------------------------------------------------------------
+# ---- HTTP itself ---------------------------------------------------------------------------------------------
 
 
-def test_what_is_larger_than_a_question_is_not_read(url, web):
+def test_oversized_body_is_refused_in_the_clients_language(url, web):
     large = b'{"data": ["' + b"x" * 2**20 + b'"], "fn_index": 0}'
     for body in (large, iter([large])):
         refused = web.post(RUN, content=body, headers={"Content-Type": "application/json", "Accept-Language": "ko"})
@@ -346,7 +348,7 @@ def test_what_is_larger_than_a_question_is_not_read(url, web):
         assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 413"), length
 
 
-def test_headers_do_not_come_back_and_may_not_be_huge(url, web):
+def test_headers_are_not_reflected_and_not_huge(url, web):
     for path in ("/%0d%0aSet-Cookie:x=1", "/?lang=%0d%0aX-Evil:1", "/gradio_api/file=%0d%0aX-Evil:1"):
         headers = web.get(path).headers
         assert "set-cookie" not in headers
@@ -357,7 +359,7 @@ def test_headers_do_not_come_back_and_may_not_be_huge(url, web):
     assert "connect-src 'self'" in web.get("/", headers=evil).headers["Content-Security-Policy"]
 
 
-def test_another_site_may_not_ask(web):
+def test_cross_site_request_is_refused_and_gets_no_cors_header(web):
     evil = {"Origin": "https://evil.example"}
     assert web.post(RUN, json={"data": []}, headers=evil).status_code == 403
     assert web.post("/v1/embeddings", json={}, headers={**evil, "Sec-Fetch-Site": "cross-site"}).status_code == 403
@@ -365,7 +367,7 @@ def test_another_site_may_not_ask(web):
     assert "access-control-allow-origin" not in asked.headers
 
 
-def test_there_are_no_web_sockets(url):
+def test_websockets_are_refused(url):
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     upgrade += b"Sec-WebSocket-Key: eHh4eHh4eHh4eHh4eHh4eA==\r\n"
     for path in (b"/", b"/queue/join", b"/gradio_api/queue/data"):
@@ -373,9 +375,8 @@ def test_there_are_no_web_sockets(url):
         assert b" 101 " not in answer.split(b"\r\n")[0]
 
 
-def test_a_hundred_open_connections_stop_nobody(url, web):
-    """Half of a head, half of a body, streams without an end: whoever asks meanwhile is answered."""
-    place = urlsplit(url)
+def test_a_hundred_open_connections_block_nobody(url, web):
+    """Half of a head, half of a body, streams without an end: other requests are response meanwhile."""
     starts = (
         b"GET / HTTP/1.1\r\nX: ",
         b"POST /gradio_api/run/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{",
@@ -383,28 +384,26 @@ def test_a_hundred_open_connections_stop_nobody(url, web):
         b"GET /gradio_api/queue/data?session_hash=flood HTTP/1.1\r\nHost: x\r\n\r\n",
         b"",
     )
-    lines = [socket.create_connection((place.hostname, place.port), timeout=10) for _ in range(100)]
+    lines = [connect(url) for _ in range(100)]
     try:
         for number, line in enumerate(lines):
             line.sendall(starts[number % len(starts)])
         for path in ("/health", "/config", "/"):
             assert web.get(path).status_code == 200
-        answered = web.post("/v1/embeddings", json={"model": "all-minilm-l6-v2", "input": "Still there?"})
-        assert answered.status_code == 200
+        response = web.post("/v1/embeddings", json={"model": "all-minilm-l6-v2", "input": "Still there?"})
+        assert response.status_code == 200
     finally:
         for line in lines:
             line.close()
 
 
-def test_streams_without_end_are_counted(url, web):
-    """Three hundred are enough for a class; what comes on top is told to wait, and the page goes on afterwards."""
-    place = urlsplit(url)
+def test_endless_streams_reach_the_concurrency_limit(url, web):
+    """Three hundred are enough for a class; the next get 429, and the page recovers."""
     ask = b"GET /gradio_api/heartbeat/flood HTTP/1.1\r\nHost: x\r\n\r\n"
     lines, refused = [], 0
     try:
         for _ in range(305):
-            line = socket.create_connection((place.hostname, place.port), timeout=10)
-            lines.append(line)
+            lines.append(line := connect(url))
             line.sendall(ask)
             refused += b" 429 " in line.recv(4096).split(b"\r\n")[0]
     finally:

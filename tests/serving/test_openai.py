@@ -1,4 +1,4 @@
-"""`/v1/embeddings` and `/v1/models`: the lab as anybody's embedding model. Over the fake engine."""
+"""OpenAI-compatible API over the fake engine: `/v1/embeddings` and `/v1/models`."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def refusal(http: TestClient, status: int = 400, **body) -> dict:
     return error
 
 
-def test_an_answer_has_openais_form(http):
+def test_response_has_openais_form(http):
     answer = ask(http, input=TEXTS, model="smollm2-135m-instruct")
     assert answer["object"] == "list"
     assert answer["model"] == "smollm2-135m-instruct"
@@ -70,24 +70,24 @@ def test_an_answer_has_openais_form(http):
     assert answer["reading"]["pooling"] == "last_token_logits"
 
 
-def test_what_stands_beside_and_what_stands_in_the_name_are_the_same_reading_and_labs_own_vectors(http, lab):
+def test_reading_in_the_body_and_in_the_name_give_the_labs_vectors(http, lab):
     expected = lab.embed(TEXTS, **READING, reference="corpus", role="question")
     beside = ask(http, input=TEXTS, model="smollm2-135m-instruct", **READING, role="question")
     named = ask(http, input=TEXTS, model=f"{NAMED}&role=question")
     for answer in (beside, named):
         np.testing.assert_allclose(vectors(answer), expected, atol=1e-6)
-    assert named["model"] == f"{NAMED}&role=question", "a client finds the name again that it gave"
+    assert named["model"] == f"{NAMED}&role=question", "a client gets the name back that it sent"
     assert beside["reading"] == named["reading"]
     assert beside["reading"]["reference"] == "corpus"
 
 
 @pytest.mark.parametrize("model", [name for name in CATALOG if name in ("all-minilm-l6-v2", "qwen3-embedding-0.6b")])
-def test_each_models_own_reading_is_the_default(http, lab, model):
+def test_default_is_the_models_own_reading(http, lab, model):
     np.testing.assert_allclose(vectors(ask(http, input=TEXTS, model=model)), lab.embed(TEXTS, model), atol=1e-6)
 
 
-def test_a_single_text_and_many_give_the_same_vector_under_any_post_processing(http):
-    """What is fitted on the texts at hand would depend on the company; it is fitted on the corpus."""
+def test_vector_does_not_depend_on_the_other_texts_of_a_request(http):
+    """Post-processing is fitted on the corpus, never on the texts that are sent."""
     many = vectors(ask(http, input=TEXTS, **READING))
     alone = vectors(ask(http, input=TEXTS[1], **READING))
     np.testing.assert_allclose(many[1], alone[0], atol=1e-6)
@@ -96,14 +96,14 @@ def test_a_single_text_and_many_give_the_same_vector_under_any_post_processing(h
     assert "corpus" in error["message"]
 
 
-def test_base64_is_float32_in_little_endian(http):
+def test_base64_holds_little_endian_float32(http):
     plain = vectors(ask(http, input=TEXTS))
     packed = ask(http, input=TEXTS, encoding_format="base64")["data"]
     decoded = [np.frombuffer(base64.b64decode(one["embedding"]), dtype="<f4") for one in packed]
     np.testing.assert_array_equal(np.stack(decoded), plain)
 
 
-def test_tokens_are_counted_prompts_included(http, lab):
+def test_usage_counts_the_tokens_of_the_prompt_too(http, lab):
     """The fake's tokens are words: three words, and six around them in PromptEOL's `This sentence : "…" means …`."""
     plain = ask(http, input=["one two three"] * 2, prompt="plain", pooling="mean")["usage"]
     assert plain == {"prompt_tokens": 6, "total_tokens": 6}
@@ -113,14 +113,14 @@ def test_tokens_are_counted_prompts_included(http, lab):
     assert around == len(prompted.rendered().split()) > 3
 
 
-def test_length_one_where_it_is_asked_for(http):
+def test_normalize_divides_by_the_length(http):
     answer = vectors(ask(http, input=TEXTS, pooling="mean", prompt="plain", normalize=True))
     np.testing.assert_allclose(np.linalg.norm(answer, axis=1), 1, atol=1e-6)
     bare = vectors(ask(http, input=TEXTS, model="smollm2-135m-instruct?pooling=mean&prompt=plain"))
     np.testing.assert_allclose(answer, bare / np.linalg.norm(bare, axis=1, keepdims=True), atol=1e-6)
 
 
-def test_fewer_dimensions_only_of_a_model_that_was_trained_for_it(http):
+def test_fewer_dimensions_need_a_model_trained_for_them(http):
     whole = vectors(ask(http, model="qwen3-embedding-0.6b"))
     short = vectors(ask(http, model="qwen3-embedding-0.6b", dimensions=32))
     np.testing.assert_allclose(short, whole[:, :32] / np.linalg.norm(whole[:, :32]), atol=1e-6)
@@ -170,14 +170,14 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("body", "param", "said"), BAD, ids=lambda value: json.dumps(value)[:60])
-def test_a_bad_request_is_refused_in_words_and_in_openais_form(http, body, param, said):
+@pytest.mark.parametrize(("body", "param", "sentence"), BAD, ids=lambda value: json.dumps(value)[:60])
+def test_bad_request_names_its_parameter(http, body, param, sentence):
     error = refusal(http, **body)
     assert error["param"] == param
-    assert said in error["message"]
+    assert sentence in error["message"]
 
 
-def test_an_unknown_model_is_404_as_openai_has_it(http):
+def test_unknown_model_is_404(http):
     error = refusal(http, 404, model="text-embedding-3-small")
     assert (error["code"], error["param"]) == ("model_not_found", "model")
     assert http.get("/v1/models/text-embedding-3-small").status_code == 404
@@ -200,26 +200,26 @@ def test_an_unknown_model_is_404_as_openai_has_it(http):
     ],
     ids=["nothing", "a list", "half", "NaN", "not UTF-8", "deep", "long number", "large"],
 )
-def test_a_body_that_is_none(http, body, status):
+def test_unreadable_body_is_a_client_error(http, body, status):
     response = http.post("/v1/embeddings", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == status
     assert response.json()["error"]["type"] == "invalid_request_error"
 
 
-def test_what_a_form_of_another_site_can_send_is_not_read(http):
+def test_content_type_of_a_form_is_refused(http):
     response = http.post("/v1/embeddings", content='{"input": "a"}', headers={"Content-Type": "text/plain"})
     assert response.status_code == 415
     assert "application/json" in response.json()["error"]["message"]
 
 
-def test_any_other_address_or_method_is_told_what_there_is(http):
+def test_other_addresses_and_methods_are_told_the_endpoints(http):
     assert http.get("/v1/embeddings").headers["allow"] == "POST"
     answer = http.post("/v1/chat/completions", json={})
     assert answer.status_code == 404
     assert "/v1/embeddings" in answer.json()["error"]["message"]
 
 
-def test_models_are_listed_as_far_as_they_can_be_chosen(http):
+def test_models_list_holds_those_that_fit_this_machine(http):
     listed = http.get("/v1/models").json()
     ids = [model["id"] for model in listed["data"]]
     assert listed["object"] == "list"
@@ -230,7 +230,7 @@ def test_models_are_listed_as_far_as_they_can_be_chosen(http):
     assert "8.0 GiB" in http.get("/v1/models/mistral-7b-instruct-v0.1").json()["error"]["message"]
 
 
-def test_a_name_holds_a_reading():
+def test_model_name_is_split_from_its_reading():
     assert split_model("a/b") == ("a/b", {})
     template = "a?template=%7Btext%7D%20%26%20more&eos=1&normalize=FALSE&layer=-2"
     assert split_model(template) == (
@@ -239,7 +239,7 @@ def test_a_name_holds_a_reading():
     )
 
 
-def test_more_numbers_than_an_answer_may_hold_are_refused_before_they_are_computed(http, monkeypatch, lab):
+def test_too_many_numbers_are_refused_before_they_are_computed(http, monkeypatch, lab):
     monkeypatch.setattr(module, "MOST_NUMBERS", 5 * DIM)
     assert vectors(ask(http, input=["a"] * 5)).shape == (5, DIM)
     counted = lab.engine.embedded_texts
@@ -247,11 +247,11 @@ def test_more_numbers_than_an_answer_may_hold_are_refused_before_they_are_comput
     assert lab.engine.embedded_texts == counted
 
 
-def test_more_texts_than_the_page_compares_are_taken(http):
+def test_more_texts_than_the_page_accepts_are_embedded(http):
     assert len(ask(http, input=[f"text {i}" for i in range(300)], pooling="mean")["data"]) == 300
 
 
-def test_a_model_is_waited_for_and_after_a_while_the_client_is_told_to_come_back():
+def test_loading_model_is_waited_for_and_then_503():
     engine = FakeEngine(load_seconds=0.6)
     impatient = serve_openai(Lab(Settings(engine="fake"), engine), patience=0.1)
     response = impatient.post("/v1/embeddings", json={"input": "a"})
@@ -262,7 +262,7 @@ def test_a_model_is_waited_for_and_after_a_while_the_client_is_told_to_come_back
     assert ask(patient)["data"]
 
 
-def test_weights_that_cannot_be_fetched_are_503(http):
+def test_unavailable_weights_are_503(http):
     assert refusal(http, 503, model="gpt2")["code"] == "weights_unavailable"
 
 
