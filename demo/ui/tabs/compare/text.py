@@ -1,11 +1,11 @@
-"""What the Compare tab says: readings in words, verdicts, the table of figures, and its pictures. Knows no widget.
+"""Text and figures of the Compare tab: readings in words, verdicts, the table of metrics, heatmaps. Knows no widget.
 
-Every text that comes from outside the locales is escaped here; figures' titles and tables are plain text.
+All HTML is escaped; figures' titles and tables are plain text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -13,12 +13,14 @@ from demo.domain.datamodels import Comparison
 from demo.domain.results import Lead
 from demo.figures.compare import WORDS as COMPARE_WORDS
 from demo.figures.compare import plot_difference, plot_reading, shared_range, subtract_cosines
+from demo.ui.kit.html import render
 from demo.ui.kit.i18n import translate, translate_phrase
 from demo.ui.kit.view import figure_payload
 from demo.wording.numbers import two_digits
 
 _FEW = 8  # questions: below, a bootstrap over them is rough
-_HEIGHT = 345  # pixels of a picture
+_HEIGHT = 345  # pixels of a heatmap
+_INTERVAL = ("value", "low", "high")
 
 
 def describe(language: str, comparison: Comparison) -> str:
@@ -28,18 +30,14 @@ def describe(language: str, comparison: Comparison) -> str:
     return comparison.reading.label({**words, "template": " “{template}”"}, comparison.provenance["model"])
 
 
-def render_slot(language: str, letter: str, words: str = "", alert: str = "", notices: tuple[str, ...] = ()) -> str:
-    """A letter and its reading in words, or what is wrong with it."""
-    name = f"<b>{letter}</b>"
-    if alert:
-        return f'<p class="alert" role="alert">{name} {escape(alert)}</p>'
-    told = "".join(f'<p class="compare-notice">{escape(translate_phrase(language, notice))}</p>' for notice in notices)
-    current = f"<small>{escape(translate(language, 'compare.current'))}</small>" if letter == "A" else ""
-    return f"<p>{name} {current}<span>{escape(words)}</span></p>{told}"
+def render_slot(language: str, letter: str, label: str = "", alert: str = "", notices: Sequence[str] = ()) -> str:
+    """A letter and its reading in words, or an error."""
+    notices = [translate_phrase(language, notice) for notice in notices]
+    return render("tabs/compare/slot.html", language, letter=letter, label=label, alert=alert, notices=notices)
 
 
 def render_verdicts(language: str, shown: Mapping[str, Comparison], leads: Mapping[str, Lead | None]) -> str:
-    """One sentence for each other reading against A, and a caution where there are few questions."""
+    """One sentence for each other reading against A, and a caution if there are few questions."""
     if "A" not in shown or not leads:
         return ""
     first = shown["A"]
@@ -49,61 +47,48 @@ def render_verdicts(language: str, shown: Mapping[str, Comparison], leads: Mappi
         return _paragraph(translate(language, f"compare.verdict.{key}"))
     if len(first.questions) < 2:
         return _paragraph(translate(language, "compare.verdict.one"))
-    told = ""
-    few = metrics.n_matched < _FEW
+    paragraphs, few = [], metrics.n_matched < _FEW
     for letter, lead in leads.items():
         key = _judge(first, shown[letter], lead)
-        sentence = translate(language, f"compare.verdict.{key}", letter=letter, **_said(lead))
-        told += _paragraph(sentence, "" if few else f"compare-{key}")
+        interval = lead and {name: two_digits(getattr(lead.difference, name), signed=True) for name in _INTERVAL}
+        sentence = translate(language, f"compare.verdict.{key}", letter=letter, **interval or {})
+        paragraphs.append(_paragraph(sentence, "" if few else f"compare-{key}"))
     if few:
         caution = translate(language, "compare.verdict.few", count=metrics.n_matched, fewest=_FEW)
-        told += f'<p class="caution">{escape(caution)}</p>'
-    return told
+        paragraphs.append(f'<p class="caution">{escape(caution)}</p>')
+    return "".join(paragraphs)
 
 
 def render_table(language: str, shown: Mapping[str, Comparison]) -> str:
-    """The figures of all readings; the best is marked where figures of different readings compare."""
+    """The metrics of all readings; the best is marked if the metric is comparable between readings."""
     if not shown:
         return ""
-    metrics = {letter: comparison.metrics for letter, comparison in shown.items()}
-    found = {
-        letter: "–"
-        if each.found_first is None
-        else translate(language, "metric.found.value", found=each.found_first, asked=each.n_matched)
-        for letter, each in metrics.items()
-    }
+    metrics = [comparison.metrics for comparison in shown.values()]
+    found = [
+        translate(language, "metric.found.value", found=each.found_first, asked=each.n_matched)
+        if each.found_first is not None
+        else "–"
+        for each in metrics
+    ]
+    nothing = [None] * len(metrics)
+    aucs = [each.auc for each in metrics]
     rows = (
-        ("matching", {letter: two_digits(each.matching_mean) for letter, each in metrics.items()}, None),
-        ("other", {letter: two_digits(each.other_mean) for letter, each in metrics.items()}, None),
-        ("margin", {letter: two_digits(each.margin, signed=True) for letter, each in metrics.items()}, None),
-        ("found", found, {letter: each.found_first for letter, each in metrics.items()}),
-        (
-            "auc",
-            {letter: two_digits(each.auc) for letter, each in metrics.items()},
-            {k: m.auc for k, m in metrics.items()},
-        ),
+        ("matching", [two_digits(each.matching_mean) for each in metrics], nothing),
+        ("other", [two_digits(each.other_mean) for each in metrics], nothing),
+        ("margin", [two_digits(each.margin, signed=True) for each in metrics], nothing),
+        ("found", found, [each.found_first for each in metrics]),
+        ("auc", [two_digits(auc) for auc in aucs], aucs),
     )
-    best_word = escape(translate(language, "compare.best"))
-    body = ""
-    for name, values, ranked in rows:
-        best = _best(ranked)
-        cells = "".join(
-            f'<td class="best"><b>{escape(value)}</b> <small>{best_word}</small></td>'
-            if letter in best
-            else f"<td>{escape(value)}</td>"
-            for letter, value in values.items()
-        )
-        body += f'<tr><th scope="row">{escape(translate(language, f"metric.{name}"))}</th>{cells}</tr>'
-    heads = "".join(
-        f'<th scope="col">{letter} <small>{escape(comparison.provenance["model"])}</small></th>'
-        for letter, comparison in shown.items()
+    return render(
+        "tabs/compare/table.html",
+        language,
+        heads=[(letter, comparison.provenance["model"]) for letter, comparison in shown.items()],
+        rows=[(name, list(zip(values, _mark_best(ranked), strict=True))) for name, values, ranked in rows],
     )
-    hint = escape(translate(language, "compare.table.hint"))
-    return f'<table><thead><tr><td></td>{heads}</tr></thead><tbody>{body}</tbody></table><p class="hint">{hint}</p>'
 
 
 def compare_figures(language: str, shown: Mapping[str, Comparison], scale: str, pair: str) -> list[dict[str, Any]]:
-    """A picture of each reading, and the difference of two: pair "BA" is B − A, empty where it cannot be drawn."""
+    """A heatmap of each reading, and the difference of two: pair "BA" is B − A, empty if it cannot be drawn."""
     colours = shared_range(tuple(shown.values())) if scale == "shared" and shown else None
     payloads = []
     for letter, comparison in shown.items():
@@ -181,19 +166,11 @@ def _judge(first: Comparison, other: Comparison, lead: Lead | None) -> str:
     return "better" if lead.difference.value > 0 else "worse"
 
 
-def _said(lead: Lead | None) -> dict[str, str]:
-    if lead is None:
-        return {}
-    interval = lead.difference
-    return {name: two_digits(getattr(interval, name), signed=True) for name in ("value", "low", "high")}
-
-
-def _best(ranked: Mapping[str, float | None] | None) -> set[str]:
-    """The letters with the highest figure, none where all are equal."""
-    known = {letter: round(value, 6) for letter, value in (ranked or {}).items() if value is not None}
-    if len(set(known.values())) < 2:
-        return set()
-    return {letter for letter, value in known.items() if value == max(known.values())}
+def _mark_best(values: Sequence[float | None]) -> list[bool]:
+    """Which values are the highest; none if all are equal."""
+    rounded = [None if value is None else round(value, 6) for value in values]
+    known = {value for value in rounded if value is not None}
+    return [len(known) > 1 and value == max(known) for value in rounded]
 
 
 def _paragraph(text: str, name: str = "") -> str:
