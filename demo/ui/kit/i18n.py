@@ -1,7 +1,6 @@
-"""The page's language: labels by the browser's, answers by the request's. `?lang=ko` in the address wins over both.
+"""Localization of the page: labels are translated in the browser (`gr.I18n`), answers here, by the request's language.
 
-What stands still (labels) is translated in the browser, through `gr.I18n`; what is said in answer to something by
-`demo/language.py`, whose words stand here too.
+`?lang=ko` in the address overrides both.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ __all__ = [
     "placeholders",
     "translate",
     "translate_error",
+    "translate_group",
     "translate_phrase",
     "translate_word",
 ]
@@ -50,19 +50,24 @@ def label(name: str) -> Any:
     return gr.I18n()(_browser_key(_LABEL + name))
 
 
+def translate_group(language: str, group: str) -> dict[str, str]:
+    """All sentences whose keys begin with `group.`, by the rest of the key: the words of one of the page's scripts."""
+    keys = (key for key in LOCALES[DEFAULT_LANGUAGE] if key.startswith(f"{group}."))
+    return {key.removeprefix(f"{group}."): translate(language, key) for key in keys}
+
+
 def choose_language(request: gr.Request | None) -> str:
-    """The language of an answer: `?lang=`, else the first accepted one that we speak, else English."""
+    """The language of an answer: `?lang=`, else the first accepted one that the lab speaks, else English."""
     if request is None:
         return DEFAULT_LANGUAGE
-    wished = [str(request.query_params.get("lang", ""))]
-    wished += str(request.headers.get("accept-language", "")).split(",")
-    for wish in wished:
-        language = wish.split(";")[0].strip().lower().split("-")[0]
+    accepted = str(request.headers.get("accept-language", "")).split(",")
+    for candidate in [str(request.query_params.get("lang", "")), *accepted]:
+        language = candidate.split(";")[0].strip().lower().split("-")[0]
         if language in LOCALES:
             return language
     return DEFAULT_LANGUAGE
 
 
 def _browser_key(key: str) -> str:
-    """Dots would be read as a path by the browser's translator."""
+    """The browser's translator would read dots as a path."""
     return key.replace(".", "_")

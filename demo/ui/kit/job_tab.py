@@ -18,10 +18,10 @@ from demo.domain.errors import DemoError, ModelLoading, Stopped
 from demo.jobs.queue import JobQueue, OnProgress
 from demo.lab import Lab
 from demo.ui.gradio.event_options import LIVE, QUIET
-from demo.ui.kit.i18n import choose_language, translate, translate_word
+from demo.ui.kit.i18n import choose_language, translate
 from demo.ui.kit.page_jobs import JobState, PageJob, PageJobs
 from demo.ui.kit.unexpected import explain_error
-from demo.ui.kit.view import answer_view, next_seq, show_view
+from demo.ui.kit.view import answer_view, next_seq, note_loading, show_view
 
 Payload = dict[str, Any]  # of the view
 Content = TypeVar("Content")
@@ -168,11 +168,6 @@ class ModelsJob(PageJob):
         """Which model is being loaded, in words; "" where none is."""
         kind, model, stage = self.doing
         return note_loading(language, model, stage) if kind == "loading" else ""
-
-
-def note_loading(language: str, model: str, stage: str) -> str:
-    """`Loading …`: a model on its way."""
-    return translate(language, "heatmap.loading", model=model, stage=translate_word(language, "stage", stage))
 
 
 def part_of(report: OnProgress, place: int, count: int) -> OnProgress:

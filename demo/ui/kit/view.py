@@ -1,8 +1,7 @@
-"""A view: any number of Plotly figures with their state, drawn by view.js. Computes nothing, knows no figure's content.
+"""Figure view: a component with any number of Plotly figures and a state, drawn by view.js. Knows no figure's content.
 
-A view that follows the heatmap asks by its `tick` event for what it should show, whenever the heatmap has a new answer
-and the view is looked at; hidden, it costs nothing. A click on a point is its `pick` event. Its `opened` event comes
-once, when its tab is opened for the first time: who never opens it need not be told what its boxes offer.
+Its `tick` event requests a payload: while a job or a load is under way, and, if it follows the heatmap, after every new
+heatmap; hidden, it costs nothing. `pick` is a click on a point. `opened` comes once, when its tab is first opened.
 """
 
 from __future__ import annotations
@@ -15,17 +14,16 @@ from typing import Any
 
 import gradio as gr
 
-from demo.domain.errors import DemoError, ModelLoading, NoTexts
-from demo.ui.kit.i18n import LOCALES, translate, translate_error, translate_word
-from demo.ui.kit.unexpected import report_unexpected
+from demo.domain.errors import ModelLoading, NoTexts
+from demo.ui.kit.i18n import translate, translate_group, translate_word
+from demo.ui.kit.unexpected import explain_error
 
 _HERE = Path(__file__).parent
-_PREFIX = "view."
-_numbers = itertools.count(time.time_ns() // 1_000_000)  # goes on where the page's last server stopped, and beyond
+_numbers = itertools.count(time.time_ns() // 1_000_000)  # higher than those of the page's last server
 
 
 def create_view(name: str, follow: bool = False, **html_args: Any) -> gr.HTML:
-    """The component, with elem_id `name`. follow: it asks anew (`tick`) after every new heatmap.
+    """The component, with elem_id `name`. follow: `tick` comes after every new heatmap, too.
 
     Wire it with `gr.on([view.tick, …], fn, outputs=[view, …])`; `view.pick(fn)` where fn takes a gr.EventData with
     `figure` (its id) and `point` (the point's customdata, else [x, y]).
@@ -42,7 +40,7 @@ def create_view(name: str, follow: bool = False, **html_args: Any) -> gr.HTML:
 
 
 def next_seq() -> int:
-    """A number that no payload has had: by it a view knows that its question was answered."""
+    """A number that no payload has had: it tells a view that its request was answered."""
     return next(_numbers)
 
 
@@ -57,10 +55,16 @@ def show_view(
 ) -> dict[str, Any]:
     """A payload. state: idle, loading, running, ready, stale or error; without figures the last drawn ones stay.
 
-    progress: 0…1, or None where it cannot be known. poll: the view asks again (`tick`) soon, as it does by itself
-    while loading or running.
+    progress: 0…1, or None if unknown. poll: `tick` comes again soon, as it does anyway while loading or running.
     """
-    payload = {"seq": seq, "state": state, "note": note, "progress": progress, "poll": poll, "words": _words(language)}
+    payload = {
+        "seq": seq,
+        "state": state,
+        "note": note,
+        "progress": progress,
+        "poll": poll,
+        "words": translate_group(language, "view"),
+    }
     return payload if figures is None else {**payload, "figures": figures}
 
 
@@ -73,9 +77,9 @@ def figure_payload(
     square: bool = False,
     table: dict[str, list] | None = None,
 ) -> dict[str, Any]:
-    """One figure of a payload. figure: a Plotly Figure or its dict, where people's texts are escaped already.
+    """One figure of a payload. figure: a Plotly Figure or its dict, in which people's texts are escaped already.
 
-    title and alt (what a screen reader says of the picture) are plain text. height: pixels; square: the space
+    title and alt (for screen readers) are plain text. height: pixels; square: the space
     between the margins is as high as wide, and the whole no wider than `height`. table: {"head": [...], "rows":
     [[...], ...]}, plain text, for "Show as table".
     """
@@ -104,26 +108,23 @@ def captioned_figure(
 
 
 def keep_figure(id: str) -> dict[str, Any]:
-    """In a payload, a figure that stays as it was drawn last: what has not changed is not sent again."""
+    """In a payload, a figure that stays as it was drawn last, without its data."""
     return {"id": id}
 
 
+def note_loading(language: str, model: str, stage: str) -> str:
+    """`… is being loaded`: the note of a model on its way."""
+    return translate(language, "heatmap.loading", model=model, stage=translate_word(language, "stage", stage))
+
+
 def answer_view(language: str, answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """answer()'s payload. What went wrong becomes a sentence in the view; what nobody expected is logged as well."""
+    """The payload of `answer`. An error becomes a sentence in the view; an unexpected one is logged as well."""
     try:
         return answer()
     except ModelLoading as error:
-        stage = translate_word(language, "stage", error.values["stage"])
-        note = translate(language, "heatmap.loading", model=error.values["model"], stage=stage)
+        note = note_loading(language, error.values["model"], error.values["stage"])
         return show_view(language, next_seq(), "loading", note, error.values.get("fraction"))
     except NoTexts:
         return show_view(language, next_seq(), "idle", translate(language, "view.empty"))
-    except DemoError as error:
-        return show_view(language, next_seq(), "error", translate_error(language, error))
-    except Exception as error:  # the page must stay usable whatever happens; the log says where it happened
-        return show_view(language, next_seq(), "error", report_unexpected(language, error, "a view"))
-
-
-def _words(language: str) -> dict[str, str]:
-    keys = (key for key in LOCALES["en"] if key.startswith(_PREFIX))
-    return {key.removeprefix(_PREFIX): translate(language, key) for key in keys}
+    except Exception as error:
+        return show_view(language, next_seq(), "error", explain_error(language, error, "a view"))

@@ -1,4 +1,4 @@
-"""Present mode: the button at the top, and what its bar says of the prepared sets. Builds only."""
+"""Present mode: the button at the top, and the payload of its bar. Builds only."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import Any
 
 import gradio as gr
 
-from demo.ui.kit.i18n import DEFAULT_LANGUAGE, LOCALES, translate
+from demo.ui.kit.i18n import DEFAULT_LANGUAGE, translate_group
 from demo.ui.live.examples import load_examples
 
 _HERE = Path(__file__).parent
-_PREFIX = "present."
 
 
 def create_present() -> gr.HTML:
-    """The component. Its `step` event asks for the next set's texts, which the browser already has."""
+    """The component. Its `step` event fills the boxes with another set's texts, which the browser already has."""
     return gr.HTML(
         value=None,
         elem_id="present",
@@ -26,8 +25,7 @@ def create_present() -> gr.HTML:
 
 
 def show_present(language: str) -> dict[str, Any]:
-    """The bar's words, and the sets in their order: what fills the boxes, and what to look for."""
-    keys = (key for key in LOCALES[DEFAULT_LANGUAGE] if key.startswith(_PREFIX))
+    """The bar's words, and the prepared sets in their order, each with its texts and its lesson."""
     sets = [
         {
             "id": example.id,
@@ -39,4 +37,4 @@ def show_present(language: str) -> dict[str, Any]:
         }
         for example in load_examples().values()
     ]
-    return {"words": {key.removeprefix(_PREFIX): translate(language, key) for key in keys}, "sets": sets}
+    return {"words": translate_group(language, "present"), "sets": sets}

@@ -1,4 +1,4 @@
-"""Handlers of sharing: what the page is told when it opens, and a link that wants its QR code. Computes nothing."""
+"""Handlers of sharing: the payload when the page opens, and QR codes of links. Computes nothing."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from demo.ui.kit.i18n import choose_language, translate, translate_error
 from demo.ui.live.link import read_link
 from demo.ui.panels.share.panel import show_code, show_share
 
-_EVERYWHERE = ("0.0.0.0", "::", "")
-_PASSED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")  # by a proxy on this machine
+_ALL_INTERFACES = ("0.0.0.0", "::", "")
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")  # by a proxy on this machine
 _LONGEST_NAME = 80  # characters of a model's id, in a sentence
 
 
 def wire_share(page: gr.Blocks, lab: Lab, share: gr.HTML) -> None:
-    """The page opens; a link wants its QR code."""
+    """The events: the page opens; a link is to become a QR code."""
 
     def on_load(request: gr.Request, link: str) -> dict[str, Any]:
         language = choose_language(request)
         at_home = is_at_home(request)
-        hosts = network_addresses() if at_home and lab.settings.host in _EVERYWHERE else []
-        alone = at_home and lab.settings.host not in _EVERYWHERE
+        hosts = network_addresses() if at_home and lab.settings.host in _ALL_INTERFACES else []
+        alone = at_home and lab.settings.host not in _ALL_INTERFACES
         return show_share(language, describe_link(language, lab, link), hosts, alone)
 
     def on_code(request: gr.Request, event: gr.EventData) -> dict[str, Any]:
-        said = show_code(choose_language(request), event_value(event, "link"))
-        return {**said, "ask": event_value(event, "ask") or 0}
+        code = show_code(choose_language(request), event_value(event, "link"))
+        return {**code, "ask": event_value(event, "ask") or 0}
 
     quiet = {"queue": False, **QUIET}
     opened = gr.Textbox(visible=False)
@@ -43,7 +43,7 @@ def wire_share(page: gr.Blocks, lab: Lab, share: gr.HTML) -> None:
 
 
 def describe_link(language: str, lab: Lab, link: Any) -> str:
-    """What the link that opened the page could not bring, in a sentence; "" where it brought all."""
+    """A sentence about what the link that opened the page could not bring; "" if it brought all."""
     try:
         model = read_link(link).get("model")
     except DamagedLink as error:
@@ -57,17 +57,13 @@ def describe_link(language: str, lab: Lab, link: Any) -> str:
 
 
 def is_at_home(request: gr.Request) -> bool:
-    """Whether the page is looked at on the machine that serves it: nobody else is told how its network looks."""
-    passed_on = any(name in request.headers for name in _PASSED_ON)
-    return not passed_on and all(map(_is_loopback, (_client(request), _called(request))))
+    """Whether the page is opened on the machine that serves it: nobody else learns the addresses of its network."""
+    forwarded = any(name in request.headers for name in _FORWARDED)
+    return not forwarded and all(map(_is_loopback, (getattr(request.client, "host", None) or "", _host(request))))
 
 
-def _client(request: gr.Request) -> str:
-    return getattr(request.client, "host", None) or ""
-
-
-def _called(request: gr.Request) -> str:
-    """The host that the browser asked for, without its port."""
+def _host(request: gr.Request) -> str:
+    """The host of the request, without its port."""
     try:
         return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
     except ValueError:

@@ -1,6 +1,6 @@
-"""Sharing: the button at the top, the dialog behind it, and the QR code in it. Builds and draws; asks no lab.
+"""Share: the button at the top, the dialog behind it, and the QR code in it. Knows no lab.
 
-The browser writes the link; here it becomes modules in memory, and is neither kept nor logged.
+The browser writes the link; here it is drawn in memory, and neither kept nor logged.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ from typing import Any
 import gradio as gr
 import segno
 
-from demo.ui.kit.i18n import LOCALES, translate
+from demo.ui.kit.i18n import translate, translate_group
 
 _HERE = Path(__file__).parent
-_PREFIX = "share."
-MOST_BYTES = 2953  # what the largest QR code holds, at the lowest level of correction
-_QUIET_ZONE = 4  # modules of white around the code, as ISO/IEC 18004 wants it
+MOST_BYTES = 2953  # of the largest QR code, at the lowest level of error correction
+_QUIET_ZONE = 4  # modules of white around the code, as ISO/IEC 18004 requires
 
 
 def create_share() -> gr.HTML:
-    """The component. Its `code` event brings a link and wants its QR code."""
+    """The component. Its `code` event brings a link, and is answered with its QR code."""
     return gr.HTML(
         value=None,
         elem_id="share",
@@ -31,13 +30,11 @@ def create_share() -> gr.HTML:
 
 
 def show_share(language: str, notice: str, hosts: list[str], alone: bool) -> dict[str, Any]:
-    """What the page is told once: its words, what a link could not bring, and under which addresses others come here.
+    """The first payload: words, what a link could not bring (notice), the addresses of this host for others.
 
-    hosts: where the page is looked at on the machine that serves it. alone: nobody else can come.
+    hosts: only if the page is opened on the machine that serves it. alone: no other machine can reach it.
     """
-    keys = (key for key in LOCALES["en"] if key.startswith(_PREFIX))
-    words = {key.removeprefix(_PREFIX): translate(language, key) for key in keys}
-    return {"words": words, "notice": notice, "hosts": hosts, "alone": alone}
+    return {"words": translate_group(language, "share"), "notice": notice, "hosts": hosts, "alone": alone}
 
 
 def show_code(language: str, link: Any) -> dict[str, str]:
