@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 import traceback
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import uvicorn.config
 
@@ -30,7 +30,7 @@ class JsonFormatter(PlainFormatter):
     """One JSON object a line: time (UTC, ISO 8601), level, logger, message, and those of `_FIELDS` that there are."""
 
     def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, timezone.utc).replace(tzinfo=None)
+        time = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
         line = {
             "time": f"{time.isoformat(timespec='milliseconds')}Z",
             "level": record.levelname.lower(),
