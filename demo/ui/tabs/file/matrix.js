@@ -1,5 +1,5 @@
-// The large matrix: paints up to a million cosines once, as an image within Plotly's axes, and fills in what fits the
-// part that is looked at: right pairs, labels, values of cells. Computes no cosine. Texts are set as textContent only.
+// The large matrix: paints up to a million cosines once, as an image within Plotly's axes, and adds right pairs, labels
+// and values to the visible part. Computes no cosine. Texts are set as textContent only.
 //
 // props.value: {seq, words, texts?: "[[question…], [answer…]]", orders?: [rows, columns],
 //               picture?: {rows, columns, steps, range, shown, palette, matches, alt, figure}}, arrays in base64.
@@ -26,20 +26,20 @@ let cell = null; // the keyboard's or the finger's cell, in places
 const on = { moving: false, marked: true }; // what the buttons switch
 
 function onAnswer() {
-  const said = props.value;
-  if (!said || !said.seq) return;
-  words = said.words || words;
-  if (said.texts) texts = JSON.parse(said.texts);
-  if (said.picture) take(said.picture);
+  const payload = props.value;
+  if (!payload || !payload.seq) return;
+  words = payload.words || words;
+  if (payload.texts) texts = JSON.parse(payload.texts);
+  if (payload.picture) take(payload.picture);
   if (!picture) return;
-  if (said.orders) setOrders(said.orders.map((order) => new Uint16Array(bytes(order).buffer)));
-  if (said.picture || said.orders) image = "";
+  if (payload.orders) setOrders(payload.orders.map((order) => new Uint16Array(bytes(order).buffer)));
+  if (payload.picture || payload.orders) image = "";
   root.hidden = false;
   leaveCell();
-  refresh(said.seq);
+  refresh(payload.seq);
 }
 
-// In steps, so that the page answers in between; what has come meanwhile takes over.
+// In steps, so that the page answers in between; a newer payload takes over.
 let latest = 0;
 async function refresh(seq) {
   latest = seq;
@@ -52,11 +52,12 @@ async function refresh(seq) {
   root.dataset.seq = seq;
 }
 
-function take(said) {
-  const sameSize = picture && picture.rows === said.rows && picture.columns === said.columns;
-  picture = { ...said, steps: new Uint16Array(bytes(said.steps).buffer), pairs: new Uint16Array(bytes(said.matches).buffer) };
+function take(next) {
+  const sameSize = picture && picture.rows === next.rows && picture.columns === next.columns;
+  const [steps, pairs] = [next.steps, next.matches].map((text) => new Uint16Array(bytes(text).buffer));
+  picture = { ...next, steps, pairs };
   setOrders([picture.rows, picture.columns].map((count) => Uint16Array.from({ length: count }, (_, i) => i)));
-  const rgb = bytes(said.palette);
+  const rgb = bytes(next.palette);
   paints = Array.from({ length: rgb.length / 3 }, (_, i) => {
     const [r, g, b] = rgb.subarray(3 * i, 3 * i + 3);
     return { css: `rgb(${r},${g},${b})`, word: (255 << 24) | (b << 16) | (g << 8) | r, dark: 0.3 * r + 0.6 * g + 0.1 * b < 128 };
@@ -192,18 +193,18 @@ function markPairs([under, over], size) {
 }
 
 function writeValues(trace, size) {
-  const said = { x: [], y: [], text: [], textfont: { ...trace.textfont, color: [] } };
-  if (size[0] < CELL_WITH_TEXT[0] || size[1] < CELL_WITH_TEXT[1]) return { ...trace, ...said };
+  const cells = { x: [], y: [], text: [], textfont: { ...trace.textfont, color: [] } };
+  if (size[0] < CELL_WITH_TEXT[0] || size[1] < CELL_WITH_TEXT[1]) return { ...trace, ...cells };
   for (let row = Math.max(0, Math.ceil(view.y[0])); row < Math.min(picture.rows, view.y[1]); row++) {
     for (let column = Math.max(0, Math.ceil(view.x[0])); column < Math.min(picture.columns, view.x[1]); column++) {
       const step = stepAt(row, column);
-      said.x.push(column);
-      said.y.push(row);
-      said.text.push(digits(cosine(step)));
-      said.textfont.color.push(paints[shade(step)].dark ? "#ffffff" : "#101316");
+      cells.x.push(column);
+      cells.y.push(row);
+      cells.text.push(digits(cosine(step)));
+      cells.textfont.color.push(paints[shade(step)].dark ? "#ffffff" : "#101316");
     }
   }
-  return { ...trace, ...said };
+  return { ...trace, ...cells };
 }
 
 function drawLegend() {
@@ -256,113 +257,6 @@ function zoom(factor) {
   };
   look(around(view.x, cell?.column), around(view.y, cell?.row));
   if (cell) showCell(cell, false);
-}
-
-// ---- cells: what lies under the pointer, the finger or the keyboard's cursor -----------------------------------
-
-function cellAt(event) {
-  const box = plot.getBoundingClientRect();
-  const { xaxis, yaxis } = plot._fullLayout;
-  const column = Math.round(xaxis.p2c(event.clientX - box.left - xaxis._offset));
-  const row = Math.round(yaxis.p2c(event.clientY - box.top - yaxis._offset));
-  const known = row >= 0 && column >= 0 && row < picture.rows && column < picture.columns;
-  return known && inside(row, column) ? { row, column } : null;
-}
-
-function position({ row, column }) {
-  const { xaxis, yaxis } = plot._fullLayout;
-  const [x, y] = [xaxis._offset + xaxis.c2p(column), yaxis._offset + yaxis.c2p(row)];
-  return { x, y, width: Math.abs(xaxis.c2p(1) - xaxis.c2p(0)), height: Math.abs(yaxis.c2p(1) - yaxis.c2p(0)) };
-}
-
-function tell({ row, column }) {
-  const [question, answer] = [orders[0][row], orders[1][column]];
-  const right = picture.pairs.some((number, i) => i % 2 === 0 && number === question && picture.pairs[i + 1] === answer);
-  const [asked, answered] = [texts[0][question] ?? "", texts[1][answer] ?? ""];
-  return { question, answer, asked, answered, right: right ? words.matching : "", value: cosine(stepAt(row, column)) };
-}
-
-function showTip(at) {
-  const { question, answer, asked, answered, right, value } = tell(at);
-  const line = (label, text) => {
-    const paragraph = document.createElement("p");
-    const name = document.createElement("b");
-    name.textContent = label;
-    paragraph.append(name, document.createTextNode(" " + text));
-    return paragraph;
-  };
-  const verdict = line(words.cosine, digits(value, 4) + (right && ` · ${right}`));
-  verdict.className = "hm-tip-value";
-  tip.replaceChildren(verdict, line(`Q${question + 1}`, asked), line(`A${answer + 1}`, answered));
-  tip.hidden = false;
-  const { x, y, height } = position(at);
-  tip.style.left = Math.max(0, Math.min(frame.clientWidth - tip.offsetWidth, x - tip.offsetWidth / 2)) + "px";
-  // Over the cell where there is room on the screen, else under it; never on it.
-  const above = y - height / 2 - tip.offsetHeight - 10;
-  tip.style.top = (above + frame.getBoundingClientRect().top > 0 ? above : y + height / 2 + 10) + "px";
-}
-
-function showCell(next, say = true) {
-  cell = next;
-  const { x, y, width, height } = position(cell);
-  const [w, h] = [width, height].map((pixels) => Math.max(pixels, 7));
-  Object.assign(cursor.style, { left: x - w / 2 + "px", top: y - h / 2 + "px", width: w + "px", height: h + "px" });
-  cursor.hidden = false;
-  showTip(cell);
-  if (!say) return;
-  const { question, answer, asked, answered, right, value } = tell(cell);
-  live.textContent = `Q${question + 1}: ${asked}. A${answer + 1}: ${answered}. ${words.cosine} ${digits(value)} ${right}`;
-}
-
-function leaveCell() {
-  cell = null;
-  cursor.hidden = tip.hidden = true;
-}
-
-const KEYS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-function onKey(event) {
-  if (!picture || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "Escape") return leaveCell();
-  if (event.key === "+" || event.key === "-") return zoom(event.key === "+" ? 0.5 : 2);
-  const step = KEYS[event.key];
-  if (!step) return;
-  event.preventDefault();
-  const bound = (value, count) => Math.max(0, Math.min(count - 1, value));
-  const next = cell
-    ? { row: bound(cell.row + step[0], picture.rows), column: bound(cell.column + step[1], picture.columns) }
-    : { row: Math.max(0, Math.ceil(view.y[0])), column: Math.max(0, Math.ceil(view.x[0])) };
-  if (!inside(next.row, next.column)) look(view.x.map((end) => end + step[1]), view.y.map((end) => end + step[0]));
-  showCell(next);
-}
-
-function listen() {
-  let pressed = null;
-  plot.addEventListener("pointermove", (event) => {
-    if (event.pointerType !== "mouse" || cell) return;
-    const at = event.buttons ? null : cellAt(event);
-    if (at) showTip(at);
-    else tip.hidden = true;
-  });
-  plot.addEventListener("pointerleave", () => cell || (tip.hidden = true));
-  plot.addEventListener("pointerdown", (event) => {
-    pressed = [event.clientX, event.clientY];
-    leaveCell();
-  });
-  // On the document: Plotly lays a sheet over the page while a pointer is down.
-  document.addEventListener("pointerup", (event) => {
-    const still = pressed && Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]) < 5;
-    pressed = null;
-    const at = still && cellAt(event);
-    if (at) showCell(at);
-  });
-  plot.on("plotly_relayout", (said) => {
-    if (!Object.keys(said).some((key) => key.includes("axis"))) return;
-    leaveCell();
-    const { xaxis, yaxis } = plot.layout;
-    look([...xaxis.range], [yaxis.range[1], yaxis.range[0]]);
-  });
-  // Where nothing can be dragged, Plotly counts a tap and the click that browsers make of it as two.
-  plot.on("plotly_doubleclick", () => zoomed() && whole());
 }
 
 function toggle(name) {

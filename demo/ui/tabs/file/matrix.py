@@ -1,4 +1,4 @@
-"""The large matrix: what Python says to matrix.js, which paints a million cosines. Computes nothing.
+"""The large matrix: the payload of matrix.js, which paints up to a million cosines. Computes nothing.
 
 Numbers travel as base64 of typed arrays, texts once; another order of rows and columns sends the order alone.
 """
@@ -28,7 +28,7 @@ def create_matrix(name: str) -> gr.HTML:
         value=None,
         elem_id=name,
         html_template=(_HERE / "matrix.html").read_text(encoding="utf-8"),
-        js_on_load=(_HERE / "matrix.js").read_text(encoding="utf-8"),
+        js_on_load="".join((_HERE / name).read_text(encoding="utf-8") for name in ("matrix_cells.js", "matrix.js")),
         apply_default_css=False,
     )
 
@@ -47,18 +47,18 @@ def show_matrix(
     it. orders: the numbers of the rows and of the columns, as seriation.py gives them. with_texts: all of the pairing.
     """
     keys = (key for key in LOCALES["en"] if key.startswith(_PREFIX))
-    said: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "seq": next_seq(),
         "words": {key.removeprefix(_PREFIX): translate(language, key) for key in keys},
     }
     if with_texts:
         # As one string: a list would be copied, compared and wrapped item by item on its way through the page.
-        said["texts"] = json.dumps([pairing.questions, pairing.answers], ensure_ascii=False)
+        payload["texts"] = json.dumps([pairing.questions, pairing.answers], ensure_ascii=False)
     if similarity is not None:
-        said["picture"] = _picture(similarity, pairing, alt)
+        payload["picture"] = _picture(similarity, pairing, alt)
     if orders is not None:
-        said["orders"] = [pack(order.astype("<u2")) for order in orders]
-    return said
+        payload["orders"] = [pack(order.astype("<u2")) for order in orders]
+    return payload
 
 
 def pack(numbers: np.ndarray) -> str:

@@ -1,106 +1,30 @@
 """InfoNCE, the loss of training, as a formula with the live numbers of one question. Knows no widget.
 
-In MathML, which browsers draw without a script from another host.
+L = −log( e^{cos(q,d⁺)/τ} / Σⱼ e^{cos(q,dⱼ)/τ} ), arXiv 1807.03748; in MathML, which browsers draw without a script.
 """
 
 from __future__ import annotations
 
-from html import escape
+from typing import Any
 
 import numpy as np
 
 from demo.domain.recipe import TrainStep
-from demo.ui.kit.i18n import translate
+from demo.ui.kit.html import render
+from demo.ui.kit.i18n import DEFAULT_LANGUAGE
 from demo.ui.tabs.train.runs import Run
 from demo.wording.numbers import digits
-
-_L, _EQUALS, _TAU = "<mi>L</mi>", "<mo>=</mo>", "<mi>τ</mi>"
-_D_PLUS, _D_J = "<msup><mi>d</mi><mo>+</mo></msup>", "<msub><mi>d</mi><mi>j</mi></msub>"
-_OPEN, _CLOSE = '<mo stretchy="false">(</mo>', '<mo stretchy="false">)</mo>'
-_COS = f"<mi>cos</mi>{_OPEN}<mi>q</mi><mo>,</mo>{{}}{_CLOSE}<mo>/</mo>{_TAU}"
 
 
 def render_formula(language: str, run: Run | None) -> str:
     """The loss as a formula; under it, with the numbers of the first question in the last step's batch."""
-    words = {name: translate(language, f"train.formula.{name}") for name in ("title", "legend")}
-    live = ""
-    if run is not None and run.steps:
-        live = _render_example(language, run.steps[-1], run.recipe.temperature)
-    legend = f'<p class="hint">{escape(words["legend"])}</p>'
-    return f"<h3>{escape(words['title'])}</h3><section><div>{render_loss()}{legend}</div>{live}</section>"
+    example = _example(run.steps[-1], run.recipe.temperature) if run is not None and run.steps else None
+    return render("tabs/train/formula.html", language, example=example, alone=False)
 
 
 def render_loss() -> str:
-    """L = −log( e^{cos(q,d⁺)/τ} / Σⱼ e^{cos(q,dⱼ)/τ} ): InfoNCE, arXiv 1807.03748."""
-    total = f'<munder><mo movablelimits="false">∑</mo><mi>j</mi></munder>{_power(_COS.format(_D_J))}'
-    return _math(f"{_L}{_EQUALS}{_minus_log(_fraction(_power(_COS.format(_D_PLUS)), total))}")
-
-
-def _math(inner: str) -> str:
-    return f'<math display="block"><mrow>{inner}</mrow></math>'
-
-
-def _power(exponent: str) -> str:
-    return f"<msup><mi>e</mi><mrow>{exponent}</mrow></msup>"
-
-
-def _fraction(above: str, below: str) -> str:
-    return f"<mfrac><mrow>{above}</mrow><mrow>{below}</mrow></mfrac>"
-
-
-def _minus_log(inner: str) -> str:
-    return f"<mo>−</mo><mi>log</mi><mrow><mo>(</mo>{inner}<mo>)</mo></mrow>"
-
-
-def _render_example(language: str, step: TrainStep, temperature: float) -> str:
-    """One row of the batch with its numbers, as a formula and in words."""
-    cosines = np.asarray(step.example, dtype=np.float64)
-    right, wrong = cosines[0], cosines[1:]
-    parts = np.exp(cosines / temperature)
-    share = parts[0] / parts.sum()
-    loss = float(np.log(1 / share))
-    tau = plain(temperature)
-    over = [
-        _power(f"<mn>{digits(value, 3)}</mn><mo>/</mo><mn>{tau}</mn>") for value in (right, wrong.max(initial=-1.0))
-    ]
-    more = "<mo>+</mo><mi>…</mi>" if len(wrong) > 1 else ""
-    powers = _minus_log(_fraction(over[0], f"{over[0]}<mo>+</mo>{over[1]}{more}"))
-    sums = _minus_log(_fraction(_large(parts[0]), _large(parts.sum())))
-    numbers = _math(f"{_L}{_EQUALS}{powers}") + _math(f"{_L}{_EQUALS}{sums}{_EQUALS}<mn>{loss:.2f}</mn>")
-    facts = (
-        ("right", digits(right, 3)),
-        ("wrong", digits(wrong.max(initial=-1.0), 3)),
-        ("tau", tau),
-        ("sum", f"{parts.sum():,.0f}"),
-        ("row", f"{loss:.2f}"),
-    )
-    items = "".join(
-        f'<div id="train-example-{name}"><dt>{escape(translate(language, f"train.example.{name}"))}</dt>'
-        f"<dd>{escape(value)}</dd></div>"
-        for name, value in facts
-    )
-    words = translate(
-        language,
-        "train.example.words",
-        step=step.step,
-        right=digits(right, 3),
-        wrong=digits(wrong.max(initial=-1.0), 3),
-        others=len(wrong),
-        share=_percent(share),
-        loss=f"{loss:.2f}",
-        count=len(cosines),
-        guess=f"{np.log(len(cosines)):.2f}",
-        batch=f"{step.loss:.2f}",
-    )
-    return f"<div>{numbers}<dl>{items}</dl></div><p>{escape(words)}</p>"
-
-
-def _large(value: float) -> str:
-    """A large number in MathML: 12,345 or 1.23 · 10⁷."""
-    if value < 1e6:
-        return f"<mn>{value:,.0f}</mn>" if value >= 10 else f"<mn>{value:.2f}</mn>"
-    power = int(np.floor(np.log10(value)))
-    return f"<mn>{value / 10**power:.2f}</mn><mo>·</mo><msup><mn>10</mn><mn>{power}</mn></msup>"
+    """The formula alone."""
+    return render("tabs/train/formula.html", DEFAULT_LANGUAGE, alone=True)
 
 
 def plain(value: float) -> str:
@@ -108,5 +32,33 @@ def plain(value: float) -> str:
     return f"{float(f'{value:.2g}'):.6f}".rstrip("0").rstrip(".").removeprefix("0") or "0"
 
 
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}" if share >= 0.001 else "< 0.1%"
+def _example(step: TrainStep, temperature: float) -> dict[str, Any]:
+    """One row of the batch in numbers. step.example: float32 (k,), a question's cosines, the right one first."""
+    cosines = np.asarray(step.example, dtype=np.float64)
+    powers = np.exp(cosines / temperature)
+    share = powers[0] / powers.sum()
+    loss = f"{np.log(1 / share):.2f}"
+    return {
+        "step": step.step,
+        "right": digits(cosines[0], 3),
+        "wrong": digits(cosines[1:].max(initial=-1.0), 3),
+        "others": len(cosines) - 1,
+        "tau": plain(temperature),
+        "e_right": _large(powers[0]),
+        "e_sum": _large(powers.sum()),
+        "sum": f"{powers.sum():,.0f}",
+        "share": f"{share:.0%}" if share >= 0.1 else f"{share:.1%}" if share >= 0.001 else "< 0.1%",
+        "row": loss,
+        "loss": loss,
+        "count": len(cosines),
+        "guess": f"{np.log(len(cosines)):.2f}",
+        "batch": f"{step.loss:.2f}",
+    }
+
+
+def _large(value: float) -> tuple[str, int]:
+    """(digits, power of ten): 12,345 or 1.23 · 10⁷."""
+    if value < 1e6:
+        return f"{value:,.0f}" if value >= 10 else f"{value:.2f}", 0
+    power = int(np.floor(np.log10(value)))
+    return f"{value / 10**power:.2f}", power

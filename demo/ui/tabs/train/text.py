@@ -10,8 +10,6 @@ from typing import Any
 
 from demo.domain.catalog import CATALOG
 from demo.domain.recipe import EFFORTS, Recipe, TrainingSet
-from demo.figures.compare import WORDS as COMPARE_WORDS
-from demo.figures.compare import plot_reading
 from demo.figures.training import (
     BINS,
     chance_loss,
@@ -29,7 +27,7 @@ from demo.ui.kit.job_tab import note_loading
 from demo.ui.kit.page_jobs import JobState
 from demo.ui.kit.text import render_facts, render_note
 from demo.ui.kit.view import figure_payload
-from demo.ui.tabs.compare.text import comparison_table
+from demo.ui.tabs.compare.text import reading_payload
 from demo.ui.tabs.train.formula import plain
 from demo.ui.tabs.train.runs import LOADING, TRAINING, Run
 from demo.ui.tabs.train.tab import FILE, READINGS, TEXTS
@@ -127,12 +125,8 @@ def running_note(language: str, run: Run, job: JobState) -> str:
 def ended_note(language: str, run: Run, minutes: int) -> str:
     """How a run ended, and how far it moved AUC and margin."""
     how = run.ended or "away"  # without an end of its own it was stopped with its page
-    sentences = [translate(language, f"train.ended.{how}", step=len(run.steps), minutes=minutes)]
-    for name, values, signed in (("auc", run.aucs, False), ("margin", run.margins, True)):
-        if len(values) > 1:
-            first, last = (two_digits(values[place][1], signed) for place in (0, -1))
-            sentences.append(translate(language, f"train.went.{name}", first=first, last=last))
-    return " ".join(sentences)
+    ended = translate(language, f"train.ended.{how}", step=len(run.steps), minutes=minutes)
+    return " ".join([ended, *_changes(language, run, fewest=2)])
 
 
 def model_name(language: str, run: Run, others: Collection[str]) -> str:
@@ -189,22 +183,9 @@ def train_figures(language: str, run: Run, snapshot: Snapshot) -> dict[str, dict
 
 
 def _heatmap(language: str, run: Run, snapshot: Snapshot) -> dict[str, Any]:
-    comparison, metrics = run.comparison(snapshot), snapshot.metrics
-    words = {name: translate(language, f"compare.figure.{name}") for name in COMPARE_WORDS}
     title = translate(language, "train.heatmap", step=snapshot.step)
-    alt = translate(
-        language,
-        "compare.alt.reading",
-        title=title,
-        rows=len(comparison.questions),
-        columns=len(comparison.answers),
-        matching=two_digits(metrics.matching_mean),
-        other=two_digits(metrics.other_mean),
-        auc=two_digits(metrics.auc),
-    )
-    figure = plot_reading(comparison, _COLOURS, words)
-    table = comparison_table(language, comparison, comparison.similarity)
-    return figure_payload("train-heatmap", figure, title, alt, height=_SQUARE, square=True, table=table)
+    payload = reading_payload(language, "train-heatmap", title, run.comparison(snapshot), _COLOURS)
+    return {**payload, "height": _SQUARE}
 
 
 def _losses(language: str, run: Run, words: dict[str, str]) -> dict[str, Any]:
@@ -221,18 +202,15 @@ def _progress(language: str, run: Run, words: dict[str, str]) -> dict[str, Any]:
     both = run.aucs and run.margins
     title = words["progress_title" if both else "held_out_title" if run.aucs else "margin_title"]
     figure = plot_progress(run.margins, run.aucs, run.recipe.steps, title, words)
-    sentences = [
-        translate(language, f"train.went.{name}", first=two_digits(values[0][1]), last=two_digits(values[-1][1]))
-        for name, values in (("auc", run.aucs), ("margin", run.margins))
-        if values
-    ]
     aucs, margins = dict(run.aucs), dict(run.margins)
     rows = [
         [f"{step}", two_digits(aucs.get(step)), two_digits(margins.get(step), signed=True)]
         for step in _thinned(sorted({*aucs, *margins}))
     ]
     table = {"head": [words["step"], words["auc"], words["margin"]], "rows": rows}
-    return figure_payload("train-progress", figure, title, " ".join(sentences), height=_CURVE, table=table)
+    return figure_payload(
+        "train-progress", figure, title, " ".join(_changes(language, run)), height=_CURVE, table=table
+    )
 
 
 def _points(language: str, run: Run, step: int, held: Any, words: dict[str, str]) -> dict[str, Any]:
@@ -268,6 +246,16 @@ def _cosines(language: str, step: int, held: Any, words: dict[str, str]) -> dict
     ]
     table = {"head": [words["cosine"], words["matched"], words["mismatched"]], "rows": rows}
     return figure_payload("train-cosines", figure, title, alt, height=_SQUARE - 20, table=table)
+
+
+def _changes(language: str, run: Run, fewest: int = 1) -> list[str]:
+    """The first and last AUC and margin in words, where there are at least so many."""
+    changes = []
+    for name, values in (("auc", run.aucs), ("margin", run.margins)):
+        if len(values) >= fewest:
+            first, last = (two_digits(values[place][1], signed=name == "margin") for place in (0, -1))
+            changes.append(translate(language, f"train.went.{name}", first=first, last=last))
+    return changes
 
 
 def _guess(run: Run) -> float:
