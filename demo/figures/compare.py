@@ -1,4 +1,4 @@
-"""Figures of readings side by side: a heatmap each, and the difference of two. Axes say Q1 and A1, no person's text.
+"""Comparison figures: a small heatmap for each reading, and the difference of two. Axes say Q1 and A1, no texts.
 
 `words` says what is written on a figure, so that a page can bring its own language.
 """
@@ -11,7 +11,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from demo.domain.datamodels import Comparison
-from demo.figures.similarity import plot_similarity
+from demo.figures.layout import DARK, LIGHT, axis, outline, widened
+from demo.figures.similarity import draw_similarity
 from demo.wording.numbers import two_digits
 
 WORDS = {
@@ -31,19 +32,16 @@ _MOST_GAPS = 24
 
 def shared_range(comparisons: Sequence[Comparison]) -> tuple[float, float]:
     """The lowest and the highest cosine of all, for one colour scale."""
-    low = min(float(comparison.similarity.min()) for comparison in comparisons)
-    high = max(float(comparison.similarity.max()) for comparison in comparisons)
-    return (low, high) if high - low >= 1e-4 else (low - 0.01, high + 0.01)
+    lows, highs = zip(*((float(one.similarity.min()), float(one.similarity.max())) for one in comparisons), strict=True)
+    return widened(min(lows), max(highs))
 
 
 def plot_reading(
     comparison: Comparison, colours: tuple[float, float] | None = None, words: Mapping[str, str] = WORDS
 ) -> go.Figure:
     """A small heatmap of one reading. colours: the cosines at both ends of the scale; None: its own."""
-    figure = plot_similarity(comparison, "fit")
-    if colours:
-        figure.update_traces(zmin=colours[0], zmax=colours[1])
-    return _finish(figure, comparison, words, words["cosine"])
+    ends = {"zmin": colours[0], "zmax": colours[1]} if colours else {}
+    return _small_heatmap(comparison, words, words["cosine"], **ends)
 
 
 def plot_difference(
@@ -55,15 +53,16 @@ def plot_difference(
     """
     values = subtract_cosines(first, second, own)
     end = max(float(np.abs(values).max()), 0.01)
-    figure = plot_similarity(first, "fit")
-    figure.update_traces(
+    return _small_heatmap(
+        first,
+        words,
+        words["deviations" if own else "difference"],
         z=values,
         zmin=-end,
         zmax=end,
         colorscale=[[i / (len(_DIVERGING) - 1), colour] for i, colour in enumerate(_DIVERGING)],
         text=[[two_digits(value, signed=True) for value in row] for row in values],
     )
-    return _finish(figure, first, words, words["deviations" if own else "difference"])
 
 
 def subtract_cosines(first: Comparison, second: Comparison, own: bool = False) -> np.ndarray:
@@ -77,42 +76,29 @@ def _standardised(values: np.ndarray) -> np.ndarray:
     return (values - values.mean()) / deviation if deviation > 1e-6 else np.zeros_like(values)
 
 
-def _finish(figure: go.Figure, comparison: Comparison, words: Mapping[str, str], scale: str) -> go.Figure:
+def _small_heatmap(comparison: Comparison, words: Mapping[str, str], scale: str, **trace) -> go.Figure:
+    """The lab's heatmap in small. scale: the title of its colour bar; trace: what differs in its cells."""
     rows, columns = comparison.similarity.shape
-    if max(rows, columns) > _MOST_WITH_TEXT:
-        figure.update_traces(texttemplate=None)
+    longest = max(rows, columns)
     names = {"x": [f"A{i + 1}" for i in range(columns)], "y": [f"Q{i + 1}" for i in range(rows)]}
-    gap = 1 if max(rows, columns) <= _MOST_GAPS else 0
+    bar = {"orientation": "h", "y": -0.09, "yanchor": "top", "thickness": 9, "outlinewidth": 0, "nticks": 5}
+    figure = go.Figure(draw_similarity(comparison, "fit")).update_layout(template="none")
     figure.update_traces(
         **names,
-        xgap=gap,
-        ygap=gap,
+        **({"texttemplate": None} if longest > _MOST_WITH_TEXT else {}),
+        xgap=int(longest <= _MOST_GAPS),
+        ygap=int(longest <= _MOST_GAPS),
         hoverinfo=None,
         hovertemplate="%{y} · %{x}: %{z:.2f}<extra></extra>",
-        colorbar={
-            "orientation": "h",
-            "y": -0.09,
-            "yanchor": "top",
-            "thickness": 9,
-            "outlinewidth": 0,
-            "nticks": 5,
-            "title": {"text": scale, "side": "top", "font": {"size": 12}},
-        },
-        textfont={"size": 15 if max(rows, columns) <= 3 else 12 if max(rows, columns) <= 6 else 10},
+        colorbar={**bar, "title": {"text": scale, "side": "top", "font": {"size": 12}}},
+        textfont={"size": 15 if longest <= 3 else 12 if longest <= 6 else 10},
+        **trace,
     )
-    tidy = {"showgrid": False, "zeroline": False, "ticks": "", "automargin": False}
-    ticks = {
-        axis: {"tickvals": labels[:: -(-len(labels) // _MOST_TICKS)], "ticktext": None}
-        for axis, labels in names.items()
-    }
+    bare = {"showgrid": False, "ticks": "", "automargin": False, "ticktext": None}
+    ticks = {name: labels[:: -(-len(labels) // _MOST_TICKS)] for name, labels in names.items()}
     figure.update_layout(
-        xaxis={**tidy, **ticks["x"], "title": {"text": words["answers"]}, "side": "top", "tickangle": 0},
-        yaxis={
-            **tidy,
-            **ticks["y"],
-            "title": {"text": words["questions"]},
-            "autorange": "reversed",
-        },
+        xaxis=axis(words["answers"], side="top", tickangle=0, tickvals=ticks["x"], **bare),
+        yaxis=axis(words["questions"], **bare, tickvals=ticks["y"], autorange="reversed"),
         margin={"l": 46 if rows < 100 else 56, "r": 8, "t": 44, "b": 74},
     )
     figure.layout.shapes = _outlines(comparison)  # update_layout would only write over the first ones
@@ -124,18 +110,10 @@ def _outlines(comparison: Comparison) -> list[dict]:
     if comparison.similarity.size > _MOST_OUTLINES:
         return []
     few = max(comparison.similarity.shape) <= _MOST_WITH_TEXT
+    lines = ((4.5, DARK), (2, LIGHT)) if few else ((2, DARK), (1, LIGHT))
     inset = 0.03 if few else 0.06
-    lines = ((4.5, "#101316"), (2, "#ffffff")) if few else ((2, "#101316"), (1, "#ffffff"))
     return [
-        {
-            "type": "rect",
-            "x0": column - 0.5 + inset,
-            "x1": column + 0.5 - inset,
-            "y0": row - 0.5 + inset,
-            "y1": row + 0.5 - inset,
-            "fillcolor": "rgba(0,0,0,0)",
-            "line": {"width": width, "color": colour},
-        }
+        outline(row, column, width, color, inset)
         for row, column in sorted(comparison.pairing.matches)
-        for width, colour in lines
+        for width, color in lines
     ]

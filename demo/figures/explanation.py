@@ -1,4 +1,4 @@
-"""The token × token heatmap: how alike the states of two texts' tokens are. Every token is escaped: people's text."""
+"""The token × token heatmap: the cosines of two texts' token states. Every token is escaped: it is people's text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from demo.domain.results import Explanation
-from demo.figures.similarity import COLORSCALE
+from demo.figures.layout import COLORSCALE, chart, colorbar, label_axis
 from demo.wording.numbers import two_digits
 
 MOST_TOKENS = 60  # of each text; more would be stripes without names
@@ -25,62 +25,42 @@ def plot_token_similarity(explanation: Explanation) -> go.Figure:
     """
     values = np.asarray(explanation.token_similarity, dtype=np.float32)[:MOST_TOKENS, :MOST_TOKENS]
     rows, columns = values.shape
-    sides = (
-        inspected.tokens[slice(*inspected.inside)][:count]
-        for inspected, count in ((explanation.question, rows), (explanation.answer, columns))
+    down, across = (
+        label_axis([token_label(token) for token in side.tokens[slice(*side.inside)][:count]])
+        for side, count in ((explanation.question, rows), (explanation.answer, columns))
     )
-    down, across = ([token_label(token) for token in tokens] for tokens in sides)
     with_text = values.size <= _MOST_CELLS_WITH_TEXT
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            x=list(range(columns)),
-            y=list(range(rows)),
-            zmin=low,
-            zmax=high if high - low > 1e-4 else low + 0.01,
-            colorscale=COLORSCALE,
-            text=[[two_digits(value) for value in row] for row in values] if with_text else None,
-            texttemplate="%{text}" if with_text else None,
-            hovertemplate="%{y} × %{x}: %{z:.2f}<extra></extra>",  # the axes' labels, which are escaped
-            xgap=1,
-            ygap=1,
-            colorbar={
-                "title": {"text": "cosine", "side": "right"},
-                "thickness": 10,
-                "outlinewidth": 0,
-                "tickformat": ".2f",
-            },
-        )
+    heatmap = go.Heatmap(
+        z=values,
+        x=list(range(columns)),
+        y=list(range(rows)),
+        zmin=low,
+        zmax=high if high - low > 1e-4 else low + 0.01,
+        colorscale=COLORSCALE,
+        text=[[two_digits(value) for value in row] for row in values] if with_text else None,
+        texttemplate="%{text}" if with_text else None,
+        hovertemplate="%{y} × %{x}: %{z:.2f}<extra></extra>",  # the axes' labels, which are escaped
+        xgap=1,
+        ygap=1,
+        colorbar=colorbar("cosine"),
     )
-    figure.update_layout(
-        template="none",
-        title={"text": "Cosine similarity of the tokens' states"},
+    return chart(
+        [heatmap],
+        title="Cosine similarity of the tokens' states",
         uirevision=f"{rows}x{columns}",
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        xaxis={"title": {"text": "Answer tokens", "standoff": 8}, "side": "top", "tickangle": -60, **_axis(across)},
-        yaxis={"title": {"text": "Question tokens", "standoff": 8}, "autorange": "reversed", **_axis(down)},
+        xaxis={"title": {"text": "Answer tokens", "standoff": 8}, "side": "top", "tickangle": -60, **across},
+        yaxis={"title": {"text": "Question tokens", "standoff": 8}, "autorange": "reversed", **down},
     )
-    return figure
 
 
 def spell_token(token: str) -> str:
     """A token in plain text, cut where it is long: white space is only marked where it is all there is."""
-    shown = token.strip() or token.translate(_MARKS) or "∅"
-    return shown if len(shown) <= _LONGEST_LABEL else shown[: _LONGEST_LABEL - 1] + "…"
+    visible = token.strip() or token.translate(_MARKS) or "∅"
+    return visible if len(visible) <= _LONGEST_LABEL else visible[: _LONGEST_LABEL - 1] + "…"
 
 
 def token_label(token: str) -> str:
     """A token on an axis, never read as HTML by Plotly."""
     return escape(spell_token(token), quote=False)
-
-
-def _axis(labels: list[str]) -> dict:
-    return {
-        "tickvals": list(range(len(labels))),
-        "ticktext": labels,
-        "showgrid": False,
-        "zeroline": False,
-        "ticks": "",
-        "constrain": "domain",
-    }

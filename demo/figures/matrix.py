@@ -11,12 +11,11 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
 
-from demo.figures.similarity import COLORSCALE
+from demo.figures.layout import BARE, CLEAR, COLORSCALE, DARK, LIGHT, widened
 
 STEPS = 65_535  # between the smallest cosine and the largest: at most 0.000016 off
 _COLOURS = 256
 _SHOWN = (0.1, 99.9)  # percentiles between which the colours run: single cells must not decide them all
-_DARK, _LIGHT = "#101316", "#ffffff"
 
 
 def quantize(similarity: np.ndarray) -> tuple[np.ndarray, float, float]:
@@ -28,8 +27,7 @@ def quantize(similarity: np.ndarray) -> tuple[np.ndarray, float, float]:
 
 def shown_range(similarity: np.ndarray) -> tuple[float, float]:
     """The cosines that the ends of the colours stand for."""
-    low, high = (float(end) for end in np.percentile(similarity, _SHOWN))
-    return (low, high) if high - low > 1e-4 else (low - 0.01, high + 0.01)
+    return widened(*(float(end) for end in np.percentile(similarity, _SHOWN)))
 
 
 def palette() -> np.ndarray:
@@ -48,12 +46,8 @@ def plot_matrix(rows: int, columns: int) -> go.Figure:
     figure.update_layout(
         template="none",
         hovermode=False,
-        shapes=[
-            {"type": "path", "line": {"color": colour}, "fillcolor": "rgba(0,0,0,0)"} for colour in (_DARK, _LIGHT)
-        ],
-        xaxis={"side": "top", "range": [-0.5, columns - 0.5], "minallowed": -0.5, "maxallowed": columns - 0.5},
-        yaxis={"range": [rows - 0.5, -0.5], "minallowed": -0.5, "maxallowed": rows - 0.5},
+        shapes=[{"type": "path", "line": {"color": color}, "fillcolor": CLEAR} for color in (DARK, LIGHT)],
+        xaxis={"side": "top", "range": [-0.5, columns - 0.5], "minallowed": -0.5, "maxallowed": columns - 0.5, **BARE},
+        yaxis={"range": [rows - 0.5, -0.5], "minallowed": -0.5, "maxallowed": rows - 0.5, **BARE},
     )
-    for axis in (figure.layout.xaxis, figure.layout.yaxis):
-        axis.update(showgrid=False, zeroline=False, ticks="")
     return figure

@@ -1,4 +1,4 @@
-"""The sweep's figures: where in the model meaning lives. Holds no person's text, only names of readings and numbers.
+"""The sweep's figures: a metric by layer, prompt and pooling. Holds no person's text, only readings and numbers.
 
 `words` says what is written on a figure, so that a page can bring its own language.
 """
@@ -13,7 +13,24 @@ import plotly.graph_objects as go
 
 from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, Reading, Served
 from demo.domain.results import Sweep
-from demo.figures.similarity import COLORSCALE
+from demo.figures.layout import (
+    BARE,
+    BLUE,
+    COLORSCALE,
+    DARK,
+    GREEN,
+    GREY,
+    LIGHT,
+    ORANGE,
+    PURPLE,
+    SKY,
+    TOP_LEGEND,
+    VERMILION,
+    add_level,
+    axis,
+    chart,
+    colorbar,
+)
 from demo.wording.numbers import two_digits
 
 WORDS = {
@@ -29,21 +46,20 @@ WORDS = {
     "margin": "Margin",
     "spearman": "Spearman",
 }
-Spot = tuple[int, int, int, int]  # prompt, pooling, post-processing, layer: a place in the sweep's figures
+Spot = tuple[int, int, int, int]  # prompt, pooling, post-processing, layer: a place in the sweep's metrics
 _CHANCE = {"auc": 0.5, "spearman": 0.0, "margin": 0.0}  # what is no better is as dark
 _STEP = 0.05  # the brightest colour is the best value, rounded up to this
 MOST_NAMED = 14  # columns that are named on the axis, on a phone too; more are numbered within their group
 _MOST_LEVEL = 2  # prompts whose names stand level
-# Okabe and Ito's colours, told apart by every kind of colour vision; dashes and markers differ as well.
 _STYLES = {
-    Pooling.LAST_TOKEN_LOGITS: ("#8c949d", "solid", "x"),
-    Pooling.LAST_TOKEN: ("#0072B2", "solid", "circle"),
-    Pooling.MEAN: ("#E69F00", "dash", "square"),
-    Pooling.WEIGHTED_MEAN: ("#D55E00", "dot", "diamond"),
-    Pooling.MAX: ("#009E73", "dashdot", "triangle-up"),
-    Pooling.MEAN_SQRT_LEN: ("#CC79A7", "longdash", "cross"),
-    Pooling.FIRST_TOKEN: ("#56B4E9", "longdashdot", "star"),
-    Served.AS_SERVED: ("#0072B2", "solid", "circle"),
+    Pooling.LAST_TOKEN_LOGITS: (GREY, "solid", "x"),
+    Pooling.LAST_TOKEN: (BLUE, "solid", "circle"),
+    Pooling.MEAN: (ORANGE, "dash", "square"),
+    Pooling.WEIGHTED_MEAN: (VERMILION, "dot", "diamond"),
+    Pooling.MAX: (GREEN, "dashdot", "triangle-up"),
+    Pooling.MEAN_SQRT_LEN: (PURPLE, "longdash", "cross"),
+    Pooling.FIRST_TOKEN: (SKY, "longdashdot", "star"),
+    Served.AS_SERVED: (BLUE, "solid", "circle"),
 }
 
 
@@ -57,24 +73,24 @@ class SweepSlice:
     worst: Spot
 
 
-def slice_sweep(sweep: Sweep, figure: str, method: Postprocess | None = None) -> SweepSlice:
-    """What is drawn of a sweep. figure: a name in its figures; method: None for the best of all in each cell."""
-    figures = sweep.metrics[figure]
+def slice_sweep(sweep: Sweep, metric: str, method: Postprocess | None = None) -> SweepSlice:
+    """The drawn values of a sweep. metric: one of its metrics; method: None for the best of all in each cell."""
+    values = sweep.metrics[metric]
     if method is None:
-        methods = np.argmax(np.where(np.isnan(figures), -np.inf, figures), axis=2)
+        methods = np.argmax(np.where(np.isnan(values), -np.inf, values), axis=2)
     else:
-        methods = np.full(figures[:, :, 0].shape, sweep.postprocess.index(method))
-    values = np.take_along_axis(figures, methods[:, :, None], axis=2)[:, :, 0]
+        methods = np.full(values[:, :, 0].shape, sweep.postprocess.index(method))
+    values = np.take_along_axis(values, methods[:, :, None], axis=2)[:, :, 0]
     best, worst = (_spot(find(values), methods) for find in (np.nanargmax, np.nanargmin))
     chosen = find_spot(sweep, sweep.best)
-    if figure == sweep.criterion and method in (None, sweep.best.postprocess):
+    if metric == sweep.criterion and method in (None, sweep.best.postprocess):
         best = chosen  # of equals, the one that the sweep chose
         methods[chosen[0], chosen[1], chosen[3]] = chosen[2]
     return SweepSlice(values, methods, best, worst)
 
 
 def find_spot(sweep: Sweep, reading: Reading) -> Spot:
-    """Where a reading stands in the sweep's figures."""
+    """Where a reading stands in the sweep's metrics."""
     layer = len(sweep.layers) - 1 if reading.layer == LAST_LAYER else sweep.layers.index(reading.layer)
     places = sweep.prompts, sweep.poolings, sweep.postprocess
     names = reading.prompt, reading.pooling, reading.postprocess
@@ -82,13 +98,13 @@ def find_spot(sweep: Sweep, reading: Reading) -> Spot:
 
 
 def plot_sweep(
-    sweep: Sweep, figure: str, method: Postprocess | None = None, words: Mapping[str, str] = WORDS
+    sweep: Sweep, metric: str, method: Postprocess | None = None, words: Mapping[str, str] = WORDS
 ) -> go.Figure:
     """The heatmap: layers upwards, poolings across in a group for each prompt, the best cell marked with a star.
 
     Colours run from chance to the best value. A point's customdata is its Spot.
     """
-    picture = slice_sweep(sweep, figure, method)
+    picture = slice_sweep(sweep, metric, method)
     n_prompts, n_poolings, n_layers = picture.values.shape
     columns = [(i, j) for i in range(n_prompts) for j in range(n_poolings)]
     x = {(i, j): i * (n_poolings + 1) + j for i, j in columns}  # an empty column between two groups
@@ -103,51 +119,42 @@ def plot_sweep(
                 z[layer, x[i, j]] = value
                 spots[layer][x[i, j]] = spot
                 names[layer][x[i, j]] = sweep.reading_at(*spot).label(words, "")
-    low = _CHANCE[figure]
+    low = _CHANCE[metric]
     high = max(np.ceil(float(np.nanmax(z)) / _STEP - 1e-6) * _STEP, low + _STEP)
     best = picture.best
-    figure_name = words[figure]
-    drawn = go.Figure(
-        [
-            go.Heatmap(
-                z=z,
-                x=list(range(width)),
-                y=list(range(n_layers)),
-                zmin=low,
-                zmax=high,
-                colorscale=COLORSCALE,
-                customdata=spots,
-                text=names,
-                hovertemplate=f"%{{text}}<br>{figure_name} %{{z:.3f}}<extra></extra>",
-                hoverongaps=False,
-                colorbar={
-                    "title": {"text": figure_name, "side": "right"},
-                    "thickness": 10,
-                    "outlinewidth": 0,
-                    "tickformat": ".2f",
-                },
-            ),
-            go.Scatter(
-                x=[x[best[:2]]],
-                y=[best[3]],
-                xaxis="x2",
-                name=words["best"],
-                mode="markers",
-                marker={"symbol": "star", "size": 13, "color": "#ffffff", "line": {"color": "#101316", "width": 1.5}},
-                hoverinfo="skip",
-                showlegend=False,
-            ),
-        ]
+    metric_name = words[metric]
+    heatmap = go.Heatmap(
+        z=z,
+        x=list(range(width)),
+        y=list(range(n_layers)),
+        zmin=low,
+        zmax=high,
+        colorscale=COLORSCALE,
+        customdata=spots,
+        text=names,
+        hovertemplate=f"%{{text}}<br>{metric_name} %{{z:.3f}}<extra></extra>",
+        hoverongaps=False,
+        colorbar=colorbar(metric_name),
     )
-    axis = {"range": [-0.5, width - 0.5], "showgrid": False, "zeroline": False, "ticks": ""}
+    star = go.Scatter(
+        x=[x[best[:2]]],
+        y=[best[3]],
+        xaxis="x2",
+        name=words["best"],
+        mode="markers",
+        marker={"symbol": "star", "size": 13, "color": LIGHT, "line": {"color": DARK, "width": 1.5}},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    across = {"range": [-0.5, width - 0.5], **BARE}
     named = len(columns) <= MOST_NAMED
-    drawn.update_layout(
-        template="none",
-        title={"text": words["map_title"].format(figure=figure_name)},
-        uirevision=f"{figure} {n_prompts}x{n_poolings}x{n_layers}",
+    return chart(
+        [heatmap, star],
+        title=words["map_title"].format(figure=metric_name),
+        uirevision=f"{metric} {n_prompts}x{n_poolings}x{n_layers}",
         margin={"t": 8, "b": 8},
         xaxis={
-            **axis,
+            **across,
             "title": {"text": words["columns"], "standoff": 10},
             "tickvals": list(x.values()),
             "ticktext": [sweep.poolings[j].value if named else str(j + 1) for _, j in columns],
@@ -155,7 +162,7 @@ def plot_sweep(
             "tickfont": {"size": 10 if named else 8},
         },
         xaxis2={
-            **axis,
+            **across,
             "overlaying": "x",
             "matches": "x",
             "side": "top",
@@ -164,26 +171,18 @@ def plot_sweep(
             "tickangle": 0 if n_prompts <= _MOST_LEVEL else -40,
             "ticklabeloverflow": "allow",
         },
-        yaxis={
-            "title": {"text": words["layer"]},
-            "range": [-0.5, n_layers - 0.5],
-            "tickvals": _layer_ticks(n_layers),
-            "showgrid": False,
-            "zeroline": False,
-            "ticks": "",
-        },
+        yaxis={"title": {"text": words["layer"]}, **BARE, **_layer_range(n_layers)},
     )
-    return drawn
 
 
 def plot_layers(
-    sweep: Sweep, figure: str, method: Postprocess | None = None, words: Mapping[str, str] = WORDS
+    sweep: Sweep, metric: str, method: Postprocess | None = None, words: Mapping[str, str] = WORDS
 ) -> go.Figure:
-    """The figure by layer under the best cell's prompt and post-processing, a line a pooling. customdata: the Spot."""
-    prompt, _, done, _ = slice_sweep(sweep, figure, method).best
+    """The metric by layer under the best cell's prompt and post-processing, a line a pooling. customdata: the Spot."""
+    prompt, _, done, _ = slice_sweep(sweep, metric, method).best
     traces = []
     for j, pooling in enumerate(sweep.poolings):
-        values = sweep.metrics[figure][prompt, j, done]
+        values = sweep.metrics[metric][prompt, j, done]
         layers = [layer for layer, value in enumerate(values) if np.isfinite(value)]
         color, dash, symbol = _STYLES[pooling]
         traces.append(
@@ -198,37 +197,26 @@ def plot_layers(
                 hovertemplate=f"{pooling.value}<br>{words['layer']} %{{x}}: %{{y:.3f}}<extra></extra>",
             )
         )
-    drawn = go.Figure(traces)
-    drawn.update_layout(
-        template="none",
-        title={"text": layers_title(sweep, figure, method, words)},
-        uirevision=f"{figure} {len(sweep.layers)}",
+    drawn = chart(
+        traces,
+        title=layers_title(sweep, metric, method, words),
+        uirevision=f"{metric} {len(sweep.layers)}",
         margin={"t": 8},
-        xaxis={
-            "title": {"text": words["layer"]},
-            "range": [-0.5, len(sweep.layers) - 0.5],
-            "tickvals": _layer_ticks(len(sweep.layers)),
-            "zeroline": False,
-        },
-        yaxis={"title": {"text": words[figure]}, "tickformat": ".2f", "zeroline": False},
-        legend={"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"},
+        xaxis=axis(words["layer"], **_layer_range(len(sweep.layers))),
+        yaxis=axis(words[metric], tickformat=".2f"),
+        legend=TOP_LEGEND,
         hovermode="closest",
     )
-    chance = _CHANCE[figure]
-    drawn.add_hline(
-        chance,
-        line={"color": "#8c949d", "width": 1, "dash": "dot"},
-        annotation={"text": f"{words['chance']} {two_digits(chance)}", "font": {"size": 11}},
-        annotation_position="bottom right",
-    )
+    chance = _CHANCE[metric]
+    add_level(drawn, chance, f"{words['chance']} {two_digits(chance)}", "bottom right")
     return drawn
 
 
-def layers_title(sweep: Sweep, figure: str, method: Postprocess | None = None, words: Mapping[str, str] = WORDS) -> str:
-    """What `plot_layers` draws, in words."""
-    prompt, _, done, _ = slice_sweep(sweep, figure, method).best
+def layers_title(sweep: Sweep, metric: str, method: Postprocess | None = None, words: Mapping[str, str] = WORDS) -> str:
+    """The title of `plot_layers`."""
+    prompt, _, done, _ = slice_sweep(sweep, metric, method).best
     names = {"prompt": sweep.prompts[prompt].value, "method": sweep.postprocess[done].value}
-    return words["layers_title"].format(figure=words[figure], **names)
+    return words["layers_title"].format(figure=words[metric], **names)
 
 
 def _spot(index: np.intp, methods: np.ndarray) -> Spot:
@@ -236,7 +224,8 @@ def _spot(index: np.intp, methods: np.ndarray) -> Spot:
     return prompt, pooling, int(methods[prompt, pooling, layer]), layer
 
 
-def _layer_ticks(count: int) -> list[int]:
-    """The token embeddings, the last layer, and round numbers between."""
+def _layer_range(count: int) -> dict:
+    """The range of a layer axis; ticks at the token embeddings, the last layer, and round numbers between."""
     step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 1000) if count / step <= 9)
-    return [*range(0, max(count - step // 2 - 1, 1), step), count - 1] if count > 1 else [0]
+    ticks = [*range(0, max(count - step // 2 - 1, 1), step), count - 1] if count > 1 else [0]
+    return {"range": [-0.5, count - 0.5], "tickvals": ticks}

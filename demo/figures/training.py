@@ -12,7 +12,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from demo.figures.space import ANSWER_COLOR, QUESTION_COLOR, folded
+from demo.figures.layout import (
+    ANSWER_COLOR,
+    QUESTION_COLOR,
+    TOP_LEGEND,
+    add_level,
+    axis,
+    chart,
+    paired_points,
+    pattern,
+)
 
 WORDS = {
     "step": "Step",
@@ -41,8 +50,8 @@ WORDS = {
     "axis_2": "Second direction",
 }
 BINS = np.linspace(-1.0, 1.0, 41)  # of the cosines; each bin is .05 wide
-_LINE_COLOR, _PALE = "#8c949d", "#b9c0c7"
-_LEGEND = {"legend": {"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"}, "margin": {"t": 26}}
+_PALE = "#b9c0c7"
+_LEGEND = {"legend": TOP_LEGEND, "margin": {"t": 26}}
 _SMOOTH = 0.15  # how much of a step's own loss the smoothed line takes over
 
 
@@ -60,30 +69,20 @@ def plot_loss(losses: Sequence[float], steps: int, guessing: float, words: Mappi
     hover = f"{words['step']} %{{x}}: %{{y:.3f}}<extra></extra>"
     # Small circles: a run of hundreds of steps is a cloud, and the line through it says where it goes.
     raw = {"size": 4, "color": _PALE}
-    figure = go.Figure(
-        [
-            go.Scatter(
-                x=taken, y=list(losses), mode="markers", name=words["each_step"], marker=raw, hovertemplate=hover
-            ),
-            go.Scatter(
-                x=taken,
-                y=smooth(losses),
-                mode="lines",
-                name=words["smoothed"],
-                line={"color": QUESTION_COLOR, "width": 2.5},
-                hoverinfo="skip",
-            ),
-        ]
+    points = go.Scatter(
+        x=taken, y=list(losses), mode="markers", name=words["each_step"], marker=raw, hovertemplate=hover
+    )
+    mean = go.Scatter(
+        x=taken,
+        y=smooth(losses),
+        mode="lines",
+        name=words["smoothed"],
+        line={"color": QUESTION_COLOR, "width": 2.5},
+        hoverinfo="skip",
     )
     top = max([guessing, *losses]) * 1.06
-    figure.update_layout(**_by_step(steps, words["loss_title"], words["loss"], words))
-    figure.update_yaxes(range=[0, top])
-    figure.add_hline(
-        guessing,
-        line={"color": _LINE_COLOR, "width": 1, "dash": "dot"},
-        annotation={"text": words["guessing"].format(value=f"{guessing:.2f}"), "font": {"size": 11}},
-        annotation_position="bottom left",
-    )
+    figure = _by_step([points, mean], steps, words["loss_title"], axis(words["loss"], range=[0, top]), words)
+    add_level(figure, guessing, words["guessing"].format(value=f"{guessing:.2f}"), "bottom left")
     return figure
 
 
@@ -99,31 +98,24 @@ def plot_progress(
         ("auc", aucs, QUESTION_COLOR, "solid", "circle"),
         ("margin", margins, ANSWER_COLOR, "dash", "square"),
     )
-    figure = go.Figure(
-        [
-            go.Scatter(
-                x=[step for step, _ in values],
-                y=[value for _, value in values],
-                mode="lines+markers",
-                name=words[name],
-                line={"color": color, "dash": dash, "width": 2},
-                marker={"symbol": symbol, "size": 6, "color": color},
-                hovertemplate=f"{words[name]}<br>{words['step']} %{{x}}: %{{y:.3f}}<extra></extra>",
-            )
-            for name, values, color, dash, symbol in lines
-            if values
-        ]
-    )
-    low = min([0.0, *(value for _, value in margins)])
-    figure.update_layout(**_by_step(steps, title, words["value"], words))
-    figure.update_yaxes(range=[low - 0.04, 1.04], tickformat=".1f")
-    if aucs:
-        figure.add_hline(
-            0.5,
-            line={"color": _LINE_COLOR, "width": 1, "dash": "dot"},
-            annotation={"text": words["chance"], "font": {"size": 11}},
-            annotation_position="bottom right",
+    traces = [
+        go.Scatter(
+            x=[step for step, _ in values],
+            y=[value for _, value in values],
+            mode="lines+markers",
+            name=words[name],
+            line={"color": color, "dash": dash, "width": 2},
+            marker={"symbol": symbol, "size": 6, "color": color},
+            hovertemplate=f"{words[name]}<br>{words['step']} %{{x}}: %{{y:.3f}}<extra></extra>",
         )
+        for name, values, color, dash, symbol in lines
+        if values
+    ]
+    low = min([0.0, *(value for _, value in margins)])
+    values = axis(words["value"], range=[low - 0.04, 1.04], tickformat=".1f")
+    figure = _by_step(traces, steps, title, values, words)
+    if aucs:
+        add_level(figure, 0.5, words["chance"], "bottom right")
     return figure
 
 
@@ -137,41 +129,26 @@ def plot_cosines(matched: np.ndarray, mismatched: np.ndarray, step: int, words: 
     """Two histograms over each other, as shares, since wrong pairs are many times as many. Axes stand still."""
     centers = (BINS[:-1] + BINS[1:]) / 2
     sides = (("mismatched", mismatched, ANSWER_COLOR, "/"), ("matched", matched, QUESTION_COLOR, ""))
-    figure = go.Figure(
-        [
-            go.Bar(
-                x=centers,
-                y=count_cosines(values),
-                width=BINS[1] - BINS[0],
-                name=words[name],
-                marker={
-                    "color": color,
-                    "opacity": 0.72,
-                    "line": {"width": 0},
-                    # The shape tells the two apart where colours do not.
-                    "pattern": {
-                        "shape": shape,
-                        "fillmode": "overlay",
-                        "fgcolor": "#ffffff",
-                        "size": 6,
-                        "solidity": 0.3,
-                    },
-                },
-                hovertemplate=f"{words[name]}<br>%{{x:.2f}}: %{{y:.0%}}<extra></extra>",
-            )
-            for name, values, color, shape in sides
-        ]
-    )
-    figure.update_layout(
-        template="none",
-        title={"text": words["cosines_title"].format(step=step)},
+    traces = [
+        go.Bar(
+            x=centers,
+            y=count_cosines(values),
+            width=BINS[1] - BINS[0],
+            name=words[name],
+            marker={"color": color, "opacity": 0.72, "line": {"width": 0}, "pattern": pattern(shape, 6, 0.3)},
+            hovertemplate=f"{words[name]}<br>%{{x:.2f}}: %{{y:.0%}}<extra></extra>",
+        )
+        for name, values, color, shape in sides
+    ]
+    return chart(
+        traces,
+        title=words["cosines_title"].format(step=step),
         uirevision="cosines",
         barmode="overlay",
-        xaxis={"title": {"text": words["cosine"]}, "range": [-1, 1], "tickformat": ".1f", "zeroline": False},
-        yaxis={"title": {"text": words["share"]}, "tickformat": ".0%", "rangemode": "tozero", "zeroline": False},
+        xaxis=axis(words["cosine"], range=[-1, 1], tickformat=".1f"),
+        yaxis=axis(words["share"], tickformat=".0%", rangemode="tozero"),
         **_LEGEND,
     )
-    return figure
 
 
 def plot_held_points(
@@ -181,47 +158,18 @@ def plot_held_points(
 
     The vectors have length one: none of their projections is outside −1…1.
     """
-    count = len(questions)
-    lines = np.full((count, 3, 2), np.nan, dtype=np.float32)  # a gap after each pair
-    lines[:, 0], lines[:, 1] = points[:count], points[count:]
-    traces = [
-        go.Scatter(
-            x=lines[:, :, 0].ravel(),
-            y=lines[:, :, 1].ravel(),
-            mode="lines",
-            name=words["pairs"],
-            line={"color": _LINE_COLOR, "width": 1},
-            hoverinfo="skip",
-        )
-    ]
-    sides = (
-        ("questions", "Q", questions, points[:count], QUESTION_COLOR, "circle"),
-        ("answers", "A", answers, points[count:], ANSWER_COLOR, "diamond"),
-    )
-    for name, letter, texts, places, color, symbol in sides:
-        traces.append(
-            go.Scatter(
-                x=places[:, 0],
-                y=places[:, 1],
-                mode="markers",
-                name=words[name],
-                hovertext=[f"<b>{letter}{i + 1}</b> {folded(text)}" for i, text in enumerate(texts)],
-                hoverinfo="text",
-                marker={"color": color, "symbol": symbol, "size": 8, "line": {"width": 0}},
-            )
-        )
-    figure = go.Figure(traces)
-    axis = {"range": [-1.02, 1.02], "tickvals": [-1, -0.5, 0, 0.5, 1], "tickformat": ".1f", "zeroline": False}
-    figure.update_layout(
-        template="none",
-        title={"text": words["points_title"].format(step=step)},
+    pairs = [(i, i) for i in range(len(questions))]
+    names = words["questions"], words["answers"], words["pairs"]
+    scale = {"range": [-1.02, 1.02], "tickvals": [-1, -0.5, 0, 0.5, 1], "tickformat": ".1f", "constrain": "domain"}
+    return chart(
+        paired_points(points, (questions, answers), pairs, names, size=8),
+        title=words["points_title"].format(step=step),
         uirevision="points",
-        xaxis={**axis, "title": {"text": words["axis_1"]}, "constrain": "domain"},
-        yaxis={**axis, "title": {"text": words["axis_2"]}, "scaleanchor": "x", "constrain": "domain"},
+        xaxis=axis(words["axis_1"], **scale),
+        yaxis=axis(words["axis_2"], **scale, scaleanchor="x"),
         hovermode="closest",
         **_LEGEND,
     )
-    return figure
 
 
 def chance_loss(pairs: int, negatives: int = 0) -> float:
@@ -229,14 +177,14 @@ def chance_loss(pairs: int, negatives: int = 0) -> float:
     return (math.log(max(pairs + negatives, 1)) + math.log(max(pairs, 1))) / 2
 
 
-def _by_step(steps: int, title: str, name: str, words: Mapping[str, str]) -> dict:
-    """The layout of a curve over the whole run, so that what is still to come can be seen."""
-    return {
-        "template": "none",
-        "title": {"text": title},
-        "uirevision": f"{steps}",
-        "xaxis": {"title": {"text": words["step"]}, "range": [0, steps * 1.01], "zeroline": False},
-        "yaxis": {"title": {"text": name}, "zeroline": False},
-        "hovermode": "closest",
+def _by_step(traces: list, steps: int, title: str, values: dict, words: Mapping[str, str]) -> go.Figure:
+    """Curves over the whole run, so that what is still to come can be seen. values: the upward axis."""
+    return chart(
+        traces,
+        title=title,
+        uirevision=f"{steps}",
+        xaxis=axis(words["step"], range=[0, steps * 1.01]),
+        yaxis=values,
+        hovermode="closest",
         **_LEGEND,
-    }
+    )

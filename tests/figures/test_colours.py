@@ -11,7 +11,7 @@ from plotly.colors import get_colorscale, sample_colorscale
 
 from demo.figures import sweep
 from demo.figures.compare import _DIVERGING
-from demo.figures.similarity import COLORSCALE
+from demo.figures.layout import COLORSCALE
 from tests import ROOT
 
 # Full deficiency, on linear RGB: Machado, Oliveira, Fernandes 2009, doi 10.1109/TVCG.2009.113.

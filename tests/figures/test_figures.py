@@ -1,4 +1,4 @@
-"""Figures: what the heatmap shows, and what it must not carry."""
+"""The similarity heatmap: colours, labels, outlines, size; and no person's text in it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import base64
 import json
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from demo.domain.datamodels import Comparison, Pairing, Postprocess, Reading
-from demo.figures.similarity import COLORSCALE, SCALES, plot_similarity
+from demo.figures.layout import COLORSCALE
+from demo.figures.similarity import SCALES, draw_similarity
 from demo.stages.similarity import score_pairs
 
 
@@ -28,8 +30,8 @@ def make_comparison(values, matches=None, method=Postprocess.NONE) -> Comparison
 
 
 def sent(comparison, scale="fit") -> dict:
-    """The figure as the browser gets it."""
-    return json.loads(plot_similarity(comparison, scale).to_json())
+    """The figure as Plotly checks it and the browser gets it."""
+    return json.loads(go.Figure(draw_similarity(comparison, scale)).to_json())
 
 
 def colours(figure: dict) -> np.ndarray:
@@ -45,12 +47,12 @@ VALUES = [[0.35, 0.24, -0.10], [0.36, 0.26, 0.90]]
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_no_persons_text_is_in_the_figure(scale):
+def test_figure_holds_no_text_of_a_person(scale):
     """Labels are set by the page as text; a figure's strings would be read as HTML."""
     assert "secret" not in json.dumps(sent(make_comparison(VALUES), scale))
 
 
-def test_axes_count_questions_and_answers_from_one():
+def test_axes_number_questions_and_answers_from_one():
     layout = sent(make_comparison(VALUES))["layout"]
     assert layout["xaxis"]["ticktext"] == ["A1", "A2", "A3"]
     assert layout["yaxis"]["ticktext"] == ["Q1", "Q2"]
@@ -62,7 +64,7 @@ def test_cells_are_the_cosines(scale):
     np.testing.assert_allclose(colours(sent(make_comparison(VALUES), scale)), VALUES, atol=1e-6)
 
 
-def test_the_ranges_of_the_scales():
+def test_each_scale_has_its_range():
     fitted, unit, relative = (sent(make_comparison(VALUES), scale)["data"][0] for scale in ("fit", "unit", "relative"))
     assert (fitted["zmin"], fitted["zmax"]) == pytest.approx((-0.10, 0.90))
     assert (unit["zmin"], unit["zmax"]) == (0, 1)
@@ -70,14 +72,14 @@ def test_the_ranges_of_the_scales():
 
 
 @pytest.mark.parametrize("method", Postprocess)
-def test_the_fixed_range_goes_below_zero_where_cosines_are_meant_to(method):
+def test_unit_scale_goes_below_zero_for_post_processed_readings(method):
     """It follows the reading and never the values: all pictures of a reading share their colours."""
     for values in (VALUES, [[0.1, 0.2]], [[-0.9, -0.8]]):
         trace = sent(make_comparison(values, method=method), "unit")["data"][0]
         assert (trace["zmin"], trace["zmax"]) == (0 if method is Postprocess.NONE else -1, 1)
 
 
-def test_the_middle_of_the_scale_is_a_neutral_grey():
+def test_middle_of_the_colour_scale_is_grey():
     """Over −1…1 the colours diverge from it: 0 belongs to neither side."""
     from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
 
@@ -85,7 +87,7 @@ def test_the_middle_of_the_scale_is_a_neutral_grey():
     assert max(middle) - min(middle) < 12
 
 
-def test_relative_spreads_each_question_over_its_own_row():
+def test_relative_scale_spreads_colours_over_each_row():
     """The row .2 .3 .6 becomes 0 ¼ 1; a row of equals is in the middle."""
     figure = sent(make_comparison([[0.2, 0.3, 0.6], [0.5, 0.5, 0.5]]), "relative")
     np.testing.assert_allclose(colours(figure), [[0, 0.25, 1], [0.5, 0.5, 0.5]], atol=1e-5)
@@ -93,20 +95,21 @@ def test_relative_spreads_each_question_over_its_own_row():
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("values", [[[0.7]], [[0.7, 0.7]], [[0.0], [0.0]]])
-def test_equal_values_still_make_a_range(scale, values):
+def test_equal_values_still_have_a_colour_range(scale, values):
     trace = sent(make_comparison(values), scale)["data"][0]
     assert trace["zmin"] < trace["zmax"]
     assert np.isfinite(colours({"data": [trace]})).all()
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_a_cell_says_its_cosine_whatever_the_colours_are(scale):
+def test_cell_text_is_the_cosine_under_every_scale(scale):
     text = sent(make_comparison([[0.9432, -0.021], [1.0, 0.5]]), scale)["data"][0]["text"]
     shown = [[float(cell.replace("−", "-")) for cell in row] for row in text]
     np.testing.assert_allclose(shown, [[0.94, -0.02], [1.0, 0.5]])
 
 
-def test_outlined_cells_are_the_matching_ones():
+def test_matching_cells_are_outlined():
+    assert not sent(make_comparison(VALUES, set()))["layout"].get("shapes")
     matches = {(0, 2), (1, 0), (1, 1)}
     shapes = sent(make_comparison(VALUES, matches))["layout"]["shapes"]
     centres = [((s["y0"] + s["y1"]) / 2, (s["x0"] + s["x1"]) / 2) for s in shapes]
@@ -114,11 +117,7 @@ def test_outlined_cells_are_the_matching_ones():
     assert all(s["x1"] - s["x0"] == 1 and s["y1"] - s["y0"] == 1 for s in shapes)
 
 
-def test_no_matches_no_outlines():
-    assert not sent(make_comparison(VALUES, set()))["layout"].get("shapes")
-
-
-def test_a_large_matrix_travels_compactly_and_without_text():
+def test_large_matrix_is_sent_as_binary_and_without_text():
     """200 × 100 float32 are 80 kB, in base64 107 kB; written out in digits they would be 400."""
     figure = sent(make_comparison(np.random.default_rng(0).uniform(size=(200, 100))))
     assert figure["data"][0]["z"]["dtype"] == "f4"
@@ -127,7 +126,7 @@ def test_a_large_matrix_travels_compactly_and_without_text():
     assert len(json.dumps(figure)) < 150_000
 
 
-def test_labels_of_a_large_matrix_do_not_crowd():
+def test_large_matrix_has_few_labels():
     layout = sent(make_comparison(np.zeros((200, 100)) + 0.5))["layout"]
     for axis, letter in (("xaxis", "A"), ("yaxis", "Q")):
         ticks = layout[axis]
@@ -142,6 +141,6 @@ def test_zoom_is_kept_when_only_values_change():
     assert first["layout"]["uirevision"] == edited["layout"]["uirevision"]
 
 
-def test_an_unknown_scale_is_an_error():
-    with pytest.raises(Exception, match="rainbow"):
-        plot_similarity(make_comparison(VALUES), "rainbow")
+def test_unknown_scale_is_an_error():
+    with pytest.raises(KeyError, match="rainbow"):
+        draw_similarity(make_comparison(VALUES), "rainbow")
