@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from demo.domain.errors import DemoError
 
@@ -33,9 +33,3 @@ def openai_error(status: int, message: str, param: str | None, code: str | None)
     kind = "server_error" if status >= 500 else "invalid_request_error"
     code = re.sub(r"(?<!^)(?=[A-Z])", "_", code).lower() if code else None
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
-
-
-async def close_socket(receive: Receive, send: Send) -> None:
-    """Refuse a WebSocket: the server has none."""
-    await receive()
-    await send({"type": "websocket.close", "code": 1008})

@@ -294,8 +294,8 @@ def test_metrics_count_requests_refusals_and_the_engine(lab):
     web = TestClient(Starlette(routes=routes, middleware=guards))
     web.get(f"/{SECRET}")
     web.post("/", content=b"x" * 11)
-    told = web.get("/metrics").text
-    wanted = (
+    scraped = web.get("/metrics").text
+    expected = (
         'lab_http_requests_total{method="GET",route="/{path:path}",status="200"} 1.0',
         'lab_http_requests_refused_total{code="RequestTooLarge"} 1.0',
         'lab_http_request_duration_seconds_bucket{le="0.005",route="/{path:path}"}',
@@ -307,9 +307,9 @@ def test_metrics_count_requests_refusals_and_the_engine(lab):
         'lab_jobs{state="waiting"}',
         "process_resident_memory_bytes",
     )
-    for line in wanted:
-        assert line in told, line
-    assert SECRET not in told
+    for line in expected:
+        assert line in scraped, line
+    assert SECRET not in scraped
 
 
 def test_metrics_are_local_unless_the_setting_opens_them(lab):
@@ -319,7 +319,7 @@ def test_metrics_are_local_unless_the_setting_opens_them(lab):
 
     assert status("local", "127.0.0.1") == status("local", "::1") == status("all", "10.0.0.1") == 200
     assert status("local", "10.0.0.1") == status("off", "127.0.0.1") == 404
-    assert status("local", "127.0.0.1", **{"X-Forwarded-For": "1.2.3.4"}) == 404, "a proxy asks for somebody"
+    assert status("local", "127.0.0.1", **{"X-Forwarded-For": "1.2.3.4"}) == 404, "a proxy sends for another machine"
 
 
 def test_log_line_is_json_without_the_exceptions_message():
@@ -353,9 +353,9 @@ def test_uncaught_exception_leaves_no_text_behind(lab, caplog):
         return StreamingResponse(parts())
 
     caplog.set_level(logging.INFO)
-    answers = {"/fail": fail, "/half": half, "/said": lambda request: PlainTextResponse(SECRET, 500)}
+    answers = {"/fail": fail, "/half": half, "/text": lambda request: PlainTextResponse(SECRET, 500)}
     web = client(Middleware(RequestLog, Metrics(lab)), **answers)
-    for path in ("/fail", "/said"):
+    for path in ("/fail", "/text"):
         refused = web.get(path)
         assert (refused.status_code, refused.json()["code"]) == (400, "RequestUnreadable")
     assert web.get("/half").text == "a"

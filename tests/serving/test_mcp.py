@@ -48,11 +48,11 @@ def test_assistant_lists_the_tools_and_compares_texts_as_the_lab_does(url, live_
     expected = live_lab.compare(QUESTIONS, ANSWERS, **CHOSEN)
     assert not answer.is_error
     np.testing.assert_allclose(answer.structured_content["similarity"], expected.similarity, atol=1e-6)
-    said = answer.content[0].text
-    assert f"{expected.similarity[0, 0]:.3f}*" in said
-    assert f"{expected.similarity[0, 1]:.3f}\n" in said
-    assert f"AUC (.5 is chance) {expected.metrics.auc:.4f}" in said
-    assert "Q2: What is GPU?" in said
+    sentence = answer.content[0].text
+    assert f"{expected.similarity[0, 0]:.3f}*" in sentence
+    assert f"{expected.similarity[0, 1]:.3f}\n" in sentence
+    assert f"AUC (.5 is chance) {expected.metrics.auc:.4f}" in sentence
+    assert "Q2: What is GPU?" in sentence
 
 
 def test_embed_list_models_and_describe_readings_answer_as_the_lab_does(url, live_lab):
@@ -92,10 +92,10 @@ BAD = [
 
 def test_bad_input_is_a_tool_error_in_words(url):
     _, *answers = converse(url, *[(name, arguments) for name, arguments, _ in BAD])
-    for (name, arguments, said), answer in zip(BAD, answers, strict=True):
+    for (name, arguments, sentence), answer in zip(BAD, answers, strict=True):
         assert answer.is_error, (name, arguments)
         [content] = answer.content
-        assert said in content.text, (content.text, said)
+        assert sentence in content.text, (content.text, sentence)
         assert "Traceback" not in content.text
 
 
@@ -146,8 +146,8 @@ def test_public_host_answers_under_any_name_and_offers_the_list_only():
     def call(name: str, arguments: dict) -> dict:
         headers = {"Accept": "application/json, text/event-stream"}
         params = {"name": name, "arguments": arguments}
-        asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-        answer = http.post("/mcp", json=asked, headers=headers)
+        request = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        answer = http.post("/mcp", json=request, headers=headers)
         assert answer.status_code == 200, answer.text
         [data] = [line for line in answer.text.splitlines() if line.startswith("data: ")]
         return json.loads(data.removeprefix("data: "))["result"]

@@ -43,7 +43,7 @@ class McpEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._creating:
             if self._server is None:
-                # Half a second of imports, which must not hold up whoever types at the page.
+                # In a thread: half a second of imports must not delay people who type at the page.
                 self._server = await asyncio.to_thread(create_server, self._calls)
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 

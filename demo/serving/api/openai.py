@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Awaitable, Callable
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from demo.domain.catalog import CATALOG
-from demo.domain.datamodels import ModelStatus, Reading
+from demo.domain.datamodels import ModelStatus
 from demo.domain.errors import (
     Busy,
     DemoError,
@@ -73,16 +74,18 @@ def _endpoint(methods: dict[str, Callable[[Request], Awaitable[Response]]]):
                 raise _Refused(405, f"{request.method} is not answered here. Accepted: {allowed}.", Allow=allowed)
             raise _Refused(404, "This lab answers POST /v1/embeddings, GET /v1/models and GET /v1/models/MODEL.")
         except _Refused as refused:
-            return _error(refused.status, str(refused), None, refused.code, refused.headers)
+            status, headers = refused.status, refused.headers
+            return _json(openai_error(status, str(refused), None, refused.code), status, headers)
         except DemoError as error:
             status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 400)
             headers = {"Retry-After": _RETRY_AFTER} if isinstance(error, ModelLoading | Busy) else {}
-            return _error(status, str(error), _PARAMS.get(error.field, error.field), error.code, headers)
+            param = _PARAMS.get(error.field, error.field)
+            return _json(openai_error(status, str(error), param, error.code), status, headers)
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
         except Exception as error:  # the client gets no traceback
             report_fault(error)
-            return _error(500, str(RequestFailed()), None, "unexpected", {})
+            return _json(openai_error(500, str(RequestFailed()), None, "unexpected"), 500)
 
     return answer
 
@@ -129,7 +132,8 @@ def _finish(embeddings: Embeddings, dimensions: int | None, normalize: bool) -> 
     vectors, reading = embeddings.vectors, embeddings.reading
     entry, width = CATALOG.get(reading.model), vectors.shape[1]
     shorter = dimensions is not None and dimensions < width
-    nested = entry is not None and entry.nested and _same_states(reading, entry.default_reading)
+    states = attrgetter("pooling", "layer", "postprocess")
+    nested = entry is not None and entry.nested and states(reading) == states(entry.default_reading)
     if dimensions not in (None, width) and not (nested and shorter):
         why = "this model was not trained for shorter ones" if shorter else "there are no more"
         if nested:
@@ -145,10 +149,6 @@ def _finish(embeddings: Embeddings, dimensions: int | None, normalize: bool) -> 
     if normalize or (shorter and reading.normalize):
         vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return np.ascontiguousarray(vectors, dtype=np.float32)
-
-
-def _same_states(one: Reading, other: Reading) -> bool:
-    return all(getattr(one, name) == getattr(other, name) for name in ("pooling", "layer", "postprocess"))
 
 
 async def _list_models(calls: ApiCalls, request: Request) -> Response:
@@ -183,10 +183,6 @@ def _model(status: ModelStatus) -> dict[str, Any]:
         "state": status.state,
         "reading": reading,
     }
-
-
-def _error(status: int, message: str, param: str | None, code: str | None, headers: dict[str, str]) -> Response:
-    return _json(openai_error(status, message, param, code), status, headers)
 
 
 def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

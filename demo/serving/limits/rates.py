@@ -91,15 +91,15 @@ class RateLimit:
             length = Headers(scope=scope).get("content-length", "")
             kib = 1 + (int(length) // _KIB if length.isdecimal() else _UNKNOWN_KIB)
             return self._take(self._uploads, "upload", address) or self._take(
-                self._kib_of_uploads, "uploaded", address, cost=kib
+                self._kib_of_uploads, "upload bytes", address, cost=kib
             )
         body = scope.get("body", b"")
         person, kib = (address, session_of(body)), max(1, len(body) // _KIB)
         return (
-            self._take(self._person, "asked", *person)
-            or self._take(self._address, "asked", address)
-            or self._take(self._kib_of_person, "sent", *person, cost=kib)
-            or self._take(self._kib_of_address, "sent", address, cost=kib)
+            self._take(self._person, "requests", *person)
+            or self._take(self._address, "requests", address)
+            or self._take(self._kib_of_person, "bytes", *person, cost=kib)
+            or self._take(self._kib_of_address, "bytes", address, cost=kib)
         )
 
     def _take(self, item: RateLimitItem, *key: str, cost: int = 1) -> int:

@@ -77,7 +77,7 @@ class RequestLog:
             report_fault(error)
             if response.started and scope.get("our_fault"):
                 raise _BrokenOff from None  # half of a response is out: the connection must end
-            if response.started:  # a stream whose last event of Gradio's has told the error
+            if response.started:  # a stream; Gradio's last event in it names the error
                 await response.send({"type": "http.response.body"})
         if not response.started:
             ours = scope.get("our_fault", False)

@@ -16,8 +16,6 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from demo.serving.refusal import close_socket
-
 _ALLOWED = re.compile(
     r"/"
     r"|/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)/?"
@@ -44,11 +42,11 @@ class AllowedRoutes:
         self.behind_proxy = behind_proxy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            return await close_socket(receive, send)
+        if scope["type"] == "websocket":  # there is none here
+            return await send({"type": "websocket.close", "code": 1008})
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        if not self._is_own(scope):
+        if not any(route.matches(scope)[0] is not Match.NONE for route in self.routes):
             if scope["method"] not in _METHODS:
                 return await PlainTextResponse("Method not allowed", 405)(scope, receive, send)
             if not _ALLOWED.fullmatch(scope["path"]):
@@ -56,9 +54,6 @@ class AllowedRoutes:
         if scope["method"] not in _SAFE_METHODS and self._is_cross_site(Headers(scope=scope)):
             return await PlainTextResponse("Asked for by another site", 403)(scope, receive, send)
         return await self.app(scope, receive, send)
-
-    def _is_own(self, scope: Scope) -> bool:
-        return any(route.matches(scope)[0] is not Match.NONE for route in self.routes)
 
     def _is_cross_site(self, headers: Headers) -> bool:
         site = headers.get("sec-fetch-site")
