@@ -6,7 +6,6 @@ console, and `open_page` lets none pass.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from urllib.parse import urlencode
 
 import pytest
@@ -30,15 +29,7 @@ STATE = '#{} .view[data-state="{}"]'
 
 
 @pytest.fixture(scope="module")
-def quick_fake():
-    slow = fake._count_trigrams
-    fake._count_trigrams = lru_cache(maxsize=None)(slow)
-    yield
-    fake._count_trigrams = slow
-
-
-@pytest.fixture(scope="module")
-def public(serve, quick_fake, tmp_path_factory) -> str:
+def public(serve, tmp_path_factory) -> str:
     """A page for strangers."""
     engine = fake.FakeEngine(seconds_per_step=0.001)
     engine.load(SMALL)
@@ -137,7 +128,7 @@ def test_nothing_that_is_typed_linked_or_uploaded_runs(public, open_page):
     assert page.evaluate("() => window.__refused") == [], "the policy had to help out: something was not escaped"
 
 
-def test_who_asks_too_fast_waits_and_loses_nothing(serve, quick_fake, browser):
+def test_who_asks_too_fast_waits_and_loses_nothing(serve, browser):
     engine = fake.FakeEngine()
     engine.load(SMALL)
     page = browser.new_page()  # the console tells of each 429

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from demo.backend import fake
-from tests.browser.page_actions import PHONE, expect_text
+from tests.browser.page_actions import expect_text
 
 pytestmark = pytest.mark.browser
 STATE = '#benchmark .view[data-state="{}"]'
@@ -69,15 +69,3 @@ def test_stop_keeps_what_was_reached(serve, open_page):
     expect_text(page, "#benchmark .view-note", "Stopped.")
     assert 2 <= page.locator(ROWS).count() < 6
     page.wait_for_selector("#benchmark-stop", state="hidden")
-
-
-def test_in_korean_on_a_phone_rows_are_cards_and_nothing_scrolls_sideways(serve, open_page):
-    page = open_page(serve(fake.FakeEngine()), locale="ko-KR", **PHONE)
-    open_benchmark(page, "천문, 한국어")
-    page.uncheck("#benchmark-models input >> nth=0")
-    run(page)
-    expect_text(page, ".benchmark-floor", "낱말 겹침")
-    assert "모델의 기본값" in first_row(page)
-    expect(page.locator("#benchmark-run")).to_have_text("재기", use_inner_text=True)
-    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-    assert page.evaluate("(row) => getComputedStyle(document.querySelector(row)).display", ROWS) == "grid"

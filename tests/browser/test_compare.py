@@ -123,18 +123,6 @@ def test_one_reading_that_cannot_be_had_leaves_the_others(serve, open_page):
     page.wait_for_selector(READY)
 
 
-@pytest.mark.parametrize("how", [{"locale": "ko-KR"}, {"address": "?lang=ko"}])
-def test_in_korean(open_page, how):
-    page = open_page(**how)
-    open_compare(page)
-    page.wait_for_function("() => document.querySelector('#compare-add').textContent.trim() === '읽는 법 더하기'")
-    expect_value(page, "#compare-reading-b input", "모델의 기본값")
-    expect_text(page, "#compare-b", "B의 모델")
-    expect_text(page, "#compare-scale", "모두 한 눈금")
-    expect_text(page, "#compare-verdict", "질문이 2개뿐")
-    expect(page.locator(f"{PLOT.format('a')} .ytitle").first).to_have_text("질문")
-
-
 def test_on_a_phone_the_pictures_stand_under_each_other_and_nothing_scrolls_sideways(open_page):
     page = open_page(**{**PHONE, "width": 360})
     open_compare(page)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import pytest
 from playwright.sync_api import expect
 
 from demo.backend import fake
 from demo.domain.recipe import EFFORTS
 from tests.browser import test_benchmark, test_file, test_sweep
-from tests.browser.page_actions import idle, settle, wait_text
+from tests.browser.page_actions import PHONE, idle, settle, wait_text
 
 pytest.importorskip("axe_playwright_python", reason="axe is not installed")
 from axe_playwright_python.sync_playwright import Axe
@@ -23,6 +21,9 @@ EVERYTHING = {
     "resultTypes": ["violations"],
     "rules": {"target-size": {"enabled": True}},  # axe leaves it out unless asked
 }
+# Whatever is written on the open tab by a label, a button, a heading or an axis.
+WORDS = """() => [...document.querySelectorAll('#views :is(button, label, h2, h3, figcaption, .xtitle, .ytitle)')]
+    .filter((node) => node.checkVisibility()).map((node) => node.textContent.trim())"""
 COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast"]}, "resultTypes": ["violations"]}
 NARROW = 320  # CSS pixels: WCAG 1.4.10; a window of 1280 at 400 %
 FOCUS = "() => document.activeElement.id || document.activeElement.className"
@@ -42,15 +43,12 @@ UNTOLD = """() => [...document.querySelectorAll('#hero .js-plotly-plot')].filter
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick():
-    """The fake counts a text's trigrams once, and a training takes a few steps."""
-    slow, efforts = fake._count_trigrams, {name: dict(how) for name, how in EFFORTS.items()}
-    fake._count_trigrams = lru_cache(maxsize=None)(slow)
-    for how in EFFORTS.values():
-        how |= {"steps": 20, "batch_size": 8}
-    yield
-    fake._count_trigrams = slow
-    EFFORTS.update(efforts)
+def short_training():
+    with pytest.MonkeyPatch.context() as patch:
+        for how in EFFORTS.values():
+            patch.setitem(how, "steps", 20)
+            patch.setitem(how, "batch_size", 8)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -117,13 +115,18 @@ def find_faults(page, options: dict, place: str | None = None) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("locale", "language"), [("en-US", "en"), ("ko-KR", "ko")])
-def test_every_tab_with_its_results(address, open_page, locale, language):
-    """Read by axe in light; in dark, where only colours differ, its colours. Then on the narrowest screen."""
-    from demo.ui.kit.i18n import translate
+@pytest.mark.parametrize(("language", "device"), [("en", {"locale": "en-US"}), ("ko", {"locale": "ko-KR", **PHONE})])
+def test_every_tab_with_its_results(address, open_page, language, device):
+    """Read by axe in light; in dark, where only colours differ, its colours. Then on the narrowest screen.
+
+    In English at a desk, in Korean on a phone, where nothing that is written is left in English.
+    """
+    from demo.ui.kit.i18n import LOCALES, translate
     from demo.ui.page import VIEWS
 
-    page = open_page(address, locale=locale, reduced_motion="reduce")
+    english = {said for key, said in LOCALES["en"].items() if LOCALES[language].get(key) != said}
+    page = open_page(address, reduced_motion="reduce", **device)
+    size = page.viewport_size
     page.wait_for_function("(language) => document.documentElement.lang === language", arg=language)
     assert page.title() == translate(language, "page.title")
     faults = []
@@ -137,13 +140,16 @@ def test_every_tab_with_its_results(address, open_page, locale, language):
             told += [f"dark, {fault}" for fault in find_faults(page, COLOURS, place)]
             page.emulate_media(color_scheme="light")
         told += page.evaluate(UNTOLD)
+        told += [f"in English: {word}" for word in set(page.evaluate(WORDS)) & english]
         page.set_viewport_size({"width": NARROW, "height": 800})
         idle(page)  # the pictures take their new size
         width = page.evaluate("() => document.documentElement.scrollWidth")
         told += [f"{width} wide on a screen of {NARROW}"] if width > NARROW else []
-        page.set_viewport_size({"width": 1280, "height": 900})
+        page.set_viewport_size(size)
         faults += [f"{view}: {fault}" for fault in told]
     assert not faults, "\n".join(faults)
+    card = "() => getComputedStyle(document.querySelector('#benchmark-board tbody tr')).display"
+    assert (page.evaluate(card) == "grid") == (language == "ko"), "on a phone a row is a card"
 
 
 def press(page, *keys: str) -> None:

@@ -117,16 +117,13 @@ def test_the_story_leaves_the_lab_as_it_is_until_one_asks(serve, open_page):
     expect_value(page, "#layer input[type=number]", "30")
 
 
-def test_training_oneself_is_offered_where_there_is_a_tab_for_it(open_page):
+def test_the_train_tab_is_one_click_away(open_page):
     page = open_page()
     open_story(page)
     go(page, "loss", "story-before", "story-after")
-    if page.locator("#view-train-button").count():
-        page.click("#story-train")
-        page.wait_for_selector("#view-train-button[aria-selected=true]")
-        page.wait_for_function("() => location.hash.includes('tab=train')")
-    else:
-        expect(page.locator("#story-train")).to_be_hidden()
+    page.click("#story-train")
+    page.wait_for_selector("#view-train-button[aria-selected=true]")
+    page.wait_for_function("() => location.hash.includes('tab=train')")
     page.click(STORY)
     page.evaluate("() => document.querySelector('#view-train-button')?.remove()")
     expect(page.locator("#story-train")).to_be_hidden()
@@ -168,9 +165,8 @@ def test_a_model_on_its_way_is_told_of(serve, open_page):
     wait_figures(page, "story-positions")
 
 
-@pytest.mark.parametrize("how", [{"locale": "ko-KR"}, {"address": "?lang=ko#tab=story"}])
-def test_in_korean_on_a_phone_nothing_scrolls_sideways(open_page, how):
-    page = open_page(drawn="address" not in how, **{**PHONE, **how, "color_scheme": "dark"})
+def test_in_korean_on_a_phone_nothing_scrolls_sideways(open_page):
+    page = open_page("?lang=ko#tab=story", drawn=False, **PHONE, color_scheme="dark")
     page.wait_for_function(f"() => document.querySelector('{STORY}')?.textContent === '이야기'")
     open_story(page)
     expect(page.locator(TITLE).first).to_have_text("글 네 개가 토큰이 돼요", use_inner_text=True)

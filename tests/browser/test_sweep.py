@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from demo.backend import fake
-from tests.browser.page_actions import ANSWERS, HEATMAP, PHONE, QUESTIONS, expect_text, expect_value, settle
+from tests.browser.page_actions import ANSWERS, HEATMAP, QUESTIONS, expect_text, expect_value, settle
 
 pytestmark = pytest.mark.browser
 SWEEP = "#view-sweep-button"
@@ -129,20 +129,3 @@ def test_what_cannot_be_swept_says_why(small, open_page):
     page.click("#sweep-run")
     page.wait_for_selector(STATE.format("error"))
     expect_text(page, "#sweep .view-note", "no wrong pair")
-
-
-def test_on_a_phone_in_korean_nothing_scrolls_sideways(small, open_page):
-    page = open_page(small + "?lang=ko", **{**PHONE, "width": 360})
-    open_sweep(page, prompts=6)
-    expect(page.locator("#sweep-run")).to_have_text("훑기", use_inner_text=True)
-    expect_text(page, "#sweep-source", "상자에 적은 글")
-    run(page)
-    expect_text(page, "#sweep-verdict", "가장 좋은 것")
-    expect(page.locator("#sweep figcaption >> nth=0")).to_have_text(
-        "층, 프롬프트, 풀링에 따른 AUC", use_inner_text=True
-    )
-    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-    page.click("#sweep-fold > button")
-    page.click("#sweep-source label:has-text('파일')")
-    page.wait_for_selector("#sweep-upload-note p")
-    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")

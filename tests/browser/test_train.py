@@ -14,7 +14,6 @@ from demo.domain.recipe import EFFORTS
 from tests.browser.page_actions import (
     ANSWERS,
     HEATMAP,
-    PHONE,
     QUESTIONS,
     choose,
     expect_text,
@@ -45,11 +44,11 @@ PAIRS = "".join(
 @pytest.fixture(scope="module", autouse=True)
 def short_runs():
     """Runs of 60 steps: three seconds at the pace below."""
-    before = {name: dict(how) for name, how in EFFORTS.items()}
-    for how in EFFORTS.values():
-        how |= {"steps": 60, "batch_size": 8}
-    yield
-    EFFORTS.update(before)
+    with pytest.MonkeyPatch.context() as patch:
+        for how in EFFORTS.values():
+            patch.setitem(how, "steps", 60)
+            patch.setitem(how, "batch_size", 8)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -269,34 +268,6 @@ def test_the_labs_own_pairs_are_named_and_can_be_left_out(address, open_page):
     page.wait_for_selector("#train-held [data-figure=train-cosines] .js-plotly-plot", timeout=60_000)
     page.click("#train-stop")
     finish(page)
-
-
-def test_on_a_phone_in_korean_nothing_scrolls_sideways(address, open_page):
-    page = open_page(address + "?lang=ko", **{**PHONE, "width": 360})
-    narrow = "() => document.documentElement.scrollWidth <= innerWidth"
-    open_train(page, texts=False)
-    expect(page.locator("#train-run")).to_have_text("학습하기", use_inner_text=True)
-    expect_text(page, "#train-source-note", "외워")
-    assert page.evaluate(narrow)
-    page.click("#train-source label:has-text('파일')")
-    page.wait_for_selector("#train-source-note .hint:has-text('받아요')")
-    assert page.evaluate(narrow)
-    page.click("#train-source label:has-text('실험실의 짝')")
-    page.wait_for_selector("#train-sets label:has-text('뉴스')")
-    assert page.evaluate(narrow)
-    page.click("#train-source label:has-text('상자의 글')")
-    page.wait_for_selector("#train-source-note .caution")
-    page.click("#train-run")
-    page.wait_for_selector("#train-pause:has-text('쉬기')")
-    page.wait_for_selector("#train-formula dl")
-    assert page.evaluate(narrow)
-    finish(page)
-    expect_text(page, "#train .view-note", "60단계를 모두 마쳤어요")
-    expect(page.locator("#train figcaption >> nth=0")).to_have_text("60단계의 내 글", use_inner_text=True)
-    assert page.evaluate(narrow)
-    page.click("#train-keep")
-    page.wait_for_selector("#train-keep-note p:has-text('60단계 학습')")
-    assert page.evaluate(narrow)
 
 
 def test_in_the_dark_the_formula_can_be_read(address, open_page):
