@@ -1,9 +1,8 @@
-"""The Story tab without a browser: its steps over the fake engine, the table of models, its words."""
+"""The Story tab without a browser: its numbers, its buttons, the table of models. Its steps: test_step_tabs.py."""
 
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -18,35 +17,25 @@ from demo.figures.story import plot_models, plot_next_tokens, plot_positions  # 
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.stages.article import PRINTED, printed, procedure  # noqa: E402
-from demo.ui.kit.i18n import LOCALES, translate  # noqa: E402
+from demo.ui.kit.i18n import LOCALES  # noqa: E402
 from demo.ui.kit.job_tab import ModelsJob  # noqa: E402
-from demo.ui.live.examples import load_examples  # noqa: E402
-from demo.ui.live.handlers import Session  # noqa: E402
-from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.tabs.story.board import render_board  # noqa: E402
 from demo.ui.tabs.story.handlers import StoryHandlers  # noqa: E402
-from demo.ui.tabs.story.runs import TUNED, BoardRow, Readout, StoryRuns  # noqa: E402
-from demo.ui.tabs.story.tab import IN_LAB, STEPS, create_story_tab  # noqa: E402
-from demo.ui.tabs.story.text import explain_logits, explain_tokens, format_margin, render_step  # noqa: E402
+from demo.ui.tabs.story.runs import BoardRow, Readout, StoryRuns  # noqa: E402
+from demo.ui.tabs.story.tab import IN_LAB, STEPS  # noqa: E402
+from demo.ui.tabs.story.text import explain_logits, explain_tokens, format_margin  # noqa: E402
 from demo.wording.numbers import fine_percent  # noqa: E402
-from tests.page_requests import by_name, page_request  # noqa: E402
+from tests.ui.tabs.step_visit import ENCODER, GPT, NASTY, TUNED, Visit, create_story, plain  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
 
-GPT, ENCODER, MISTRAL, E5 = (
-    "smollm2-135m-instruct",
-    "all-minilm-l6-v2",
-    "mistral-7b-instruct-v0.1",
-    "e5-mistral-7b-instruct",
-)
-NASTY = "<img src=x onerror=alert(1)>"
-PAGE, OTHER_PAGE, KOREAN = page_request("one"), page_request("two"), page_request("three", "ko")
+MISTRAL = "mistral-7b-instruct-v0.1"
+PAIRING = Pairing(("q1", "q2"), ("a1", "a2"), frozenset({(0, 0), (1, 1)}))
 
 
 @pytest.fixture
 def tuned(monkeypatch) -> str:
     """The tuned GPT stands in the catalogue, whatever the catalogue is by now."""
-    base = CATALOG[GPT]
-    entry = replace(base, id=TUNED, name="SmolLM2 tuned", kind=Kind.TUNED_GPT, pooling=Pooling.LAST_TOKEN)
+    entry = replace(CATALOG[GPT], id=TUNED, name="SmolLM2 tuned", kind=Kind.TUNED_GPT, pooling=Pooling.LAST_TOKEN)
     monkeypatch.setitem(CATALOG, TUNED, replace(entry, prompt=Prompt.PROMPTEOL))
     return TUNED
 
@@ -66,42 +55,16 @@ def engine() -> FakeEngine:
 
 @pytest.fixture
 def handlers(engine) -> StoryHandlers:
-    settings = Settings(engine="fake")
-    lab = Lab(settings, engine)
-    first = lab.status(GPT)
-    with gradio.Blocks(analytics_enabled=False):
-        lab_widgets = create_lab_tab(settings, first, next(iter(load_examples().values())))
-        widgets = create_story_tab(settings)
-    return StoryHandlers(lab, widgets, lab_widgets)
+    return create_story(Lab(Settings(engine="fake"), engine))
 
 
-def named(handlers, answer) -> dict:
-    return by_name(answer, handlers.lab_widgets, handlers.widgets)
-
-
-def look(handlers, step: str, page=PAGE) -> dict:
-    """A step once it is ready: asked again while a model is on its way, as the view does."""
-    seen = eventually(
-        lambda: named(handlers, handlers.on_tick(page, step)),
-        until=lambda seen: seen["view"]["state"] not in ("loading", "running"),
-    )
-    assert seen["view"]["state"] == "ready", seen["view"]["note"]
-    return seen
-
-
-def plain(html: str) -> str:
-    return re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", html))
-
-
-def pairing() -> Pairing:
-    return Pairing(("q1", "q2"), ("a1", "a2"), frozenset({(0, 0), (1, 1)}))
-
-
-# ---- the article ----------------------------------------------------------------------------------------------------
+@pytest.fixture
+def visit(handlers) -> Visit:
+    return Visit(handlers)
 
 
 def test_the_articles_figures_are_as_printed():
-    mistral, e5 = (printed(model, pairing()) for model in PRINTED)
+    mistral, e5 = (printed(model, PAIRING) for model in PRINTED)
     assert mistral.similarity.tolist() == np.float32([[0.96, 0.90], [0.93, 0.94]]).tolist()
     assert (mistral.metrics.found_first, e5.metrics.found_first) == (2, 2)
     assert mistral.metrics.margin == pytest.approx((0.96 + 0.94 - 0.90 - 0.93) / 2, abs=1e-6)
@@ -117,130 +80,49 @@ def test_the_procedure_takes_what_the_model_has(engine):
 # ---- steps ----------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_computed_before_somebody_looks(handlers, engine):
-    opened = named(handlers, handlers.on_open(PAGE, None))
-    announced = named(handlers, next(handlers.on_step(PAGE, "why")))
-    assert engine.embedded_texts == 0
-    assert (opened["view"]["state"], opened["view"]["figures"]) == ("running", [])
-    assert "Four texts become tokens" in opened["text"]
-    assert "PromptEOL" in announced["text"]
-    assert announced["found"] == ""
-
-
-@pytest.mark.parametrize("language", sorted(LOCALES))
-@pytest.mark.parametrize("step", STEPS)
-def test_every_step_has_figures_with_words_for_those_who_do_not_see_them(handlers, step, language):
-    page = page_request(language, language)
-    seen = look(handlers, step, page)
-    assert seen["view"]["figures"]
-    for figure in seen["view"]["figures"]:
-        assert figure["title"]
-        assert figure["alt"]
-        assert len({len(row) for row in [figure["table"]["head"], *figure["table"]["rows"]]}) == 1
-        for axis in ("xaxis", "yaxis"):
-            assert figure["figure"]["layout"][axis]["title"]["text"]
-    assert plain(seen["found"])
-    if language == "ko":
-        heading = next(iter(handlers.on_step(page, step)))[handlers.widgets.text]
-        assert re.search("[가-힣]", heading)
-        assert all(re.search("[가-힣]", said) for said in re.findall("<p>(.*?)</p>", seen["found"]))
-
-
-def test_what_was_computed_once_is_known_to_everybody(handlers, engine):
-    for step in STEPS:
-        look(handlers, step)
-    counted = engine.embedded_texts
-    for step in STEPS:
-        look(handlers, step, OTHER_PAGE)
-    assert engine.embedded_texts == counted
-
-
-def test_a_model_on_its_way_is_said_and_nobody_waits(handlers, engine, untuned):
-    engine.load_seconds = 0.5
-    started = time.monotonic()
-    seen = named(handlers, handlers.on_tick(PAGE, "loss"))
-    assert time.monotonic() - started < 0.4
-    assert seen["view"]["state"] == "loading"
-    assert "all-MiniLM-L6-v2 is being loaded" in seen["view"]["note"]
-    assert len(look(handlers, "loss")["view"]["figures"]) == 2
-
-
-def test_numbers_in_sentences_are_the_labs(handlers):
+def test_numbers_in_sentences_are_the_labs(handlers, visit):
     lab, runs = handlers.lab, handlers.runs
     article = {"questions": runs.questions, "answers": runs.answers, "model": GPT}
     here = lab.compare(**article, prompt="chat", pooling="last_token_logits")
-    found = plain(look(handlers, "result")["found"])
+    found = plain(visit.look("result")["found"])
     assert f"margin {format_margin(here)}, right answers found first: {here.metrics.found_first} of 2" in found
     assert "Mistral-7B-Instruct-v0.1: .95 against .92, margin +.035" in found
-    last, asked = (
+    last, prompteol = (
         lab.compare(**article, prompt=prompt, pooling="last_token", layer=-1) for prompt in ("plain", "prompteol")
     )
-    assert f"from {format_margin(last)} to {format_margin(asked)}" in plain(look(handlers, "why")["found"])
+    assert f"from {format_margin(last)} to {format_margin(prompteol)}" in plain(visit.look("why")["found"])
 
 
-def test_the_same_gpt_after_training_is_shown_in_one_reading(handlers, tuned):
-    text = named(handlers, next(handlers.on_step(PAGE, "loss")))["text"]
+def test_the_same_gpt_after_training_is_shown_in_one_reading(visit, tuned):
+    text = visit.announce("loss")["text"]
     assert "SmolLM2 tuned, the very same GPT" in text
     assert "<math" in text
-    before, after = look(handlers, "loss")["view"]["figures"]
+    before, after = visit.look("loss")["view"]["figures"]
     assert before["title"] == "SmolLM2-135M-Instruct · prompteol · last_token · last layer"
     assert after["title"] == "SmolLM2 tuned · prompteol · last_token · last layer"
     scales = [[figure["figure"]["data"][0][end] for end in ("zmin", "zmax")] for figure in (before, after)]
     assert scales[0] == scales[1]
 
 
-def test_without_it_another_model_stands_in(handlers, untuned):
-    assert "another, smaller model" in named(handlers, next(handlers.on_step(PAGE, "loss")))["text"]
-    assert [figure["title"].split(" ")[0] for figure in look(handlers, "loss")["view"]["figures"]] == [
-        "SmolLM2-135M-Instruct",
-        "all-MiniLM-L6-v2",
-    ]
+def test_another_model_stands_in_for_a_missing_tuned_one(visit, untuned):
+    assert "another, smaller model" in visit.announce("loss")["text"]
+    models = [figure["title"].split(" ")[0] for figure in visit.look("loss")["view"]["figures"]]
+    assert models == ["SmolLM2-135M-Instruct", "all-MiniLM-L6-v2"]
 
 
-def test_a_reading_that_the_pure_gpt_cannot_take_falls_back_to_the_articles(handlers, tuned, monkeypatch):
+def test_a_reading_that_the_pure_gpt_cannot_take_falls_back_to_the_articles(visit, tuned, monkeypatch):
     monkeypatch.setitem(CATALOG, TUNED, replace(CATALOG[TUNED], prompt=Prompt.OWN))
-    before, after = look(handlers, "loss")["view"]["figures"]
+    before, after = visit.look("loss")["view"]["figures"]
     assert "plain" in before["title"]
     assert "own" in after["title"]
 
 
-def test_only_the_buttons_of_the_step_are_there(handlers):
+def test_only_the_buttons_of_the_step_are_visible(visit):
     for step in STEPS:
-        seen = named(handlers, next(handlers.on_step(PAGE, step)))
-        shown = {name for name in ("use", "train", "measure", "stop") if seen[name]["visible"]}
-        wanted = {"use"} if step in IN_LAB else set()
-        wanted |= {"loss": {"train"}, "models": {"measure"}}.get(step, set())
-        assert shown == wanted, step
-        assert (seen["back"]["interactive"], seen["next"]["interactive"]) == (step != STEPS[0], step != STEPS[-1])
-
-
-def test_rubbish_is_the_first_step(handlers):
-    for step in (None, "<b>", {"a": 1}, 7):
-        assert look(handlers, step)["view"]["figures"][0]["id"] == "story-positions"
-
-
-# ---- the lab --------------------------------------------------------------------------------------------------------
-
-
-def test_a_reading_goes_into_the_labs_widgets(handlers):
-    assert named(handlers, handlers.on_use(PAGE, Session(model=GPT), "why")).keys() == {"heatmap"}, "nothing known yet"
-    look(handlers, "why")
-    session = Session(model=GPT)
-    answer = named(handlers, handlers.on_use(PAGE, session, "why"))
-    assert answer["questions"].split("\n") == list(handlers.runs.questions)
-    chosen = [answer[name] for name in ("model", "prompt", "pooling", "eos", "postprocess", "matches")]
-    assert chosen == [GPT, "prompteol", "last_token", False, "none", ""]
-    assert (answer["layer"]["value"], answer["layer"]["maximum"]) == (30, 30)
-    assert "heatmap" not in answer, "the widgets' own changes draw it"
-    assert session.linked == {}
-
-
-def test_another_model_is_asked_for_as_a_link_would(handlers):
-    look(handlers, "why")
-    session = Session(model=ENCODER, seq=7)
-    answer = named(handlers, handlers.on_use(PAGE, session, "why"))
-    assert (session.linked["model"], session.linked["prompt"], session.linked["layer"]) == (GPT, "prompteol", 30)
-    assert (answer["heatmap"]["state"], answer["heatmap"]["seq"]) == ("loading", 7)
+        seen = visit.announce(step)
+        visible = {name for name in ("use", "train", "measure", "stop") if seen[name]["visible"]}
+        expected = {"use"} if step in IN_LAB else set()
+        assert visible == expected | {"loss": {"train"}, "models": {"measure"}}.get(step, set()), step
 
 
 # ---- every model ----------------------------------------------------------------------------------------------------
@@ -250,8 +132,8 @@ def rows_of(board: str) -> list[str]:
     return [plain(row).strip() for row in re.findall(r"<tr role=\"row\" class=.*?</tr>", board, re.DOTALL)]
 
 
-def test_the_table_has_the_articles_figures_and_what_is_in_memory(handlers):
-    seen = look(handlers, "models")
+def test_the_table_has_the_articles_figures_and_loaded_models(handlers, visit):
+    seen = visit.look("models")
     rows = rows_of(seen["found"])
     assert rows[0].startswith("Mistral-7B-Instruct-v0.1 printed in the article .96 .90 .93 .94 +.035 2 of 2")
     assert rows[1] == (
@@ -268,60 +150,66 @@ def test_the_table_has_the_articles_figures_and_what_is_in_memory(handlers):
     assert len(seen["view"]["figures"][0]["table"]["rows"]) == 3
 
 
-def test_the_others_are_measured_when_one_asks(handlers, engine, untuned):
+def test_missing_models_are_measured_by_a_job(handlers, visit, engine, untuned):
     engine.load_seconds = 0.05
-    begun = named(handlers, handlers.on_measure(PAGE, "models"))
+    begun = visit.named(handlers.on_measure(visit.request, "models"))
     assert begun["view"]["state"] == "running"
     assert (begun["measure"]["interactive"], begun["stop"]["visible"]) == (False, True)
     notes = set()
     eventually(
-        lambda: notes.add(named(handlers, handlers.on_tick(PAGE, "models"))["view"]["note"]),
-        until=lambda _: not handlers.pages.of(PAGE).running,
+        lambda: notes.add(visit.tick("models")["view"]["note"]),
+        until=lambda _: not handlers.pages.of(visit.request).running,
     )
     assert any("is being loaded" in note for note in notes)
-    seen = look(handlers, "models")
+    seen = visit.look("models")
     rows = rows_of(seen["found"])
-    minilm = [row for row in rows if row.startswith("all-MiniLM-L6-v2")]
-    assert ["procedure" in row for row in minilm] == [True, False]
+    assert ["procedure" in row for row in rows if row.startswith("all-MiniLM-L6-v2")] == [True, False]
     assert "The weights of GPT-2 could not be fetched" in next(row for row in rows if row.startswith("GPT-2"))
     assert seen["stop"]["visible"] is False
     assert handlers.runs.missing() == ["gpt2"]
 
 
-def test_stop_keeps_what_was_measured_and_nobody_measures_twice_at_once(handlers, engine):
+def test_stop_keeps_what_was_measured_and_nobody_measures_twice_at_once(handlers, visit, engine):
     engine.load_seconds = 0.4
-    handlers.on_measure(PAGE, "models")
-    assert "already" in named(handlers, handlers.on_measure(OTHER_PAGE, "models"))["note"]
-    assert "Stopping" in named(handlers, handlers.on_stop(PAGE, "models"))["view"]["note"]
-    assert look(handlers, "models")["view"]["note"].startswith("Stopped.")
-    assert look(handlers, "models")["view"]["note"] == "", "once"
+    other = Visit(handlers, session="two")
+    handlers.on_measure(visit.request, "models")
+    assert "already" in other.named(handlers.on_measure(other.request, "models"))["note"]
+    assert "Stopping" in visit.named(handlers.on_stop(visit.request, "models"))["view"]["note"]
+    assert visit.look("models")["view"]["note"].startswith("Stopped.")
+    assert visit.look("models")["view"]["note"] == "", "once"
     assert handlers.runs.missing()
 
 
-def test_a_page_that_has_gone_leaves_no_job_behind(handlers, engine):
+def test_closed_page_leaves_no_job_behind(handlers, visit, engine):
     engine.load_seconds = 0.4
-    handlers.on_measure(PAGE, "models")
-    job = handlers.pages.of(PAGE).job
-    handlers.pages.close(PAGE)
+    handlers.on_measure(visit.request, "models")
+    job = handlers.pages.of(visit.request).job
+    handlers.pages.close(visit.request)
     assert job.done.wait(20)
 
 
-def test_a_host_with_fewer_models_says_so(handlers, monkeypatch):
-    fewer = [status for status in handlers.lab.models() if status.model == GPT]
-    monkeypatch.setattr(handlers.lab.engine, "models", lambda: fewer)
-    assert "this host does not offer it" in rows_of(look(handlers, "models")["found"])[1]
+def test_a_host_with_fewer_models_says_so(handlers, visit, monkeypatch):
+    monkeypatch.setattr(handlers.lab.engine, "models", lambda: [CATALOG[GPT].status("loaded")])
+    assert "this host does not offer it" in rows_of(visit.look("models")["found"])[1]
     assert handlers.runs.gpt == GPT
 
 
-# ---- words ----------------------------------------------------------------------------------------------------------
+def test_the_pages_own_model_tells_the_story_if_no_other_is_available(engine, monkeypatch):
+    lab = Lab(Settings(engine="fake", model=ENCODER), engine)
+    monkeypatch.setattr(engine, "models", lambda: [CATALOG[ENCODER].status("available")])
+    runs = StoryRuns(lab)
+    assert (runs.gpt, runs.tuned) == (ENCODER, ENCODER)
+    assert runs.missing() == [ENCODER]
+    assert [row.state for row in runs.board(ModelsJob())] == ["known", "unavailable", "known", "unavailable", "waiting"]
+
+
+# ---- words and figures ----------------------------------------------------------------------------------------------
 
 
 def test_tokens_are_escaped(handlers):
-    told = handlers.runs.readouts("article")[0]
+    side = handlers.runs.readouts("article")[0].inspected
     tokens = (NASTY, "\n", "a&b")
-    side = replace(
-        told.inspected, text=NASTY, prompted="".join(tokens), tokens=tokens, token_ids=(1, 2, 3), pooled=(0, 3)
-    )
+    side = replace(side, text=NASTY, prompted="".join(tokens), tokens=tokens, token_ids=(1, 2, 3), pooled=(0, 3))
     nasty = [Readout("Q1", replace(side, inside=(0, 2)), ((NASTY, 0.9), ("<b>x</b>", 0.1)))]
     figures, found = explain_tokens("en", nasty)
     assert "<img" not in found
@@ -329,21 +217,14 @@ def test_tokens_are_escaped(handlers):
     figures += explain_logits("en", nasty)[0]
     assert len(figures) == 2
     assert "<b>x" not in str([figure["figure"] for figure in figures])
-    board = render_board(
-        "en",
-        [
-            BoardRow(MISTRAL, "M", "printed", printed(MISTRAL, pairing())),
-            BoardRow("x", NASTY, "article", state="unavailable", reason=NASTY),
-        ],
-    )
-    assert "<img" not in board
+    unavailable = BoardRow("x", NASTY, "article", state="unavailable", reason=NASTY)
+    assert "<img" not in render_board("en", [BoardRow(MISTRAL, "M", "printed", printed(MISTRAL, PAIRING)), unavailable])
 
 
 def test_the_read_position_is_the_last_and_marked(handlers):
-    told = handlers.runs.readouts("article")
-    sides = [each.inspected for each in told]
-    figure = plot_positions(sides, [each.name for each in told])
-    read = figure.data[2]
+    readouts = handlers.runs.readouts("article")
+    sides = [each.inspected for each in readouts]
+    read = plot_positions(sides, [each.name for each in readouts]).data[2]
     assert list(read.y) == ["Q1", "Q2", "A1", "A2"]
     assert list(read.base) == [len(side.tokens) - 1 for side in sides]
 
@@ -357,32 +238,18 @@ def test_bars_are_the_probabilities_and_equal_tokens_keep_their_places():
 
 
 def test_right_pairs_are_full_and_wrong_ones_open():
-    figure = plot_models([("M", "printed")], [printed(MISTRAL, pairing())])
+    figure = plot_models([("M", "printed")], [printed(MISTRAL, PAIRING)])
     points = {trace.marker.symbol: sorted(round(float(x), 2) for x in trace.x) for trace in figure.data}
     assert points == {"circle": [0.94, 0.96], "circle-open": [0.90, 0.93]}
 
 
 def test_a_margin_shows_its_third_digit():
-    assert format_margin(printed(MISTRAL, pairing())) == "+.035"
-    even = printed(MISTRAL, replace(pairing(), matches=frozenset({(0, 1), (1, 0)})))
-    assert format_margin(even) == "−.035"
+    assert format_margin(printed(MISTRAL, PAIRING)) == "+.035"
+    assert format_margin(printed(MISTRAL, replace(PAIRING, matches=frozenset({(0, 1), (1, 0)})))) == "−.035"
 
 
 @pytest.mark.parametrize("language", sorted(LOCALES))
-def test_every_step_and_button_has_its_words(language):
-    for step in STEPS:
-        assert LOCALES[language][f"label.story_step_{step}"]
-        assert translate(language, f"story.{step}.title") in render_step(language, step, GPT, TUNED).replace(
-            "&#x27;", "'"
-        )
-    for name in ("printed", "article", "own", "both", "here"):
-        assert LOCALES[language][f"story.how.{name}"]
-
-
-def test_a_model_that_cannot_be_had_leaves_the_story_to_the_pages_own(engine, monkeypatch):
-    lab = Lab(Settings(engine="fake", model=ENCODER), engine)
-    monkeypatch.setattr(engine, "models", lambda: [CATALOG[ENCODER].status("available")])
-    runs = StoryRuns(lab)
-    assert (runs.gpt, runs.tuned) == (ENCODER, ENCODER)
-    assert runs.missing() == [ENCODER]
-    assert [row.state for row in runs.board(ModelsJob())] == ["known", "unavailable", "known", "unavailable", "waiting"]
+def test_every_step_and_row_has_a_name(language):
+    keys = [f"label.story_step_{step}" for step in STEPS]
+    keys += [f"story.how.{name}" for name in ("printed", "article", "own", "both", "here")]
+    assert all(LOCALES[language][key] for key in keys)
