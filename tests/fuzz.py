@@ -26,9 +26,10 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from demo.domain.errors import DemoError
-from demo.files.labelled import LabelledLimits, parse_labelled
-from demo.files.pairing import PairingLimits, guess_columns, pair_up, parse_pairing_table
-from demo.files.pairs import parse_pairs
+from demo.files.labelled import LabelledLimits, make_labelled_set
+from demo.files.pairing import PairingLimits, guess_columns, pair_up
+from demo.files.pairs import PairLimits, make_training_set
+from demo.files.table import parse_table
 from demo.serving.api.request import OpenAIRequest, load_json
 from demo.stages.texts import Limits, parse_matches, parse_pairing, parse_template
 from demo.ui.live.form import Form, parse_shown
@@ -127,14 +128,14 @@ def read_page(values: list, link: Any, shown: Any) -> None:
 
 
 def read_file(data: bytes, name: str) -> None:
-    limits = PairingLimits()
-    with suppress(DemoError):
-        table = parse_pairing_table(data, name, limits)
-        pair_up(table, guess_columns(table), limits)
-    with suppress(DemoError):
-        parse_labelled(data, name, LabelledLimits())
-    with suppress(DemoError):
-        parse_pairs(data, name)
+    pairing, labelled, training = PairingLimits(), LabelledLimits(), PairLimits()
+    for limits, interpret in (
+        (pairing, lambda table: pair_up(table, guess_columns(table), pairing)),
+        (labelled, lambda table: make_labelled_set(table, labelled)),
+        (training, lambda table: make_training_set(table, name, training)),
+    ):
+        with suppress(DemoError):
+            interpret(parse_table(data, name, limits))
 
 
 def read_request(body: bytes, told: Any) -> None:

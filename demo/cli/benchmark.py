@@ -21,7 +21,7 @@ from demo.studies.mixture import load_mixture
 from demo.studies.mteb_tasks import MtebRow
 
 _FIGURES = {"spearman": "Spearman", "auc": "AUC", "top1": "top-1", "mrr": "MRR", "ndcg10": "nDCG@10"}
-_LIMITS = LabelledLimits(bytes=64 * 2**20, pairs=200_000, cells=2_000_000)  # nobody else waits for this machine
+_LIMITS = LabelledLimits(bytes=64 * 2**20, rows=200_000, cells=2_000_000)  # nobody else waits for this machine
 
 
 @app.command(

@@ -1,7 +1,4 @@
-"""Bundled texts: the benchmark's labelled sets and the reference corpus, read from the project's data.
-
-Knows no model, no reading and no widget: what is measured on the sets is for others, and so is what the corpus fits.
-"""
+"""Bundled data: the benchmark's labelled sets, the reference corpus and the training pairs, read from examples/."""
 
 from __future__ import annotations
 

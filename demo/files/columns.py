@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from demo.domain.errors import BadInput
-from demo.files.spec import FileSpec
+from demo.files.limits import FileLimits
 
 # By role, the names that data sets give their columns: of two in one file, the first here counts.
 _NAMES = {
@@ -59,7 +59,7 @@ def parse_label(cell: str, separator: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def parse_truth(cell: str, row: int, separator: str, spec: FileSpec) -> bool:
+def parse_truth(cell: str, row: int, separator: str, limits: FileLimits) -> bool:
     """Whether a label says that a row is a right pair. Raises BadInput where it is neither 1 nor 0."""
     label = parse_label(cell, separator)
     if label not in (0, 1):
@@ -68,21 +68,21 @@ def parse_truth(cell: str, row: int, separator: str, spec: FileSpec) -> bool:
             row,
             "neither 1 nor 0. Accepted: 1 or true where the answer belongs to the question, 0 or false where it does "
             "not.",
-            spec,
+            limits,
         )
     return bool(label)
 
 
-def refuse_label(cell: str, row: int, problem: str, spec: FileSpec) -> BadInput:
+def refuse_label(cell: str, row: int, problem: str, limits: FileLimits) -> BadInput:
     """The error to raise for a label, of which no more than its beginning is repeated."""
     shown = repr(cell[:20])[1:-1]  # repr: half a surrogate pair or a control character must not reach the page
-    return spec.refuse(f"The label “{shown}” in row {row:,} is {problem}", accepted=False)
+    return limits.refuse(f"The label “{shown}” in row {row:,} is {problem}", accepted=False)
 
 
-def refuse_contradiction(row: int, other: int, spec: FileSpec) -> BadInput:
+def refuse_contradiction(row: int, other: int, limits: FileLimits) -> BadInput:
     """The error to raise for a pair that stands in two rows with different labels."""
     problem = f"Row {row:,} holds the pair of row {other:,} with another label. Accepted: one label a pair, 0 or 1."
-    return spec.refuse(problem, accepted=False)
+    return limits.refuse(problem, accepted=False)
 
 
 def _plain(name: str) -> str:

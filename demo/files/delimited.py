@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from demo.files.columns import name_roles, parse_label
-from demo.files.spec import FileSpec
+from demo.files.limits import FileLimits
 
 Rows = list[tuple[int, list[str]]]  # number of the row as a spreadsheet counts it, and its cells
 _DECLARED = re.compile(r'"?sep=([^\w\s"]|\t)"?\n', re.IGNORECASE)
@@ -22,7 +22,7 @@ _SAMPLE = 2**16  # characters in which the separator is looked for
 _SAMPLE_ROWS = 20
 
 
-def split_rows(content: str, spec: FileSpec) -> tuple[str, Rows]:
+def split_rows(content: str, limits: FileLimits) -> tuple[str, Rows]:
     """(separator, rows without blank ones). A row may be shorter than the first one. Raises BadInput.
 
     content: with line feeds alone.
@@ -30,7 +30,7 @@ def split_rows(content: str, spec: FileSpec) -> tuple[str, Rows]:
     declared = _DECLARED.match(content)
     separator = declared[1] if declared else find_separator(content)
     body = content[declared.end() :] if declared else content
-    quoted = separator != "\t" or _is_quoted_tsv(body, spec)
+    quoted = separator != "\t" or _is_quoted_tsv(body, limits)
     rows: Rows = []
     number = first = 2 if declared else 1
     try:
@@ -39,11 +39,11 @@ def split_rows(content: str, spec: FileSpec) -> tuple[str, Rows]:
             if not any(cells):
                 continue
             if rows and any(cells[len(rows[0][1]) :]):
-                raise _too_wide(number, len(cells), len(rows[0][1]), spec)
+                raise _too_wide(number, len(cells), len(rows[0][1]), limits)
             rows.append((number, cells))
-            spec.check_rows(len(rows) - 1)
+            limits.check_rows(len(rows) - 1)
     except csv.Error as error:
-        raise _unreadable(number + bool(rows or number > first), spec) from error
+        raise _unreadable(number + bool(rows or number > first), limits) from error
     return separator, rows
 
 
@@ -82,7 +82,7 @@ def _sample(content: str, separator: str) -> list[list[str]]:
     return rows
 
 
-def _is_quoted_tsv(content: str, spec: FileSpec) -> bool:
+def _is_quoted_tsv(content: str, limits: FileLimits) -> bool:
     """Whether double quotes enclose the texts of a TSV, and are no part of them. Raises BadInput where both can be.
 
     They enclose texts where only this gives rows of one width, where they are doubled within a text, or where they
@@ -101,7 +101,7 @@ def _is_quoted_tsv(content: str, spec: FileSpec) -> bool:
         return True
     if len(raw) != len(quoted):
         row = next(number for number, cells in enumerate(quoted, start=1) if any("\n" in cell for cell in cells))
-        raise _unreadable(row, spec)
+        raise _unreadable(row, limits)
     texts = [cell for cells in raw for cell in cells if cell.strip() and parse_label(cell, "\t") is None]
     enclosed = [cell for cell in texts if cell.startswith('"')]
     return len(enclosed) == len(texts) or any('""' in cell[1:-1] for cell in enclosed)
@@ -111,16 +111,16 @@ def _is_even(rows: list[list[str]]) -> bool:
     return len({len(cells) for cells in rows}) == 1
 
 
-def _unreadable(row: int, spec: FileSpec):
-    return spec.refuse(
-        f"Row {row:,} cannot be read. Accepted: texts of at most {spec.characters:,} characters; in CSV, a text in "
+def _unreadable(row: int, limits: FileLimits):
+    return limits.refuse(
+        f"Row {row:,} cannot be read. Accepted: texts of at most {limits.characters:,} characters; in CSV, a text in "
         "double quotes ends with one, and a double quote within it is written twice.",
         accepted=False,
     )
 
 
-def _too_wide(row: int, count: int, width: int, spec: FileSpec):
-    return spec.refuse(
+def _too_wide(row: int, count: int, width: int, limits: FileLimits):
+    return limits.refuse(
         f"Row {row:,} has {count:,} columns, the first row has {width:,}. Accepted: the same number in every row; in "
         "CSV, a text that holds the separator stands in double quotes.",
         accepted=False,

@@ -8,30 +8,23 @@ from pathlib import Path
 from demo.domain.datamodels import Pairing
 from demo.domain.errors import TooManyTexts
 from demo.files.columns import name_roles, parse_label, parse_truth, refuse_contradiction
-from demo.files.spec import FileSpec
-from demo.files.table import Table, load_table, parse_table
+from demo.files.limits import FileLimits
+from demo.files.table import Table, load_table
 
 EACH_ROW, UNKNOWN = "each_row", "unknown"  # in the place of a label column: a row is a right pair; nothing is known
-_ACCEPTED = (
-    "Accepted: CSV, TSV or TXT with a question and an answer in each row; JSON, a list of objects or one object with "
-    "two lists; JSONL; all in UTF-8, UTF-16 or Korean CP949."
-)
 
 
-@dataclass(frozen=True)
-class PairingLimits:
+@dataclass(frozen=True, kw_only=True)
+class PairingLimits(FileLimits):
     """How much one file may hold."""
 
     texts: int = 1_000  # different questions, and different answers
-    characters: int = 20_000  # of a text
     bytes: int = 4 * 2**20
-    rows: int = 20_000
-    columns: int = 64
 
-    @property
-    def spec(self) -> FileSpec:
-        """What the table reader is told."""
-        return FileSpec("file", _ACCEPTED, self.bytes, self.rows, self.characters, columns=self.columns)
+    accepted = (
+        "Accepted: CSV, TSV or TXT with a question and an answer in each row; JSON, a list of objects or one object "
+        "with two lists; JSONL; all in UTF-8, UTF-16 or Korean CP949."
+    )
 
 
 @dataclass(frozen=True)
@@ -44,18 +37,10 @@ class Columns:
 
 
 def load_pairing_table(path: str | Path, limits: PairingLimits) -> Table:
-    """A file becomes a table to choose columns from. Raises UnreadableFile and what `parse_pairing_table` raises."""
-    return _check_rows(load_table(path, limits.spec), limits)
-
-
-def parse_pairing_table(data: bytes, name: str, limits: PairingLimits) -> Table:
-    """A file's bytes become a table to choose columns from. name: with its ending. Raises BadInput."""
-    return _check_rows(parse_table(data, name, limits.spec), limits)
-
-
-def _check_rows(table: Table, limits: PairingLimits) -> Table:
+    """A file becomes a table to choose columns from. Raises UnreadableFile and BadInput."""
+    table = load_table(path, limits)
     if not table.rows:
-        raise limits.spec.refuse("The file holds names of columns and nothing below them.")
+        raise limits.refuse("The file holds names of columns and nothing below them.")
     return table
 
 
@@ -87,28 +72,27 @@ def pair_up(table: Table, columns: Columns, limits: PairingLimits) -> Pairing:
     A row with a question alone or an answer alone adds its text and no pair: two lists need not be equally long.
     Raises BadInput, naming the row as the file counts it.
     """
-    spec = limits.spec
     width = len(table.names)
     chosen = [place for place in (columns.question, columns.answer, columns.label) if isinstance(place, int)]
     if not all(0 <= place < width for place in chosen):
-        raise spec.refuse(f"There is no such column. Accepted: one of the file's {width:,} columns.", False)
+        raise limits.refuse(f"There is no such column. Accepted: one of the file's {width:,} columns.", False)
     if columns.question == columns.answer:
-        raise spec.refuse("Question and answer are the same column. Accepted: two different columns.", False)
+        raise limits.refuse("Question and answer are the same column. Accepted: two different columns.", False)
     sides: dict[str, dict[str, int]] = {}  # each different text's place
     for box, place in (("questions", columns.question), ("answers", columns.answer)):
-        sides[box] = {text: index for index, text in enumerate(dict.fromkeys(table.texts(place, box, spec)))}
+        sides[box] = {text: index for index, text in enumerate(dict.fromkeys(table.texts(place, box, limits)))}
         if len(sides[box]) > limits.texts:
-            raise TooManyTexts(field=spec.field, box=box, count=len(sides[box]), limit=limits.texts)
+            raise TooManyTexts(field=limits.field, box=box, count=len(sides[box]), limit=limits.texts)
     labels: dict[tuple[int, int], tuple[bool, int]] = {}  # whether a pair belongs together, and which row says so
     for number, row in zip(table.row_numbers, table.rows, strict=True):
         question, answer = row[columns.question], row[columns.answer]
         if not question or not answer or columns.label == UNKNOWN:
             continue
-        right = columns.label == EACH_ROW or parse_truth(row[columns.label], number, table.separator, spec)
+        right = columns.label == EACH_ROW or parse_truth(row[columns.label], number, table.separator, limits)
         pair = sides["questions"][question], sides["answers"][answer]
         known, other = labels.setdefault(pair, (right, number))
         if known != right:
-            raise refuse_contradiction(number, other, spec)
+            raise refuse_contradiction(number, other, limits)
     matches = frozenset(pair for pair, (right, _) in labels.items() if right)
     return Pairing(tuple(sides["questions"]), tuple(sides["answers"]), matches)
 

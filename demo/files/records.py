@@ -7,20 +7,20 @@ from itertools import zip_longest
 from typing import Any
 
 from demo.domain.errors import BadInput
-from demo.files.spec import FileSpec
+from demo.files.limits import FileLimits
 
 Records = list[tuple[int, dict[str, Any]]]  # number of the object, or of its line, from 1
 
 
-def parse_records(content: str, by_line: bool, spec: FileSpec) -> Records:
+def parse_records(content: str, by_line: bool, limits: FileLimits) -> Records:
     """The objects of a file. by_line: of JSONL; other files may hold an object a line too. Raises BadInput."""
     lines = content.split("\n")
     if not by_line:
         try:
-            return _objects(json.loads(content), spec)
+            return _objects(json.loads(content), limits)
         except (ValueError, RecursionError) as error:
             if not (isinstance(error, json.JSONDecodeError) and error.msg == "Extra data" and len(lines) > 1):
-                raise _not_json(error, 1, spec) from error
+                raise _not_json(error, 1, limits) from error
     records: Records = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -28,29 +28,29 @@ def parse_records(content: str, by_line: bool, spec: FileSpec) -> Records:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise _not_json(error, number, spec) from error
+            raise _not_json(error, number, limits) from error
         if not isinstance(record, dict):
-            raise spec.refuse(f"Line {number:,} is not a JSON object.")
+            raise limits.refuse(f"Line {number:,} is not a JSON object.")
         records.append((number, record))
-        spec.check_rows(len(records))
+        limits.check_rows(len(records))
     return records
 
 
-def _objects(value: Any, spec: FileSpec) -> Records:
+def _objects(value: Any, limits: FileLimits) -> Records:
     if isinstance(value, dict) and value and all(isinstance(column, list) for column in value.values()):
         # Before the table is made: a long list beside many names would be a table of all the memory there is.
-        spec.check_width(len(value))
-        spec.check_rows(max(map(len, value.values())))
+        limits.check_width(len(value))
+        limits.check_rows(max(map(len, value.values())))
         value = [dict(zip(value, row, strict=True)) for row in zip_longest(*value.values())]
     if isinstance(value, list) and all(isinstance(record, dict) for record in value):
-        spec.check_rows(len(value))
+        limits.check_rows(len(value))
         return list(enumerate(value, start=1))
-    raise spec.refuse("The JSON is neither a list of objects nor an object of lists.")
+    raise limits.refuse("The JSON is neither a list of objects nor an object of lists.")
 
 
-def _not_json(error: Exception, line: int, spec: FileSpec) -> BadInput:
+def _not_json(error: Exception, line: int, limits: FileLimits) -> BadInput:
     if isinstance(error, RecursionError):
-        return spec.refuse("The JSON is nested too deeply.")
+        return limits.refuse("The JSON is nested too deeply.")
     if isinstance(error, json.JSONDecodeError):
-        return spec.refuse(f"The file is not JSON: line {line + error.lineno - 1:,}, column {error.colno:,}.")
-    return spec.refuse("The JSON holds a number that is too long.")
+        return limits.refuse(f"The file is not JSON: line {line + error.lineno - 1:,}, column {error.colno:,}.")
+    return limits.refuse("The JSON holds a number that is too long.")

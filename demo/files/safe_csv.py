@@ -1,8 +1,7 @@
-"""Cells: tables as CSV for people. No text in them is ever taken for a formula, and what was written can be read back.
+"""Safe CSV: tables for spreadsheets, in which no text is a formula, and which can be read back.
 
 A spreadsheet computes a cell that begins with = + - @ or a tab, a carriage return or a line feed, and in East Asian
-settings their full-width forms too; an apostrophe before it makes it text (OWASP, “CSV Injection”). Knows no other
-room.
+settings their full-width forms too; an apostrophe before it makes it text (OWASP, “CSV Injection”).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")  # apostrophes count too, 
 
 
 def write_rows(file: TextIO, rows: Iterable[Iterable[Any]]) -> None:
-    """Rows as CSV. Numbers stay numbers, None is an empty cell; whatever is a text is harmless and stands in quotes.
+    """Write rows as CSV. Numbers stay numbers, None is an empty cell; every text is harmless and quoted.
 
     Quotes, because another separator (a spreadsheet's own settings) would cut a text and begin a cell in its middle.
     """
@@ -31,5 +30,5 @@ def make_harmless(text: str) -> str:
 
 
 def restore(cell: str) -> str:
-    """What `make_harmless` was given: an apostrophe before what a spreadsheet would compute is not the text's own."""
+    """The inverse of `make_harmless`: takes its apostrophe away."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell

@@ -27,9 +27,9 @@ from typing import Any
 from demo.domain.errors import BadInput, UnreadableFile
 from demo.files.columns import name_roles, parse_label, places_by_role
 from demo.files.delimited import split_rows
+from demo.files.limits import FileLimits
 from demo.files.records import parse_records
 from demo.files.safe_csv import restore
-from demo.files.spec import FileSpec
 from demo.stages.texts import Limits, parse_texts
 
 _GZIP = b"\x1f\x8b"
@@ -73,47 +73,49 @@ class Table:
         """Whether the first row may hold texts instead of names: in JSON the names are no row."""
         return self.numbers[0] > 0
 
-    def texts(self, place: int, box: str, spec: FileSpec) -> tuple[str, ...]:
+    def texts(self, place: int, box: str, limits: FileLimits) -> tuple[str, ...]:
         """The texts of a column, blank cells left out. Raises what `parse_texts` raises, with the file's row number."""
         try:
-            limits = Limits(texts=len(self.rows), characters=spec.characters)
-            return parse_texts([row[place] for row in self.rows], box, limits)
+            text_limits = Limits(texts=len(self.rows), characters=limits.characters)
+            return parse_texts([row[place] for row in self.rows], box, text_limits)
         except BadInput as error:
             values: dict[str, Any] = dict(error.values)
             if "line" in values:
                 values["line"] = self.row_numbers[values["line"] - 1]
-            raise type(error)(field=spec.field, **values) from error
+            raise type(error)(field=limits.field, **values) from error
 
 
-def load_table(path: str | Path, spec: FileSpec) -> Table:
+def load_table(path: str | Path, limits: FileLimits) -> Table:
     """A file becomes a table. Raises UnreadableFile, which names no folder, and what `parse_table` raises."""
     path = Path(path)
     try:
         with path.open("rb") as file:
-            packed = spec.gzipped and file.peek(2)[:2] == _GZIP
+            packed = limits.gzipped and file.peek(2)[:2] == _GZIP
             # Never more than the limit and one byte, however large the file, endless the device or small the packing.
-            data = (gzip.GzipFile(fileobj=file) if packed else file).read(spec.bytes + 1)
+            data = (gzip.GzipFile(fileobj=file) if packed else file).read(limits.bytes + 1)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         reason = str(error) if isinstance(error, ValueError) else getattr(error, "strerror", None) or "it is damaged"
-        raise UnreadableFile(field=spec.field, path=path.name, reason=reason) from error
-    return parse_table(data, path.name.removesuffix(".gz"), spec)
+        raise UnreadableFile(field=limits.field, path=path.name, reason=reason) from error
+    return parse_table(data, path.name.removesuffix(".gz"), limits)
 
 
-def parse_table(data: bytes, name: str, spec: FileSpec) -> Table:
+def parse_table(data: bytes, name: str, limits: FileLimits) -> Table:
     """A file's bytes become a table. name: with its ending, which tells JSON from the rest. Raises BadInput."""
-    if len(data) > spec.bytes:
-        raise spec.refuse(f"The file is too large. At most {spec.bytes / 2**20:g} MiB are accepted.", accepted=False)
-    content, encoding = _decode(data, spec)
+    if len(data) > limits.bytes:
+        raise limits.refuse(
+            f"The file is too large. At most {limits.bytes / 2**20:g} MiB are accepted.", accepted=False
+        )
+    content, encoding = _decode(data, limits)
     if not content.strip():
-        raise spec.refuse("The file is empty.")
+        raise limits.refuse("The file is empty.")
     ending = Path(name).suffix.lower()
     if ending == ".json" or ending in _LINES:
-        return make_table(parse_records(content, ending in _LINES, spec), name, spec, encoding)
-    separator, rows = split_rows(content, spec)
+        return make_table(parse_records(content, ending in _LINES, limits), name, limits, encoding)
+    separator, rows = split_rows(content, limits)
     if not rows:  # quotes around nothing
-        raise spec.refuse("The file is empty.")
+        raise limits.refuse("The file is empty.")
     numbers, cells = zip(*rows, strict=True)
-    spec.check_width(len(cells[0]))
+    limits.check_width(len(cells[0]))
     width = len(cells[0])
     cells = tuple(tuple(restore(cell) for cell in [*row, *[""] * width][:width]) for row in cells)
     roles = name_roles(cells[0])
@@ -124,19 +126,21 @@ def parse_table(data: bytes, name: str, spec: FileSpec) -> Table:
     return Table(name, cells, numbers, named, separator, encoding)
 
 
-def make_table(records: Iterable[tuple[int, dict[str, Any]]], name: str, spec: FileSpec, encoding: str = "") -> Table:
+def make_table(
+    records: Iterable[tuple[int, dict[str, Any]]], name: str, limits: FileLimits, encoding: str = ""
+) -> Table:
     """Records with their row numbers become a table of all their keys. Raises BadInput."""
     records = list(records)
     keys = list(dict.fromkeys(key for _, record in records for key in record))
     nested = {key for _, record in records for key, value in record.items() if isinstance(value, list | dict)}
     kept = [key for key in keys if key not in nested]
-    spec.check_width(len(kept))
+    limits.check_width(len(kept))
     rows = [(number, tuple(_as_text(record.get(key)) for key in kept)) for number, record in records]
     numbers, cells = zip((0, tuple(kept)), *((number, row) for number, row in rows if any(row)), strict=True)
     return Table(name, cells, numbers, True, "", encoding, tuple(key for key in keys if key in nested))
 
 
-def find_columns(table: Table, spec: FileSpec) -> tuple[Table, dict[str, list[int]]]:
+def find_columns(table: Table, limits: FileLimits) -> tuple[Table, dict[str, list[int]]]:
     """(the table with its names told from its rows, the columns of each role in the order in which they count).
 
     Without names, two columns are question and answer, and a third one of numbers is the label. Raises BadInput.
@@ -146,11 +150,11 @@ def find_columns(table: Table, spec: FileSpec) -> tuple[Table, dict[str, list[in
     if not any(found.values()):
         labelled = len(names) == 3 and parse_label(names[2], table.separator) is not None
         if not table.may_be_unnamed or not (len(names) == 2 or labelled):
-            raise spec.refuse("The first row does not name the columns.")
+            raise limits.refuse("The first row does not name the columns.")
         return replace(table, named=False), {"question": [0], "answer": [1], "label": [2] * labelled, "negative": []}
     for role in ("question", "answer"):
         if not found[role]:
-            raise spec.refuse(f"The first row names no {role} column.")
+            raise limits.refuse(f"The first row names no {role} column.")
     return replace(table, named=True), found
 
 
@@ -165,10 +169,10 @@ def _as_text(value: Any) -> str:
     return value.strip() if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
-def _decode(data: bytes, spec: FileSpec) -> tuple[str, str]:
+def _decode(data: bytes, limits: FileLimits) -> tuple[str, str]:
     """(the text with line feeds alone, its encoding). Raises BadInput."""
     if data.startswith(_NO_TEXT):
-        raise spec.refuse("The file is a spreadsheet or an archive. Save it as CSV in UTF-8 first.")
+        raise limits.refuse("The file is a spreadsheet or an archive. Save it as CSV in UTF-8 first.")
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     encoding = "UTF-16" if wide else ""
     try:
@@ -177,9 +181,9 @@ def _decode(data: bytes, spec: FileSpec) -> tuple[str, str]:
         content, encoding = "" if wide else _decode_korean(data), "CP949"
         if not content:
             name = "UTF-16" if wide else "UTF-8"
-            raise spec.refuse(f"The file is not {name}: byte {error.start + 1:,} cannot be read.") from error
+            raise limits.refuse(f"The file is not {name}: byte {error.start + 1:,} cannot be read.") from error
     if "\0" in content:
-        raise spec.refuse("The file holds a NUL character, which no text has.")
+        raise limits.refuse("The file holds a NUL character, which no text has.")
     return content.replace("\r\n", "\n").replace("\r", "\n"), encoding
 
 

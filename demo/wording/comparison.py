@@ -1,7 +1,4 @@
-"""Telling: what there is to say of a comparison in plain words: its verdict, its figures, its reading step by step.
-
-Plain text in a person's language; whoever shows it escapes it.
-"""
+"""Comparison in words: its verdict, its metrics and its reading step by step, as plain text; the caller escapes it."""
 
 from __future__ import annotations
 
@@ -27,8 +24,8 @@ _THIN = 0.05  # a margin below this is hardly to be seen
 _FEW_VALUES = 20  # so few possible values of AUC that it says little
 
 
-class Told(NamedTuple):
-    """A figure or a choice, and what it means."""
+class Description(NamedTuple):
+    """A metric or a choice of the reading, and what it means."""
 
     name: str  # "auc", "pooling"
     title: str
@@ -53,8 +50,8 @@ def judge(metrics: Metrics, cells: int) -> str:
     return "clear" if metrics.auc >= 0.995 and metrics.found_first == metrics.n_matched else "between"
 
 
-def tell_verdict(language: str, comparison: Comparison) -> tuple[str, str, str]:
-    """(what `judge` says, the sentence, a caution where there are few pairs or "")."""
+def describe_verdict(language: str, comparison: Comparison) -> tuple[str, str, str]:
+    """(name of the verdict, its sentence, a caution where there are few pairs or "")."""
     metrics = comparison.metrics
     key = judge(metrics, comparison.similarity.size)
     sentence = translate(
@@ -74,8 +71,8 @@ def tell_verdict(language: str, comparison: Comparison) -> tuple[str, str, str]:
     return key, sentence, translate(language, name, pairs=right, values=values)
 
 
-def tell_metrics(language: str, metrics: Metrics) -> list[Told]:
-    """The five figures."""
+def describe_metrics(language: str, metrics: Metrics) -> list[Description]:
+    """The five metrics."""
     found = "–"
     if metrics.found_first is not None:
         found = translate(language, "metric.found.value", found=metrics.found_first, asked=metrics.n_matched)
@@ -87,39 +84,39 @@ def tell_metrics(language: str, metrics: Metrics) -> list[Told]:
         ("auc", two_digits(metrics.auc)),
     )
     return [
-        Told(name, translate(language, f"metric.{name}"), value, translate(language, f"metric.{name}.hint"))
+        Description(name, translate(language, f"metric.{name}"), value, translate(language, f"metric.{name}.hint"))
         for name, value in figures
     ]
 
 
-def tell_reading(language: str, reading: Reading, info: ModelInfo) -> list[Told]:
+def describe_reading(language: str, reading: Reading, info: ModelInfo) -> list[Description]:
     """Each choice of a reading, in the order of the pipeline, by its id and in words."""
 
-    def tell(name: str, value: str, hint: str) -> Told:
-        return Told(name, translate(language, f"label.{name}"), value, translate(language, f"{hint}.hint"))
+    def describe(name: str, value: str, hint: str) -> Description:
+        return Description(name, translate(language, f"label.{name}"), value, translate(language, f"{hint}.hint"))
 
-    def choose(name: str, value: str) -> Told:
-        return tell(name, value, f"{name}.{value}")
+    def choose(name: str, value: str) -> Description:
+        return describe(name, value, f"{name}.{value}")
 
-    told = [tell("model", reading.model, f"kind.{info.kind.value}"), choose("prompt", reading.prompt.value)]
+    described = [describe("model", reading.model, f"kind.{info.kind.value}"), choose("prompt", reading.prompt.value)]
     if reading.prompt is Prompt.E5_INSTRUCT:
-        told.append(tell("task", reading.task or DEFAULT_TASK, "task"))
+        described.append(describe("task", reading.task or DEFAULT_TASK, "task"))
     if reading.prompt is Prompt.CUSTOM:
-        told.append(tell("template", reading.template or TEXT, "template"))
+        described.append(describe("template", reading.template or TEXT, "template"))
     if reading.eos:
-        told.append(tell("eos", "EOS", "eos"))
-    told.append(choose("pooling", reading.pooling.value))
+        described.append(describe("eos", "EOS", "eos"))
+    described.append(choose("pooling", reading.pooling.value))
     if not info.host:  # a server elsewhere tells of no layers
         layer = info.n_layers if reading.layer == LAST_LAYER else reading.layer
         hint = layer_hint(language, layer, info.n_layers, reading.pooling.value)
-        told.append(Told("layer", translate(language, "label.layer"), str(layer), hint))
-    told.append(choose("postprocess", reading.postprocess.value))
+        described.append(Description("layer", translate(language, "label.layer"), str(layer), hint))
+    described.append(choose("postprocess", reading.postprocess.value))
     if reading.postprocess is not Postprocess.NONE:
-        told.append(choose("reference", reading.reference.value))
-    return told
+        described.append(choose("reference", reading.reference.value))
+    return described
 
 
-def tell_scale(language: str, scale: str, reading: Reading) -> str:
+def describe_scale(language: str, scale: str, reading: Reading) -> str:
     """What the colours of a scale stand for."""
     signed = "_signed" if scale == "unit" and reading.postprocess is not Postprocess.NONE else ""
     return translate(language, f"scale.{scale}{signed}.hint")

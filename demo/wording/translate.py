@@ -1,7 +1,7 @@
-"""Language: what the lab says, in every language it speaks. Knows no lab, no page and no widget.
+"""Translation: messages in the languages of `locales/`, by key, and sentences without a key by `phrases/`.
 
-What the other rooms say in words of their own (a reason, a notice, a source) has no key: `phrases/` lists these
-English sentences, with {blanks} where a name or a number stands, beside their translation.
+A reason, a notice or a source that another room says in its own words has no key: `phrases/` lists these English
+sentences, with {blanks} where a name or a number stands, beside their translation.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PHRASES = _load("phrases")
 _BLANK = re.compile(r"\\{(\w+)\\}")
 _SENTENCES = re.compile(r"(?<=[.!?]) +")
 _LONGEST_PHRASE = 2000  # characters
-_TOLD = ("reason", "reasons", "problem", "accepted")  # values of errors that are words of other rooms
+_PHRASE_VALUES = ("reason", "reasons", "problem", "accepted")  # values of errors without a key
 
 
 def translate(language: str, key: str, **values: Any) -> str:
@@ -48,7 +48,7 @@ def translate_word(language: str, group: str, word: str) -> str:
 
 
 def translate_phrase(language: str, text: str) -> str:
-    """What another room said: as a whole, else sentence by sentence and clause by clause, else as it is."""
+    """A sentence without a key: as a whole, else sentence by sentence and clause by clause, else as it is."""
     if language not in _PATTERNS or len(text) > _LONGEST_PHRASE:
         return text
     core = text.rstrip(".")
@@ -60,9 +60,9 @@ def translate_phrase(language: str, text: str) -> str:
             clauses = [translate_phrase(language, part) for part in parts]
             return " ".join(clauses) if parts[0].endswith((".", "!", "?")) else ". ".join(clauses) + end
     for pattern, translation in _PATTERNS[language]:
-        found = pattern.fullmatch(core)
-        if found:
-            blanks = {name: translate_phrase(language, value) for name, value in found.groupdict().items()}
+        match = pattern.fullmatch(core)
+        if match:
+            blanks = {name: translate_phrase(language, value) for name, value in match.groupdict().items()}
             return translation.format(**blanks) + end
     return text
 
@@ -90,12 +90,12 @@ def translate_error(language: str, error: DemoError) -> str:
     for name, group in (("box", "box"), ("stage", "stage"), ("kind", "choice")):
         if name in values:
             values[name] = translate_word(language, group, str(values[name]))
-    for name in _TOLD:
+    for name in _PHRASE_VALUES:
         if name in values:
             values[name] = translate_phrase(language, str(values[name]))
     return template.format(**values)
 
 
 def placeholders(template: str) -> set[str]:
-    """The names a template wants filled."""
+    """The names of a template's blanks."""
     return {name for _, name, _, _ in Formatter().parse(template) if name}

@@ -6,13 +6,14 @@ import pytest
 
 from demo.domain.errors import BadInput, TooManyCells
 from demo.domain.results import LabelledSet
-from demo.files.labelled import LabelledLimits, load_labelled, parse_labelled
+from demo.files.labelled import LabelledLimits, load_labelled, make_labelled_set
+from demo.files.table import parse_table
 
-SMALL = LabelledLimits(pairs=4, characters=10, bytes=200, cells=9)
+SMALL = LabelledLimits(rows=4, characters=10, bytes=200, cells=9)
 
 
 def parse(content: str, limits: LabelledLimits = LabelledLimits(), name: str = "set.csv") -> LabelledSet:  # noqa: B008
-    return parse_labelled(content.encode(), name, limits)
+    return make_labelled_set(parse_table(content.encode(), name, limits), limits)
 
 
 def test_without_labels_every_answer_is_a_candidate_of_every_question():

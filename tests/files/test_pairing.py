@@ -13,18 +13,18 @@ from demo.files.pairing import (
     guess_columns,
     load_pairing_table,
     pair_up,
-    parse_pairing_table,
 )
+from demo.files.table import parse_table
 
 LIMITS = PairingLimits()
 
 
 def guess(content: str) -> Columns:
-    return guess_columns(parse_pairing_table(content.encode(), "set.csv", LIMITS))
+    return guess_columns(parse_table(content.encode(), "set.csv", LIMITS))
 
 
 def pairs(content: str, name: str = "set.csv", columns: Columns | None = None, limits: PairingLimits = LIMITS):
-    table = parse_pairing_table(content.encode(), name, limits)
+    table = parse_table(content.encode(), name, limits)
     found = pair_up(table, columns or guess_columns(table), limits)
     return found.questions, found.answers, sorted(found.matches)
 
@@ -67,7 +67,6 @@ def test_columns_are_guessed_by_name_else_by_what_they_hold():
         ("q,a,label\nx,y,4.5", None, "“4.5” in row 2"),
         ("q,a,label\nx,y,", None, "“” in row 2"),
         ("q,a,label\nx,y,1\nx,y,0", None, "Row 3 holds the pair of row 2"),
-        ("q,a\n,\n", None, "nothing below"),
         ("q,a\nx,y", Columns(0, 0), "the same column"),
         ("q,a\nx,y", Columns(-1, 1), "no such column"),
         ("q,a\nx,y", Columns(0, 9), "no such column"),
@@ -92,3 +91,6 @@ def test_a_table_keeps_the_name_of_its_file(tmp_path):
     file = tmp_path / "my set.jsonl"
     file.write_text('{"question": "q", "answer": "a"}')
     assert load_pairing_table(file, LIMITS).name == "my set.jsonl"
+    file.write_text('{"question": "", "answer": null}')
+    with pytest.raises(DemoError, match="nothing below"):
+        load_pairing_table(file, LIMITS)

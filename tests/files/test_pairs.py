@@ -12,7 +12,8 @@ import pytest
 from demo.domain.errors import BadInput
 from demo.domain.recipe import Pair, TrainingSet
 from demo.files.bundled import load_benchmark, load_reference, load_training
-from demo.files.pairs import PairLimits, load_hub_pairs, load_pairs, parse_pairs
+from demo.files.pairs import PairLimits, load_hub_pairs, load_pairs, make_training_set
+from demo.files.table import parse_table
 
 ROWS = [
     {"question": "What is GPU?", "answer": "A graphics processor.", "negative": "A city."},
@@ -22,7 +23,9 @@ PAIRS = tuple(Pair(**row) for row in ROWS)
 
 
 def parse(content: str | list, name: str = "x.json", limits: PairLimits | None = None) -> TrainingSet:
-    return parse_pairs((content if isinstance(content, str) else json.dumps(content)).encode(), name, limits)
+    limits = limits or PairLimits()
+    data = (content if isinstance(content, str) else json.dumps(content)).encode()
+    return make_training_set(parse_table(data, name, limits), "x", limits)
 
 
 def table(separator: str) -> str:

@@ -16,37 +16,41 @@ from hypothesis import strategies as st
 from demo.domain.errors import BadCharacter, BadInput, DemoError, TextTooLong, UnreadableFile
 from demo.files.columns import name_roles
 from demo.files.delimited import find_separator
-from demo.files.labelled import LabelledLimits, load_labelled, parse_labelled
-from demo.files.pairing import PairingLimits, guess_columns, load_pairing_table, pair_up, parse_pairing_table
-from demo.files.pairs import PairLimits, load_pairs, parse_pairs
+from demo.files.labelled import LabelledLimits, load_labelled, make_labelled_set
+from demo.files.limits import FileLimits
+from demo.files.pairing import PairingLimits, guess_columns, load_pairing_table, pair_up
+from demo.files.pairs import PairLimits, load_pairs, make_training_set
 from demo.files.safe_csv import write_rows
-from demo.files.spec import FileSpec
 from demo.files.table import Table, fit_to_show, parse_table
 
-SPEC = FileSpec("upload", "Accepted: tables.", bytes=2**20, rows=20_000, characters=20_000)
-SMALL = FileSpec("upload", "Accepted: tables.", bytes=200, rows=4, characters=10, columns=3)
+LIMITS = FileLimits()
+SMALL = FileLimits(bytes=200, rows=4, characters=10, columns=3)
 Pairs = set[tuple[str, str]]
 
 
-def read(content: str | bytes, name: str = "set.csv", spec: FileSpec = SPEC) -> Table:
-    return parse_table(content if isinstance(content, bytes) else content.encode(), name, spec)
+def read(content: str | bytes, name: str = "set.csv", limits: FileLimits = LIMITS) -> Table:
+    return parse_table(content if isinstance(content, bytes) else content.encode(), name, limits)
 
 
 def pairing_of(data: bytes, name: str) -> Pairs:
     limits = PairingLimits()
-    table = parse_pairing_table(data, name, limits)
+    table = parse_table(data, name, limits)
     found = pair_up(table, guess_columns(table), limits)
     return {(found.questions[question], found.answers[answer]) for question, answer in found.matches}
 
 
 def labelled_of(data: bytes, name: str) -> Pairs:
-    found = parse_labelled(data, name, LabelledLimits())
+    limits = LabelledLimits()
+    found = make_labelled_set(parse_table(data, name, limits), limits)
     right = [pair for pair, label in zip(found.pairs, found.labels, strict=True) if label == 1]
     return {(found.questions[question], found.answers[answer]) for question, answer in right}
 
 
 def training_of(data: bytes, name: str) -> Pairs:
-    return {(pair.question, pair.answer) for pair in parse_pairs(data, name).pairs}
+    limits = PairLimits()
+    return {
+        (pair.question, pair.answer) for pair in make_training_set(parse_table(data, name, limits), name, limits).pairs
+    }
 
 
 def on_one_line(pairs: Pairs) -> Pairs:
@@ -238,7 +242,7 @@ def test_a_file_that_is_no_table_is_refused(name, content, match):
     with pytest.raises(BadInput, match=match) as caught:
         read(content, name)
     assert "ccepted" in str(caught.value)
-    assert caught.value.field == "upload"
+    assert caught.value.field == "file"
     str(caught.value).encode("utf-8")  # the message itself can be printed
 
 
@@ -251,18 +255,18 @@ def test_every_limit():
     ):
         with pytest.raises(BadInput, match=match):
             read(content, name, SMALL)
-    assert len(read("q,a\n" + "x,y\n" * 4, spec=SMALL).rows) == 4
-    assert read(f"q,a\nx,{'y' * 10}", spec=SMALL).texts(1, "answers", SMALL) == ("y" * 10,)
+    assert len(read("q,a\n" + "x,y\n" * 4, limits=SMALL).rows) == 4
+    assert read(f"q,a\nx,{'y' * 10}", limits=SMALL).texts(1, "answers", SMALL) == ("y" * 10,)
     with pytest.raises(TextTooLong, match="Line 3 of the answers has 11"):
-        read(f"q,a\n\nx,{'y' * 11}", spec=SMALL).texts(1, "answers", SMALL)
+        read(f"q,a\n\nx,{'y' * 11}", limits=SMALL).texts(1, "answers", SMALL)
 
 
 @pytest.mark.parametrize("character", ["\x07", "\x1b"])
 def test_a_control_character_is_named_with_its_row(character):
     with pytest.raises(BadCharacter, match=rf"Line 4 of the questions .*U\+{ord(character):04X}"):
-        read(f"\nq,a\n\nx{character},y").texts(0, "questions", SPEC)
+        read(f"\nq,a\n\nx{character},y").texts(0, "questions", LIMITS)
     with pytest.raises(BadCharacter, match="D800"):
-        read('[{"q": "\\ud800", "a": "x"}]', "set.json").texts(0, "questions", SPEC)
+        read('[{"q": "\\ud800", "a": "x"}]', "set.json").texts(0, "questions", LIMITS)
 
 
 Load = Callable[[object], object]

@@ -22,7 +22,7 @@ from demo.domain.errors import DemoError
 from demo.domain.results import LargeComparison
 from demo.export.templating import render
 from demo.figures.similarity import draw_similarity
-from demo.wording.comparison import tell_metrics, tell_reading, tell_scale, tell_verdict
+from demo.wording.comparison import describe_metrics, describe_reading, describe_scale, describe_verdict
 from demo.wording.numbers import two_digits
 from demo.wording.translate import translate, translate_error, translate_phrase
 
@@ -98,10 +98,10 @@ def _render(language: str, report: ReportData, complete: bool) -> str:
     counts = {"rows": f"{rows:,}", "columns": f"{columns:,}"}
     low, high = (two_digits(float(end)) for end in (comparison.similarity.min(), comparison.similarity.max()))
     outlined = comparison.similarity.size <= _MOST_CELLS  # above that the heatmap outlines no cells either
-    colours = tell_scale(language, report.scale, comparison.reading)
+    colours = describe_scale(language, report.scale, comparison.reading)
     if pairing.matches and outlined:
         colours += f" {t('report.colours')}"
-    _, verdict, caution = tell_verdict(language, comparison)
+    _, verdict, caution = describe_verdict(language, comparison)
     origin = [(t(f"benchmark.origin.{name}"), translate_phrase(language, provenance[name])) for name in _ORIGIN]
     scripts = [_plotly(), FIGURE_JS + _REPORT_JS]
     allowed = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
@@ -127,8 +127,10 @@ def _render(language: str, report: ReportData, complete: bool) -> str:
         caution=caution,
         alt=t("file.alt", low=low, high=high, right=f"{len(pairing.matches):,}", **counts),
         colours=colours,
-        metrics=[(row.title, row.value, row.hint) for row in tell_metrics(language, comparison.metrics)],
-        reading=[(row.title, row.value, row.hint) for row in tell_reading(language, comparison.reading, report.info)],
+        metrics=[(row.title, row.value, row.hint) for row in describe_metrics(language, comparison.metrics)],
+        reading=[
+            (row.title, row.value, row.hint) for row in describe_reading(language, comparison.reading, report.info)
+        ],
         origin=[(t("label.model"), provenance["model"]), *origin],
         payload=_payload(language, report),
         scripts=scripts,

@@ -10,8 +10,8 @@ from html import escape
 
 from demo.domain.datamodels import Comparison, Device, Kind, Metrics, ModelInfo, ModelStatus
 from demo.ui.kit.i18n import translate, translate_phrase
+from demo.wording.comparison import describe_metrics, describe_verdict
 from demo.wording.comparison import layer_hint as layer_hint
-from demo.wording.comparison import tell_metrics, tell_verdict
 from demo.wording.numbers import parameter_count
 
 
@@ -69,14 +69,14 @@ def render_status(language: str, device: Device, comparison: Comparison | None, 
 
 def render_verdict(language: str, comparison: Comparison) -> str:
     """One sentence in plain words, and a caution where there are few pairs."""
-    key, sentence, caution = tell_verdict(language, comparison)
+    key, sentence, caution = describe_verdict(language, comparison)
     more = f'<p class="caution">{escape(caution)}</p>' if caution else ""
     return f'<p class="verdict verdict-{key}">{escape(sentence)}</p>{more}'
 
 
 def render_metrics(language: str, metrics: Metrics) -> str:
     """The row of figures, each with its explanation."""
-    told = tell_metrics(language, metrics)
+    told = describe_metrics(language, metrics)
     return render_facts((f"metric-{metric.name}", metric.title, metric.value, "", metric.hint) for metric in told)
 
 

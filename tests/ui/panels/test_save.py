@@ -29,7 +29,7 @@ from demo.ui.kit.i18n import LOCALES, placeholders  # noqa: E402
 from demo.ui.live.form import Form  # noqa: E402
 from demo.ui.panels.save.handlers import NAMES, SaveHandlers  # noqa: E402
 from demo.ui.panels.save.panel import FILES, PICTURES, create_save  # noqa: E402
-from demo.wording.comparison import tell_reading  # noqa: E402
+from demo.wording.comparison import describe_reading  # noqa: E402
 from tests.page_requests import page_request  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
 
@@ -211,10 +211,10 @@ def test_a_figure_is_named_by_what_made_it(found):
 
 
 def test_of_a_model_elsewhere_no_layer_is_told(lab, found):
-    named = [each.name for each in tell_reading("en", found.reading, lab.open())]
+    named = [each.name for each in describe_reading("en", found.reading, lab.open())]
     assert named == ["model", "prompt", "pooling", "layer", "postprocess", "reference"]
     elsewhere = replace(lab.open(), host="127.0.0.1:8000")
-    assert "layer" not in [each.name for each in tell_reading("en", found.reading, elsewhere)]
+    assert "layer" not in [each.name for each in describe_reading("en", found.reading, elsewhere)]
 
 
 def test_words_in_both_languages():

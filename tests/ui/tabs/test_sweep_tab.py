@@ -17,7 +17,8 @@ from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess  # noqa: E40
 from demo.domain.errors import Stopped  # noqa: E402
 from demo.figures.sweep import WORDS as SWEEP_WORDS  # noqa: E402
 from demo.figures.sweep import plot_layers, plot_sweep, slice_sweep  # noqa: E402
-from demo.files.labelled import LabelledLimits, parse_labelled  # noqa: E402
+from demo.files.labelled import LabelledLimits, make_labelled_set  # noqa: E402
+from demo.files.table import parse_table  # noqa: E402
 from demo.jobs.queue import JobQueue  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
@@ -56,7 +57,8 @@ def found(lab):
 
 @pytest.fixture(scope="module")
 def graded(lab):
-    labelled = parse_labelled(SCORED.encode(), "grades.csv", LabelledLimits())
+    limits = LabelledLimits()
+    labelled = make_labelled_set(parse_table(SCORED.encode(), "grades.csv", limits), limits)
     return lab.sweep(labelled=labelled, model=SMALL, prompts=["plain"])
 
 

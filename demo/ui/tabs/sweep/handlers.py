@@ -78,7 +78,9 @@ class SweepHandlers(JobTab):
     def __init__(self, lab: Lab, widgets: Panel, lab_widgets: Widgets, queue: JobQueue):
         super().__init__(lab, widgets, queue, _Page)
         self.lab_widgets = lab_widgets
-        self._limits = LabelledLimits(_MAX_PAIRS, lab.limits.characters, _MAX_BYTES, lab.limits.cells)
+        self._limits = LabelledLimits(
+            rows=_MAX_PAIRS, characters=lab.limits.characters, bytes=_MAX_BYTES, cells=lab.limits.cells
+        )
 
     def on_upload(self, request: gr.Request, path: str | None) -> str:
         """A file becomes a set of pairs, or a sentence on what is wrong with it."""

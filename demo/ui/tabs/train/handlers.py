@@ -47,7 +47,7 @@ from demo.ui.tabs.train.text import (
 )
 
 _WAITING = 8  # runs in the queue
-_LIMITS = PairLimits(pairs=5_000, characters=2_000, bytes=2 * 2**20)  # of an uploaded file
+_LIMITS = PairLimits(pairs=5_000, rows=50_000, bytes=2 * 2**20)  # of an uploaded file
 _RECOMMENDED = {  # a reading to start training from, of any model
     "prompt": Prompt.PROMPTEOL.value,
     "pooling": Pooling.LAST_TOKEN.value,
