@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import platform
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from demo.backend import create_engine
-from demo.backend.model_loading import BackgroundLoad
+from demo.backend.model_loading import ModelLoader
 from demo.backend.protocol import Engine
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import (
@@ -84,8 +83,7 @@ class Pipeline:
         self.settings = settings or Settings()
         self.engine = engine or create_engine(self.settings)
         self.limits = Limits(self.settings.max_texts, self.settings.max_characters, self.settings.max_cells)
-        self._loading: dict[str, BackgroundLoad] = {}
-        self._lock = threading.Lock()
+        self._loader = ModelLoader(self.engine)
 
     def device(self) -> Device:
         """What computes, in which precision, and why."""
@@ -128,22 +126,7 @@ class Pipeline:
     def open(self, model: str | None = None, wait: bool = True) -> ModelInfo:
         """Load a model. wait=False: load in the background, and raise ModelLoading until it is loaded."""
         model = self._check(model)
-        info = self.engine.loaded(model)
-        if info is not None:
-            # A finished load that stayed here would pass for a loaded model once the engine has evicted the model.
-            self._forget_finished(model)
-            return info
-        if wait:
-            return self.engine.load(model)
-        with self._lock:
-            load = self._loading.get(model) or BackgroundLoad(self.engine, model)
-            if model in self._loading and load.done.is_set():
-                del self._loading[model]
-                return load.result()
-            self._loading[model] = load
-        # A load that has just begun always raises, however fast it ends: its result is returned once, by the next call.
-        progress = load.progress
-        raise ModelLoading(model=_name(model), stage=progress.stage, fraction=progress.fraction)
+        return self._loader.open(model, _name(model), wait)
 
     @staticmethod
     def wait_for_model(call: Callable[[], Answer], on_wait: Callable[[ModelLoading], None]) -> Answer:
@@ -226,12 +209,6 @@ class Pipeline:
             "versions": _versions("openai") if info.host else _versions("torch", "transformers"),
             **({"host": info.host} if info.host else {}),
         }
-
-    def _forget_finished(self, model: str) -> None:
-        with self._lock:
-            load = self._loading.get(model)
-            if load is not None and load.done.is_set():
-                del self._loading[model]
 
     def _check(self, model: str | None) -> str:
         """The model's id, if this host offers it; the Hub id of a listed model is that model."""

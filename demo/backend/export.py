@@ -1,34 +1,25 @@
 """Export: a reading as a folder that `SentenceTransformer(folder)` loads, with the same vectors.
 
-The weights are those in memory, in the precision in which they compute. Must not know prompts: what the folder writes
-before a query and before a document is handed over in words.
+The weights are those in memory, in the precision in which they compute.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
 from demo.backend.loader import Checkpoint
+from demo.backend.model.st_config import POOLING_FLAGS
+from demo.backend.weights.adapters import replaced_whole
 from demo.backend.weights.download import describe_os_error
 from demo.domain.catalog import CATALOG
-from demo.domain.datamodels import LAST_LAYER, Pooling, Prompt, Reading
+from demo.domain.datamodels import LAST_LAYER, Prompt, Reading
 from demo.domain.errors import BadInput, ReadingRefused
 
-_FLAGS = {  # the form that every release of sentence-transformers reads
-    Pooling.FIRST_TOKEN: "pooling_mode_cls_token",
-    Pooling.MAX: "pooling_mode_max_tokens",
-    Pooling.MEAN: "pooling_mode_mean_tokens",
-    Pooling.MEAN_SQRT_LEN: "pooling_mode_mean_sqrt_len_tokens",
-    Pooling.WEIGHTED_MEAN: "pooling_mode_weightedmean_tokens",
-    Pooling.LAST_TOKEN: "pooling_mode_lasttoken",
-}
 _CARD = """\
 ---
 library_name: sentence-transformers
@@ -64,31 +55,25 @@ def export_sentence_transformer(
     prompts: what stands before a "query" and before a "document". Raises BadInput where the folder holds something
     already or cannot be written, ReadingRefused for what such a folder cannot hold.
     """
-    _refuse_unsayable(checkpoint, reading)
+    _require_expressible(checkpoint, reading)
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise BadInput(field="out", problem=f"{out} is there already. A new or an empty folder is accepted.")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-        try:
-            _write(checkpoint, reading, prompts, made)
-            made.chmod(0o755)  # mkdtemp's are for their maker alone
-            made.replace(out)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
+        with replaced_whole(out) as folder:
+            _write(checkpoint, reading, prompts, folder)
     except OSError as error:
         raise BadInput(field="out", problem=f"{out} cannot be written: {describe_os_error(error)}.") from error
 
 
-def _refuse_unsayable(checkpoint: Checkpoint, reading: Reading) -> None:
+def _require_expressible(checkpoint: Checkpoint, reading: Reading) -> None:
     info = checkpoint.info
-    if reading.pooling not in _FLAGS:
+    if reading.pooling not in POOLING_FLAGS.values():
         field, reason = "pooling", "sentence-transformers pools hidden states, not the logits of an LM head."
     elif reading.layer not in (LAST_LAYER, info.n_layers):
         field, reason = "layer", "sentence-transformers reads the last layer only."
     elif info.projected:
         field, reason = "model", "sentence-transformers has no place for a map inside the model."
-    elif checkpoint.pool_text_only:
+    elif info.pool_text_only:
         field, reason = "prompt", "sentence-transformers cannot pool the text without its prompt."
     elif _padding(checkpoint.tokenizer) is None:
         field, reason = "model", "its tokenizer has no token to pad with."
@@ -117,7 +102,7 @@ def _write(checkpoint: Checkpoint, reading: Reading, prompts: Mapping[str, str],
         "sentence_bert_config.json": transformer,
         "1_Pooling/config.json": {
             "word_embedding_dimension": info.dim,
-            **{flag: pooling is reading.pooling for pooling, flag in _FLAGS.items()},
+            **{flag: pooling is reading.pooling for flag, pooling in POOLING_FLAGS.items()},
             "include_prompt": True,
         },
         "config_sentence_transformers.json": {
@@ -136,7 +121,7 @@ def _write(checkpoint: Checkpoint, reading: Reading, prompts: Mapping[str, str],
 
 
 def _tokenizer(tokenizer: PreTrainedTokenizerBase, chat: bool) -> PreTrainedTokenizerBase:
-    """The same tokenizer, padding as the lab does it, without a chat template that would be applied unasked."""
+    """The same tokenizer with the lab's padding, without a chat template unless the reading uses it."""
     tokenizer = copy.deepcopy(tokenizer)
     tokenizer.padding_side = "right"
     tokenizer.pad_token = _padding(tokenizer)

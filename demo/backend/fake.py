@@ -1,7 +1,7 @@
-"""FakeEngine: an engine with no weights, for tests of every other room. NumPy only, deterministic.
+"""FakeEngine: an Engine without weights, deterministic and fast, for tests of every other room. NumPy only.
 
-A text's vector counts its hashed character trigrams, then a fixed random matrix that depends on the reading turns
-it a little: like texts are alike, and every choice of a reading changes the numbers.
+A text's vector counts its hashed character trigrams; a fixed random matrix that depends on the reading rotates it a
+little: similar texts have similar vectors, and every choice of a reading changes the numbers.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from demo.backend.protocol import Guide, OnProgress
+from demo.backend.protocol import Engine, Guide, OnProgress, Sources, TopTokens
 from demo.domain.catalog import CATALOG, CatalogEntry
 from demo.domain.datamodels import (
     LAST_LAYER,
@@ -36,7 +36,7 @@ from demo.domain.datamodels import (
     PromptedText,
     Reading,
 )
-from demo.domain.errors import ModelDoesNotFit, ModelNotFound, ReadingRefused, WeightsUnavailable
+from demo.domain.errors import ModelDoesNotFit, ModelNotFound, WeightsUnavailable
 from demo.domain.recipe import TRAINED, PromptedPair, Recipe, TrainStep
 from demo.domain.results import Inspected
 
@@ -44,12 +44,10 @@ DIM = 96
 _TOO_LARGE = ("mistral-7b-instruct-v0.1", "e5-mistral-7b-instruct")
 
 
-class FakeEngine:
-    """An Engine that behaves like the local one without any model.
+class FakeEngine(Engine):
+    """load_seconds, seconds_per_text, seconds_per_step: durations of a load, a text, a training step.
 
-    load_seconds: how long a load takes. seconds_per_text: how long a text takes.
-    seconds_per_step: how long a step of training takes. unreachable: models whose weights
-    "cannot be fetched". Counts what was computed in `embedded_texts` and what was loaded in `loads`.
+    unreachable: models whose weights "cannot be fetched". embedded_texts, loads: what was computed and loaded.
     """
 
     def __init__(
@@ -64,11 +62,11 @@ class FakeEngine:
         self.unreachable = set(unreachable)
         self.loads: list[str] = []
         self.seconds_per_step = seconds_per_step
-        self.trained: dict[str, Path] = {}  # what was trained here, by id
+        self.trained: dict[str, Path] = {}  # folders of trained models, by id
         self.embedded_texts = 0
         self._infos: dict[str, ModelInfo] = {}
         self._lock = threading.Lock()
-        self._computing = threading.Lock()  # not the load's: what is in memory answers while another model loads
+        self._computing = threading.Lock()  # not the load's: loaded models answer while another one loads
 
     def counts(self) -> EngineCounts:
         models = list(self._infos.values())
@@ -96,11 +94,10 @@ class FakeEngine:
                 raise ModelNotFound(model=model)
             if model in _TOO_LARGE:
                 raise ModelDoesNotFit(model=entry.name, need="16.2 GiB", precision="float32", have="8.0 GiB")
-            steps = 10
-            for step in range(steps):
+            for step in range(10):
                 if on_progress:
-                    on_progress(Progress("downloading", step / steps))
-                time.sleep(self.load_seconds / steps)
+                    on_progress(Progress("downloading", step / 10))
+                time.sleep(self.load_seconds / 10)
             if model in self.unreachable:
                 raise WeightsUnavailable(model=entry.name, reasons="The Hub cannot be reached from here.")
             self.loads.append(model)
@@ -108,29 +105,28 @@ class FakeEngine:
             return self._infos[model]
 
     def embed(self, texts: Sequence[PromptedText], reading: Reading, keep: bool = True) -> Embedded:
-        info = self._infos.get(reading.model) or self.load(reading.model)
-        if reading.pooling is Pooling.LAST_TOKEN_LOGITS and not info.has_lm_head:
-            raise ReadingRefused(
-                field="pooling", model=info.name, reason="it has no LM head.", instead=Pooling.LAST_TOKEN.value
-            )
+        if reading.pooling is Pooling.LAST_TOKEN_LOGITS:
+            self._require_head(reading.model)
+        elif reading.model not in self._infos:
+            self.load(reading.model)
         distinct = list(dict.fromkeys(texts))
         with self._computing:
             self.embedded_texts += len(distinct)
             time.sleep(self.seconds_per_text * len(distinct))
-        turn = _turn(reading)
-        vectors = {text: _count_trigrams(text.rendered()).sum(axis=0) @ turn for text in distinct}
+        rotation = _rotation(reading)
+        vectors = {text: _count_trigrams(text.rendered()).sum(axis=0) @ rotation for text in distinct}
         return Embedded(np.stack([vectors[text] for text in texts]).astype(np.float32))
 
     def survey(self, texts: Sequence[PromptedText], reading: Reading, poolings: Sequence[Pooling]) -> np.ndarray:
         layers = [*range(self.load(reading.model).n_layers), LAST_LAYER]
-        counted = self.embedded_texts
+        before = self.embedded_texts
         out = np.stack(
             [
                 [self.embed(texts, replace(reading, pooling=pooling, layer=layer)).vectors for layer in layers]
                 for pooling in poolings
             ]
         )
-        self.embedded_texts = counted + len(set(texts))
+        self.embedded_texts = before + len(set(texts))
         return out
 
     def count_cached(self, texts: Sequence[PromptedText], model: str) -> int:
@@ -140,11 +136,8 @@ class FakeEngine:
         return [len(_split(text.rendered())) for text in texts]
 
     def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
-        info = self.load(model)
-        if not info.has_lm_head:
-            raise ReadingRefused(field="pooling", model=info.name, reason="it has no LM head.", instead="last_token")
-        head = np.random.default_rng(_seed(f"head {layer}")).normal(size=(DIM, DIM)) * 0.15 / np.sqrt(DIM)
-        return (np.asarray(states) @ (np.eye(DIM) + head)).astype(np.float32)
+        self._require_head(model)
+        return (np.asarray(states) @ _near_identity(f"head {layer}")).astype(np.float32)
 
     def inspect(self, texts: Sequence[PromptedText], reading: Reading) -> list[Inspected]:
         vectors = self.embed(texts, reading).vectors
@@ -154,40 +147,35 @@ class FakeEngine:
         [whole] = self.inspect([text], reading)
         positions = tuple(range(*whole.inside))
         counts = _count_trigrams(text.rendered())
-        without = [(counts.sum(axis=0) - counts[position]) @ _turn(reading) for position in positions]
+        without = [(counts.sum(axis=0) - counts[position]) @ _rotation(reading) for position in positions]
         return np.array(without, dtype=np.float32).reshape(len(positions), DIM), positions
 
     def release(self, model: str) -> None:
-        """Let go of a model."""
         self._infos.pop(model, None)
 
-    def export(self, reading: Reading, prompts: Mapping[str, str], out: Path) -> None:
-        raise ReadingRefused(field="model", model=self.load(reading.model).name, reason="it has no weights to write.")
+    def export(self, reading: Reading, prompts: Mapping[str, str], out: Path) -> NoReturn:
+        self._refuse(reading.model, "it has no weights to write.")
 
     def train(
-        self,
-        recipe: Recipe,
-        pairs: Sequence[PromptedPair],
-        sources: Sequence[tuple[int, float]],
-        guide: Guide | None = None,
+        self, recipe: Recipe, pairs: Sequence[PromptedPair], sources: Sources, guide: Guide | None = None
     ) -> FakeTraining:
-        info = self.load(recipe.reading.model)
-        if info.base:
-            reason = "it carries an adapter already. Train the model below it."
-            raise ReadingRefused(field="model", model=info.name, reason=reason)
+        if self.load(recipe.reading.model).base:
+            self._refuse(recipe.reading.model, "it carries an adapter already. Train the model below it.")
         return FakeTraining(self, recipe, pairs)
 
-    def read_tokens(
-        self, model: str, vectors: np.ndarray, pooling: Pooling, layer: int, count: int
-    ) -> list[tuple[tuple[str, float], ...]]:
+    def read_tokens(self, model: str, vectors: np.ndarray, pooling: Pooling, layer: int, count: int) -> TopTokens:
         values = vectors if pooling is Pooling.LAST_TOKEN_LOGITS else self.logits_of(model, vectors, layer)
-        chances = np.exp(values - values.max(axis=1, keepdims=True))
-        chances /= chances.sum(axis=1, keepdims=True)
-        best = np.argsort(-chances, axis=1)[:, :count]
+        probabilities = np.exp(values - values.max(axis=1, keepdims=True))
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        top = np.argsort(-probabilities, axis=1)[:, :count]
         return [
             tuple((f" word{token}", float(row[token])) for token in tokens)
-            for row, tokens in zip(chances, best, strict=True)
+            for row, tokens in zip(probabilities, top, strict=True)
         ]
+
+    def _require_head(self, model: str) -> None:
+        if not (self._infos.get(model) or self.load(model)).has_lm_head:
+            self._refuse(model, "it has no LM head.", field="pooling", instead=Pooling.LAST_TOKEN.value)
 
     def _status(self, entry: CatalogEntry) -> ModelStatus:
         state, reason = "available", ""
@@ -199,7 +187,7 @@ class FakeEngine:
 
 
 class FakeTraining:
-    """A Training that learns by taking away, step by step, what all texts of the pairs have in common."""
+    """A Training that subtracts, step by step, the mean of all texts of the pairs."""
 
     trainable = DIM
 
@@ -207,7 +195,7 @@ class FakeTraining:
         self.done = 0
         self._engine, self._recipe, self._pairs = engine, recipe, pairs
         texts = [text for pair in pairs for text in (pair.question, pair.answer)]
-        self._common = engine.embed(texts, recipe.reading).vectors.mean(axis=0)
+        self._mean = engine.embed(texts, recipe.reading).vectors.mean(axis=0)
 
     def steps(self) -> Iterator[TrainStep]:
         while self.done < self._recipe.steps:
@@ -215,8 +203,8 @@ class FakeTraining:
             self.done += 1
             rate = self._recipe.learning_rate
             batch = self._pairs[: self._recipe.batch_size]
-            asked, answered = self.embed([batch[0].question]), self.embed([pair.answer for pair in batch])
-            example = (asked @ answered.T)[0] / np.linalg.norm(asked) / np.linalg.norm(answered, axis=1)
+            question, answers = self.embed([batch[0].question]), self.embed([pair.answer for pair in batch])
+            example = (question @ answers.T)[0] / np.linalg.norm(question) / np.linalg.norm(answers, axis=1)
             scores = example / self._recipe.temperature
             loss = float(np.log(np.exp(scores - scores[0]).sum()))
             yield TrainStep(self.done, loss, rate, 2.0 * len(batch), example.astype(np.float32), 1.0)
@@ -224,7 +212,7 @@ class FakeTraining:
     def embed(self, texts: Sequence[PromptedText]) -> np.ndarray:
         learned = self.done / self._recipe.steps
         vectors = self._engine.embed(texts, self._recipe.reading).vectors
-        return (vectors - 0.9 * learned * self._common).astype(np.float32)
+        return (vectors - 0.9 * learned * self._mean).astype(np.float32)
 
     def save(self, folder: Path, info: dict[str, Any], card: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -266,20 +254,21 @@ def _info(entry: CatalogEntry) -> ModelInfo:
 
 
 def _trained_info(model: str, folder: Path) -> ModelInfo:
-    told = json.loads((folder / "training.json").read_text())
-    info = _info(CATALOG[told["base"]])
-    reading = replace(Reading.from_dict(told["reading"]), model=model)
-    name = f"{info.name}, trained {told['steps']} steps"
-    return replace(info, model=model, name=name, kind=Kind.TUNED_GPT, default_reading=reading, base=told["base"])
+    training = json.loads((folder / "training.json").read_text())
+    info = _info(CATALOG[training["base"]])
+    reading = replace(Reading.from_dict(training["reading"]), model=model)
+    name = f"{info.name}, trained {training['steps']} steps"
+    return replace(info, model=model, name=name, kind=Kind.TUNED_GPT, default_reading=reading, base=training["base"])
 
 
-def _turn(reading: Reading) -> np.ndarray:
-    """(DIM, DIM): what the reading does to every text's counts."""
-    return _turn_of(replace(reading, postprocess=Postprocess.NONE).label())
+def _rotation(reading: Reading) -> np.ndarray:
+    """(DIM, DIM): the reading's effect on every text's counts."""
+    return _near_identity(replace(reading, postprocess=Postprocess.NONE).label())
 
 
 @lru_cache(maxsize=4096)
-def _turn_of(label: str) -> np.ndarray:
+def _near_identity(label: str) -> np.ndarray:
+    """(DIM, DIM): the same for the same label."""
     return np.eye(DIM) + np.random.default_rng(_seed(label)).normal(size=(DIM, DIM)) * 0.15 / np.sqrt(DIM)
 
 
@@ -301,14 +290,14 @@ def _count_trigrams(text: str) -> np.ndarray:
 
 
 def _inspect(text: PromptedText, vector: np.ndarray, reading: Reading) -> Inspected:
-    """States whose mean, weighted mean or mean_sqrt_len is the text's vector."""
+    """States, (n_tokens, DIM), whose mean, weighted mean or mean_sqrt_len is the text's vector."""
     tokens = _split(text.rendered())
     n = len(tokens)
     weights = {
         Pooling.WEIGHTED_MEAN: np.arange(1, n + 1) / (n * (n + 1) / 2),
         Pooling.MEAN_SQRT_LEN: np.full(n, n**-0.5),
     }.get(reading.pooling, np.full(n, 1 / n))
-    states = _count_trigrams(text.rendered()) @ _turn(reading) / weights[:, None]
+    states = _count_trigrams(text.rendered()) @ _rotation(reading) / weights[:, None]
     start, end = text.text_span()
     ends = np.cumsum([len(token) for token in tokens])
     own = [i for i, right in enumerate(ends) if right > start and right - len(tokens[i]) < end]

@@ -1,4 +1,4 @@
-"""Checkpoint: a folder of weights becomes a tokenizer and a model in memory, with what is known of them."""
+"""Loader: a folder of weights becomes a checkpoint in memory: tokenizer, model, and its description."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-)
 
 from demo.backend.decoder.decoder import Decoder, make_decoder
 from demo.backend.encoder.encoder import Encoder, make_encoder
 from demo.backend.model.device import Placement
 from demo.backend.model.forward import Anatomy, find_anatomy, hidden_states, logits
 from demo.backend.model.st_config import DeclaredReading, read_declared_reading
+from demo.backend.private_apis import language_model_types
 from demo.backend.weights.adapters import add_projection, base_of, is_projection, merge_lora, read_info
 from demo.backend.weights.checkpoint_files import read_header, weight_files
 from demo.backend.weights.locate import Weights
@@ -27,17 +24,17 @@ from demo.domain.datamodels import LAST_LAYER, Kind, ModelInfo, Pooling, Prompt,
 from demo.domain.errors import UnsafeWeights, UnsupportedModel
 from demo.domain.recipe import TRAINED
 
-_CAUSAL_CLASSES = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+_CAUSAL, _MASKED = language_model_types()
 _NO_LENGTH = 1_000_000  # tokenizers without a limit carry a huge number
 _PROBE = "An ordinary sentence, by which two ways through a model are compared."
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A model ready to be read. It stays unchanged once made, so that threads may share it."""
+    """A loaded model. Immutable, so that threads may share it."""
 
     tokenizer: PreTrainedTokenizerBase
-    network: torch.nn.Module  # whole, as transformers made it
+    network: torch.nn.Module  # as transformers loads it
     anatomy: Anatomy
     info: ModelInfo
     pad_id: int
@@ -49,32 +46,28 @@ class Checkpoint:
         return next(self.network.parameters()).device
 
     @property
-    def pool_text_only(self) -> bool:
-        return self.info.pool_text_only
-
-    @property
     def key(self) -> tuple[str, ...]:
-        """Names the vectors it makes in the cache."""
+        """Cache key of everything that its vectors depend on, apart from text and reading."""
         return (self.info.model, self.info.revision, self.info.precision, self.info.device, torch.__version__)
 
 
 def count_parameters(folder: Path) -> int:
-    """Numbers stored in a folder's safetensors files, from their headers alone."""
+    """Parameters in a folder's safetensors files, from their headers alone."""
     tensors = (tensor for file in weight_files(folder) for tensor in read_header(file).values())
     return sum(math.prod(tensor["shape"]) for tensor in tensors)
 
 
 def load_checkpoint(
-    model: str, weights: Weights, placement: Placement, max_tokens: int, fast: bool = True
+    model: str, weights: Weights, placement: Placement, max_tokens: int, own_pass: bool = True
 ) -> Checkpoint:
-    """Tokenizer and model of a verified folder, on the device, in its precision. fast: with our own pass if it fits.
+    """Tokenizer and model of a verified folder, on the device, in its precision.
 
-    Never runs code of the checkpoint and never invents weights: a checkpoint without an LM head has none here either.
-    Raises UnsupportedModel or UnsafeWeights.
+    own_pass: whether our decoder or encoder runs it where one fits. Never runs code of the checkpoint and never invents
+    weights: a checkpoint without an LM head has none here either. Raises UnsupportedModel or UnsafeWeights.
     """
     entry = CATALOG.get(model)
-    told = read_info(weights.adapter) if weights.adapter and not entry else {}
-    name = entry.name if entry else _name_trained(model, told) if weights.adapter else model
+    training = read_info(weights.adapter) if weights.adapter and not entry else {}
+    name = entry.name if entry else _name_trained(model, training) if weights.adapter else model
     folder = weights.folder
     config = _load_config(folder, name)
     tokenizer = _load_tokenizer(folder, name)
@@ -99,7 +92,7 @@ def load_checkpoint(
         max_tokens=min(max_tokens, _longest(tokenizer, text_config, own)),
         has_lm_head=has_lm_head,
         has_chat_template=bool(tokenizer.chat_template),
-        default_reading=_trained_reading(model, told)
+        default_reading=_trained_reading(model, training)
         or _default_reading(model, kind, own, has_lm_head, bool(tokenizer.chat_template)),
         revision=weights.revision,
         source=weights.source,
@@ -118,12 +111,11 @@ def load_checkpoint(
     )
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     decoder = encoder = None
-    if fast:
+    if own_pass:
         probe = anatomy, text_config, info.max_tokens, tokenizer(_PROBE)["input_ids"]
-        decoder = make_decoder(*probe) if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES else None
+        decoder = make_decoder(*probe) if config.model_type in _CAUSAL else None
         encoder = None if decoder else make_encoder(*probe)
-    if own_pass := decoder or encoder:
-        info = replace(info, memory_bytes=info.memory_bytes + own_pass.packed_bytes)
+        info = replace(info, memory_bytes=info.memory_bytes + getattr(decoder or encoder, "packed_bytes", 0))
     return Checkpoint(tokenizer, network, anatomy, info, pad_id, decoder, encoder)
 
 
@@ -152,7 +144,7 @@ def _load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
 def _load_model(folder: Path, config, placement: Placement, name: str) -> tuple[torch.nn.Module, bool]:
     """(model, whether it has an LM head of its own)."""
     architecture = (config.architectures or [""])[0]
-    causal = architecture in _CAUSAL_CLASSES
+    causal = architecture in _CAUSAL.values()
     options = {
         "config": config,
         "dtype": placement.dtype,
@@ -180,7 +172,7 @@ def _load_model(folder: Path, config, placement: Placement, name: str) -> tuple[
 
 
 def _with_adapter(network, has_lm_head: bool, adapter: Path | None, name: str) -> tuple[torch.nn.Module, Anatomy]:
-    """(model, its parts) with what was learned over its weights, if there is anything."""
+    """(model, its anatomy), with the adapter where there is one."""
     if adapter is None:
         return network, find_anatomy(network, has_lm_head)
     try:
@@ -195,16 +187,16 @@ def _with_adapter(network, has_lm_head: bool, adapter: Path | None, name: str) -
     return network, find_anatomy(network, has_lm_head)
 
 
-def _name_trained(model: str, told: dict) -> str:
-    """`SmolLM2-135M-Instruct, trained 60 steps`; a folder's path says more than a name that nobody gave it."""
-    base = CATALOG.get(str(told.get("base")))
-    if not told.get("steps") or base is None:
+def _name_trained(model: str, training: dict) -> str:
+    """`SmolLM2-135M-Instruct, trained 60 steps`; without such information the folder's path."""
+    base = CATALOG.get(str(training.get("base")))
+    if not training.get("steps") or base is None:
         return model
-    return f"{base.name}, trained {told['steps']} steps"
+    return f"{base.name}, trained {training['steps']} steps"
 
 
 def _name_adapter(model: str, adapter: Path | None, entry: CatalogEntry | None) -> str:
-    """Its folder beside the lab, a person's own, or the one that they download: never where a host keeps it."""
+    """The adapter's folder for take-home code: the lab's own, a person's, or the downloaded one; no path of a host."""
     if adapter is None:
         return ""
     if entry:
@@ -212,10 +204,10 @@ def _name_adapter(model: str, adapter: Path | None, entry: CatalogEntry | None) 
     return "adapter" if model.startswith(TRAINED) else model
 
 
-def _trained_reading(model: str, told: dict) -> Reading | None:
+def _trained_reading(model: str, training: dict) -> Reading | None:
     """The reading that an adapter was trained with."""
     try:
-        return replace(Reading.from_dict(told["reading"]), model=model)
+        return replace(Reading.from_dict(training["reading"]), model=model)
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -234,32 +226,29 @@ def _is_head(network, key: str) -> bool:
 
 @torch.inference_mode()
 def _head_agrees(network, anatomy: Anatomy) -> bool:
-    """Whether our logits of a two-token text are the model's own; families differ in what follows the head."""
+    """Whether our logits of a two-token text equal the model's own; families differ in what follows the head."""
     ids = torch.tensor([[1, 2]], device=next(network.parameters()).device)
     expected = network(input_ids=ids, use_cache=False).logits[:, -1].float()
-    found = logits(anatomy, hidden_states(anatomy, ids, None, LAST_LAYER)[:, -1], LAST_LAYER)
-    return bool(torch.nn.functional.cosine_similarity(expected, found).min() > 0.999)
+    ours = logits(anatomy, hidden_states(anatomy, ids, None, LAST_LAYER)[:, -1], LAST_LAYER)
+    return bool(torch.nn.functional.cosine_similarity(expected, ours).min() > 0.999)
 
 
 def _longest(tokenizer, config, own: DeclaredReading | None) -> int:
-    """The longest text, template included, that the checkpoint was made for."""
+    """The most tokens of a text, template included, that the checkpoint supports."""
     if own and own.max_tokens:
         return own.max_tokens
     limits = [tokenizer.model_max_length, getattr(config, "max_position_embeddings", None)]
-    known = [limit for limit in limits if limit and limit < _NO_LENGTH]
-    return min(known) if known else _NO_LENGTH
+    return min([limit for limit in limits if limit and limit < _NO_LENGTH], default=_NO_LENGTH)
 
 
 def _kind(config, own: DeclaredReading | None) -> Kind:
-    if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES or (
-        config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    ):
+    if config.model_type in _MASKED or config.model_type not in _CAUSAL:
         return Kind.ENCODER
     return Kind.TUNED_GPT if own else Kind.GPT
 
 
 def _default_reading(model: str, kind: Kind, own: DeclaredReading | None, has_lm_head: bool, has_chat: bool) -> Reading:
-    """The checkpoint's own reading; for a pure GPT the article's, as far as the checkpoint allows it."""
+    """The reading that the checkpoint declares; for a pure GPT the article's, as far as the checkpoint allows it."""
     entry: CatalogEntry | None = CATALOG.get(model)
     if own:
         prompt = Prompt.OWN if own.query_prompt is not None else Prompt.PLAIN

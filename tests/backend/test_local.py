@@ -108,11 +108,11 @@ def test_own_reading_equals_sentence_transformers(settings, tmp_path, tiny_token
 def test_each_distinct_text_runs_once(engine, tiny):
     wanted = reading(tiny("llama"))
     engine.embed([PROMPTED[0]] * 50 + [PROMPTED[1]], wanted)
-    assert engine.forward_passes == 1
+    assert engine.counts().forward_passes == 1
     engine.embed(PROMPTED[:2], wanted)
-    assert engine.forward_passes == 1
+    assert engine.counts().forward_passes == 1
     engine.embed([PROMPTED[0], PROMPTED[2]], wanted)
-    assert engine.forward_passes == 2
+    assert engine.counts().forward_passes == 2
 
 
 def test_the_same_reading_gives_the_same_vector(settings, tiny):
@@ -145,7 +145,7 @@ def test_tokens_are_counted_as_the_model_reads_them(engine, tiny, tiny_tokenizer
     counted = engine.count_tokens([*PROMPTED, LONG, PromptedText("a", eos=True)], folder)
     assert counted[: len(TEXTS)] == [len(tiny_tokenizer(text).input_ids) for text in TEXTS]
     assert counted[len(TEXTS) :] == [512, 2], "a cut text counts as far as it is read, an EOS counts as well"
-    assert engine.forward_passes == 0
+    assert engine.counts().forward_passes == 0
 
 
 @pytest.mark.parametrize("pooling", ["last_token_logits", "weighted_mean"])
@@ -161,15 +161,15 @@ def test_a_program_gets_the_labs_own_vectors(settings, engine, tiny, pooling):
 
 
 def test_a_model_is_loaded_once_however_many_ask(engine, tiny, monkeypatch):
-    from demo.backend import local
+    from demo.backend import model_store
 
-    loads, original = [], local.load_checkpoint
+    loads, original = [], model_store.load_checkpoint
 
     def counting(*args):
         loads.append(args[0])
         return original(*args)
 
-    monkeypatch.setattr(local, "load_checkpoint", counting)
+    monkeypatch.setattr(model_store, "load_checkpoint", counting)
     threads = [threading.Thread(target=engine.load, args=(str(tiny("llama")),)) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -183,7 +183,7 @@ def test_least_recently_used_leaves_first(settings, tiny):
     folders = [str(tiny(family)) for family in ("llama", "gpt2", "qwen3")]
     sizes = [engine.load(folder).memory_bytes for folder in folders]
     engine = LocalEngine(settings)
-    engine.budget = sum(sizes) - min(sizes) // 2
+    engine._store.budget = sum(sizes) - min(sizes) // 2
     engine.load(folders[0])
     engine.load(folders[1])
     engine.load(folders[0])
@@ -195,7 +195,7 @@ def test_least_recently_used_leaves_first(settings, tiny):
 
 def test_what_does_not_fit_is_refused_and_changes_nothing(engine, tiny):
     engine.load(str(tiny("llama")))
-    engine.budget = 1000
+    engine._store.budget = 1000
     with pytest.raises(ModelDoesNotFit):
         engine.load(str(tiny("gpt2")))
     assert engine.loaded(str(tiny("llama"))) is not None

@@ -41,7 +41,7 @@ def test_afterwards_it_answers_as_the_engine_does():
     assert engine.load(DEFAULT_MODEL) == fake.load(DEFAULT_MODEL) == engine.loaded(DEFAULT_MODEL)
     lab, other = (Lab(Settings(engine="fake"), each) for each in (engine, fake))
     assert (lab.compare(*TEXTS).similarity == other.compare(*TEXTS).similarity).all()
-    assert engine.embedded_texts == fake.embedded_texts == 4
+    assert engine.counts().texts == fake.counts().texts == 4
 
 
 def test_the_page_never_waits_and_everything_else_does():
@@ -81,8 +81,9 @@ def test_what_stands_in_the_way_is_told_to_everyone():
         lab.open(wait=False)
     with pytest.raises(UnknownChoice, match="gpu9"):
         engine.start()
-    lab._loading[DEFAULT_MODEL].done.wait(20)
-    for ask in (lambda: lab.open(wait=False), lab.open, lab.device, lambda: engine.embed([], None)):
+    lab._loader._loads[DEFAULT_MODEL].outcome.exception(20)
+    reading = CATALOG[DEFAULT_MODEL].default_reading
+    for ask in (lambda: lab.open(wait=False), lab.open, lab.device, lambda: engine.embed([], reading)):
         with pytest.raises(UnknownChoice, match="gpu9"):
             ask()
 

@@ -153,7 +153,7 @@ def measure_cluster(settings: Settings, reading: Reading, options: argparse.Name
     try:
         engine.load(reading.model)
         # Every replica loads the page's first model by itself, behind the scenes: until whoever answers has it.
-        while not all(engine._ask("", "loaded", reading.model) for _ in range(20)):
+        while not all(engine._forward("", "loaded", reading.model) for _ in range(20)):
             time.sleep(0.2)
         found = measure(engine, reading, options, kill if killing else None)
     finally:

@@ -152,7 +152,7 @@ def matrix_work(lab: Lab) -> tuple[float, float]:
     scheduler = lab.engine._scheduler
 
     def seconds(product: Callable[[torch.Tensor], torch.Tensor]) -> float:
-        scheduler._cores.share(alone=True)  # all of them, whatever the last pass had
+        scheduler._cpu_lanes.use_cores(exclusive=True)  # all of them, whatever the last pass had
         started = time.perf_counter()
         product(square)
         return time.perf_counter() - started

@@ -131,7 +131,7 @@ def test_changing_it_makes_no_forward_pass(settings, tiny):
     lab = Lab(settings, LocalEngine(settings))
     folder = str(tiny("llama"))
     lab.compare(["a b"], ["c d", "e f"], model=folder)
-    passes = lab.engine.forward_passes
+    passes = lab.engine.counts().forward_passes
     for method in Postprocess:
         lab.compare(["a b"], ["c d", "e f"], model=folder, postprocess=method.value)
-    assert lab.engine.forward_passes == passes
+    assert lab.engine.counts().forward_passes == passes

@@ -68,21 +68,21 @@ def test_another_pooling_or_layer_runs_no_model(settings, engine, tiny, family):
     """After the first pass every other reading of the same texts is arithmetic, the logits of every layer included."""
     folder, slow = tiny(family), uncached(settings)
     engine.embed(PROMPTED, reading(folder, Pooling.LAST_TOKEN_LOGITS))
-    passes = engine.forward_passes
+    passes = engine.counts().forward_passes
     assert passes > 0
     for pooling in Pooling:
         for layer in (0, 1, 3, 4, LAST_LAYER):
             found = engine.embed(PROMPTED, reading(folder, pooling, layer)).vectors
             expected = slow.embed(PROMPTED, reading(folder, pooling, layer)).vectors
             np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
-    assert engine.forward_passes == passes
+    assert engine.counts().forward_passes == passes
 
 
 def test_only_an_edited_text_runs(engine, tiny):
     engine.embed(PROMPTED, reading(tiny("llama")))
-    passes = engine.forward_passes
+    passes = engine.counts().forward_passes
     engine.embed([*PROMPTED[:-1], PromptedText("edited")], reading(tiny("llama"), Pooling.MAX, 2))
-    assert engine.forward_passes == passes + 1
+    assert engine.counts().forward_passes == passes + 1
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])  # our own decoder, and the model's pass
@@ -108,11 +108,11 @@ def test_of_a_part_of_many_texts_no_more_is_kept_than_its_reading_needs(settings
         expected = slow.embed(PROMPTED, reading(folder, pooling)).vectors
         np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
     assert engine.count_cached(PROMPTED, str(folder)) == 0
-    passes = engine.forward_passes
+    passes = engine.counts().forward_passes
     engine.embed(PROMPTED, reading(folder, Pooling.MEAN), keep=False)
-    assert engine.forward_passes == passes
+    assert engine.counts().forward_passes == passes
     engine.embed(PROMPTED, reading(folder, Pooling.LAST_TOKEN_LOGITS), keep=False)
-    assert engine.forward_passes > passes
+    assert engine.counts().forward_passes > passes
 
 
 def test_it_tells_how_many_texts_need_no_pass(settings, engine, tiny):

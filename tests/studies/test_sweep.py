@@ -169,6 +169,6 @@ def test_task_and_template_reach_the_reading(lab):
 def test_one_pass_a_text_and_prompt(settings, engine, tiny):
     lab = Lab(settings, engine)
     lab.open(str(tiny("llama")))
-    before = engine.forward_passes
+    before = engine.counts().forward_passes
     lab.sweep(TEXTS[1:4], TEXTS[4:7], model=str(tiny("llama")), prompts=["plain", "echo", "prompteol"])
-    assert engine.forward_passes - before <= 3 * 6 + 6, "three prompts, six texts, and the model's own reading"
+    assert engine.counts().forward_passes - before <= 3 * 6 + 6, "three prompts, six texts, and the model's own reading"

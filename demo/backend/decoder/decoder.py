@@ -1,10 +1,10 @@
-"""Decoder: our own pass through a GPT of the usual build, several times faster than the general one in forward.py.
+"""Decoder: our own forward pass of a Llama-like GPT, several times faster than the general one in forward.py.
 
-What most GPTs since Llama share: RMS norms, rotary positions, grouped queries, a gated MLP. Whether a model is really
-built so is measured when it is loaded: a decoder whose states are not those of the model itself is never used. Faster
-because one product makes queries, keys and values, another gate and up, because padding on the right needs no mask in
-a causal model, because texts of a pass that begin alike run their beginning once (tree.py), and because a beginning
-that has run is kept (prefix.py, recent.py).
+Most GPTs since Llama share RMS norms, rotary positions, grouped queries and a gated MLP. Loading a model measures
+whether it is built so: a decoder whose states differ from the model's own is never used. It is faster because one
+product makes queries, keys and values, and another one gate and up (fused_linear.py); because padding on the right
+needs no mask in a causal model; because texts that begin alike run their beginning once (prefix_tree.py); and because
+beginnings are cached (kv_prefix.py, prompt_cache.py).
 
 The residual stream and attention are float32 in every precision: rounded less, a vector depends less on its batch.
 """
@@ -31,21 +31,21 @@ from demo.backend.decoder.fused_linear import (
     require,
     worth_packing,
 )
-from demo.backend.decoder.kv_prefix import KVPrefix, PrefixRecorder, with_prefix
+from demo.backend.decoder.kv_prefix import KVPrefix, PrefixRecorder
 from demo.backend.decoder.prefix_tree import PrefixTree, build_tree
 from demo.backend.decoder.prompt_cache import PromptCache
 from demo.backend.model.forward import PREPENDING, Anatomy, Prepending, every_layer
 from demo.domain.datamodels import LAST_LAYER
 
 _PLAIN_ROPE = {"default", "linear", "llama3", "yarn"}  # whose angles do not depend on the text's length
-# How far states may be from the model's own, as a share of their length: any state in float32; in half precision the
-# median of all tokens and layers, since there the model itself is off. SmolLM2 in bfloat16, measured on one sentence:
+# Distance of the states from the model's own, relative to their norm: of any state in float32; in half precision the
+# median over tokens and layers, since there the model itself is off. SmolLM2 in bfloat16, measured on one sentence:
 # the model's own states are .017 from float32's in the median and .20 at worst, this decoder's .007 and .06.
 _FURTHEST = 1e-3
 _FURTHEST_IN_HALF = 0.05
 _PREFIX_BYTES = 64 * 2**20
 
-See = Callable[[int, Tensor], None]
+OnLayer = Callable[[int, Tensor], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +78,10 @@ class _Block:
 
 
 class Decoder:
-    """The blocks of one model, ready to run, by several threads at once. Shares the model's weights."""
+    """The blocks of one model; several threads may run it at once. Shares the model's weights."""
 
     def __init__(self, anatomy: Anatomy, config, longest: int):
-        """longest: positions to be ready for. Raises AnotherBuild."""
+        """longest: positions to prepare for. Raises UnexpectedArchitecture."""
         backbone, blocks = anatomy.backbone, list(anatomy.blocks)
         require(hasattr(backbone, "embed_tokens") and hasattr(backbone, "rotary_emb"))
         require(not getattr(config, "attn_logit_softcapping", None))
@@ -101,9 +101,9 @@ class Decoder:
         angles: dict[str | None, tuple[Tensor, Tensor]] = {}
         pack = worth_packing(blocks)
         self._blocks = [_read_block(block, backbone.rotary_emb, angles, self.longest, device, pack) for block in blocks]
-        cached = 2 * self._kv_heads * self._head_dim * self._attention_dtype.itemsize
-        stated = 4 * self._embed.weight.shape[1]
-        self.recent = PromptCache(len(self._blocks) * cached + (len(self._blocks) + 1) * stated)
+        kv_bytes = 2 * self._kv_heads * self._head_dim * self._attention_dtype.itemsize
+        state_bytes = 4 * self._embed.weight.shape[1]
+        self.prompt_cache = PromptCache(len(self._blocks) * kv_bytes + (len(self._blocks) + 1) * state_bytes)
         self._prefix_lock = threading.Lock()
         self._prefixes: LRUCache = LRUCache(_PREFIX_BYTES, getsizeof=lambda prefix: prefix.nbytes)
 
@@ -112,32 +112,29 @@ class Decoder:
 
     @property
     def packed_bytes(self) -> int:
-        """What the decoder takes beside the model."""
+        """Bytes that the decoder takes in addition to the model."""
         products = (each for block in self._blocks for each in (block.qkv, block.out, block.gate_up, block.down))
         return sum(product.packed_bytes for product in products)
 
     def prefix(self, input_ids: tuple[int, ...]) -> KVPrefix:
-        """The beginning that texts share, run once and kept for the next ones."""
+        """The prompt's beginning that texts share, run once and cached."""
         with self._prefix_lock:
-            known = self._prefixes.get(input_ids)
-            if known is None:
-                known = self._run_prefix(input_ids)
-                if known.nbytes <= self._prefixes.maxsize:
-                    self._prefixes[input_ids] = known
-            return known
-
-    def _run_prefix(self, input_ids: tuple[int, ...]) -> KVPrefix:
-        record = PrefixRecorder(None)
-        tree = build_tree(np.array([input_ids]), self._embed.weight.device)
-        self._run(tree, len(self), record.see, keep=record.keep)
-        return record.prefix()
+            prefix = self._prefixes.get(input_ids)
+            if prefix is None:
+                recorder = PrefixRecorder(None)
+                tree = build_tree(np.array([input_ids]), self._embed.weight.device)
+                self._run(tree, len(self), recorder.add_layer, on_block=recorder.add_block)
+                prefix = recorder.prefix()
+                if prefix.nbytes <= self._prefixes.maxsize:
+                    self._prefixes[input_ids] = prefix
+            return prefix
 
     def hidden_states(
         self, tree: PrefixTree, layer: int, prepending: Prepending | None = None, prefix: KVPrefix | None = None
     ) -> Tensor:
-        """The states of one layer, (batch, tokens, dim) float32, of what follows the prefix.
+        """The states of one layer, (batch, tokens, dim) float32, of the tokens after the prefix.
 
-        What stands at the padding means nothing. Equal to `forward.hidden_states`.
+        States at the padding are meaningless. Equal to `forward.hidden_states`.
         """
         return self._run(tree, len(self) if layer == LAST_LAYER else layer, None, prepending, prefix)
 
@@ -150,24 +147,28 @@ class Decoder:
         join: bool = False,
         keep: Callable[[KVPrefix], None] | None = None,
     ) -> list[Tensor]:
-        """What `reduce` makes of each layer's states, layer 0 … n. join: with the prefix's states before them.
+        """reduce(states) of each layer, 0 … n. states: (batch, tokens, dim); join: with the prefix's before them.
 
-        keep: is given the one text that runs, prefix included, after its pass.
+        keep: gets the one text that runs, prefix included, after its pass.
         """
         reduced: list[Tensor] = []
-        record = PrefixRecorder(prefix) if keep else None
+        recorder = PrefixRecorder(prefix) if keep else None
 
-        def see(layer: int, states: Tensor) -> None:
-            reduced.append(reduce(with_prefix(prefix, states, layer) if join else states))
-            if record:
-                record.see(layer, states)
+        def on_layer(layer: int, states: Tensor) -> None:
+            reduced.append(reduce(prefix.prepend_to(states, layer) if join else states))
+            if recorder:
+                recorder.add_layer(layer, states)
 
-        self._run(tree, len(self), see, prepending, prefix, record.keep if record else None)
-        if record:
-            keep(record.prefix())
+        self._run(tree, len(self), on_layer, prepending, prefix, recorder.add_block if recorder else None)
+        if recorder:
+            keep(recorder.prefix())
         return reduced
 
-    def _run(self, tree: PrefixTree, depth: int, see: See | None, prepending=None, prefix=None, keep=None) -> Tensor:
+    def _run(
+        self, tree: PrefixTree, depth: int, on_layer: OnLayer | None, prepending=None, prefix=None, on_block=None
+    ) -> Tensor:
+        """The first `depth` blocks: states, (batch, tokens, dim). on_layer, on_block: get each layer's states, each
+        block's keys and values."""
         start, width = len(prefix) if prefix else 0, tree.nodes.shape[1]
         mask = None
         if start:
@@ -176,28 +177,28 @@ class Decoder:
             rows = torch.arange(len(tree.nodes), device=tree.nodes.device)
             placeholder, last = (tree.nodes[rows, at - start] for at in (prepending.placeholder, prepending.last))
         states = self._embed(tree.tokens).float()
-        for place, block in enumerate(self._blocks[:depth]):
-            if see:
-                see(place, tree.spread(states))
-            if prepending is not None and place in PREPENDING:
+        for index, block in enumerate(self._blocks[:depth]):
+            if on_layer:
+                on_layer(index, tree.to_texts(states))
+            if prepending is not None and index in PREPENDING:
                 states[placeholder] = states[last]
-            past = (prefix.keys[place], prefix.values[place]) if prefix else None
-            self._step(block, tree, states, start, mask, past, keep)
+            past = (prefix.keys[index], prefix.values[index]) if prefix else None
+            self._run_block(block, tree, states, start, mask, past, on_block)
         if depth == len(self):
             if isinstance(self._final_norm, _Norm):
                 states = self._final_norm(states)
             else:
                 states = self._final_norm(states.to(self._dtype)).float()
-        states = tree.spread(states)
-        if see:
-            see(depth, states)
+        states = tree.to_texts(states)
+        if on_layer:
+            on_layer(depth, states)
         return states
 
-    def _step(self, block: _Block, tree: PrefixTree, states: Tensor, start: int, mask, past, keep) -> None:
+    def _run_block(self, block: _Block, tree: PrefixTree, states: Tensor, start: int, mask, past, on_block) -> None:
         """One block, added to the states (nodes, dim) in place."""
         batch, width = tree.nodes.shape
         queries_and_keys = self._heads + self._kv_heads
-        heads = tree.spread(block.qkv(block.before_attention(states))).view(batch, width, -1, self._head_dim)
+        heads = tree.to_texts(block.qkv(block.before_attention(states))).view(batch, width, -1, self._head_dim)
         rotated = heads[:, :, :queries_and_keys].float()
         if block.query_norm:
             normed = block.query_norm(rotated[:, :, : self._heads]), block.key_norm(rotated[:, :, self._heads :])
@@ -209,8 +210,8 @@ class Decoder:
         if past:
             keys = torch.cat([past[0].expand(batch, -1, -1, -1), keys], dim=2)
             values = torch.cat([past[1].expand(batch, -1, -1, -1), values], dim=2)
-        if keep:
-            keep(keys, values)
+        if on_block:
+            on_block(keys, values)
         attended = scaled_dot_product_attention(
             queries,
             keys,
@@ -221,7 +222,7 @@ class Decoder:
             enable_gqa=self._heads != self._kv_heads,
         )
         attended = attended.transpose(1, 2).reshape(batch, width, -1).to(self._dtype)
-        added = block.out(tree.gather(attended))
+        added = block.out(tree.to_nodes(attended))
         states.add_(block.after_attention(added.float()) if block.after_attention else added)
         added = block.down(block.gate_up(block.before_mlp(states)))
         states.add_(block.after_mlp(added.float()) if block.after_mlp else added)
@@ -229,9 +230,9 @@ class Decoder:
 
 @torch.no_grad()  # not inference_mode: training shares the weights that are put together here
 def make_decoder(anatomy: Anatomy, config, longest: int, probe: list[int]) -> Decoder | None:
-    """A Decoder over a model's weights, or None where its states are not the model's own, which stays usable.
+    """A Decoder over a model's weights, or None where its states are not the model's own; the model stays usable.
 
-    probe: the token ids of an ordinary text, which is run both ways.
+    probe: token ids of an ordinary text, which runs both ways.
     """
     try:
         decoder = Decoder(anatomy, config, longest)
@@ -239,11 +240,11 @@ def make_decoder(anatomy: Anatomy, config, longest: int, probe: list[int]) -> De
         return None
     tree = build_tree(np.array([probe[: decoder.longest]]), next(anatomy.backbone.parameters()).device)
     expected = torch.stack(every_layer(anatomy, tree.tokens[None], None, lambda states: states[0].float()))
-    found = torch.stack(decoder.every_layer(tree, lambda states: states[0].clone()))
-    distances = (found - expected).norm(dim=-1) / expected.norm(dim=-1)
+    states = torch.stack(decoder.every_layer(tree, lambda states: states[0].clone()))
+    distances = (states - expected).norm(dim=-1) / expected.norm(dim=-1)
     exact = decoder._dtype is torch.float32
-    agrees = distances.max() < _FURTHEST if exact else distances.median() < _FURTHEST_IN_HALF
-    return decoder if agrees else None
+    equal = distances.max() < _FURTHEST if exact else distances.median() < _FURTHEST_IN_HALF
+    return decoder if equal else None
 
 
 def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

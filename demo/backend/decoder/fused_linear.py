@@ -1,7 +1,7 @@
-"""Products: the linear layers of a block as few matrix products, packed for the processor where that pays.
+"""Fused linear layers: those over one input as one matrix product, packed for the processor where that pays.
 
-Packed: the weight once more, in the order in which oneDNN multiplies it fastest, and with what follows the product
-done while its numbers are still in the processor. torch's own compiler does the same, but needs a C++ compiler there.
+Packed: the weight once more, in the order in which oneDNN multiplies it fastest; the activation is fused into the
+product. torch's own compiler does the same, but needs a C++ compiler on the machine.
 Measured on two cores with AMX in bfloat16: SmolLM2's products over 10 tokens took 11.9 ms, else 18.4; its gate and up
 over 1,024 tokens 2.1 ms a block, else 2.9. In float32 on two cores with AVX2 alone: over 12
 tokens 65 ms, else 101; over 60 tokens 146 ms, else 202.
@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, linear, silu
 
+from demo.backend.private_apis import pack_linear_weight, packed_linear, packed_linear_times
+
 # A second copy of the weights pays for small models only, whose passes over one text are what typing waits for.
 _MOST_PACKED_BYTES = 512 * 2**20
 # Rows that the order is chosen for; that for one row was slower over a dozen in float32 (measured).
@@ -25,18 +27,18 @@ _ACTIVATIONS = {("swish", ""): silu, ("gelu", "tanh"): partial(gelu, approximate
 
 
 class UnexpectedArchitecture(Exception):
-    """The model is not built as its reader expects."""
+    """The model is not built as the decoder expects."""
 
 
-def require(true: bool) -> None:
-    """Raises UnexpectedArchitecture."""
-    if not true:
+def require(condition: bool) -> None:
+    """Raises UnexpectedArchitecture unless the condition holds."""
+    if not condition:
         raise UnexpectedArchitecture()
 
 
 @dataclass(frozen=True, eq=False)
 class FusedLinear:
-    """One or several linear layers over the same input, as one."""
+    """One or several linear layers over the same input as one: (…, in) → (…, sum of outs)."""
 
     weight: Tensor
     bias: Tensor | None
@@ -46,7 +48,7 @@ class FusedLinear:
         states = states.to(self.weight.dtype)
         if self.packed is None:
             return linear(states, self.weight, self.bias)
-        return torch.ops.mkldnn._linear_pointwise(states, self.packed, self.bias, "none", [], "")
+        return packed_linear(states, self.packed, self.bias)
 
     @property
     def packed_bytes(self) -> int:
@@ -55,21 +57,20 @@ class FusedLinear:
 
 @dataclass(frozen=True, eq=False)
 class FusedGate:
-    """activation(gate(x)) · up(x)."""
+    """activation(gate(x)) · up(x): (…, in) → (…, out)."""
 
     product: FusedLinear  # both as one
     activation: Callable[[Tensor], Tensor]
-    packed: tuple[Tensor, Tensor] | None  # the two, each ending with its own part of the rest
-    ending: tuple[str, str]  # the activation as oneDNN names it
+    packed: tuple[Tensor, Tensor] | None  # gate and up
+    onednn_name: tuple[str, str]  # of the activation: algorithm and variant
 
     def __call__(self, states: Tensor) -> Tensor:
         if self.packed is None:
             gate, up = self.product(states).chunk(2, dim=-1)
             return self.activation(gate).mul_(up)
         states = states.to(self.product.weight.dtype)
-        name, variant = self.ending
-        gate = torch.ops.mkldnn._linear_pointwise(states, self.packed[0], None, name, [], variant)
-        return torch.ops.mkldnn._linear_pointwise.binary(states, gate, self.packed[1], None, "mul")
+        gate = packed_linear(states, self.packed[0], None, *self.onednn_name)
+        return packed_linear_times(states, self.packed[1], gate)
 
     @property
     def packed_bytes(self) -> int:
@@ -78,18 +79,17 @@ class FusedGate:
 
 @dataclass(frozen=True, eq=False)
 class FusedActivation:
-    """activation(linear(x)), in one kernel where the weight is packed."""
+    """activation(linear(x)): (…, in) → (…, out), in one kernel where the weight is packed."""
 
     product: FusedLinear
     activation: Callable[[Tensor], Tensor]
-    ending: tuple[str, str] | None  # the activation as oneDNN names it
+    onednn_name: tuple[str, str] | None
 
     def __call__(self, states: Tensor) -> Tensor:
-        if self.ending is None:
+        if self.onednn_name is None:
             return self.activation(self.product(states))
         states = states.to(self.product.weight.dtype)
-        name, variant = self.ending
-        return torch.ops.mkldnn._linear_pointwise(states, self.product.packed, self.product.bias, name, [], variant)
+        return packed_linear(states, self.product.packed, self.product.bias, *self.onednn_name)
 
     @property
     def packed_bytes(self) -> int:
@@ -104,7 +104,7 @@ def worth_packing(blocks: list[nn.Module]) -> bool:
 
 
 def fuse(*layers: nn.Linear, pack: bool) -> FusedLinear:
-    """Linear layers over one input as one product; their weights become views of its. Raises UnexpectedArchitecture."""
+    """Linear layers over one input as one; their weights become views of its weight. Raises UnexpectedArchitecture."""
     require(all(type(layer) is nn.Linear for layer in layers))
     biases = [layer.bias for layer in layers]
     require(all(bias is None for bias in biases) or all(bias is not None for bias in biases))
@@ -119,31 +119,25 @@ def fuse(*layers: nn.Linear, pack: bool) -> FusedLinear:
 
 def fuse_gate(gate: nn.Linear, up: nn.Linear, activation: Callable[[Tensor], Tensor], pack: bool) -> FusedGate:
     """The first half of a gated MLP. Raises UnexpectedArchitecture."""
-    ending = _name_activation(activation) if pack and gate.bias is None else None
-    product = fuse(gate, up, pack=pack and not ending)
-    halves = [_pack(half) for half in product.weight.chunk(2)] if ending else [None]
+    name = _name_activation(activation) if pack and gate.bias is None else None
+    product = fuse(gate, up, pack=pack and not name)
+    halves = [_pack(half) for half in product.weight.chunk(2)] if name else [None]
     packed = None if None in halves else tuple(halves)
-    return FusedGate(product, activation, packed, ending or ("none", ""))
+    return FusedGate(product, activation, packed, name or ("none", ""))
 
 
 def fuse_activation(layer: nn.Linear, activation: Callable[[Tensor], Tensor], pack: bool) -> FusedActivation:
-    """A linear layer with what follows it. Raises UnexpectedArchitecture."""
+    """A linear layer and the activation after it. Raises UnexpectedArchitecture."""
     product = fuse(layer, pack=pack)
     return FusedActivation(product, activation, _name_activation(activation) if product.packed is not None else None)
 
 
 def _pack(weight: Tensor) -> Tensor | None:
-    """None where this torch, or this processor, has no such order."""
-    try:
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS[weight.dtype])
-        torch.ops.mkldnn._linear_pointwise(weight[:1], packed, None, "none", [], "")
-    except (AttributeError, RuntimeError):
-        return None
-    return packed
+    return pack_linear_weight(weight, _ROWS[weight.dtype])
 
 
 def _name_activation(activation: Callable[[Tensor], Tensor]) -> tuple[str, str] | None:
-    """As oneDNN calls it; None where it has no such thing."""
+    """oneDNN's name of an activation; None where it has none."""
     probe = torch.linspace(-6, 6, 97)
-    found = activation(probe)
-    return next((name for name, known in _ACTIVATIONS.items() if torch.allclose(known(probe), found)), None)
+    values = activation(probe)
+    return next((name for name, own in _ACTIVATIONS.items() if torch.allclose(own(probe), values)), None)

@@ -1,4 +1,4 @@
-"""Prefix: a beginning of texts after its pass, which need not run again where a text goes on from it."""
+"""KV prefix: the KV cache and hidden states of a text's beginning, which other texts continue without running it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from demo.domain.datamodels import LAST_LAYER
 
 @dataclass(frozen=True, eq=False)
 class KVPrefix:
-    """A text's beginning after its pass: (1, kv_heads, tokens, head_dim) a block, and its states."""
+    """Keys and values, (1, kv_heads, tokens, head_dim) a block, and states, (tokens, dim) float32 a layer."""
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
-    states: tuple[Tensor, ...]  # of every layer, (tokens, dim) float32
+    states: tuple[Tensor, ...]
 
     def __len__(self) -> int:
         return len(self.states[0])
@@ -26,16 +26,21 @@ class KVPrefix:
         return sum(tensor.nbytes for part in (self.keys, self.values, self.states) for tensor in part)
 
     def cut(self, length: int) -> KVPrefix:
-        """Its first tokens, in the same memory: what stands before them is all that states depend on."""
+        """The first tokens, as views: in a causal model nothing after them has entered."""
 
         def first(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             return tuple(tensor[:, :, :length] for tensor in tensors)
 
         return KVPrefix(first(self.keys), first(self.values), tuple(states[:length] for states in self.states))
 
+    def prepend_to(self, states: Tensor, layer: int) -> Tensor:
+        """The states of whole texts. states: (batch, tokens, dim) of one layer, after the prefix."""
+        before = self.states[layer if layer != LAST_LAYER else -1]
+        return torch.cat([before.expand(len(states), -1, -1), states], dim=1)
+
 
 class PrefixRecorder:
-    """Takes down the pass of one text, of which `before` did not run."""
+    """Records the pass of one text that continues `before` as a KVPrefix."""
 
     def __init__(self, before: KVPrefix | None):
         self._before = before
@@ -43,21 +48,15 @@ class PrefixRecorder:
         self._values: list[Tensor] = []
         self._states: list[Tensor] = []
 
-    def keep(self, keys: Tensor, values: Tensor) -> None:
-        """A block's, those of `before` included."""
+    def add_block(self, keys: Tensor, values: Tensor) -> None:
+        """A block's keys and values, those of `before` included."""
         self._keys.append(keys.contiguous())
         self._values.append(values.contiguous())
 
-    def see(self, layer: int, states: Tensor) -> None:
-        """A layer's, (1, tokens, dim), which the next block overwrites."""
-        self._states.append(with_prefix(self._before, states, layer)[0] if self._before else states[0].clone())
+    def add_layer(self, layer: int, states: Tensor) -> None:
+        """A layer's states, (1, tokens, dim); copied, since the next block overwrites them."""
+        self._states.append(self._before.prepend_to(states, layer)[0] if self._before else states[0].clone())
 
     def prefix(self) -> KVPrefix:
         """The whole text, once the pass has ended."""
         return KVPrefix(tuple(self._keys), tuple(self._values), tuple(self._states))
-
-
-def with_prefix(prefix: KVPrefix, states: Tensor, layer: int) -> Tensor:
-    """The states of whole texts: the prefix's own before what follows it."""
-    before = prefix.states[layer if layer != LAST_LAYER else -1]
-    return torch.cat([before.expand(len(states), -1, -1), states], dim=1)

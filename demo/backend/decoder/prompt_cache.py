@@ -1,8 +1,8 @@
-"""Recent: texts that ran alone of late, so that of the next version of one only what is new in it runs.
+"""Prompt cache: keeps the KV cache of recently typed texts, so that an edit recomputes only its new suffix.
 
-Whoever types at the end of a text asks for its beginning again at every letter. Servers that generate keep what was
-asked before in the same way (automatic prefix caching, vLLM). To keep a text costs its pass 2 ms, so one is kept only
-where another has begun like it: somebody types.
+Somebody who types at the end of a text sends its beginning again with every letter. Servers that generate text cache
+prompts in the same way (automatic prefix caching, vLLM). Recording a text costs its pass 2 ms, so a text is recorded
+only where the one before it began alike.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from cachetools import LRUCache
 from demo.backend.decoder.kv_prefix import KVPrefix
 
 _BYTES = 64 * 2**20
-_LEAST = 4  # tokens that are worth not to run; texts that share so many begin alike
+_LEAST = 4  # tokens that make two texts begin alike; fewer are not worth caching
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """The last text with some beginning, and its pass where it was kept."""
+class _Entry:
+    """The last text with some beginning, and its pass where it was recorded."""
 
     input_ids: tuple[int, ...]
     whole: KVPrefix | None
@@ -32,29 +32,32 @@ class _Seen:
 
 
 class PromptCache:
-    """Texts by what follows the `known` tokens of their prompt, of each beginning the last; for several threads."""
+    """LRU within a budget of bytes, by the prompt and the first tokens after it; safe to use from several threads.
+
+    bytes_a_token: size of a recorded token. n_prompt, below: tokens of the text that belong to the prompt.
+    """
 
     def __init__(self, bytes_a_token: int):
-        self._bytes_a_token = bytes_a_token  # of what a pass leaves
+        self._bytes_a_token = bytes_a_token
         self._lock = threading.Lock()
-        self._seen: LRUCache[tuple[int, ...], _Seen] = LRUCache(_BYTES, getsizeof=lambda seen: seen.nbytes)
+        self._entries: LRUCache[tuple[int, ...], _Entry] = LRUCache(_BYTES, getsizeof=lambda entry: entry.nbytes)
 
-    def find(self, input_ids: tuple[int, ...], known: int) -> tuple[KVPrefix | None, bool]:
-        """(What need not run of a text, its last token never; whether to keep the text after its pass)."""
-        key = input_ids[: known + _LEAST]
-        too_long = len(input_ids) * self._bytes_a_token > _BYTES  # told before the pass, which then takes nothing down
+    def get(self, input_ids: tuple[int, ...], n_prompt: int) -> tuple[KVPrefix | None, bool]:
+        """(The longest cached prefix of a text, without its last token; whether to record the text's pass)."""
+        key = input_ids[: n_prompt + _LEAST]
+        too_long = len(input_ids) * self._bytes_a_token > _BYTES
         if too_long or len(input_ids) <= len(key):
             return None, False
         with self._lock:
-            seen = self._seen.get(key)
-            if seen is None:
-                self._seen[key] = _Seen(input_ids, None)
+            entry = self._entries.get(key)
+            if entry is None:
+                self._entries[key] = _Entry(input_ids, None)
                 return None, False
-        if seen.whole is None:
+        if entry.whole is None:
             return None, True
-        return seen.whole.cut(len(os.path.commonprefix([seen.input_ids, input_ids[:-1]]))), True
+        return entry.whole.cut(len(os.path.commonprefix([entry.input_ids, input_ids[:-1]]))), True
 
-    def keep(self, input_ids: tuple[int, ...], known: int, whole: KVPrefix) -> None:
-        """A text after its pass, where `find` said so."""
+    def put(self, input_ids: tuple[int, ...], n_prompt: int, whole: KVPrefix) -> None:
+        """Keep a text's recorded pass."""
         with self._lock:
-            self._seen[input_ids[: known + _LEAST]] = _Seen(input_ids, whole)
+            self._entries[input_ids[: n_prompt + _LEAST]] = _Entry(input_ids, whole)

@@ -1,4 +1,4 @@
-"""Device and precision: chosen once, with the reason in words. Knows no model."""
+"""Device and precision: chosen once at the start, with the reason in words."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from demo.backend.private_apis import cpu_bfloat16_units
 from demo.domain.datamodels import Device
 from demo.domain.errors import UnknownChoice
 
@@ -20,7 +21,7 @@ _SHARE_FOR_MODELS = 0.7
 
 @dataclass(frozen=True)
 class Placement:
-    """Where models live and compute."""
+    """The device and precision in which models are loaded and run."""
 
     device: torch.device
     dtype: torch.dtype
@@ -28,7 +29,7 @@ class Placement:
 
 
 def choose_device(device: str = "auto", dtype: str = "auto") -> Placement:
-    """The best device of this machine, or the one asked for, and the precision it computes natively.
+    """The named device, or the best one of this machine, and the precision that it computes natively.
 
     bfloat16 where it is native (CUDA from compute capability 8.0, XPU, CPUs with AVX512-BF16 or AMX), else float16 on
     GPUs and float32 on CPUs. Raises UnknownChoice with what this machine offers.
@@ -51,7 +52,7 @@ def choose_device(device: str = "auto", dtype: str = "auto") -> Placement:
 
 
 def memory_budget(place: torch.device, gigabytes: float = 0) -> int:
-    """Bytes that loaded models may take together: as given, or 70 % of what is free on the device now."""
+    """Bytes that loaded models may take together: as given, or 70 % of the device's free memory now."""
     if gigabytes:
         return int(gigabytes * 2**30)
     return int(_free_memory(place) * _SHARE_FOR_MODELS)
@@ -74,7 +75,7 @@ def _choose_place(name: str) -> tuple[torch.device, str]:
 
 
 def _native_bfloat16(place: torch.device) -> tuple[bool, str]:
-    """Whether the device multiplies bfloat16 by itself, and the reason as a clause after "because"."""
+    """(Whether the device computes bfloat16 natively, the reason as a clause after "because")."""
     if place.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     elif place.type == "xpu":
@@ -88,12 +89,8 @@ def _native_bfloat16(place: torch.device) -> tuple[bool, str]:
 
 
 def _cpu_bfloat16() -> tuple[bool, str]:
-    # Private names in torch 2.8, hence the defaults: without them the CPU counts as one that cannot.
-    if getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)():
-        return True, "this processor has AMX"
-    if getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)():
-        return True, "this processor has AVX512-BF16"
-    return False, "this processor has neither AVX512-BF16 nor AMX"
+    units = cpu_bfloat16_units()
+    return bool(units), f"this processor has {units[0] if units else 'neither AVX512-BF16 nor AMX'}"
 
 
 def _device_name(place: torch.device) -> str:
@@ -116,7 +113,7 @@ def _free_memory(place: torch.device) -> int:
 
 
 def _container_limits() -> list[int]:
-    """Bytes this container may still take; psutil sees only the whole machine."""
+    """Bytes that this container may still take, by each of its limits; psutil sees only the whole machine."""
     limits = []
     for path in _CGROUP_LIMITS:
         try:

@@ -1,6 +1,6 @@
-"""Forward: one pass → the states of the layer asked for or of every layer, and the LM head at one position.
+"""Forward pass: the hidden states of one layer (with early exit) or of every layer, and the LM head's logits.
 
-Runs only as deep as it must. Layers count as in transformers' `hidden_states`: 0 is the token embeddings, k the output
+Layers count as in transformers' `hidden_states`: 0 is the token embeddings, k the output
 of block k, and the last one is taken after the final norm.
 """
 
@@ -22,7 +22,7 @@ _FINAL_NORMS = ("norm", "ln_f", "final_layernorm", "final_layer_norm", "final_no
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Where the parts of a model are, whatever its family calls them."""
+    """The parts of a model, whatever its family calls them."""
 
     backbone: nn.Module  # token ids → hidden states
     blocks: nn.ModuleList
@@ -56,14 +56,14 @@ def find_anatomy(model: nn.Module, has_lm_head: bool) -> Anatomy:
 
 @dataclass(frozen=True)
 class Prepending:
-    """Where a batch's placeholders and last tokens are: (batch,) each."""
+    """Positions of a batch's placeholders and last tokens: (batch,) each."""
 
     placeholder: Tensor
     last: Tensor
 
 
-class _DeepEnough(Exception):
-    """Ends a forward pass at the layer that was asked for."""
+class _EarlyExit(Exception):
+    """Ends a forward pass at the wanted layer."""
 
     def __init__(self, states: Tensor):
         self.states = states
@@ -83,13 +83,13 @@ def hidden_states(
             return _run(anatomy, input_ids, attention_mask)
 
         def stop(states: Tensor) -> None:
-            raise _DeepEnough(states)
+            raise _EarlyExit(states)
 
-        with _watched(anatomy, layer, stop):
+        with _hooked(anatomy, layer, stop):
             try:
                 _run(anatomy, input_ids, attention_mask)
-            except _DeepEnough as deep_enough:
-                return deep_enough.states
+            except _EarlyExit as early_exit:
+                return early_exit.states
     raise UnsupportedModel(model=type(anatomy.backbone).__name__, reason=f"its layer {layer} was never reached.")
 
 
@@ -100,17 +100,17 @@ def every_layer(
     reduce: Callable[[Tensor], Tensor],
     prepending: Prepending | None = None,
 ) -> list[Tensor]:
-    """What `reduce` makes of each layer's states, layer 0 … n, from one pass. Only what it makes stays in memory."""
+    """reduce(states) of each layer, 0 … n, from one pass; states: (batch, tokens, dim). Only results stay in memory."""
     depth = len(anatomy.blocks)
     reduced: dict[int, Tensor] = {}
 
     def keep(layer: int) -> Callable[[Tensor], None]:
         return lambda states: reduced.__setitem__(layer, reduce(states))
 
-    with ExitStack() as watching:
-        watching.enter_context(prepended(anatomy, prepending))
+    with ExitStack() as hooks:
+        hooks.enter_context(prepended(anatomy, prepending))
         for layer in range(depth):
-            watching.enter_context(_watched(anatomy, layer, keep(layer)))
+            hooks.enter_context(_hooked(anatomy, layer, keep(layer)))
         keep(depth)(_run(anatomy, input_ids, attention_mask))
     if len(reduced) != depth + 1:
         raise UnsupportedModel(model=type(anatomy.backbone).__name__, reason="not every layer of it was reached.")
@@ -118,18 +118,18 @@ def every_layer(
 
 
 @contextmanager
-def _watched(anatomy: Anatomy, layer: int, see: Callable[[Tensor], None]) -> Iterator[None]:
-    """While it lasts, `see` gets the states of a layer below the last one."""
+def _hooked(anatomy: Anatomy, layer: int, on_states: Callable[[Tensor], None]) -> Iterator[None]:
+    """While it lasts, `on_states` gets the states of a layer below the last one, (batch, tokens, dim)."""
     if layer == 0:
 
         def before(module, args, kwargs):
-            see(args[0] if args else kwargs["hidden_states"])
+            on_states(args[0] if args else kwargs["hidden_states"])
 
         hook = anatomy.blocks[0].register_forward_pre_hook(before, with_kwargs=True)
     else:
 
         def after(module, args, output):
-            see(output[0] if isinstance(output, tuple) else output)
+            on_states(output[0] if isinstance(output, tuple) else output)
 
         hook = anatomy.blocks[layer - 1].register_forward_hook(after)
     try:
@@ -162,7 +162,7 @@ def prepended(anatomy: Anatomy, prepending: Prepending | None) -> Iterator[None]
 
 
 def logits(anatomy: Anatomy, states: Tensor, layer: int) -> Tensor:
-    """What the LM head says of pooled states, (batch, dim) → (batch, vocabulary) float32.
+    """The LM head's logits of pooled states: (batch, dim) → (batch, vocabulary) float32.
 
     Below the last layer the final norm comes first: the logit lens (nostalgebraist 2020).
     """

@@ -1,7 +1,8 @@
 """Pooling: the hidden states of a text become its embedding.
 
-Tensors in, tensors out. Knows no model, no prompt, no device. hidden_states: (batch, tokens, dim), any float type;
-mask: (batch, tokens), 1 where a token is pooled; every function returns (batch, dim) float32 and is the same on
+The live page computes all kept poolings (KEPT_POOLINGS) of all layers in one pass (`pool_kept`) and indexes the chosen
+one afterwards (`from_kept`); `pool` computes one alone. hidden_states: (batch, tokens, dim), any float type; mask:
+(batch, tokens), 1 where a token is pooled; every function of one pooling returns (batch, dim) float32, the same on
 either padding side. The numbers are those of sentence-transformers' `Pooling`.
 """
 
@@ -76,15 +77,15 @@ def pool(pooling: Pooling, hidden_states: Tensor, mask: Tensor) -> Tensor:
     return POOLINGS[pooling](hidden_states, mask)
 
 
-# Several poolings of one pass. The logits come from the last token's state, and mean_sqrt_len from the mean.
+# Computed together in one pass. The logits come from the last token's state, and mean_sqrt_len from the mean.
 KEPT_POOLINGS = (Pooling.LAST_TOKEN, Pooling.MEAN, Pooling.WEIGHTED_MEAN, Pooling.FIRST_TOKEN, Pooling.MAX)
 
 
 def pool_kept(mask: Tensor) -> Callable[[Tensor], Tensor]:
     """hidden_states → (batch, poolings, dim) float32: every pooling of KEPT, in its order, of one mask.
 
-    What depends on the mask alone is made once, since every layer of a pass is pooled by it. All but the largest value
-    are sums, so one product makes them, in .4 to .8 of the time that each took by itself (measured).
+    The weights depend on the mask alone and serve every layer of a pass. All poolings but the maximum are weighted
+    sums, so one product computes them, in .4 to .8 of the time that each took by itself (measured).
     """
     rows, real = torch.arange(len(mask), device=mask.device), mask.float()
     sums = torch.zeros(len(mask), len(KEPT_POOLINGS) - 1, mask.shape[1], device=mask.device)
@@ -112,7 +113,7 @@ def pool_kept(mask: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def from_kept(pooling: Pooling, kept: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """One pooling out of (…, poolings, dim), (…, dim): what `pool` gives. count: (…), the pooled tokens."""
+    """One pooling out of (…, poolings, dim): (…, dim), equal to `pool`. count: (…), the pooled tokens."""
     if pooling is Pooling.MEAN_SQRT_LEN:
         return kept[..., KEPT_POOLINGS.index(Pooling.MEAN), :] * np.sqrt(count)[..., None].astype(np.float32)
     source = Pooling.LAST_TOKEN if pooling is Pooling.LAST_TOKEN_LOGITS else pooling
@@ -120,7 +121,7 @@ def from_kept(pooling: Pooling, kept: np.ndarray, count: np.ndarray) -> np.ndarr
 
 
 def scale(vectors: np.ndarray, normalize: bool) -> np.ndarray:
-    """(…, dim), L2-normalized where the checkpoint does so itself."""
+    """(…, dim) → (…, dim), L2-normalized if `normalize`: where the checkpoint does so itself."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12) if normalize else vectors
 
 

@@ -1,6 +1,6 @@
-"""What a sentence-transformers checkpoint says of itself: its pooling, prompts, normalisation and length.
+"""sentence-transformers config: the pooling, prompts, normalization and length that a checkpoint declares.
 
-Reads the JSON files of a folder. Knows no torch and no tokenizer.
+Reads the JSON files of a folder. Imports no torch.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _MODES = {
     "weightedmean": Pooling.WEIGHTED_MEAN,
     "lasttoken": Pooling.LAST_TOKEN,
 }
-_FLAGS = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
+POOLING_FLAGS = {  # the older form, which every release reads
+    "pooling_mode_cls_token": Pooling.FIRST_TOKEN,
+    "pooling_mode_max_tokens": Pooling.MAX,
+    "pooling_mode_mean_tokens": Pooling.MEAN,
+    "pooling_mode_mean_sqrt_len_tokens": Pooling.MEAN_SQRT_LEN,
+    "pooling_mode_weightedmean_tokens": Pooling.WEIGHTED_MEAN,
+    "pooling_mode_lasttoken": Pooling.LAST_TOKEN,
 }
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # the names sentence-transformers looks for, in its order
 _KNOWN_MODULES = ("Transformer", "Pooling", "Normalize")
@@ -33,7 +33,7 @@ _KNOWN_MODULES = ("Transformer", "Pooling", "Normalize")
 
 @dataclass(frozen=True)
 class DeclaredReading:
-    """The checkpoint's own way to make an embedding."""
+    """How a checkpoint declares that its embeddings are made. Prompts are None where it has none."""
 
     pooling: Pooling | None
     normalize: bool
@@ -45,7 +45,7 @@ class DeclaredReading:
 
 
 def read_declared_reading(folder: Path, query_name: str = "") -> DeclaredReading | None:
-    """The folder's own reading, or None if it is no sentence-transformers checkpoint.
+    """The declared reading, or None for a folder that is no sentence-transformers checkpoint.
 
     query_name: the prompt for questions where the checkpoint has several and none is called "query".
     """
@@ -84,12 +84,12 @@ def _read_pooling(config: dict) -> tuple[Pooling | None, tuple[str, ...]]:
     """The mode, in the old form (one flag a mode) or the new one ("pooling_mode": "mean")."""
     named = config.get("pooling_mode")
     modes = [named] if isinstance(named, str) else named if isinstance(named, list) else []
-    modes = modes or [mode for flag, mode in _FLAGS.items() if config.get(flag)]
-    known = [_MODES[mode] for mode in map(str, modes) if mode in _MODES]
+    poolings = [_MODES[mode] for mode in map(str, modes) if mode in _MODES] if modes else []
+    poolings = poolings or [pooling for flag, pooling in POOLING_FLAGS.items() if config.get(flag) and not modes]
     notices = ()
-    if len(known) > 1:
-        notices = (f"The checkpoint joins several poolings; the lab reads the first, {known[0].value}.",)
-    return (known[0] if known else None), notices
+    if len(poolings) > 1:
+        notices = (f"The checkpoint joins several poolings; the lab reads the first, {poolings[0].value}.",)
+    return (poolings[0] if poolings else None), notices
 
 
 def _load_object(path: Path) -> dict:

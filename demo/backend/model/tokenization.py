@@ -1,6 +1,6 @@
-"""Tokenization: PromptedText → token ids and the span that is pooled. Knows no model and no device.
+"""Tokenization: PromptedText → token ids and the span that is pooled.
 
-The span is found by the tokenizer's offsets in the whole string, never by tokenizing pieces apart.
+The span comes from the tokenizer's offsets in the whole string, never from tokenizing pieces apart.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MOST_CUTS = 8
 
 @dataclass(frozen=True)
 class TokenizedText:
-    """One text as token ids. pooled and inside: (start, end) of the pooled tokens, and of the text's own."""
+    """One text as token ids. pooled, inside: (start, end) of the pooled tokens, and of the text's without a prompt."""
 
     input_ids: tuple[int, ...]
     pooled: tuple[int, int]
@@ -34,7 +34,7 @@ class TokenizedText:
 
     @property
     def beginning(self) -> tuple[int, ...]:
-        """What the prompt puts before the text, where every text of the prompt has the same tokens."""
+        """The prompt's tokens before the text, which are equal for every text."""
         end = self.inside[0] if self.placeholder is None else min(self.placeholder, self.inside[0])
         return self.input_ids[:end]
 
@@ -153,7 +153,7 @@ def _cut(
 
 
 def spell(text: TokenizedText, tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
-    """Each token as it stands in the text; what stands for no characters (BOS, EOS) by its name."""
+    """Each token as it stands in the text; tokens without characters (BOS, EOS) by their name."""
     return tuple(
         text.rendered[start:end] if end > start else str(tokenizer.convert_ids_to_tokens(token))
         for token, (start, end) in zip(text.input_ids, text.offsets, strict=True)

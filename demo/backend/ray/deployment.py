@@ -1,4 +1,4 @@
-"""Deployment: a Ray cluster, started or joined, and the lab's replicas on it. Knows no question."""
+"""Ray deployment: starts or joins a cluster, and deploys the lab's replicas on it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from ray.serve.config import AutoscalingConfig
 from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ApplicationStatus, LoggingConfig
 
-from demo.backend.ray.replica import KeepingEngine, Replica
+from demo.backend.protocol import Engine
+from demo.backend.ray.replica import Replica
 from demo.domain.errors import ClusterFailed
 from demo.settings import Settings
 
 APP = "gpt-embedding-lab"  # in Serve
 _START_SECONDS = 180.0  # until the first replica is there
-_LOOK_SECONDS = 0.1
-_KNOCK_SECONDS = 10.0
+_POLL_SECONDS = 0.1
+_CONNECT_SECONDS = 10.0
 _SHARE_FOR_MODELS = 0.7  # of this machine's free memory, by all replicas together
-_DRAIN_SECONDS = 30.0  # that a replica which is to go may take for what it is asked already
+_DRAIN_SECONDS = 30.0  # that a leaving replica may take for its requests
 
 logger = logging.getLogger("demo")
 _serve_logger = logging.getLogger("ray.serve")
@@ -34,16 +35,16 @@ _serve_logger = logging.getLogger("ray.serve")
 
 def connect(settings: Settings) -> None:
     """Join the cluster that the settings name, or start one on this machine, for this machine alone."""
-    _serve_logger.setLevel(logging.ERROR)  # it warns of a dead replica once for every question
+    _serve_logger.setLevel(logging.ERROR)  # it warns of a dead replica once a request
     quiet = {"log_to_driver": False, "logging_level": logging.WARNING}
     try:
         if settings.ray_address:
-            _knock(settings.ray_address)
+            _require_listener(settings.ray_address)
             ray.init(settings.ray_address, **quiet)
         else:
             ray.init(
                 "local",
-                num_cpus=math.ceil(_most(settings) * settings.ray_cpus),
+                num_cpus=math.ceil(_max_replicas(settings) * settings.ray_cpus),
                 object_store_memory=settings.ray_object_mb * 2**20,
                 include_dashboard=False,
                 **quiet,
@@ -53,12 +54,12 @@ def connect(settings: Settings) -> None:
         raise ClusterFailed(reason=f"Ray on {where} does not answer ({type(error).__name__})") from error
 
 
-def deploy(settings: Settings, create: Callable[[Settings], KeepingEngine]) -> DeploymentHandle:
-    """The replicas, as soon as the fewest of them are there; another page's, where one has started some.
+def deploy(settings: Settings, create: Callable[[Settings], Engine]) -> DeploymentHandle:
+    """The replicas, as soon as the minimum of them run; those of another page, where one has deployed some.
 
-    create: makes a replica's engine, in the replica, from its settings. Raises ClusterFailed where none comes up.
+    create: creates a replica's engine, in the replica, from its settings. Raises ClusterFailed where none starts.
     """
-    # No proxies: nothing of the replicas is served over HTTP.
+    # No proxies: replicas are not served over HTTP.
     serve.start(proxy_location="Disabled", logging_config=LoggingConfig(enable_access_log=False))
     if APP in serve.status().applications:
         logger.info("the cluster's replicas run already, with the settings they were started with")
@@ -75,50 +76,50 @@ def deploy(settings: Settings, create: Callable[[Settings], KeepingEngine]) -> D
                 reason=f"after {_START_SECONDS:g} s the replicas are not there; "
                 f"each wants {settings.ray_cpus:g} processor cores and {settings.ray_gpus:g} GPUs of a node"
             )
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
     return serve.get_app_handle(APP)
 
 
 def disconnect() -> None:
-    """Leave the cluster. One that was started here ends, with all its processes; one that was joined goes on."""
-    _serve_logger.setLevel(logging.CRITICAL)  # its threads outlive it for seconds; that they fail then is no news
+    """Leave a joined cluster; a cluster that was started here ends, with all its processes."""
+    _serve_logger.setLevel(logging.CRITICAL)  # its threads outlive it for seconds, and log that they fail
     ray.shutdown()
 
 
 def replica_settings(settings: Settings) -> Settings:
-    """What a replica's engine is made with."""
+    """The settings of a replica's engine."""
     changed = {
         "engine": settings.ray_engine,
-        "remote": (),  # servers elsewhere are asked by the page
+        "remote": (),  # the page itself calls remote servers
         "threads": settings.threads or math.ceil(settings.ray_cpus),
     }
     if not (settings.memory_gb or settings.ray_address or settings.ray_gpus):
         free = psutil.virtual_memory().available / 2**30
-        changed["memory_gb"] = _SHARE_FOR_MODELS * free / _most(settings)
+        changed["memory_gb"] = _SHARE_FOR_MODELS * free / _max_replicas(settings)
     return settings.model_copy(update=changed)
 
 
-def _knock(address: str) -> None:
-    """Raises OSError where nobody listens; Ray itself tries for minutes."""
+def _require_listener(address: str) -> None:
+    """Raises OSError where nobody listens; Ray itself retries for minutes."""
     host, _, port = address.rpartition(":")
     if port.isdigit():
-        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
 
 
-def _most(settings: Settings) -> int:
+def _max_replicas(settings: Settings) -> int:
     return max(settings.ray_min_replicas, settings.ray_max_replicas)
 
 
-def _application(settings: Settings, create: Callable[[], KeepingEngine]) -> serve.Application:
-    at_once = 2 * settings.ray_ongoing
+def _application(settings: Settings, create: Callable[[], Engine]) -> serve.Application:
+    max_ongoing = 2 * settings.ray_ongoing
     deployment = serve.deployment(
         Replica,
         ray_actor_options={"num_cpus": settings.ray_cpus, "num_gpus": settings.ray_gpus},
-        max_ongoing_requests=at_once,
+        max_ongoing_requests=max_ongoing,
         max_queued_requests=settings.ray_queue,
         autoscaling_config=AutoscalingConfig(
             min_replicas=settings.ray_min_replicas,
-            max_replicas=_most(settings),
+            max_replicas=_max_replicas(settings),
             target_ongoing_requests=settings.ray_ongoing,
             look_back_period_s=15,  # a class begins to type within seconds, and goes on for minutes
             upscale_delay_s=5,
@@ -129,4 +130,4 @@ def _application(settings: Settings, create: Callable[[], KeepingEngine]) -> ser
         health_check_timeout_s=30,
         max_constructor_retry_count=3,
     )
-    return deployment.bind(create, settings.ray_models, at_once, settings.model)
+    return deployment.bind(create, settings.ray_models, max_ongoing, settings.model)

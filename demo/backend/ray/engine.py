@@ -1,31 +1,29 @@
-"""ClusterEngine: an Engine over Ray Serve. The page's side: it holds no weights and imports no torch.
+"""RayEngine: an Engine over Ray Serve. The page's side: it holds no weights and imports no torch.
 
-Every question goes to a replica (replica.py), on this machine or another one; Serve chooses among those that hold the
-question's model. What a replica was asked when it died is asked again: embedding changes nothing, so asking twice does
-no harm. Embeddings that were answered are kept here, in front of all replicas.
+Every call goes to a replica (replica.py), on this machine or another one; Serve chooses among those that hold the
+model. A call whose replica dies is sent again: embedding changes no state, so a second try does no harm. Embeddings are
+cached here, in front of all replicas.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from contextvars import copy_context
+from contextlib import suppress
+from contextvars import Context, copy_context
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
 from ray.exceptions import ObjectLostError, RayActorError, RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError
 from ray.serve.handle import DeploymentResponse
 
-from demo.backend.protocol import Guide, OnProgress
+from demo.backend.protocol import Engine, Guide, OnProgress, Sources
 from demo.backend.ray.deployment import connect, deploy, disconnect
-from demo.backend.ray.replica import KeepingEngine
-from demo.backend.scheduler.cache import EmbeddingCache, Entry
+from demo.backend.scheduler.cache import EmbeddingCache, Entry, join_entries
 from demo.domain.datamodels import (
     Device,
     Embedded,
@@ -37,42 +35,41 @@ from demo.domain.datamodels import (
     PromptedText,
     Reading,
 )
-from demo.domain.errors import ClusterBusy, ClusterFailed, DemoError, ReadingRefused, Stopped
+from demo.domain.errors import ClusterBusy, ClusterFailed, DemoError, Stopped
 from demo.domain.recipe import PromptedPair, Recipe
-from demo.domain.results import Inspected
 from demo.jobs.request_context import current_request
 from demo.settings import Settings
 
-_TRIES = 5  # replicas that may die under one question
-_LOOK_SECONDS = 0.2  # between two looks at whether anybody still waits
-_BUSY_SECONDS = 0.5  # until long work, which may wait, tries again
-_PART = 64  # texts that go to one replica together
-_AT_ONCE = 4  # parts of one question that are under way
-_DIED = (RayActorError, ObjectLostError)  # the replica did, whatever it was asked
+_TRIES = 5  # replicas that may die during one call
+_POLL_SECONDS = 0.2  # between two checks for cancellation
+_BUSY_SECONDS = 0.5  # until background work tries again
+_PART = 64  # texts in one call
+_PARTS_AT_ONCE = 4  # of one request
+_DIED = (RayActorError, ObjectLostError)
 
 
-class RayEngine:
-    """Starts or joins a Ray cluster, puts replicas on it, and asks them.
+class RayEngine(Engine):
+    """Starts or joins a Ray cluster, deploys replicas on it, and calls them.
 
-    create: makes a replica's engine, in the replica, from the replica's settings.
+    create: creates a replica's engine, in the replica, from the replica's settings.
     """
 
-    def __init__(self, settings: Settings, create: Callable[[Settings], KeepingEngine]):
+    def __init__(self, settings: Settings, create: Callable[[Settings], Engine]):
         self.settings = settings
         self.cache = EmbeddingCache(settings.cache_mb * 2**20)
         self._infos: dict[str, ModelInfo] = {}
-        self._texts = self._under_way = 0
+        self._texts = self._waiting = 0
         self._lock = threading.Lock()  # guards the two above
         connect(settings)
         try:
             self._replicas = deploy(settings, create)
-            found = self._ask("", "device")
-            self._catalogue: list[ModelStatus] = self._ask("", "models")
+            device = self._forward("", "device")
+            self._catalogue: list[ModelStatus] = self._forward("", "models")
         except BaseException:
             disconnect()
             raise
         low, high = settings.ray_min_replicas, max(settings.ray_min_replicas, settings.ray_max_replicas)
-        self._device = replace(found, reason=f"{low} to {high} replicas on Ray. {found.reason}")
+        self._device = replace(device, reason=f"{low} to {high} replicas on Ray. {device.reason}")
 
     def close(self) -> None:
         """Leave the cluster; one that was started here ends, with all its processes."""
@@ -80,12 +77,12 @@ class RayEngine:
         disconnect()
 
     def counts(self) -> EngineCounts:
-        """As the page sees it: texts that went to replicas, and models that any of them has had in memory."""
+        """As the page sees it: texts that were sent to replicas, and models that any of them has had in memory."""
         infos = list(self._infos.values())
         return EngineCounts(
             texts=self._texts,
             cache_hits=self.cache.hits,
-            waiting=self._under_way,
+            waiting=self._waiting,
             models=len(infos),
             model_bytes=sum(info.memory_bytes for info in infos),
         )
@@ -94,121 +91,83 @@ class RayEngine:
         return self._device
 
     def models(self) -> list[ModelStatus]:
-        with suppress(ClusterBusy):  # then as they were last
-            self._catalogue = self._ask("", "models")
-        return [replace(one, state="loaded") if one.model in self._infos else one for one in self._catalogue]
+        with suppress(ClusterBusy):  # then the last answer stands
+            self._catalogue = super().models()
+        return [replace(each, state="loaded") if each.model in self._infos else each for each in self._catalogue]
 
     def loaded(self, model: str) -> ModelInfo | None:
-        """What is known of a model that a replica has had in memory; one that lost it since loads it again."""
+        """A model that any replica has had in memory; a replica that has lost it since loads it again."""
         return self._infos.get(model)
 
     def load(self, model: str, on_progress: OnProgress | None = None) -> ModelInfo:
-        def listen() -> ModelInfo | DemoError:
-            for told in self._replicas.options(multiplexed_model_id=model, stream=True).load.remote():
-                if not isinstance(told, Progress):
-                    return told
+        def follow() -> ModelInfo | DemoError:
+            for update in self._replicas.options(multiplexed_model_id=model, stream=True).load.remote():
+                if not isinstance(update, Progress):
+                    return update
                 if on_progress:
-                    on_progress(told)
+                    on_progress(update)
             raise ClusterFailed(reason="a replica left while it loaded a model")
 
         if model not in self._infos:
-            self._infos[model] = self._again_where_one_died(listen)
+            self._infos[model] = self._retry(follow)
         return self._infos[model]
 
     def embed(self, texts: Sequence[PromptedText], reading: Reading, keep: bool = True) -> Embedded:
-        info = self._info(reading.model)
-        found = {text: self.cache.get((info.revision, reading, text)) for text in texts}
-        missing = [text for text, entry in found.items() if entry is None]
+        info = self.load(reading.model)
+        entries = {text: self.cache.get((info.revision, reading, text)) for text in texts}
+        missing = [text for text, entry in entries.items() if entry is None]
         parts = [missing[start : start + _PART] for start in range(0, len(missing), _PART)]
         # Logits are as wide as the vocabulary: a thousand of them would fill the cache.
-        keep_here = keep or reading.pooling is not Pooling.LAST_TOKEN_LOGITS
-        answers = self._ask_for_each(parts, reading.model, "embed", reading, keep)
+        cacheable = keep or reading.pooling is not Pooling.LAST_TOKEN_LOGITS
+        answers = self._embed_parts(parts, reading, keep)
         with self._lock:
             self._texts += len(missing)
         for part, embedded in zip(parts, answers, strict=True):
-            for place, text in enumerate(part):
-                # A copy: what came from Ray lies in its store for as long as anybody looks at a row of it.
-                found[text] = Entry(embedded.vectors[place].copy(), place in embedded.cut)
-                if keep_here:
-                    self.cache.put((info.revision, reading, text), found[text])
-        return Embedded(
-            vectors=np.stack([found[text].numbers for text in texts]),
-            cut=tuple(i for i, text in enumerate(texts) if found[text].cut),
-            token_limit=info.max_tokens,
-        )
+            for row, text in enumerate(part):
+                # A copy: a view would hold the whole answer in Ray's object store.
+                entries[text] = Entry(embedded.vectors[row].copy(), row in embedded.cut)
+                if cacheable:
+                    self.cache.put((info.revision, reading, text), entries[text])
+        return join_entries([entries[text] for text in texts], info.max_tokens)
 
-    def survey(self, texts: Sequence[PromptedText], reading: Reading, poolings: Sequence[Pooling]) -> np.ndarray:
-        return self._ask(reading.model, "survey", texts, reading, poolings)
-
-    def count_cached(self, texts: Sequence[PromptedText], model: str) -> int:
-        """As one replica answers it; another one may have kept others."""
-        return self._ask(model, "count_kept", texts, model)
-
-    def count_tokens(self, texts: Sequence[PromptedText], model: str) -> list[int]:
-        return self._ask(model, "count_tokens", texts, model)
-
-    def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
-        return self._ask(model, "logits_of", model, states, layer)
-
-    def inspect(self, texts: Sequence[PromptedText], reading: Reading) -> list[Inspected]:
-        return self._ask(reading.model, "inspect", texts, reading)
-
-    def leave_one_out(self, text: PromptedText, reading: Reading) -> tuple[np.ndarray, tuple[int, ...]]:
-        return self._ask(reading.model, "leave_one_out", text, reading)
-
-    def read_tokens(
-        self, model: str, vectors: np.ndarray, pooling: Pooling, layer: int, count: int
-    ) -> list[tuple[tuple[str, float], ...]]:
-        return self._ask(model, "read_tokens", model, vectors, pooling, layer, count)
-
-    def export(self, reading: Reading, prompts: Mapping[str, str], out: Path) -> None:
+    def export(self, reading: Reading, prompts: Mapping[str, str], out: Path) -> NoReturn:
         self._refuse(reading.model, "its weights are on the cluster. Export it on a machine that has them.")
 
     def train(
-        self,
-        recipe: Recipe,
-        pairs: Sequence[PromptedPair],
-        sources: Sequence[tuple[int, float]],
-        guide: Guide | None = None,
+        self, recipe: Recipe, pairs: Sequence[PromptedPair], sources: Sources, guide: Guide | None = None
     ) -> NoReturn:
         """Refused: replicas come and go, and a training run must stay where its state is."""
         self._refuse(recipe.reading.model, "replicas do not train. Train on one machine, with the local engine.")
 
-    def _refuse(self, model: str, reason: str) -> NoReturn:
-        raise ReadingRefused(field="model", model=self._info(model).name, reason=reason)
+    def _embed_parts(self, parts: list[list[PromptedText]], reading: Reading, keep: bool) -> list[Embedded]:
+        """Each part's embeddings. A few parts run at once, so that other requests get in between."""
 
-    def _info(self, model: str) -> ModelInfo:
-        return self._infos.get(model) or self.load(model)
+        def embed(context: Context, part: list[PromptedText]) -> Embedded:
+            return context.run(self._forward, reading.model, "embed", part, reading, keep)
 
-    def _ask_for_each(self, parts: Sequence[Any], model: str, method: str, *more: Any) -> list[Any]:
-        """What replicas answer to each part. A few are under way at once, so that others get in between."""
+        contexts = [copy_context() for _ in parts]  # the threads work for the same request
         if len(parts) < 2:
-            return [self._ask(model, method, part, *more) for part in parts]
-        turns = [copy_context() for _ in parts]  # whose question it is goes along into the threads
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
-            return list(threads.map(lambda turn, part: turn.run(self._ask, model, method, part, *more), turns, parts))
+            return list(map(embed, contexts, parts))
+        with ThreadPoolExecutor(_PARTS_AT_ONCE) as threads:
+            return list(threads.map(embed, contexts, parts))
 
-    def _ask(self, model: str, method: str, *arguments: Any) -> Any:
-        """What a replica answers. Raises the DemoError that its engine raises, and ClusterBusy."""
+    def _forward(self, model: str, method: str, *arguments: Any) -> Any:
+        """A replica's answer. Raises the DemoError that its engine raises, and ClusterBusy."""
         replicas, urgent = self._replicas.options(multiplexed_model_id=model), current_request().interactive
-        with self._counting():
-            return self._again_where_one_died(lambda: _wait(replicas.ask.remote(urgent, method, *arguments)))
-
-    @contextmanager
-    def _counting(self) -> Iterator[None]:
         with self._lock:
-            self._under_way += 1
+            self._waiting += 1
         try:
-            yield
+            return self._retry(lambda: _wait_for(replicas.ask.remote(urgent, method, *arguments)))
         finally:
             with self._lock:
-                self._under_way -= 1
+                self._waiting -= 1
 
-    def _again_where_one_died(self, ask: Callable[[], Any]) -> Any:
+    def _retry(self, send: Callable[[], Any]) -> Any:
+        """send()'s answer, sent again when its replica dies, and by background work when all replicas are full."""
         died = 0
         while died < _TRIES:
             try:
-                answer = ask()
+                answer = send()
             except BackPressureError as error:
                 if current_request().interactive:
                     raise ClusterBusy(count=self.settings.ray_queue) from error
@@ -224,20 +183,16 @@ class RayEngine:
         raise ClusterFailed(reason=f"{died} replicas died, one after the other, while they were asked this")
 
 
-def _wait(response: DeploymentResponse) -> Any:
-    """The answer; gives up when nobody wants it any more, and tells the replica so."""
+def _wait_for(response: DeploymentResponse) -> Any:
+    """The answer. Raises Stopped, and cancels the call, once the request is cancelled."""
     is_cancelled = current_request().is_cancelled
     while True:
         try:
-            return response.result(timeout_s=_LOOK_SECONDS)
+            return response.result(timeout_s=_POLL_SECONDS)
         except TimeoutError as error:
             if isinstance(error, RayTaskError):  # the replica's own
                 raise
         if is_cancelled():
-            _drop(response)
+            with suppress(BackPressureError, RayError):  # a call that failed by itself need not be cancelled
+                response.cancel()
             raise Stopped
-
-
-def _drop(response: DeploymentResponse) -> None:
-    with suppress(BackPressureError, RayError):  # what has failed by itself need not be cancelled
-        response.cancel()

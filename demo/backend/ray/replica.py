@@ -1,8 +1,7 @@
-"""Replica: what runs in a process of the cluster: an engine, and how it is asked over Ray Serve.
+"""Ray replica: an engine in a process of the cluster, called over Ray Serve.
 
-What waits in a replica is batched by the engine's own worker (worker.py): texts of one reading share a pass, whoever
-asks, and nobody waits for a window to close, as with Serve's own batches. Imports no torch; the engine that it makes
-does.
+The engine's own scheduler batches concurrent requests; Serve's batches would wait for a window to close. Imports no
+torch; the engine that it creates does.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from ray import serve
 
@@ -22,21 +21,14 @@ from demo.domain.datamodels import ModelInfo, Progress
 from demo.domain.errors import DemoError
 from demo.jobs.request_context import request_context
 
-_TELL_SECONDS = 0.1  # between two looks at how far a load is
-_MOST_FAILURES = 3  # in a row, for reasons that no person can have caused: the replica is replaced
+_POLL_SECONDS = 0.1  # between two looks at a load's progress
+_MOST_FAILURES = 3  # in a row, none of them a DemoError; then the replica is replaced
 
 logger = logging.getLogger("demo")
 
 
-class KeepingEngine(Engine, Protocol):
-    """An Engine that can be told to let a model go."""
-
-    def release(self, model: str) -> None:
-        """Let go of a model, if it is in memory; what still computes with it keeps it until then."""
-
-
-class _Held:
-    """A model that Serve counts as this replica's. Serve calls `__del__` when others have taken its place."""
+class _ModelHandle:
+    """A model that Serve counts as this replica's. Serve calls `__del__` when it evicts the model."""
 
     def __init__(self, release: Callable[[], None]):
         self._release = release
@@ -46,83 +38,81 @@ class _Held:
 
 
 class Replica:
-    """An engine that answers questions about texts, a model's to the replicas that hold it.
+    """create: creates the engine, here. models: how many it keeps. max_ongoing: requests that run at the same time.
+    preload: a model to load at the start.
 
-    create: makes the engine, here. models: how many it keeps. at_once: questions that run at the same time.
-    first: a model that is brought into memory without being asked for.
-
-    A DemoError is answered, not raised: Serve logs what is raised, and a message may quote what a person typed.
+    A DemoError is returned, not raised: Serve logs what is raised, and a message may quote what a person typed.
     """
 
-    async def __init__(self, create: Callable[[], KeepingEngine], models: int, at_once: int, first: str):
+    async def __init__(self, create: Callable[[], Engine], models: int, max_ongoing: int, preload: str):
         self._engine = create()
-        self._threads = ThreadPoolExecutor(at_once + 1, thread_name_prefix="question")  # one more: the first model
+        self._threads = ThreadPoolExecutor(max_ongoing + 1, thread_name_prefix="request")  # one more: the preload
         self._progress: dict[str, Progress] = {}
         self._failures = 0
 
         @serve.multiplexed(max_num_models_per_replica=models)
-        async def hold(model: str) -> _Held:
-            return _Held(partial(self._engine.release, model))
+        async def register(model: str) -> _ModelHandle:
+            return _ModelHandle(partial(self._engine.release, model))
 
-        self._hold = hold
-        self._opening = asyncio.create_task(self._open(first))
+        self._register = register
+        self._preloading = asyncio.create_task(self._preload(preload))
 
     async def ask(self, urgent: bool, method: str, *arguments: Any) -> Any:
-        """What the engine's method answers, or the DemoError that it raises. Loads the question's model if it must."""
+        """The engine's answer, or the DemoError that it raises. Loads the request's model if it must."""
         try:
-            await self._bring(serve.get_multiplexed_model_id())
+            await self._load(serve.get_multiplexed_model_id())
             return await self._run(urgent, getattr(self._engine, method), *arguments)
         except DemoError as error:
             return error
 
     async def load(self) -> AsyncIterator[Progress | ModelInfo | DemoError]:
-        """How far the question's model is on its way into memory; at last what is known of it, or what went wrong."""
+        """The progress of loading the request's model; at last its description, or the DemoError."""
         model = serve.get_multiplexed_model_id()
-        loading = asyncio.create_task(self._bring(model))
-        told = None
-        while not (await asyncio.wait([loading], timeout=_TELL_SECONDS))[0]:
+        loading = asyncio.create_task(self._load(model))
+        last = None
+        while not (await asyncio.wait([loading], timeout=_POLL_SECONDS))[0]:
             progress = self._progress.get(model)
-            if progress is not None and progress is not told:
+            if progress is not None and progress is not last:
                 yield progress
-            told = progress
+            last = progress
         try:
             yield await loading
         except DemoError as error:
             yield error
 
     def check_health(self) -> None:
-        """Called by Serve. Raises where the engine fails at everything: a device that is lost stays lost."""
+        """Called by Serve. Raises when the engine fails at everything: a lost device stays lost."""
         if self._failures >= _MOST_FAILURES:
-            raise RuntimeError(f"the last {self._failures} questions failed")
+            raise RuntimeError(f"the last {self._failures} requests failed")
 
-    async def _open(self, model: str) -> None:
+    async def _preload(self, model: str) -> None:
         try:
-            await self._bring(model)
+            await self._load(model)
         except DemoError as error:
-            logger.warning("the first model is not loaded: %s", error.code)  # whoever asks for it gets the sentence
+            logger.warning("the first model is not loaded: %s", error.code)  # the next request for it gets the sentence
 
-    async def _bring(self, model: str) -> ModelInfo | None:
-        """The model in memory, and Serve told of it; nothing for a question about no model."""
+    async def _load(self, model: str) -> ModelInfo | None:
+        """Load a model and register it with Serve; nothing for a request about no model."""
         if not model:
             return None
         info = self._engine.loaded(model)
         if info is None:
             info = await self._run(True, self._engine.load, model, partial(self._progress.__setitem__, model))
-        await self._hold(model)
+        await self._register(model)
         return info
 
     async def _run(self, urgent: bool, act: Callable, *arguments: Any) -> Any:
-        """act(*arguments) in a thread, which hears of it when nobody waits for the answer any more."""
-        gone = threading.Event()
+        """act(*arguments) in a thread, as a request that is cancelled when the caller goes away."""
+        cancelled = threading.Event()
 
         def compute() -> Any:
-            with request_context(interactive=urgent, is_cancelled=gone.is_set):
+            with request_context(interactive=urgent, is_cancelled=cancelled.is_set):
                 return act(*arguments)
 
         try:
             answer = await asyncio.get_running_loop().run_in_executor(self._threads, compute)
         except asyncio.CancelledError:
-            gone.set()
+            cancelled.set()
             raise
         except DemoError:
             raise

@@ -1,4 +1,4 @@
-"""Ray's start: what it must be told before it is imported, for it reads that once. Imports no Ray by itself."""
+"""Ray's environment variables, set before Ray is imported, which reads them once."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from demo.settings import Settings
 
 
 def create_ray_engine(settings: Settings, create: Callable[[Settings], Any]) -> Engine:
-    """A ClusterEngine. create: as there. Raises ClusterFailed where Ray is not installed or gives no cluster.
+    """A RayEngine. create: as there. Raises ClusterFailed where Ray is not installed or gives no cluster.
 
-    What the host has set in the environment is left as it is.
+    Variables that the host has set are kept.
     """
-    told = {
-        "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
-        "RAY_ENABLE_AUTO_CONNECT": "0",  # no second Ray starts by itself where the first is asked after its end
+    variables = {
+        "RAY_USAGE_STATS_ENABLED": "0",  # no telemetry
+        "RAY_ENABLE_AUTO_CONNECT": "0",  # no second Ray starts by itself when the first is called after its end
         "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # ending the page is no failure
-        "RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S": "1",  # a replica that computes answers late, and is no less alive
+        "RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S": "1",  # a busy replica answers late, but is alive
     }
     if not settings.ray_address:
-        # A Ray that is told that it will never be a cluster binds its ports to 127.0.0.1, whatever the name says; and
-        # whoever else is on this machine needs the token.
-        told |= {
+        # Without cluster support Ray binds its ports to 127.0.0.1, on Linux too; other users of this machine need the
+        # token.
+        variables |= {
             "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-            "RAY_worker_niceness": "0",  # Ray lets everything else go before its own processes; these are the work
+            "RAY_worker_niceness": "0",  # by default Ray's processes yield to all others; these are the work
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
         }
-    for name, value in told.items():
+    for name, value in variables.items():
         os.environ.setdefault(name, value)
     try:
         from demo.backend.ray.engine import RayEngine

@@ -1,9 +1,8 @@
-"""ServerClient: one OpenAI-compatible server, asked with the `openai` client; every way it may fail, in words.
+"""ServerClient: one OpenAI-compatible server through the `openai` client, every failure as a sentence.
 
-Retries are the client's own. What comes back is a stranger's: its size, its time and every number of it are checked.
-Knows no cache, no reading and no other server. The key goes into one header and nowhere else: errors of the client,
-which may quote it, are never chained, shown or logged. Imported where there is a server to ask, and no sooner: the
-client takes half a second.
+The client retries by itself. The server is not trusted: the size, time and every number of an answer are checked. The
+key goes into one header and nowhere else: the client's errors, which may quote it, are never chained, shown or logged.
+Import this only for a server: the client takes half a second.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ from demo.domain.server_address import RemoteServer
 
 _CONNECT_SECONDS = 5.0
 _RETRIES = 2
-_LONGEST_WAIT = 10.0  # seconds that a server may ask to wait before the next try; a longer wait is told instead
+_LONGEST_WAIT = 10.0  # seconds of Retry-After that the client waits for; a longer one fails at once
 _MOST_BYTES = 32 * 2**20  # of one answer: 32 vectors of 8,192 numbers in words are a fifth of that
 _MOST_NAMED = 5  # models in a sentence
-_HOLD = 5.0  # seconds for which a server that failed is not asked again
+_HOLD = 5.0  # seconds until a failed server gets the next request
 _MOST_HOLD = 60.0
-_SENT = {"accept", "connection", "content-length", "content-type", "host", "transfer-encoding", "user-agent"}
-_SENT |= {"x-stainless-raw-response"}  # the client looks for it when the answer is there
+_SENT_HEADERS = {"accept", "connection", "content-length", "content-type", "host", "transfer-encoding", "user-agent"}
+_SENT_HEADERS |= {"x-stainless-raw-response"}  # the client reads it from the request again
 
 
 class ServerClient:
-    """Asks a server. seconds: for one answer. Every method blocks, and raises ServerFailed.
+    """seconds: timeout of one answer. Every method blocks, and raises ServerFailed.
 
-    The failure's `wait` says for how many seconds there is no use in asking again; 0 where other texts may do.
+    The failure's `wait`: seconds until the next request makes sense; 0 where other texts may succeed.
     """
 
     def __init__(self, server: RemoteServer, key: str, seconds: float):
@@ -45,70 +44,70 @@ class ServerClient:
             raise self._failed(f"its key in {server.key_variable} holds what no key can hold", _HOLD)
         self._client = openai.OpenAI(
             base_url=server.url,
-            api_key=key or "none",  # the client wants one; the header is written below
+            api_key=key or "none",  # the client needs one; the header is written below
             max_retries=_RETRIES,
             http_client=openai.DefaultHttpxClient(
-                follow_redirects=False,  # texts go where the host has said, and nowhere else
+                follow_redirects=False,  # texts go to the configured address only
                 timeout=httpx2.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS)),
-                event_hooks={"request": [_only_what_is_needed(key)], "response": [self._bound]},
+                event_hooks={"request": [_strip_headers(key)], "response": [self._bound]},
             ),
         )
 
     def models(self) -> list[str]:
-        """The names of the models that it serves."""
-        told = self._ask(lambda: self._client.models.with_raw_response.list())
+        """The names of the served models."""
+        answer = self._send(lambda: self._client.models.with_raw_response.list())
         try:
-            return [str(model["id"]) for model in told["data"]]
+            return [str(model["id"]) for model in answer["data"]]
         except (KeyError, TypeError) as error:
             raise self._failed("its answer is no list of models", _HOLD) from error
 
     def only_model(self) -> str:
-        """The name of the one model that it serves."""
+        """The name of the one served model."""
         names = self.models()
         if len(names) == 1:
             return names[0]
         listed = ", ".join(name[:60] for name in names[:_MOST_NAMED]) + ", …" * (len(names) > _MOST_NAMED)
-        said = f"it serves several models ({listed})" if names else "it serves no model"
-        raise self._failed(f"{said}; whoever runs this lab names one after # in --remote", _HOLD)
+        reason = f"it serves several models ({listed})" if names else "it serves no model"
+        raise self._failed(f"{reason}; whoever runs this lab names one after # in --remote", _HOLD)
 
     def embed(self, texts: Sequence[str], served: str) -> np.ndarray:
-        """Vectors of texts, float32 (n_texts, dim), finite, in the order of the texts. served: the model's name."""
-        # "float", not the client's own "base64": every server knows it. What comes back may be either.
-        asked = {"input": list(texts), "model": served, "encoding_format": "float"}
-        told = self._ask(lambda: self._client.embeddings.with_raw_response.create(**asked))
+        """Vectors, float32 (n_texts, dim), finite, in the order of the texts. served: the model's name there."""
+        # Every server knows "float", unlike the client's default "base64". The answer may be either.
+        request = {"input": list(texts), "model": served, "encoding_format": "float"}
+        answer = self._send(lambda: self._client.embeddings.with_raw_response.create(**request))
         try:
-            rows = {row.get("index", place): row["embedding"] for place, row in enumerate(told["data"])}
+            rows = {row.get("index", i): row["embedding"] for i, row in enumerate(answer["data"])}
         except (AttributeError, KeyError, TypeError) as error:
             raise self._failed("its answer holds no vectors", _HOLD) from error
-        if set(rows) != set(range(len(texts))) or len(told["data"]) != len(texts):
-            raise self._failed(f"it answered {len(told['data'])} vectors for {len(texts)} texts", _HOLD)
-        vectors = [self._vector(rows[place]) for place in range(len(texts))]
+        if set(rows) != set(range(len(texts))) or len(answer["data"]) != len(texts):
+            raise self._failed(f"it answered {len(answer['data'])} vectors for {len(texts)} texts", _HOLD)
+        vectors = [self._parse_vector(rows[i]) for i in range(len(texts))]
         if len({len(vector) for vector in vectors}) > 1:
             raise self._failed("its vectors are not of one length", _HOLD)
-        together = np.stack(vectors)
-        if not np.isfinite(together).all():
+        stacked = np.stack(vectors)
+        if not np.isfinite(stacked).all():
             raise self._failed("its vectors hold numbers that are not finite", 0.0)
-        return together
+        return stacked
 
-    def _vector(self, told: Any) -> np.ndarray:
+    def _parse_vector(self, value: Any) -> np.ndarray:
         try:
-            if isinstance(told, str):
-                vector = np.frombuffer(base64.b64decode(told, validate=True), dtype="<f4")
+            if isinstance(value, str):
+                vector = np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4")
             else:
-                vector = np.asarray(told, dtype=np.float64)  # null becomes NaN
+                vector = np.asarray(value, dtype=np.float64)  # null becomes NaN
         except (TypeError, ValueError) as error:
             raise self._failed("its answer holds no vectors", _HOLD) from error
         if vector.ndim == 2:
             raise self._failed("it answers a vector for every token; whoever runs it starts it with a pooling", _HOLD)
         if vector.ndim != 1 or not len(vector):
             raise self._failed("its answer holds no vectors", _HOLD)
-        with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is told of as such
+        with np.errstate(over="ignore"):  # numbers too large become infinite, which `embed` refuses
             return vector.astype(np.float32)
 
-    def _ask(self, act: Callable[[], Any]) -> Any:
-        """What act() answers, as JSON."""
+    def _send(self, request: Callable[[], Any]) -> Any:
+        """The JSON body of request()'s answer."""
         try:
-            body = act().content
+            body = request().content
         except _Refused as refused:
             raise self._failed(str(refused), _HOLD) from None
         except openai.APITimeoutError:
@@ -150,19 +149,19 @@ class ServerClient:
         return ServerFailed(model=self._server.name, host=self._server.host, reason=reason, wait=wait)
 
     def _bound(self, response: httpx2.Response) -> None:
-        """Before an answer is read: no more of it than fits, no longer than its time, and nothing packed."""
+        """Bound an answer before it is read: size, time, no compression."""
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise _Refused("its answer is packed, which nobody asked for")
         if (_seconds_to_wait(response) or 0.0) > _LONGEST_WAIT:
             response.headers["x-should-retry"] = "false"  # the client's own retries obey it
-        response.stream = _Bounded(response, time.monotonic() + self._seconds)
+        response.stream = _BoundedStream(response, time.monotonic() + self._seconds)
 
 
 class _Refused(openai.OpenAIError):
-    """An answer that is not read to its end; one of the client's own errors, so that it does not ask again."""
+    """An answer that is not read to its end; one of the client's own errors, so that it does not retry."""
 
 
-class _Bounded(httpx2.SyncByteStream):
+class _BoundedStream(httpx2.SyncByteStream):
     """An answer's bytes. Raises _Refused for too many of them, ReadTimeout once the time is up."""
 
     def __init__(self, response: httpx2.Response, end: float):
@@ -182,22 +181,21 @@ class _Bounded(httpx2.SyncByteStream):
         self._inner.close()
 
 
-def _only_what_is_needed(key: str) -> Callable[[httpx2.Request], None]:
-    """Takes every other header off a request: what the environment tells of other services, what the client tells of
-    this machine."""
+def _strip_headers(key: str) -> Callable[[httpx2.Request], None]:
+    """Removes all but the needed headers: the environment adds those of other services, the client this machine's."""
 
-    def tidy(request: httpx2.Request) -> None:
+    def strip(request: httpx2.Request) -> None:
         for name in list(request.headers):
-            if name.lower() not in _SENT:
+            if name.lower() not in _SENT_HEADERS:
                 del request.headers[name]
-        request.headers["accept-encoding"] = "identity"  # a packed answer may be a bomb
+        request.headers["accept-encoding"] = "identity"  # a compressed answer may be a bomb
         if key:
             request.headers["authorization"] = f"Bearer {key}"
 
-    return tidy
+    return strip
 
 
 def _seconds_to_wait(response: httpx2.Response) -> float | None:
-    """What an answer's Retry-After says, if it is a number."""
-    said = response.headers.get("retry-after", "")
-    return float(said) if said.isascii() and said.isdecimal() and len(said) < 9 else None
+    """An answer's Retry-After, if it is a number."""
+    value = response.headers.get("retry-after", "")
+    return float(value) if value.isascii() and value.isdecimal() and len(value) < 9 else None

@@ -1,8 +1,8 @@
-"""RemoteEngine: an Engine over OpenAI-compatible embeddings servers, one of the host's choosing for each model.
+"""RemoteEngine: an Engine over OpenAI-compatible embeddings servers, one server a model.
 
-Texts go in, vectors come back; nothing else is to be had, and what else an Engine offers is refused in words. Each
-server has a worker and so a thread of its own: whoever asks the same server shares its requests, and a server that is
-slow keeps nobody else waiting. Whoever cannot wait is told to ask again, and finds by then what has arrived.
+A server takes texts and returns vectors; every other call is refused. Each server has a scheduler and so a thread of
+its own: callers of one server share its requests, and a slow server delays nobody else. A caller that cannot wait gets
+ModelLoading, and finds the vectors in the cache when it calls again.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
-from demo.backend.protocol import Guide, OnProgress
+from demo.backend.protocol import Engine, OnProgress
 from demo.backend.scheduler.cache import EmbeddingCache, Entry
 from demo.backend.scheduler.scheduler import Scheduler, WorkItem
 from demo.domain.datamodels import (
@@ -34,43 +33,43 @@ from demo.domain.datamodels import (
     Served,
 )
 from demo.domain.errors import ModelLoading, ModelNotAllowed, ReadingRefused, ServerFailed, ServerUnavailable
-from demo.domain.recipe import PromptedPair, Recipe
-from demo.domain.results import Inspected
 from demo.domain.server_address import RemoteServer
 from demo.jobs.request_context import current_request
 from demo.settings import Settings
 
-_MOST_TEXTS = 32  # of a request: Text Embeddings Inference takes no more as it comes
+_MOST_TEXTS = 32  # in a request: the default limit of Text Embeddings Inference
 _MOST_CHARACTERS = 64_000
-_LONGEST = 600.0  # seconds, retries and the questions of others included; then a server counts as lost
-_PROBE = "How long is a vector?"  # what a server is asked first: nobody's text
-_SHARE = 8  # of the memory for embeddings: one vector a text, and no profile of every layer
+_LONGEST = 600.0  # seconds, with retries and other people's requests; then a server counts as lost
+_PROBE = "How long is a vector?"  # the first request holds nobody's text
+_CACHE_SHARE = 8  # part of the cache's bytes: one vector a text, not every layer
 
 logger = logging.getLogger("demo")
 
 
-class RemoteEngine:
-    """Asks the servers of the settings. Their answers are kept in memory, for as long as the process runs."""
+class RemoteEngine(Engine):
+    """The servers of the settings. Their vectors are cached in memory."""
 
     def __init__(self, settings: Settings):
-        self.cache = EmbeddingCache(settings.cache_mb * 2**20 // _SHARE)
+        self.cache = EmbeddingCache(settings.cache_mb * 2**20 // _CACHE_SHARE)
         self._models = {server.id: _RemoteModel(server, settings, self.cache) for server in settings.servers}
 
     def device(self) -> Device:
         return Device("elsewhere", "remote", "", "These models run on other machines.")
 
     def counts(self) -> EngineCounts:
-        """Texts: those that were sent."""
+        """texts: those that were sent."""
         models = self._models.values()
-        sent, waiting = sum(model.sent for model in models), sum(model.waiting for model in models)
-        return EngineCounts(texts=sent, cache_hits=self.cache.hits, waiting=waiting)
+        return EngineCounts(
+            texts=sum(model.sent for model in models),
+            cache_hits=self.cache.hits,
+            waiting=sum(model.scheduler.waiting for model in models),
+        )
 
     def models(self) -> list[ModelStatus]:
         return [server_status(model.server, "loaded" if model.info else "available") for model in self._models.values()]
 
     def loaded(self, model: str) -> ModelInfo | None:
-        found = self._models.get(model)
-        return found and found.info
+        return self._models[model].info if model in self._models else None
 
     def load(self, model: str, on_progress: OnProgress | None = None) -> ModelInfo:
         return self._model(model).load(on_progress)
@@ -88,45 +87,25 @@ class RemoteEngine:
     def count_cached(self, texts: Sequence[PromptedText], model: str) -> int:
         return self._model(model).count_cached([text.rendered() for text in texts])
 
-    def count_tokens(self, texts: Sequence[PromptedText], model: str) -> NoReturn:
-        self._refuse(model, "its server alone knows the tokens")
-
-    def logits_of(self, model: str, states: np.ndarray, layer: int) -> NoReturn:
-        self._refuse(model, "its server gives no logits", field="pooling")
-
-    def inspect(self, texts: Sequence[PromptedText], reading: Reading) -> list[Inspected]:
-        self._refuse(reading.model, "its server alone knows the tokens")
-
-    def leave_one_out(self, text: PromptedText, reading: Reading) -> NoReturn:
-        self._refuse(reading.model, "its server alone knows the tokens")
-
-    def export(self, reading: Reading, prompts: Mapping[str, str], out: Path) -> NoReturn:
-        self._refuse(reading.model, "its weights are not here")
-
-    def read_tokens(self, model: str, vectors: np.ndarray, pooling: Pooling, layer: int, count: int) -> NoReturn:
-        self._refuse(model, "its server gives no logits", field="pooling")
-
-    def train(
-        self,
-        recipe: Recipe,
-        pairs: Sequence[PromptedPair],
-        sources: Sequence[tuple[int, float]],
-        guide: Guide | None = None,
-    ) -> NoReturn:
-        self._refuse(recipe.reading.model, "its weights are not here")
+    def _forward(self, model: str, method: str, *arguments: Any) -> NoReturn:
+        """A server gives vectors and nothing else."""
+        if method in ("logits_of", "read_tokens"):
+            self._refuse(model, "its server gives no logits", field="pooling")
+        weights = method in ("export", "train")
+        self._refuse(model, "its weights are not here" if weights else "its server alone knows the tokens")
 
     def _model(self, model: str) -> _RemoteModel:
         if model not in self._models:
             raise ModelNotAllowed(model=model[:200], accepted=", ".join(self._models))
         return self._models[model]
 
-    def _refuse(self, model: str, why: str, field: str = "model") -> NoReturn:
+    def _refuse(self, model: str, reason: str, field: str = "model", **values: str) -> NoReturn:
         name = self._model(model).server.name
-        raise ReadingRefused(field=field, model=name, reason=f"it runs elsewhere, and {why}.")
+        raise ReadingRefused(field=field, model=name, reason=f"it runs elsewhere, and {reason}.", **values)
 
 
 def server_status(server: RemoteServer, state: str = "available") -> ModelStatus:
-    """A model that runs elsewhere, as the list has it."""
+    """A remote model's entry in the list of models."""
     return ModelStatus(
         model=server.id,
         name=server.name,
@@ -135,67 +114,62 @@ def server_status(server: RemoteServer, state: str = "available") -> ModelStatus
         parameters=0,
         n_layers=0,
         state=state,
-        default_reading=_own_reading(server),
+        default_reading=_served_reading(server),
         host=server.host,
     )
 
 
 class _RemoteModel:
-    """One server's model: known once it has answered, and asked by one thread."""
+    """One server's model; info is None until the server has answered. sent: texts."""
 
     def __init__(self, server: RemoteServer, settings: Settings, cache: EmbeddingCache):
         self.server = server
         self.info: ModelInfo | None = None
-        self.sent = 0  # texts
+        self.sent = 0
+        self.scheduler = Scheduler(self._send, _MOST_CHARACTERS)
         self._settings = settings
         self._cache = cache
         self._client: Any = None
         self._load_lock = threading.Lock()
-        self._scheduler = Scheduler(self._ask, _MOST_CHARACTERS, device=False)
         self._failure: ServerFailed | None = None
-        self._quiet_until = 0.0  # time.monotonic(): until then a failure is repeated, not tried again
-
-    @property
-    def waiting(self) -> int:
-        """Questions that wait for the server."""
-        return self._scheduler.waiting
+        self._retry_at = 0.0  # time.monotonic(): until then the last failure is raised again without a request
 
     def load(self, on_progress: OnProgress | None = None) -> ModelInfo:
-        """What is known of it. Raises ServerUnavailable."""
+        """The model's description. Raises ServerUnavailable."""
         with self._load_lock:
             if self.info is None:
                 if on_progress:
                     on_progress(Progress("asking its server"))
                 try:
-                    self.info = self._meet()
+                    self.info = self._connect()
                 except ServerFailed as failure:
                     raise ServerUnavailable(**failure.values) from None
         return self.info
 
     def embed(self, texts: list[str]) -> np.ndarray:
-        """float32 (n_texts, dim). Raises ServerFailed; ModelLoading where whoever asks cannot wait so long."""
+        """float32 (n_texts, dim). Raises ServerFailed; ModelLoading where the request's timeout ends first."""
         info = self.load()
         distinct = list(dict.fromkeys(texts))
-        found = {text: entry.numbers for text in distinct if (entry := self._cache.get(self._key(text))) is not None}
-        missing = [text for text in distinct if text not in found]
+        vectors = {text: entry.vectors for text in distinct if (entry := self._cache.get(self._key(text))) is not None}
+        missing = [text for text in distinct if text not in vectors]
         if missing:
             timeout = current_request().timeout
             items = [self._item(text) for text in missing]
             try:
-                for place, vector in self._scheduler.results(items, min(timeout or _LONGEST, _LONGEST)):
-                    found[missing[place]] = vector
+                for index, vector in self.scheduler.results(items, min(timeout or _LONGEST, _LONGEST)):
+                    vectors[missing[index]] = vector
             except TimeoutError:
                 if timeout is None:
                     raise self._failed(f"it gave no answer within {_LONGEST:g} seconds") from None
-                fraction = len(found) / len(distinct)
+                fraction = len(vectors) / len(distinct)
                 raise ModelLoading(model=info.name, stage="waiting for its server", fraction=fraction) from None
-        return np.stack([found[text] for text in texts])
+        return np.stack([vectors[text] for text in texts])
 
     def count_cached(self, texts: Sequence[str]) -> int:
         """How many of the texts need not be sent."""
         return sum(self._key(text) in self._cache for text in texts)
 
-    def _meet(self) -> ModelInfo:
+    def _connect(self) -> ModelInfo:
         from demo.backend.remote.client import ServerClient  # its imports take half a second
 
         client = ServerClient(self.server, self._settings.key_of(self.server), self._settings.remote_seconds)
@@ -214,7 +188,7 @@ class _RemoteModel:
             max_tokens=0,
             has_lm_head=False,
             has_chat_template=False,
-            default_reading=_own_reading(self.server),
+            default_reading=_served_reading(self.server),
             revision=served,
             source=host,
             weights_precision="not told",
@@ -229,9 +203,9 @@ class _RemoteModel:
             ),
         )
 
-    def _ask(self, group: Any, texts: list[str]) -> list[np.ndarray]:
-        """One request, in the worker's thread; what arrives is kept, even if nobody waits for it any more."""
-        if self._failure and time.monotonic() < self._quiet_until:
+    def _send(self, group: Any, texts: list[str]) -> list[np.ndarray]:
+        """One request, in the scheduler's thread. The vectors are cached even if nobody waits for them any more."""
+        if self._failure and time.monotonic() < self._retry_at:
             raise ServerFailed(**self._failure.values)
         self.sent += len(texts)
         try:
@@ -239,7 +213,7 @@ class _RemoteModel:
             if vectors.shape[1] != self.info.dim:
                 raise self._failed(f"its vectors have {vectors.shape[1]:,} numbers, and had {self.info.dim:,} before")
         except ServerFailed as failure:
-            self._failure, self._quiet_until = failure, time.monotonic() + failure.values["wait"]
+            self._failure, self._retry_at = failure, time.monotonic() + failure.values["wait"]
             logger.warning("%s", failure)
             raise
         for text, vector in zip(texts, vectors, strict=True):
@@ -247,7 +221,7 @@ class _RemoteModel:
         return list(vectors)
 
     def _item(self, text: str) -> WorkItem:
-        """As long as its share of a request at least, so that no request has too many texts."""
+        """At least as long as a text's share of a request, so that no request has too many texts."""
         return WorkItem(self.server.id, self._key(text), text, max(len(text), _MOST_CHARACTERS // _MOST_TEXTS))
 
     def _key(self, text: str) -> tuple[str, str, str]:
@@ -257,5 +231,5 @@ class _RemoteModel:
         return ServerFailed(model=self.server.name, host=self.server.host, reason=reason, wait=0.0)
 
 
-def _own_reading(server: RemoteServer) -> Reading:
+def _served_reading(server: RemoteServer) -> Reading:
     return Reading(server.id, Prompt.PLAIN, Served.AS_SERVED)

@@ -1,4 +1,4 @@
-"""Batching: who shares a forward pass, as tensors, and the retreat when memory runs out. Knows no model."""
+"""Batch: texts that share a forward pass as tensors, their size, and the retreat when memory runs out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Batch:
     attention: Tensor | None  # 1 where a token is real; None where nothing is padded
     pooled: Tensor  # 1 where a token is pooled
     prepending: Prepending | None  # token prepending only
-    joins: bool  # whether tokens before `start` are pooled; the columns of `pooled` begin with them then
+    pools_prefix: bool  # whether tokens before `start` are pooled; the columns of `pooled` include them then
     tree: PrefixTree | None  # of the input_ids, for a decoder
     packed: Packed | None  # the input_ids without padding, for an encoder
 
@@ -41,7 +41,7 @@ def stack(
 ) -> Batch:
     """Tokenized texts as one batch on the device.
 
-    start: leading tokens that are left out, since all share them. with_tree: for a decoder; packed: for an encoder.
+    start: leading tokens that all texts share and that are left out. with_tree: for a decoder; packed: for an encoder.
     """
     lengths = [len(text) for text in texts]
     shape = len(texts), max(lengths)
@@ -50,7 +50,7 @@ def stack(
         ids[row, : len(text)] = text.input_ids
         attention[row, : len(text)] = 1
         pooled[row, slice(*text.pooled)] = 1
-    joins = bool(pooled[:, :start].any())
+    pools_prefix = bool(pooled[:, :start].any())
     prepending = None
     if texts[0].placeholder is not None:
         placeholders = np.array([text.placeholder for text in texts])
@@ -60,16 +60,31 @@ def stack(
     return Batch(
         input_ids=to_device(ids[:, start:], device),
         attention=None if min(lengths) == max(lengths) else to_device(attention[:, start:], device),
-        pooled=to_device(pooled if joins else pooled[:, start:], device),
+        pooled=to_device(pooled if pools_prefix else pooled[:, start:], device),
         prepending=prepending,
-        joins=joins,
+        pools_prefix=pools_prefix,
         tree=build_tree(ids[:, start:], device, np.array(lengths) - start, share) if with_tree else None,
         packed=pack(ids, np.array(lengths), device) if packed else None,
     )
 
 
+def plan_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+    """Indices of the texts of each batch: similar lengths together, at most token_budget tokens, padding included.
+
+    The longest come first, so that a lack of memory shows at once. A text longer than the budget runs alone.
+    """
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        # The first of a batch is its longest, so it sets the width.
+        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= token_budget:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
 def run_with_retreat(run: Callable[[list[int]], list[Result]], batch: list[int]) -> list[Result]:
-    """Run a batch; where memory runs out, run its halves. Raises what torch raised if one text alone is too much."""
+    """Run a batch, or its halves where memory runs out. Raises torch's error if one text alone is too much."""
     try:
         return run(batch)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:

@@ -1,7 +1,7 @@
-"""DiskCache: embeddings that outlive the process, in one SQLite file within a budget of bytes. Knows no torch.
+"""Disk cache: embeddings that outlive the process, in one SQLite file, LRU within a budget of bytes.
 
-Texts are not in it: an entry is named by a digest of checkpoint, reading and text. A file that cannot be used is an
-empty cache; nobody's question fails for it.
+Texts are not in it: the key is a digest of checkpoint, reading and text. A file that cannot be used is an empty cache;
+no request fails for it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +20,13 @@ from demo.backend.scheduler.cache import Entry
 
 _FILE = "embeddings.sqlite"
 _TABLE = "CREATE TABLE IF NOT EXISTS entries (name BLOB PRIMARY KEY, numbers BLOB, cut INTEGER, used REAL)"
-_AT_ONCE = 500  # names in one question to SQLite
-_ROOM = 0.9  # of the budget is left after old entries were thrown out
+_AT_ONCE = 500  # names in one query
+_ROOM = 0.9  # of the budget that stays in use after an eviction
 _log = logging.getLogger("demo")
 
 
 class DiskCache:
-    """Entries by any key whose `repr` says it all. Several threads, and processes, may use one file."""
+    """Entries by any key with a complete `repr`. Several threads, and processes, may use one file."""
 
     def __init__(self, folder: Path, max_bytes: int):
         self._path = folder / _FILE
@@ -36,34 +36,34 @@ class DiskCache:
         self._db = self._open()
 
     def get(self, keys: Iterable[Hashable]) -> dict[Hashable, Entry]:
-        """The entries that are known."""
+        """The cached entries."""
         names = {_name(key): key for key in keys}
-        found: dict[Hashable, Entry] = {}
+        entries: dict[Hashable, Entry] = {}
 
         def read(db: sqlite3.Connection) -> None:
-            asked = list(names)
-            for start in range(0, len(asked), _AT_ONCE):
-                part = asked[start : start + _AT_ONCE]
+            every_name = list(names)
+            for start in range(0, len(every_name), _AT_ONCE):
+                part = every_name[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(part))
                 rows = db.execute(f"SELECT name, numbers, cut FROM entries WHERE name IN ({marks})", part).fetchall()
                 for name, numbers, cut in rows:
-                    found[names[name]] = Entry(np.frombuffer(numbers, dtype=np.float32), bool(cut))
+                    entries[names[name]] = Entry(np.frombuffer(numbers, dtype=np.float32), bool(cut))
                 db.execute(f"UPDATE entries SET used = ? WHERE name IN ({marks})", [self._now(), *part])
 
-        return found if self._try(read) else {}
+        return entries if self._try(read) else {}
 
     def put(self, entries: Mapping[Hashable, Entry]) -> None:
-        """Keep entries; those unused for longest make room."""
+        """Keep entries; the least recently used make room."""
         now = self._now()
         rows = [
-            (_name(key), np.ascontiguousarray(entry.numbers, dtype=np.float32).tobytes(), entry.cut, now)
+            (_name(key), np.ascontiguousarray(entry.vectors, dtype=np.float32).tobytes(), entry.cut, now)
             for key, entry in entries.items()
         ]
 
         def write(db: sqlite3.Connection) -> None:
             db.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", rows)
             if _size(db) > self._max_bytes:
-                _make_room(db, int(self._max_bytes * _ROOM))
+                _evict(db, int(self._max_bytes * _ROOM))
 
         self._try(write)
 
@@ -72,7 +72,7 @@ class DiskCache:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 return self._connect_anew() if anew else self._connect()
-            except sqlite3.OperationalError:  # full, read-only, or another process holds it: it is not damaged
+            except sqlite3.OperationalError:  # full, read-only or locked, but not damaged
                 raise
             except sqlite3.DatabaseError:
                 return self._connect_anew()
@@ -81,13 +81,13 @@ class DiskCache:
             return None
 
     def _connect_anew(self) -> sqlite3.Connection:
-        """In the place of no database, or a damaged one: a cache may be forgotten."""
+        """Replace a missing or damaged database: a cache may be lost."""
         for end in ("", "-wal", "-shm"):  # an old log would be read into the new file
             self._path.with_name(_FILE + end).unlink(missing_ok=True)
         return self._connect()
 
     def _now(self) -> float:
-        """The time, which never goes back: after a clock was set back, what is new would be thrown out first."""
+        """The time, which never goes back: after a clock was set back, new entries would be evicted first."""
         self._last = max(self._last, time.time())
         return self._last
 
@@ -98,8 +98,8 @@ class DiskCache:
         db.execute(_TABLE)
         return db
 
-    def _try(self, act) -> bool:
-        """Whether it could be done. What has got damaged is made anew; if even that fails, the disk is left alone."""
+    def _try(self, act: Callable[[sqlite3.Connection], None]) -> bool:
+        """Whether it succeeded. A damaged file is replaced; if that fails, too, the disk is left alone."""
         with self._lock:
             if self._db is None:
                 return False
@@ -107,7 +107,7 @@ class DiskCache:
                 with self._db:
                     act(self._db)
                 return True
-            except sqlite3.OperationalError as error:  # full, read-only, or another process holds it
+            except sqlite3.OperationalError as error:  # full, read-only or locked
                 _log.warning("embeddings on disk: %s", error)
             except sqlite3.Error as error:
                 _log.warning("embeddings on disk are forgotten: %s", error)
@@ -125,7 +125,7 @@ def _size(db: sqlite3.Connection) -> int:
     return (pages - free) * db.execute("PRAGMA page_size").fetchone()[0]
 
 
-def _make_room(db: sqlite3.Connection, max_bytes: int) -> None:
+def _evict(db: sqlite3.Connection, max_bytes: int) -> None:
     count = db.execute("SELECT COUNT(*) FROM entries").fetchone()[0]
-    gone = count - int(count * max_bytes / max(_size(db), 1))
-    db.execute("DELETE FROM entries WHERE name IN (SELECT name FROM entries ORDER BY used LIMIT ?)", [gone])
+    excess = count - int(count * max_bytes / max(_size(db), 1))
+    db.execute("DELETE FROM entries WHERE name IN (SELECT name FROM entries ORDER BY used LIMIT ?)", [excess])

@@ -1,7 +1,7 @@
-"""Contrastive: InfoNCE, the adapter, and training as a generator of steps.
+"""Contrastive training: InfoNCE with in-batch and hard negatives, as a generator of steps.
 
-The model under training is a second tree of modules over the same weights, so that nobody's heatmap changes; only the
-adapter is new. Must not know where pairs come from, nor what the page shows of a step.
+The model under training is a copy of the modules over the same weights plus an adapter, so that nobody's heatmap
+changes.
 """
 
 from __future__ import annotations
@@ -23,42 +23,42 @@ from torch.nn import functional
 
 from demo.backend.loader import Checkpoint
 from demo.backend.model.tokenization import TokenizedText, tokenize
-from demo.backend.protocol import Guide
-from demo.backend.scheduler.planning import plan_batches
-from demo.backend.training.learners import Frozen, make_learner
+from demo.backend.protocol import Guide, Sources
+from demo.backend.scheduler.batch import plan_batches
+from demo.backend.training.learners import EmbedFrozen, make_learner
 from demo.backend.weights.adapters import replaced_whole, write_info
 from demo.domain.datamodels import PromptedText
 from demo.domain.errors import BadInput
 from demo.domain.recipe import PromptedPair, Recipe, TrainStep
 
 _TOKENS = 2_048  # of one forward pass, padding included
-_STATE, _DONE = "state.safetensors", "state.json"
+_STATE, _PROGRESS = "state.safetensors", "state.json"
 _CLIP = 1.0  # norm of the gradient, at most
 _GUIDE_TEMPERATURE = 0.05
 
 
-def info_nce(questions: Tensor, answers: Tensor, temperature: float, known: Tensor | None = None) -> Tensor:
+def info_nce(questions: Tensor, answers: Tensor, temperature: float, positives: Tensor | None = None) -> Tensor:
     """Symmetric InfoNCE: −log softmax of the right answer among all, and of the right question among all.
 
     questions: (n, dim). answers: (n + m, dim): the i-th belongs to the i-th question, the rest are hard negatives.
-    known: bool (n, n + m), True where a pair must not count as wrong (equal texts). Returns a scalar.
+    positives: bool (n, n + m), True where a pair must not count as a negative (equal texts). Returns a scalar.
     Source: van den Oord et al., arXiv 1807.03748; in both directions as CLIP, arXiv 2103.00020.
     """
     count = len(questions)
     scores = functional.normalize(questions, dim=-1) @ functional.normalize(answers, dim=-1).T / temperature
-    if known is not None:
-        others = known & ~torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)
+    if positives is not None:
+        others = positives & ~torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)
         scores = scores.masked_fill(others, float("-inf"))
-    right = torch.arange(count, device=scores.device)
-    forth = functional.cross_entropy(scores, right)
-    back = functional.cross_entropy(scores[:, :count].T, right)
-    return (forth + back) / 2
+    labels = torch.arange(count, device=scores.device)
+    forward = functional.cross_entropy(scores, labels)
+    backward = functional.cross_entropy(scores[:, :count].T, labels)
+    return (forward + backward) / 2
 
 
-def guided(vectors: Tensor, guide: Tensor, temperature: float) -> Tensor:
-    """How far the likenesses in a batch are from the guide's: soft labels, each text against all others.
+def distillation_loss(vectors: Tensor, guide: Tensor, temperature: float) -> Tensor:
+    """Kullback–Leibler divergence of the batch's similarities from the guide's: soft labels, each text with all others.
 
-    vectors, guide: (n, dim) and (n, any dim). Returns a scalar, 0 where the two agree (Kullback–Leibler).
+    vectors, guide: (n, dim) and (n, any dim). Returns a scalar, 0 where the two agree.
     Source: similarity distillation, e.g. SEED, arXiv 2101.04731; a guide for in-batch negatives: arXiv 2402.16829.
     """
     itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
@@ -70,26 +70,26 @@ def guided(vectors: Tensor, guide: Tensor, temperature: float) -> Tensor:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """At a step from 1: up in a straight line while it warms up, then down along a cosine."""
+    """Linear warm-up, then cosine decay. step: from 1."""
     if step <= recipe.warmup:
         return recipe.learning_rate * step / max(recipe.warmup, 1)
     done = (step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1)
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-def plan_steps(recipe: Recipe, sources: Sequence[tuple[int, float]]) -> list[np.ndarray]:
-    """The pairs of every step, as indices into all sources laid end to end. One source a batch; each pair once a round.
+def plan_steps(recipe: Recipe, sources: Sources) -> list[np.ndarray]:
+    """The pairs of every step, as indices into all sources one after the other; each pair once an epoch.
 
-    sources: (pairs, weight) each. A source is drawn by weight × √pairs. Depends on the recipe and the sizes only.
+    A batch is of one source, drawn by weight × √pairs. Depends on the recipe and the sizes only.
     """
     rng = np.random.default_rng(recipe.seed)
     counts = np.array([count for count, _ in sources])
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    chance = np.array([weight for _, weight in sources]) * np.sqrt(counts)
+    odds = np.array([weight for _, weight in sources]) * np.sqrt(counts)
     queues: list[list[int]] = [[] for _ in sources]
     steps = []
     for _ in range(recipe.steps):
-        source = int(rng.choice(len(counts), p=chance / chance.sum()))
+        source = int(rng.choice(len(counts), p=odds / odds.sum()))
         size = min(recipe.batch_size, int(counts[source]))
         while len(queues[source]) < size:
             fresh = [i for i in rng.permutation(counts[source]).tolist() if i not in queues[source][-size:]]
@@ -102,8 +102,8 @@ def plan_steps(recipe: Recipe, sources: Sequence[tuple[int, float]]) -> list[np.
 class ContrastiveTraining:
     """A Training (protocol.py) over a checkpoint. Raises ReadingRefused where the recipe cannot be trained on it.
 
-    frozen: what the checkpoint itself reads of texts. turn: runs what takes milliseconds in between what else the
-    device does; a step that takes seconds would keep everybody waiting there, and stays in its own thread.
+    frozen: embeds with the untrained checkpoint. call: runs a function in the device's own thread, between passes. Only
+    steps of milliseconds go there; a step of seconds would keep everybody waiting, and stays in its own thread.
     """
 
     def __init__(
@@ -111,10 +111,10 @@ class ContrastiveTraining:
         checkpoint: Checkpoint,
         recipe: Recipe,
         pairs: Sequence[PromptedPair],
-        sources: Sequence[tuple[int, float]],
+        sources: Sources,
         guide: Guide | None,
-        frozen: Frozen,
-        turn: Callable[[Callable[[], Any]], Any],
+        frozen: EmbedFrozen,
+        call: Callable[[Callable[[], Any]], Any],
     ):
         self.checkpoint = checkpoint
         self.recipe = recipe
@@ -124,7 +124,7 @@ class ContrastiveTraining:
         self._guide = guide
         self._device = next(checkpoint.network.parameters()).device
         self._learner = make_learner(checkpoint, recipe, frozen)
-        self._in_turn = turn if self._learner.brief else lambda act: act()
+        self._call = call if self._learner.is_fast else lambda act: act()
         self._optimizer = torch.optim.AdamW(self._learner.parameters(), lr=recipe.learning_rate, weight_decay=0.0)
         self._tokens: dict[tuple[PromptedText, int], TokenizedText] = {}
 
@@ -140,7 +140,7 @@ class ContrastiveTraining:
     def embed(self, texts: Sequence[PromptedText]) -> np.ndarray:
         tokenized = self._tokenize(list(texts), self.checkpoint.info.max_tokens)
         self._learner.prepare(tokenized)
-        return self._in_turn(lambda: self._vectors(tokenized).detach().cpu().numpy())
+        return self._call(lambda: self._vectors(tokenized).detach().cpu().numpy())
 
     def save(self, folder: Path, info: dict[str, Any], card: str = "") -> None:
         with replaced_whole(folder) as made:
@@ -155,26 +155,26 @@ class ContrastiveTraining:
             tensors[f"{name}/value"] = parameter.detach()
         with replaced_whole(folder) as made:
             save_file({key: tensor.contiguous().cpu() for key, tensor in tensors.items()}, made / _STATE)
-            (made / _DONE).write_text(json.dumps({"done": self.done, "recipe": self.recipe.to_dict()}))
+            (made / _PROGRESS).write_text(json.dumps({"done": self.done, "recipe": self.recipe.to_dict()}))
 
     def load_state(self, folder: Path) -> None:
         try:
-            told = json.loads((folder / _DONE).read_text())
+            progress = json.loads((folder / _PROGRESS).read_text())
             tensors = load_file(folder / _STATE)
         except (OSError, ValueError, SafetensorError) as error:
             raise BadInput(field="resume", problem=f"{folder.name} holds no state of a training run.") from error
-        if told["recipe"] != json.loads(json.dumps(self.recipe.to_dict())):
+        if progress["recipe"] != json.loads(json.dumps(self.recipe.to_dict())):
             raise BadInput(field="resume", problem=f"{folder.name} belongs to a training run with other settings.")
         with torch.no_grad():
             for name, parameter in self._learner.named_parameters():
                 parameter.copy_(tensors[f"{name}/value"])
-                kept = {key.removeprefix(f"{name}/"): t for key, t in tensors.items() if key.startswith(f"{name}/")}
-                kept.pop("value")
-                if kept:
+                state = {key.removeprefix(f"{name}/"): t for key, t in tensors.items() if key.startswith(f"{name}/")}
+                del state["value"]
+                if state:
                     self._optimizer.state[parameter] = {
-                        key: t.clone() if key == "step" else t.to(self._device) for key, t in kept.items()
+                        key: t.clone() if key == "step" else t.to(self._device) for key, t in state.items()
                     }
-        self.done = told["done"]
+        self.done = progress["done"]
 
     def _step(self, rows: np.ndarray) -> TrainStep:
         started = time.perf_counter()
@@ -183,67 +183,63 @@ class ContrastiveTraining:
         texts = [*(pair.question for pair in pairs), *(pair.answer for pair in pairs), *negatives]
         tokenized = self._tokenize(texts, self.recipe.max_tokens)
         self._learner.prepare(tokenized)
-        soft = None if self._guide is None else self._ask_guide(texts)
-        known = self._equal(pairs, texts)
+        soft = None if self._guide is None else torch.from_numpy(np.asarray(self._guide([t.text for t in texts])))
+        positives = self._positives(pairs, texts)
         rate = learning_rate(self.recipe, self.done + 1)
-        loss, example = self._in_turn(lambda: self._descend(tokenized, len(pairs), rate, known, soft))
+        loss, example = self._call(lambda: self._descend(tokenized, len(pairs), rate, positives, soft))
         self.done += 1
         seconds = time.perf_counter() - started
         return TrainStep(self.done, loss, rate, len(texts) / seconds, example, seconds)
 
     def _descend(
-        self, texts: list[TokenizedText], count: int, rate: float, known: Tensor, soft: Tensor | None
+        self, texts: list[TokenizedText], count: int, rate: float, positives: Tensor, soft: Tensor | None
     ) -> tuple[float, np.ndarray]:
-        """One step down the gradient; returns (loss before it, cosines of the first question with all answers).
+        """One optimizer step; returns (loss before it, cosines of the first question with all answers, (count,)).
 
-        texts: `count` questions, their answers, hard negatives. soft: the guide's vectors of them.
+        texts: `count` questions, their answers, hard negatives. soft: the guide's vectors of them, (n, any dim).
         """
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)
         vectors = self._vectors(texts)
-        asked, answered = vectors[:count], vectors[count:]
+        questions, answers = vectors[:count], vectors[count:]
         temperature = self.recipe.temperature
         if soft is None:
-            loss = info_nce(asked, answered, temperature, known)
+            loss = info_nce(questions, answers, temperature, positives)
         else:
-            # The guide knows that a hard negative is half right; InfoNCE would push it as far away as anything else.
-            hard = info_nce(asked, answered[:count], temperature, known[:, :count])
+            # The guide rates a hard negative as half right; InfoNCE would push it as far away as any other text.
+            hard = info_nce(questions, answers[:count], temperature, positives[:, :count])
             weight = self.recipe.guide_weight
-            loss = (1 - weight) * hard + weight * guided(vectors, soft, temperature)
+            loss = (1 - weight) * hard + weight * distillation_loss(vectors, soft.to(self._device), temperature)
         loss.backward()
         nn.utils.clip_grad_norm_(self._learner.parameters(), _CLIP)
         self._optimizer.step()
         with torch.no_grad():
-            example = functional.cosine_similarity(asked[:1], answered[:count]).cpu().numpy()
+            example = functional.cosine_similarity(questions[:1], answers[:count]).cpu().numpy()
         return float(loss.detach()), example
 
-    def _equal(self, pairs: Sequence[PromptedPair], texts: Sequence[PromptedText]) -> Tensor:
-        """bool (n, n + m): where an answer is the row's own answer once more, or the answer to the same question."""
+    def _positives(self, pairs: Sequence[PromptedPair], texts: Sequence[PromptedText]) -> Tensor:
+        """bool (n, n + m): where an answer equals the row's own answer or question, or answers an equal question."""
         count = len(pairs)
         own = [pair.answer.text for pair in pairs]
         to = [pair.question.text for pair in pairs] + [""] * (len(texts) - 2 * count)
-        known = [
+        equal = [
             [
                 text.text == own[row] or to[column] == pairs[row].question.text or text.text == pairs[row].question.text
                 for column, text in enumerate(texts[count:])
             ]
             for row in range(count)
         ]
-        return torch.tensor(known, device=self._device)
-
-    def _ask_guide(self, texts: Sequence[PromptedText]) -> Tensor:
-        return torch.from_numpy(np.asarray(self._guide([text.text for text in texts]))).to(self._device)
+        return torch.tensor(equal, device=self._device)
 
     def _vectors(self, texts: list[TokenizedText]) -> Tensor:
-        """(n, dim) float32, each distinct text once, like lengths together."""
-        places = {text: i for i, text in enumerate(dict.fromkeys(texts))}
-        distinct = list(places)
-        made: list[Tensor | None] = [None] * len(distinct)
+        """(n, dim) float32; each distinct text runs once, with texts of similar length."""
+        distinct = list(dict.fromkeys(texts))
+        vectors: dict[TokenizedText, Tensor] = {}
         for batch in plan_batches([len(text) for text in distinct], _TOKENS):
-            for i, vector in zip(batch, self._learner.embed([distinct[i] for i in batch]), strict=True):
-                made[i] = vector
-        return torch.stack([made[places[text]] for text in texts])
+            members = [distinct[i] for i in batch]
+            vectors |= zip(members, self._learner.embed(members), strict=True)
+        return torch.stack([vectors[text] for text in texts])
 
     def _tokenize(self, texts: list[PromptedText], limit: int) -> list[TokenizedText]:
         info = self.checkpoint.info
@@ -251,6 +247,6 @@ class ContrastiveTraining:
         new = [text for text in dict.fromkeys(texts) if (text, limit) not in self._tokens]
         if new:
             own = [replace(text, pool_text_only=True) if info.pool_text_only else text for text in new]
-            found = tokenize(own, self.checkpoint.tokenizer, limit, info.name)
-            self._tokens |= {(text, limit): tokens for text, tokens in zip(new, found, strict=True)}
+            tokenized = tokenize(own, self.checkpoint.tokenizer, limit, info.name)
+            self._tokens |= {(text, limit): tokens for text, tokens in zip(new, tokenized, strict=True)}
         return [self._tokens[text, limit] for text in texts]

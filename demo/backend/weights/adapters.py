@@ -1,4 +1,4 @@
-"""Adapters on disk: a folder of what was learned and what is known of it, and how it is put onto a model.
+"""Adapters on disk: a folder of trained weights and information, and how it is added to a model.
 
 A LoRA adapter is a plain PEFT folder, so that it loads over the Hub's model without this project; a projection is one
 safetensors file. Neither ever holds the model's own weights.
@@ -27,7 +27,7 @@ INFO_FILE = "training.json"
 
 
 class ProjectedNorm(nn.Module):
-    """The final norm, and one linear map after it: what a projection adds to a model."""
+    """The final norm, followed by a projection, (…, dim) → (…, dim)."""
 
     def __init__(self, norm: nn.Module, weight: Tensor, bias: Tensor):
         super().__init__()
@@ -47,29 +47,29 @@ def is_adapter(folder: Path) -> bool:
 
 
 def is_projection(folder: Path) -> bool:
-    """Whether what was learned is a linear map, not LoRA."""
+    """Whether the adapter is a linear map, not LoRA."""
     return (folder / PROJECTION_FILE).is_file()
 
 
 def read_info(folder: Path) -> dict:
-    """What was written beside the weights; {} where it is another tool's adapter."""
+    """The information of `write_info`; {} for another tool's adapter."""
     try:
-        told = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+        info = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return info if isinstance(info, dict) else {}
 
 
 def base_of(folder: Path) -> str:
     """The model that an adapter was trained on: a catalogue id, a Hub id or a folder; "" where it does not say."""
-    told = read_info(folder).get("base", "")
-    if told or not (folder / LORA_FILE).is_file():
-        return told
+    base = read_info(folder).get("base", "")
+    if base or not (folder / LORA_FILE).is_file():
+        return base
     return json.loads((folder / LORA_FILE).read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
 
 
 def adapter_revision(folder: Path) -> str:
-    """The SHA-256 of what was learned, shortened."""
+    """The shortened SHA-256 of the trained weights."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
         digest.update(path.read_bytes())
@@ -77,12 +77,12 @@ def adapter_revision(folder: Path) -> str:
 
 
 def merge_lora(network: nn.Module, folder: Path) -> nn.Module:
-    """The network with a LoRA adapter added to its weights, once, in their precision."""
+    """The network with a LoRA adapter merged into its weights, in their precision."""
     return PeftModel.from_pretrained(network, folder, local_files_only=True).merge_and_unload()
 
 
 def add_projection(anatomy: Anatomy, folder: Path) -> None:
-    """Hang a projection behind the final norm of a model."""
+    """Put a projection after the final norm of a model."""
     tensors = load_file(folder / PROJECTION_FILE)
     device = next(anatomy.backbone.parameters()).device
     wrapped = ProjectedNorm(anatomy.final_norm, tensors["weight"].to(device), tensors["bias"].to(device))
@@ -96,7 +96,7 @@ def add_projection(anatomy: Anatomy, folder: Path) -> None:
 
 
 def write_info(folder: Path, info: dict, card: str = "") -> None:
-    """What is known of an adapter, beside its weights: for programs, and as a card for people."""
+    """Write an adapter's information beside its weights: JSON for programs, a model card for people."""
     if card:
         (folder / "README.md").write_text(card, encoding="utf-8")
     (folder / INFO_FILE).write_text(json.dumps(info, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -104,7 +104,7 @@ def write_info(folder: Path, info: dict, card: str = "") -> None:
 
 @contextmanager
 def replaced_whole(folder: Path) -> Iterator[Path]:
-    """A folder to write into that takes the place of `folder` at the end: all of it, or nothing."""
+    """A temporary folder to write into; at the end it replaces `folder` in one step: all of it, or nothing."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

@@ -1,6 +1,6 @@
-"""Checkpoint folders: is a folder a whole checkpoint, in which precision, and which of its files count.
+"""Checkpoint files: whether a folder is a complete checkpoint, its precision, and which of its files are used.
 
-Reads names, JSON and the headers of safetensors; must not know who fetched the folder, and loads no weights.
+Reads names, JSON and the headers of safetensors; loads no weights.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ _LONGEST_HEADER = 100_000_000  # bytes, as in safetensors itself
 
 
 def is_allowed(name: str) -> bool:
+    """Whether a file of a repository or package belongs to the checkpoint."""
     return any(fnmatchcase(name, pattern) for pattern in ALLOWED)
 
 
 def find_defect(folder: Path) -> str:
-    """What keeps transformers from loading this folder, in words; "" when nothing does."""
+    """Why transformers cannot load this folder; "" when it can."""
     try:
         json.loads((folder / "config.json").read_text("utf-8"))
         files = weight_files(folder)
@@ -53,7 +54,7 @@ def find_defect(folder: Path) -> str:
 
 
 def is_damaged(file: Path) -> bool:
-    """Whether a safetensors or JSON file cannot be what was stored: cut off, or unreadable."""
+    """Whether a safetensors or JSON file is cut off or unreadable."""
     try:
         if file.suffix == ".safetensors":
             read_header(file)
@@ -73,7 +74,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def read_header(file: Path) -> dict[str, dict]:
-    """The tensors that a safetensors file announces. Some ValueError or KeyError when it does not hold them all."""
+    """A safetensors file's header: tensor name → dtype, shape, offsets. ValueError or KeyError for a cut file."""
     size = file.stat().st_size
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
@@ -87,7 +88,7 @@ def read_header(file: Path) -> dict[str, dict]:
 
 
 def stored_precision(folder: Path) -> str:
-    """The type of most of the weights."""
+    """The dtype of most of the weights."""
     count: Counter[str] = Counter()
     for file in weight_files(folder):
         for tensor in read_header(file).values():
@@ -97,7 +98,7 @@ def stored_precision(folder: Path) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file; read again only after the file has changed."""
+    """SHA-256 of a file, memoized until the file changes."""
     stat = path.stat()
     return _sha256_of(path, stat.st_size, stat.st_mtime_ns)
 

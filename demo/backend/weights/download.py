@@ -1,7 +1,4 @@
-"""Fetching: what every source of weights shares: its result, a failure in words, progress, a look at the disk.
-
-Knows neither the Hub nor packages.
-"""
+"""Download: shared by all sources of weights: result, failure, progress, free space."""
 
 from __future__ import annotations
 
@@ -32,15 +29,15 @@ class Weights:
     source: str  # who served it, in words
     precision: str  # as stored at the source: "float32", "bfloat16", "4-bit (Q4_1)" …
     notices: tuple[str, ...] = ()
-    adapter: Path | None = None  # a folder of what was learned over them
+    adapter: Path | None = None  # the folder of an adapter over them
 
 
 class SourceFailed(Exception):
-    """One source cannot serve; its text is a sentence for the person. weights.py gathers these."""
+    """One source cannot serve; its text is a sentence for the person. locate.py collects these."""
 
 
 def reporter(model: str, on_progress: OnProgress | None) -> Report:
-    """Tell the page every step, and the log each stage and each tenth of a download."""
+    """Reports every step to the page, and each stage and tenth of a download to the log."""
     logged: set[tuple[str, int]] = set()
 
     def report(stage: str, fraction: float | None) -> None:
@@ -55,20 +52,20 @@ def reporter(model: str, on_progress: OnProgress | None) -> Report:
 
 
 @contextmanager
-def watched(folder: Path, total: int, report: Report, before: int = 0) -> Iterator[None]:
-    """Report "downloading" with a fraction, from the bytes that gather in a folder and those that came before."""
+def download_reported(folder: Path, total: int, report: Report, before: int = 0) -> Iterator[None]:
+    """While it lasts, report "downloading" with a fraction: `before` plus the bytes in a folder, of `total`."""
     done = threading.Event()
     most = before
 
-    def tell() -> None:
+    def update() -> None:
         nonlocal most
         most = max(most, before + folder_size(folder))  # never backwards, though temporary files vanish
         report("downloading", min(1.0, most / total) if total > 0 else None)
 
     def poll() -> None:
-        tell()
+        update()
         while not done.wait(0.3):
-            tell()
+            update()
 
     watcher = threading.Thread(target=poll, daemon=True)
     watcher.start()
@@ -77,7 +74,7 @@ def watched(folder: Path, total: int, report: Report, before: int = 0) -> Iterat
     finally:
         done.set()
         watcher.join()
-    tell()
+    update()
 
 
 def folder_size(folder: Path) -> int:
@@ -93,7 +90,7 @@ def folder_size(folder: Path) -> int:
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """OSError, before anything is fetched, when the disk under a folder that may not exist yet is too small."""
+    """Raises OSError where the disk of a folder, which need not exist yet, has too little free space."""
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
@@ -102,4 +99,5 @@ def require_space(folder: Path, needed: int) -> None:
 
 
 def describe_os_error(error: OSError) -> str:
+    """Its reason without a path."""
     return error.strerror or type(error).__name__

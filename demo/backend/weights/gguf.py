@@ -1,7 +1,4 @@
-"""GGUF: a quantized file becomes a folder of safetensors and tokenizer, once.
-
-Knows one file and one target folder; not where the file comes from nor who keeps the result.
-"""
+"""GGUF: converts a quantized file to a folder of safetensors and tokenizer."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ import gc
 import re
 from pathlib import Path
 
+from demo.backend.private_apis import unmark_quantized
 from demo.domain.errors import UnsupportedModel
 
 
@@ -64,10 +62,7 @@ def convert_gguf(file: Path, folder: Path, model: str) -> None:
         reason = f"its GGUF file cannot be converted ({_first_sentence(error)})."
         raise UnsupportedModel(model=model, reason=reason) from error
     _add_special_tokens(tokenizer, file)
-    # The weights are plain float32 by now; with these marks left on, transformers refuses to save them.
-    network.config.__dict__.pop("quantization_config", None)
-    network.hf_quantizer = None
-    network.is_quantized = False
+    unmark_quantized(network)
     try:
         network.save_pretrained(folder)
     except SafetensorError as error:  # the disk is full: safetensors does not say so with an OSError
@@ -85,10 +80,10 @@ def _add_special_tokens(tokenizer, file: Path) -> None:
     fields = GGUFReader(file).fields
     ids = {}
     for name in ("bos", "eos"):
-        wanted = fields.get(f"tokenizer.ggml.add_{name}_token")
-        known = fields.get(f"tokenizer.ggml.{name}_token_id")
-        if wanted and known and wanted.contents():
-            ids[name] = int(known.contents())
+        add = fields.get(f"tokenizer.ggml.add_{name}_token")
+        token_id = fields.get(f"tokenizer.ggml.{name}_token_id")
+        if add and token_id and add.contents():
+            ids[name] = int(token_id.contents())
     before, after = ([ids[name]] if name in ids else [] for name in ("bos", "eos"))
     expected = before + tokenizer("a", add_special_tokens=False)["input_ids"] + after
     if tokenizer("a")["input_ids"] == expected:

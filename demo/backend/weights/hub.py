@@ -1,6 +1,6 @@
-"""The Hub and its local cache: a repository at a revision becomes a folder.
+"""Hugging Face Hub and its local cache: a repository at a revision becomes a folder.
 
-Asks first whether the Hub answers at all, within seconds; must not know the catalogue or the package index.
+A probe finds within seconds whether the Hub answers at all.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
 )
 from tqdm import tqdm
 
+from demo.backend.private_apis import hub_transport_error
 from demo.backend.weights.checkpoint_files import (
     ALLOWED,
     PICKLED,
@@ -33,17 +34,16 @@ from demo.backend.weights.download import (
     SourceFailed,
     Weights,
     describe_os_error,
+    download_reported,
     folder_size,
     require_space,
-    watched,
 )
 from demo.domain.errors import UnsafeWeights, UnsupportedModel
 
 _DEADLINE = 3.0  # seconds
-_TRUST_REACHABLE, _TRUST_UNREACHABLE = 600.0, 60.0  # seconds that an answer of the probe is believed
+_TRUST_REACHABLE, _TRUST_UNREACHABLE = 600.0, 60.0  # seconds that the probe's result is cached
 _LOGIN_WANTED = "The Hub asks for a login and accepted terms."
-# huggingface_hub has changed its HTTP library; the parent of its own error is that library's base error.
-_TransportError = HfHubHTTPError.__bases__[0]
+_TransportError = hub_transport_error()
 
 
 class NoSuchRepository(SourceFailed):
@@ -51,7 +51,7 @@ class NoSuchRepository(SourceFailed):
 
 
 class _HubProbe:
-    """Whether the Hub answers at all, asked at most once a minute and never longer than a deadline."""
+    """Whether the Hub answers at all; cached, and never waited for beyond a timeout."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -60,7 +60,7 @@ class _HubProbe:
         self._endpoint = ""
 
     def ask(self, timeout: float) -> bool:
-        """The believed answer, or a new one within `timeout` seconds."""
+        """The cached answer, or a new one within `timeout` seconds."""
         with self._lock:
             if self._is_stale():
                 self._answer = _endpoint_answers(timeout)
@@ -69,15 +69,15 @@ class _HubProbe:
             return bool(self._answer)
 
     def forget(self) -> None:
-        """Ask anew next time: the connection has just broken."""
+        """Drop the cached answer: the connection has just broken."""
         self._until = 0.0
 
     def last_answer(self) -> bool | None:
-        """What was found last, at once; None before the first answer. A stale answer is renewed in the background."""
-        found = self._answer if self._endpoint == constants.ENDPOINT else None  # read first: a refusal comes at once
+        """The last answer, at once; None before the first one. A stale answer is renewed in the background."""
+        answer = self._answer if self._endpoint == constants.ENDPOINT else None  # read first: a refusal comes at once
         if self._is_stale() and not self._lock.locked():
             threading.Thread(target=self.ask, args=(_DEADLINE,), daemon=True).start()
-        return found
+        return answer
 
     def _is_stale(self) -> bool:
         return self._endpoint != constants.ENDPOINT or time.monotonic() > self._until
@@ -87,12 +87,12 @@ hub_probe = _HubProbe()
 
 
 def hub_reachable(timeout: float = _DEADLINE) -> bool:
-    """Whether the Hub answers. Believed for ten minutes when it does, for one minute when it does not."""
+    """Whether the Hub answers. Cached for ten minutes when it does, for one minute when it does not."""
     return not constants.HF_HUB_OFFLINE and hub_probe.ask(timeout)
 
 
 def _endpoint_answers(timeout: float) -> bool:
-    """One short request. In a thread, because looking a name up can hang far beyond any timeout of a request."""
+    """One short request, in a thread, because a DNS lookup can hang far beyond the request's timeout."""
     answers: list[bool] = []
 
     def request() -> None:
@@ -108,7 +108,7 @@ def _endpoint_answers(timeout: float) -> bool:
 
 
 class _NoBar(tqdm):
-    """huggingface_hub's progress bars, off: the page and the log tell the progress."""
+    """huggingface_hub's progress bars, off: the page and the log show the progress."""
 
     def __init__(self, *args, **kwargs):
         kwargs.pop("name", None)
@@ -116,7 +116,7 @@ class _NoBar(tqdm):
 
 
 def from_hub_cache(hub_id: str, revision: str, instead_of: str = "") -> Weights:
-    """A complete snapshot that some program on this machine fetched from the Hub earlier."""
+    """A complete snapshot in the Hub cache of this machine."""
     try:
         folder = Path(snapshot_download(hub_id, revision=revision, local_files_only=True, allow_patterns=ALLOWED))
     except LocalEntryNotFoundError as error:
@@ -133,7 +133,7 @@ def _other_commit(hub_id: str, pinned: str, taken: str) -> str:
 
 
 def from_hub(model: str, hub_id: str, revision: str, report: Report) -> Weights:
-    """The Hub, at the revision or, where it no longer has that, at main. Raises UnsafeWeights, UnsupportedModel."""
+    """The Hub, at the revision or, where that no longer exists, at main. Raises UnsafeWeights, UnsupportedModel."""
     if constants.HF_HUB_OFFLINE:
         raise SourceFailed("The Hub is switched off here (HF_HUB_OFFLINE).")
     if not hub_reachable():
@@ -153,7 +153,7 @@ def from_hub(model: str, hub_id: str, revision: str, report: Report) -> Weights:
         blobs = kept / "blobs"
         _discard_damaged(kept / "snapshots" / str(info.sha), sizes)
         require_space(blobs, total - folder_size(blobs))
-        with watched(blobs, total, report):
+        with download_reported(blobs, total, report):
             # The name of the branch, not its commit: then the cache remembers what main was.
             folder = snapshot_download(hub_id, revision=revision, allow_patterns=ALLOWED, tqdm_class=_NoBar)
     except GatedRepoError as error:
@@ -185,7 +185,7 @@ def from_hub(model: str, hub_id: str, revision: str, report: Report) -> Weights:
 
 
 def _discard_damaged(snapshot: Path, sizes: dict[str, int]) -> None:
-    """Files of the cache that are not as the Hub has them: huggingface_hub would keep them for good."""
+    """Delete cached files that differ from the Hub's: huggingface_hub would keep them for good."""
     for name, size in sizes.items():
         file = snapshot / name
         if is_allowed(name) and file.is_file() and (size not in (0, file.stat().st_size) or is_damaged(file)):
@@ -194,7 +194,7 @@ def _discard_damaged(snapshot: Path, sizes: dict[str, int]) -> None:
 
 
 def _refuse_unreadable(model: str, sizes: dict[str, int]) -> None:
-    """Say before the download what a repository lacks. An empty listing, of a plain mirror, says nothing."""
+    """Refuse a repository without safetensors before its download. An empty listing (a plain mirror) passes."""
     if not sizes or "model.safetensors" in sizes or "model.safetensors.index.json" in sizes:
         return
     if any(name.endswith(".gguf") for name in sizes):

@@ -1,7 +1,6 @@
-"""Weights: folder → Hub → package index: a checkpoint on disk, verified.
+"""Locate weights: local folder → Hub cache → Hub → package index; the result is a verified checkpoint on disk.
 
-Decides who is asked, and in which order; hands over a folder that transformers can load offline. Must not know
-devices, readings or how a model is run. Only safetensors and GGUF are taken, and nothing fetched is ever executed.
+transformers can load the folder offline. Only safetensors and GGUF are accepted, and no fetched file is ever executed.
 """
 
 from __future__ import annotations
@@ -31,23 +30,23 @@ from demo.domain.catalog import CATALOG, CatalogEntry
 from demo.domain.errors import ModelNotFound, UnsafeWeights, UnsupportedModel, WeightsUnavailable
 from demo.domain.recipe import TRAINED
 
-_ELSEWHERE = ("\\\\", "//")  # a share of another machine, in Windows' way
+_NETWORK_SHARES = ("\\\\", "//")  # of Windows
 _TRAINED_NAME = re.compile("[0-9a-f]{16}")
 _CATALOG_FOLDER = Path(__file__).resolve().parents[2]
-_LOOK_SECONDS = 2.0  # between two looks at the disk
+_RECHECK_SECONDS = 2.0  # between two looks at the disk
 
 
 def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None = None) -> Weights:
     """A checkpoint for a catalogue id, a Hub id or a local folder; fetched if it must be.
 
     The order: a given folder → the local Hub cache at the pinned revision → the Hub → another commit in the local Hub
-    cache → the package index. Hub weights come first because they are the original, where packages carry 4 bits a
-    weight. A converted package stands in only while the Hub cannot be reached, which costs no more than the probe
-    (nothing with HF_HUB_OFFLINE); once the original has arrived, the local Hub cache answers for good. So a machine's
-    weights change at most once, towards the original, and the page names their source.
+    cache → the package index. Hub weights come first because they are the original; packages hold 4 bits a weight. A
+    converted package is used only while the Hub cannot be reached, which costs no more than the probe (nothing with
+    HF_HUB_OFFLINE); once the original has arrived, the local Hub cache serves it for good. So a machine's weights
+    change at most once, towards the original, and the page names their source.
 
-    An adapter (of the catalogue, `trained:NAME` of this cache folder, or a folder of one's own) comes with the weights
-    of the model that it was trained on.
+    An adapter (of the catalogue, `trained:NAME` of this cache folder, or any other folder) comes with the weights of
+    its base model.
 
     on_progress may be called from another thread.
     Raises ModelNotFound, WeightsUnavailable, WeightsDamaged, UnsafeWeights, UnsupportedModel.
@@ -68,8 +67,8 @@ def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None =
 
 
 def find_adapter(model: str, cache_dir: Path) -> Path | None:
-    """The folder of an adapter, or None where the model is no adapter. Raises ModelNotFound if it is gone."""
-    if model.startswith(_ELSEWHERE):  # looking whether it is there would ask another machine already
+    """The folder of an adapter, or None where the model is no adapter. Raises ModelNotFound if it is missing."""
+    if model.startswith(_NETWORK_SHARES):  # even a look for the file would contact another machine
         raise ModelNotFound(model=model)
     entry = CATALOG.get(model)
     if entry is not None:
@@ -94,7 +93,7 @@ def _locate(model: str, cache_dir: Path, on_progress: OnProgress | None) -> Weig
             validate_repo_id(model)
         except HFValidationError as error:
             raise ModelNotFound(model=model) from error
-        entry = next((known for known in CATALOG.values() if known.hub_id == model), None)
+        entry = next((each for each in CATALOG.values() if each.hub_id == model), None)
     hub_id, revision = (entry.hub_id, entry.revision) if entry else (model, constants.DEFAULT_REVISION)
 
     attempts = [
@@ -119,7 +118,7 @@ def _locate(model: str, cache_dir: Path, on_progress: OnProgress | None) -> Weig
 
 
 def unavailable_reason(entry: CatalogEntry, cache_dir: Path) -> str:
-    """Why no source could serve this model, in words; empty when one could. Never waits for the network.
+    """Why no source can serve this model; "" when one can. Never waits for the network.
 
     While the Hub has not answered its first probe, the model counts as available.
     """
@@ -143,13 +142,13 @@ def unavailable_reason(entry: CatalogEntry, cache_dir: Path) -> str:
 
 
 def cached_unavailable_reason(cache_dir: Path) -> Callable[[CatalogEntry], str]:
-    """`unavailable_reason` that looks at the disk every few seconds at most: the page asks with every key press."""
-    kept = TTLCache(len(CATALOG), _LOOK_SECONDS)
-    return cached(kept, attrgetter("id"), threading.Lock())(lambda entry: unavailable_reason(entry, cache_dir))
+    """`unavailable_reason`, memoized for a few seconds: the page calls it at every key press."""
+    results = TTLCache(len(CATALOG), _RECHECK_SECONDS)
+    return cached(results, attrgetter("id"), threading.Lock())(lambda entry: unavailable_reason(entry, cache_dir))
 
 
 def _from_disk(model: str, path: Path, cache_dir: Path, report: Report) -> Weights:
-    """What a person named on this disk: a folder or a GGUF file."""
+    """A folder or a GGUF file of this disk, named by a person."""
     try:
         if path.is_dir():
             return _from_folder(model, path, cache_dir, report)
@@ -161,7 +160,7 @@ def _from_disk(model: str, path: Path, cache_dir: Path, report: Report) -> Weigh
 
 
 def _from_folder(model: str, folder: Path, cache_dir: Path, report: Report) -> Weights:
-    """A checkpoint used in place, or converted when all the folder holds is one GGUF file."""
+    """A checkpoint used in place, or converted when the folder holds just one GGUF file."""
     names = [path.name for path in folder.iterdir() if path.is_file()]
     if not any(name.endswith(".safetensors") for name in names):
         ggufs = [name for name in names if name.endswith(".gguf")]
@@ -184,7 +183,7 @@ def _from_folder(model: str, folder: Path, cache_dir: Path, report: Report) -> W
 
 
 def _from_gguf(model: str, file: Path, cache_dir: Path, report: Report) -> Weights:
-    """One GGUF file, converted once and kept under its hash."""
+    """One GGUF file, converted once and cached under its hash."""
     report("checking", None)
     revision = file_sha256(file)[:16]
     copy = cache_dir / f"gguf-{revision}-v{COPY_FORMAT}"

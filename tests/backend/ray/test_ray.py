@@ -232,7 +232,7 @@ def test_a_cluster_in_use_says_so_and_a_question_that_nobody_wants_is_dropped(cl
     assert asks.is_set()
     for response in sent:  # a question that is on its way when Ray ends would end this process with it
         _drop(response)
-    assert cluster._ask("", "device").kind == "fake", "what is dropped makes room"
+    assert cluster._forward("", "device").kind == "fake", "what is dropped makes room"
 
 
 @needs_ray

@@ -241,9 +241,9 @@ def test_each_fault_is_told_in_words_and_passes(lab, server, name):
     with pytest.raises(ServerFailed, match=words):
         raise error
     model = lab.engine.elsewhere._models["remote:far"]
-    eventually(lambda: not model._scheduler._pieces)  # what was on its way when the first text failed
+    eventually(lambda: not model.scheduler._queue.pending)  # what was on its way when the first text failed
     server.misbehave = None
-    model._quiet_until = 0.0
+    model._retry_at = 0.0
     assert lab.embed(TEXTS, model="remote:far").shape == (3, DIM)
 
 
@@ -291,7 +291,7 @@ def test_one_text_that_a_server_does_not_take_is_told_of_to_its_owner_alone(lab,
         first = people.submit(lab.embed, ["first"], "remote:far")
         eventually(lambda: len(server.asked) >= 2)
         others = [people.submit(lab.embed, [text], "remote:far") for text in ("short", "long " * 50)]
-        eventually(lambda: lab.engine.elsewhere._models["remote:far"]._scheduler._pieces.__len__() == 3)
+        eventually(lambda: lab.engine.elsewhere._models["remote:far"].scheduler._queue.pending.__len__() == 3)
         server.open.set()
         assert first.result().shape == others[0].result().shape == (1, DIM)
         with pytest.raises(ServerFailed, match="too long"):
@@ -359,7 +359,7 @@ def test_servers_are_named_by_flags_or_by_the_environment(monkeypatch, capsys):
 
 
 def test_who_cannot_wait_asks_again_and_finds_what_has_arrived(lab, server, monkeypatch):
-    monkeypatch.setattr("demo.pipeline._PATIENCE", 0.05)
+    monkeypatch.setattr("demo.pipeline._SERVER_SECONDS", 0.05)
     lab.open("remote:far")
     server.open.clear()
     for _ in range(2):
@@ -394,7 +394,7 @@ def test_what_nobody_wants_any_more_is_not_sent(lab, server):
         people.submit(ask, "first")
         eventually(lambda: len(server.asked) == 2)
         second = people.submit(ask, "second")
-        eventually(lambda: len(lab.engine.elsewhere._models["remote:far"]._scheduler._pieces) == 2)
+        eventually(lambda: len(lab.engine.elsewhere._models["remote:far"].scheduler._queue.pending) == 2)
         cancelled.set()
         server.open.set()
         with pytest.raises(Stopped):
@@ -407,7 +407,7 @@ def test_people_who_ask_at_the_same_time_share_requests(lab, server):
     server.open.clear()
     with ThreadPoolExecutor(20) as people:
         asked = [people.submit(lab.embed, [f"text {number}", "shared"], "remote:far") for number in range(20)]
-        eventually(lambda: len(lab.engine.elsewhere._models["remote:far"]._scheduler._pieces) == 21)
+        eventually(lambda: len(lab.engine.elsewhere._models["remote:far"].scheduler._queue.pending) == 21)
         server.open.set()
         assert [each.result().shape for each in asked] == [(2, DIM)] * 20
     assert len(server.asked) <= 3

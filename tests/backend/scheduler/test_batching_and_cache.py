@@ -10,9 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.backend.scheduler.batch import out_of_memory, run_with_retreat
+from demo.backend.scheduler.batch import out_of_memory, plan_batches, run_with_retreat
 from demo.backend.scheduler.cache import EmbeddingCache, Entry
-from demo.backend.scheduler.planning import order_for_batching, plan_batches
+from demo.backend.scheduler.request_queue import RequestQueue, WorkItem
+from demo.jobs.request_context import RequestContext
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=60)
 
@@ -41,17 +42,22 @@ def test_the_longest_come_first(lengths, budget):
     assert order == sorted(lengths, reverse=True)
 
 
+def queued_order(lengths, beginnings) -> list[int]:
+    items = [WorkItem("group", i, i, *each) for i, each in enumerate(zip(lengths, beginnings, strict=True))]
+    return [pending.item.content for pending in RequestQueue(100, 1).add(items, RequestContext()).unscheduled]
+
+
 @given(LENGTHS, st.data())
 def test_an_order_holds_every_text_once_and_the_longest_come_first(lengths, data):
     beginnings = [tuple(data.draw(st.lists(st.integers(0, 2), max_size=3))) for _ in lengths]
-    order = order_for_batching(lengths, beginnings)
+    order = queued_order(lengths, beginnings)
     assert sorted(order) == list(range(len(lengths)))
     assert all(lengths[after] < lengths[before] + 4 for before, after in zip(order, order[1:], strict=False))
 
 
 def test_of_like_lengths_those_that_begin_alike_are_neighbours():
-    assert order_for_batching([9, 8, 11, 3], [(5, 6), (4,), (5, 6, 7), (5,)]) == [1, 0, 2, 3]
-    assert order_for_batching([9, 8, 11, 3], [()] * 4) == [2, 0, 1, 3], "else the longest first"
+    assert queued_order([9, 8, 11, 3], [(5, 6), (4,), (5, 6, 7), (5,)]) == [1, 0, 2, 3]
+    assert queued_order([9, 8, 11, 3], [()] * 4) == [2, 0, 1, 3], "else the longest first"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +113,7 @@ def test_the_least_recently_used_leaves_first():
     assert cache.get("a") is not None  # a was used after b
     cache.put("c", vector(3))
     assert cache.get("b") is None
-    assert [cache.get(key).numbers[0] for key in "ac"] == [1, 3]
+    assert [cache.get(key).vectors[0] for key in "ac"] == [1, 3]
 
 
 def test_the_budget_is_in_bytes_not_in_entries():
@@ -138,7 +144,7 @@ def test_a_kept_vector_cannot_be_written_to():
     cache = EmbeddingCache(80)
     cache.put("a", vector(1))
     with pytest.raises(ValueError, match="read-only"):
-        cache.get("a").numbers[0] = 5
+        cache.get("a").vectors[0] = 5
 
 
 def test_many_threads_at_once_keep_the_budget():
@@ -149,7 +155,7 @@ def test_many_threads_at_once_keep_the_budget():
             key = (i + offset) % 30
             cache.put(key, vector(key))
             found = cache.get(key)
-            if found is not None and found.numbers[0] != key:
+            if found is not None and found.vectors[0] != key:
                 failures.append(key)
 
     threads = [threading.Thread(target=work, args=(i * 7,)) for i in range(4)]

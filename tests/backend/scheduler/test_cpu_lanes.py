@@ -30,12 +30,12 @@ def two_threads():
 
 def test_a_lane_has_its_part_and_nobody_else_notices(two_threads):
     cores = CpuLanes(CPU)
-    assert cores.lanes == 2
+    assert cores.count == 2
 
     def lane():
         seen = []
         for alone in (False, True, False):
-            cores.share(alone)
+            cores.use_cores(alone)
             seen.append(torch.get_num_threads())
         return seen
 
@@ -45,11 +45,11 @@ def test_a_lane_has_its_part_and_nobody_else_notices(two_threads):
 
 
 def test_one_thread_or_another_device_is_one_lane(two_threads):
-    assert CpuLanes(torch.device("cuda")).lanes == 1
+    assert CpuLanes(torch.device("cuda")).count == 1
     torch.set_num_threads(1)
     cores = CpuLanes(CPU)
-    assert cores.lanes == 1
-    cores.share(False)
+    assert cores.count == 1
+    cores.use_cores(False)
     assert torch.get_num_threads() == 1
 
 

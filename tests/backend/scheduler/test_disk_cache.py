@@ -33,14 +33,14 @@ def test_what_is_put_is_got(tmp_path_factory, made):
     found = DiskCache(folder, 2**20).get([*made, "another " * 20])
     assert set(found) == set(made)
     for key, numbers in made.items():
-        np.testing.assert_array_equal(found[key].numbers, numbers)
+        np.testing.assert_array_equal(found[key].vectors, numbers)
         assert found[key].cut == (len(key) % 2 == 1)
 
 
 def test_thousands_at_once(tmp_path):
     cache = DiskCache(tmp_path, 2**24)
     cache.put({i: entry(i) for i in range(3000)})
-    assert {key: float(found.numbers[0]) for key, found in cache.get(range(3000)).items()} == {
+    assert {key: float(found.vectors[0]) for key, found in cache.get(range(3000)).items()} == {
         i: float(i) for i in range(3000)
     }
 
@@ -63,11 +63,11 @@ def test_an_engine_that_starts_again_runs_nothing(settings, tiny):
     expected = first.embed(PROMPTED, reading).vectors
     again = LocalEngine(kept)
     np.testing.assert_array_equal(again.embed(PROMPTED, reading).vectors, expected)
-    assert first.forward_passes > 0
-    assert again.forward_passes == 0
+    assert first.counts().forward_passes > 0
+    assert again.counts().forward_passes == 0
     other = Reading(str(tiny("llama")), Prompt.PLAIN, Pooling.MEAN)
     again.embed(PROMPTED, other)
-    assert again.forward_passes > 0, "another reading is another vector"
+    assert again.counts().forward_passes > 0, "another reading is another vector"
 
 
 def test_no_text_is_written(settings, tiny):
@@ -92,7 +92,7 @@ def test_a_damaged_file_is_an_empty_cache(tmp_path, content):
     cache = DiskCache(tmp_path, 2**20)
     assert cache.get(["a"]) == {}
     cache.put({"a": entry(1)})
-    assert cache.get(["a"])["a"].numbers.tolist() == [1]
+    assert cache.get(["a"])["a"].vectors.tolist() == [1]
 
 
 def test_a_folder_that_cannot_be_written_costs_nothing(tmp_path, caplog):
@@ -121,7 +121,7 @@ def test_a_database_that_breaks_later_is_made_anew(tmp_path):
         cache = DiskCache(tmp_path, 2**24)
         cache.put({"a": entry(1)})
         cache.put({"a": entry(1)})
-        assert cache.get(["a"])["a"].numbers.tolist() == [1]
+        assert cache.get(["a"])["a"].vectors.tolist() == [1]
 
 
 def test_a_database_that_another_process_holds_is_left_alone(tmp_path, caplog):

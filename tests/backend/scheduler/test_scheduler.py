@@ -73,7 +73,7 @@ def held(scheduler, device, people):
 
 def in_line(scheduler, count):
     """Until so many requests are there."""
-    eventually(lambda: len(scheduler._requests), until=lambda now: now == count, message=f"requests, not {count}")
+    eventually(lambda: len(scheduler._queue.requests), until=lambda now: now == count, message=f"requests, not {count}")
 
 
 @pytest.mark.parametrize("threaded", [True, False])
@@ -93,8 +93,8 @@ def test_whatever_is_asked_is_answered(wanted):
     scheduler = Scheduler(lambda group, contents: [(group, content) for content in contents], 16, threaded=False)
     asked = [WorkItem(group, (group, name, length), name, length) for group, length, name in wanted]
     assert ask(scheduler, asked) == {i: (each.group, each.content) for i, each in enumerate(asked)}
-    assert not scheduler._pieces
-    assert not scheduler._requests
+    assert not scheduler._queue.pending
+    assert not scheduler._queue.requests
 
 
 def test_what_came_meanwhile_shares_the_next_pass(device, people):
@@ -116,7 +116,7 @@ def test_a_text_that_many_ask_for_runs_once(device, people):
     device.open.set()
     assert all(other.result(10)[0] == "SAME" for other in others)
     assert sum(contents.count("same") for contents in device.passes) == 1
-    assert not scheduler._pieces
+    assert not scheduler._queue.pending
 
 
 def test_a_text_that_is_running_already_is_waited_for(device, people):
@@ -174,7 +174,7 @@ def test_a_bad_text_is_told_of_to_those_alone_who_asked_for_it(device, people):
     with pytest.raises(MemoryError):
         huge.result(10)
     assert ask(scheduler, items("afterwards")) == {0: "AFTERWARDS"}
-    assert not scheduler._pieces
+    assert not scheduler._queue.pending
 
 
 def test_what_nobody_wants_any_more_never_runs(device, people):
@@ -196,19 +196,19 @@ def test_what_nobody_wants_any_more_never_runs(device, people):
 
 def test_what_a_failure_has_ended_is_not_computed_after_it(device, monkeypatch):
     scheduler = Scheduler(device.run, 100)
-    alone = scheduler._alone
+    alone = scheduler._run_alone
 
-    def until_they_have_left(piece, failure):
-        asker = piece.takers[0][0]
-        alone(piece, failure)
-        eventually(lambda: asker not in scheduler._requests)
+    def until_they_have_left(pending, failure):
+        asker = pending.waiters[0][0]
+        alone(pending, failure)
+        eventually(lambda: asker not in scheduler._queue.requests)
 
-    monkeypatch.setattr(scheduler, "_alone", until_they_have_left)
+    monkeypatch.setattr(scheduler, "_run_alone", until_they_have_left)
     with pytest.raises(ValueError, match="bad text"):
         ask(scheduler, items("bad", "mate"))
     assert ask(scheduler, items("mate")) == {0: "MATE"}
     assert device.passes == [("bad", "mate"), ("bad",), ("mate",)]
-    assert not scheduler._pieces
+    assert not scheduler._queue.pending
 
 
 def test_who_goes_away_leaves_nothing_behind(device):
@@ -216,8 +216,8 @@ def test_who_goes_away_leaves_nothing_behind(device):
     results = scheduler.results(items(*"abcdef"))
     next(results)
     results.close()
-    assert not scheduler._requests
-    assert not scheduler._pieces
+    assert not scheduler._queue.requests
+    assert not scheduler._queue.pending
     assert len(device.passes) == 1
 
 
@@ -273,13 +273,13 @@ def test_no_exception_ends_the_thread(device):
 class TwoLanes:
     """Cores for two lanes. Writes down which pass has all of them."""
 
-    lanes = 2
+    count = 2
 
     def __init__(self):
-        self.alone: list[bool] = []
+        self.exclusive: list[bool] = []
 
-    def share(self, alone):
-        self.alone.append(alone)
+    def use_cores(self, exclusive):
+        self.exclusive.append(exclusive)
 
 
 class Road:
@@ -330,9 +330,9 @@ def road():
 
 
 def test_two_passes_go_side_by_side_and_who_is_alone_has_all_cores(road, people, monkeypatch):
-    monkeypatch.setattr("demo.backend.scheduler.scheduler._COMPANY_SECONDS", 0.3)
+    monkeypatch.setattr("demo.backend.scheduler.scheduler._SHARED_SECONDS", 0.3)
     cores = TwoLanes()
-    scheduler = Scheduler(road.run, 8, cores=cores)
+    scheduler = Scheduler(road.run, 8, cpu_lanes=cores)
     asked = [people.submit(ask, scheduler, items("a", group="a"))]
     road.wait_for(("a",))
     asked += [people.submit(ask, scheduler, items(name, group=name)) for name in "bc"]
@@ -345,19 +345,19 @@ def test_two_passes_go_side_by_side_and_who_is_alone_has_all_cores(road, people,
     road.let_go(second)
     road.let_go(third)
     assert [each.result(10) for each in asked] == [{0: name.upper()} for name in "abc"]
-    assert cores.alone == [True, False, False]
+    assert cores.exclusive == [True, False, False]
     time.sleep(0.4)
     alone = people.submit(ask, scheduler, items("d"))
     road.wait_for(("d",))
     road.let_go("d")
     assert alone.result(10) == {0: "D"}
-    assert cores.alone == [True, False, False, True]
+    assert cores.exclusive == [True, False, False, True]
     assert road.most == 2
 
 
 @pytest.mark.parametrize(("budget", "first", "second"), [(8, "abcd", "efgh"), (16, "abc", "def")])
 def test_the_lanes_share_the_budget_and_what_is_less_than_it_by_halves(road, people, budget, first, second):
-    scheduler = Scheduler(road.run, budget, cores=TwoLanes())
+    scheduler = Scheduler(road.run, budget, cpu_lanes=TwoLanes())
     asked = people.submit(ask, scheduler, items(*first, *second))
     road.wait_for(tuple(first), tuple(second))
     road.let_go(*first)
@@ -367,16 +367,16 @@ def test_the_lanes_share_the_budget_and_what_is_less_than_it_by_halves(road, peo
 
 def test_what_is_little_is_not_split(road, people):
     cores = TwoLanes()
-    scheduler = Scheduler(road.run, 16, cores=cores)
+    scheduler = Scheduler(road.run, 16, cpu_lanes=cores)
     asked = people.submit(ask, scheduler, items(*"abcd"))
     road.wait_for(tuple("abcd"))
     road.let_go(*"abcd")
     assert len(asked.result(10)) == 4
-    assert cores.alone == [True]
+    assert cores.exclusive == [True]
 
 
 def test_beside_a_pass_under_way_the_rest_is_not_halved(road, people):
-    scheduler = Scheduler(road.run, 16, cores=TwoLanes())
+    scheduler = Scheduler(road.run, 16, cpu_lanes=TwoLanes())
     first = people.submit(ask, scheduler, items("first", group="other"))
     road.wait_for(("first",))
     asked = people.submit(ask, scheduler, items(*"abcdef"))
@@ -408,7 +408,7 @@ def test_however_little_padding_costs_a_pass_stays_within_its_budget_of_tokens(d
 
 def test_while_somebody_types_long_work_gets_the_gaps(road, people):
     cores = TwoLanes()
-    scheduler = Scheduler(road.run, 32, cores=cores)
+    scheduler = Scheduler(road.run, 32, cpu_lanes=cores)
     edit = people.submit(ask, scheduler, items("edit"))
     road.wait_for(("edit",))
     sweep = people.submit(ask, scheduler, items(*"abcdefgh", group="sweep"), interactive=False)
@@ -426,11 +426,11 @@ def test_while_somebody_types_long_work_gets_the_gaps(road, people):
     road.wait_for(tuple("efgh"))
     road.let_go(*"efgh")
     assert len(sweep.result(10)) == 8
-    assert cores.alone == [True, False, False, False], "long work beside somebody who types has a part of the cores"
+    assert cores.exclusive == [True, False, False, False], "long work beside somebody who types has a part of the cores"
 
 
 def test_long_work_does_not_wait_for_ever_beside_two_lanes(road, people):
-    scheduler = Scheduler(road.run, 32, cores=TwoLanes())
+    scheduler = Scheduler(road.run, 32, cpu_lanes=TwoLanes())
     edits = [people.submit(ask, scheduler, items("edit 0"))]
     road.wait_for(("edit 0",))
     sweep = people.submit(ask, scheduler, items("sweep"), interactive=False)
@@ -446,7 +446,7 @@ def test_long_work_does_not_wait_for_ever_beside_two_lanes(road, people):
 
 
 def test_a_text_that_runs_in_the_other_lane_is_waited_for(road, people):
-    scheduler = Scheduler(road.run, 8, cores=TwoLanes())
+    scheduler = Scheduler(road.run, 8, cpu_lanes=TwoLanes())
     first = people.submit(ask, scheduler, items("same"))
     road.wait_for(("same",))
     second = people.submit(ask, scheduler, items("same", "other"))
@@ -455,12 +455,12 @@ def test_a_text_that_runs_in_the_other_lane_is_waited_for(road, people):
     road.let_go("other")
     assert first.result(10) == {0: "SAME"}
     assert second.result(10) == {0: "SAME", 1: "OTHER"}
-    assert not scheduler._pieces
+    assert not scheduler._queue.pending
 
 
 def test_the_second_lane_ends_when_there_is_nothing_for_it_and_begins_anew(road, people, monkeypatch):
     monkeypatch.setattr("demo.backend.scheduler.scheduler._IDLE_SECONDS", 0.05)
-    scheduler = Scheduler(road.run, 8, cores=TwoLanes())
+    scheduler = Scheduler(road.run, 8, cpu_lanes=TwoLanes())
     for _ in range(2):
         asked = [people.submit(ask, scheduler, items(name, group=name)) for name in "ab"]
         road.wait_for(("a",), ("b",))
@@ -481,7 +481,7 @@ def test_no_exception_closes_the_second_lane(road, people):
             raise SystemExit
         return results
 
-    scheduler = Scheduler(run, 8, cores=TwoLanes())
+    scheduler = Scheduler(run, 8, cpu_lanes=TwoLanes())
     first = people.submit(ask, scheduler, items("first", group="first"))
     road.wait_for(("first",))
     for name in ("exit", "next"):

@@ -10,15 +10,20 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from peft.tuners.lora import LoraLayer
 from transformers import AutoModelForCausalLM
 
 from demo.backend.local import LocalEngine
 from demo.backend.model.forward import hidden_states
 from demo.backend.model.tokenization import tokenize
 from demo.backend.scheduler.batch import stack
-from demo.backend.training.contrastive import ContrastiveTraining, guided, info_nce, learning_rate, plan_steps
-from demo.backend.training.learners import LoraLearner, share
+from demo.backend.training.contrastive import (
+    ContrastiveTraining,
+    distillation_loss,
+    info_nce,
+    learning_rate,
+    plan_steps,
+)
+from demo.backend.training.learners import LoraLearner, share_weights
 from demo.backend.weights.adapters import is_adapter, read_info, replaced_whole
 from demo.domain.datamodels import LAST_LAYER, Pooling, Prompt, PromptedText, Reading
 from demo.domain.errors import BadInput, ModelNotFound, ReadingRefused
@@ -79,8 +84,8 @@ def test_a_hard_negative_counts_for_the_questions_and_a_known_pair_for_nobody():
 
 def test_a_guide_that_agrees_costs_nothing_and_one_that_does_not_pulls():
     vectors = torch.nn.functional.normalize(torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), dim=-1)
-    assert float(guided(vectors, vectors, 0.05)) == pytest.approx(0.0, abs=1e-5)
-    assert float(guided(vectors, vectors.flip(0), 0.05)) > 1
+    assert float(distillation_loss(vectors, vectors, 0.05)) == pytest.approx(0.0, abs=1e-5)
+    assert float(distillation_loss(vectors, vectors.flip(0), 0.05)) > 1
 
 
 def test_the_learning_rate_rises_in_a_line_and_falls_along_a_cosine():
@@ -129,7 +134,7 @@ def test_gradients_reach_only_what_learns(engine, tiny, method):
     training = train(engine, recipe_for(tiny("llama"), method=method), steps=1)
     learner = training._learner
     assert all(parameter.grad is not None for parameter in learner.parameters())
-    network = learner._network if method is Method.LORA else share(training.checkpoint.network)
+    network = learner._network if method is Method.LORA else share_weights(training.checkpoint.network)
     learns = {id(parameter) for parameter in learner.parameters()}
     others = [parameter for parameter in network.parameters() if id(parameter) not in learns]
     assert others
@@ -148,7 +153,7 @@ def test_frozen_layers_from_memory_give_the_step_of_a_whole_pass(engine, tiny, f
         pytest.skip("no placeholder in an encoder")
     checkpoint = engine._checkpoint(str(tiny(family)))
     learner = LoraLearner(checkpoint, recipe_for(tiny(family), prompt=prompt))
-    _randomize(learner)
+    randomize(learner)
     texts = [pair.question for pair in PAIRS[:4]] + [pair.answer for pair in PAIRS[:4]]
     if prompt is Prompt.TOKEN_PREPENDING:
         texts = [replace(text, template='This "{text}" means:', placeholder=True) for text in texts]
@@ -167,34 +172,15 @@ def test_frozen_layers_from_memory_give_the_step_of_a_whole_pass(engine, tiny, f
         for found, parameter in zip(gradients, learner.parameters(), strict=True):
             torch.testing.assert_close(found, parameter.grad, atol=1e-5, rtol=1e-3)
             parameter.grad = None
-    assert learner._kept
+    assert learner._cache
 
 
-def _randomize(learner) -> None:
+def randomize(learner) -> None:
     """LoRA begins with B = 0, where A has no gradient."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in learner.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.05)
-
-
-def test_the_lean_forward_is_pefts_own(engine, tiny):
-    learner = LoraLearner(engine._checkpoint(str(tiny("llama"))), recipe_for(tiny("llama")))
-    _randomize(learner)
-    layers = [module for module in learner._network.modules() if isinstance(module, LoraLayer)]
-    assert len(layers) == 2 * 7
-    for layer in layers:
-        states = torch.randn(2, 3, layer.in_features)
-        torch.testing.assert_close(layer.forward(states), type(layer).forward(layer, states), atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("family", ["gpt2"])
-def test_the_lean_forward_knows_conv1d(engine, tiny, family):
-    learner = LoraLearner(engine._checkpoint(str(tiny(family))), recipe_for(tiny(family)))
-    _randomize(learner)
-    for layer in (module for module in learner._network.modules() if isinstance(module, LoraLayer)):
-        states = torch.randn(2, 3, layer.in_features)
-        torch.testing.assert_close(layer.forward(states), type(layer).forward(layer, states), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("pooling", [Pooling.MEAN, Pooling.LAST_TOKEN_LOGITS, Pooling.WEIGHTED_MEAN])
@@ -372,7 +358,7 @@ def test_equal_texts_are_no_wrong_answers(engine, tiny):
     ]
     training = engine.train(recipe_for(tiny("llama"), batch_size=2), twice, [(2, 1.0)])
     texts = [*(pair.question for pair in twice), *(pair.answer for pair in twice)]
-    assert training._equal(twice, texts).tolist() == [[True, True], [True, True]]
+    assert training._positives(twice, texts).tolist() == [[True, True], [True, True]]
     assert next(iter(training.steps())).loss == pytest.approx(0.0, abs=1e-6)
 
 

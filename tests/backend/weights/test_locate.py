@@ -560,8 +560,8 @@ def test_without_pip_the_reason_says_so(packaged, cache, monkeypatch, tmp_path):
 
 def test_what_pip_says_is_passed_on_without_paths():
     said = "WARNING: x\nERROR: Could not install /home/me/x.whl because of reasons.\n[notice] a new pip\n"
-    assert packages._pip_words(said) == "Could not install … because of reasons"
-    assert packages._pip_words("Retrying after connection broken by X\nERROR: nothing") == (
+    assert packages._pip_error(said) == "Could not install … because of reasons"
+    assert packages._pip_error("Retrying after connection broken by X\nERROR: nothing") == (
         "it cannot be reached from here"
     )
 
@@ -768,7 +768,7 @@ def test_the_disk_is_not_looked_at_with_every_question(cache, monkeypatch):
     for _ in range(5):
         assert {why_not(entry) for entry in CATALOG.values()} == {"not there"}
     assert sorted(looks) == sorted(CATALOG)
-    monkeypatch.setattr(weights, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(weights, "_RECHECK_SECONDS", 0.0)
     looks.clear()
     why_not = weights.cached_unavailable_reason(cache)
     why_not(CATALOG["gpt2"]), why_not(CATALOG["gpt2"])
