@@ -63,20 +63,17 @@ def parse_truth(cell: str, row: int, separator: str, limits: FileLimits) -> bool
     """Whether a label says that a row is a right pair. Raises BadInput where it is neither 1 nor 0."""
     label = parse_label(cell, separator)
     if label not in (0, 1):
-        raise refuse_label(
-            cell,
-            row,
-            "neither 1 nor 0. Accepted: 1 or true where the answer belongs to the question, 0 or false where it does "
-            "not.",
-            limits,
+        raise limits.refuse(
+            f"The label “{quote_label(cell)}” in row {row:,} is neither 1 nor 0. Accepted: 1 or true where the answer "
+            "belongs to the question, 0 or false where it does not.",
+            accepted=False,
         )
     return bool(label)
 
 
-def refuse_label(cell: str, row: int, problem: str, limits: FileLimits) -> BadInput:
-    """The error to raise for a label, of which no more than its beginning is repeated."""
-    shown = repr(cell[:20])[1:-1]  # repr: half a surrogate pair or a control character must not reach the page
-    return limits.refuse(f"The label “{shown}” in row {row:,} is {problem}", accepted=False)
+def quote_label(cell: str) -> str:
+    """The beginning of a label, fit for a message: no half surrogate pair and no control character in it."""
+    return repr(cell[:20])[1:-1]
 
 
 def refuse_contradiction(row: int, other: int, limits: FileLimits) -> BadInput:

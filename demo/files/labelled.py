@@ -7,7 +7,7 @@ from pathlib import Path
 
 from demo.domain.errors import TooManyCells
 from demo.domain.results import LabelledSet
-from demo.files.columns import parse_label, refuse_contradiction, refuse_label
+from demo.files.columns import parse_label, quote_label, refuse_contradiction
 from demo.files.limits import FileLimits
 from demo.files.table import Table, find_columns, load_table
 
@@ -72,8 +72,11 @@ def _read_labels(table: Table, place: int, limits: FileLimits) -> list[float]:
     for number, row in zip(table.row_numbers, table.rows, strict=True):
         label = parse_label(row[place], table.separator)
         if label is None:
-            problem = "not a number. Accepted: 1 for right and 0 for wrong, or grades."
-            raise refuse_label(row[place], number, problem, limits)
+            raise limits.refuse(
+                f"The label “{quote_label(row[place])}” in row {number:,} is not a number. Accepted: 1 for right and 0 "
+                "for wrong, or grades.",
+                accepted=False,
+            )
         labels.append(label)
     return labels
 

@@ -196,7 +196,7 @@ def test_phrases_fill_the_same_blanks():
         assert not english.endswith(".")
 
 
-SPOKEN_TO_PROGRAMS = {"arguments.py", "embeddings.py", "openai_request.py", "mcp_tools.py"}
+SPOKEN_TO_PROGRAMS = {"embeddings.py", "request.py", "mcp_tools.py"}
 
 
 def spoken_by_other_rooms() -> list[str]:
@@ -209,8 +209,10 @@ def spoken_by_other_rooms() -> list[str]:
             spoken = []
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "SourceFailed":
                 spoken = node.args
+            elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "refuse":
+                spoken = node.args[:1]
             elif (isinstance(node, ast.keyword) and node.arg in ("reason", "reasons", "problem")) or (
-                isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "reason"
+                isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("reason", "problem")
             ):
                 spoken = [node.value]
             for value in spoken:
