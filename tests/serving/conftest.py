@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 
 import pytest
 from starlette.applications import Starlette
@@ -23,6 +24,18 @@ def serve(lab: Lab, **options) -> TestClient:
     return TestClient(Starlette(routes=routes, middleware=create_middleware(lab, routes=routes)), **options)
 
 
+@contextmanager
+def live_page(lab: Lab):
+    """(address, server) of a page over a lab."""
+    pytest.importorskip("gradio", reason="gradio is not installed: no page to call")
+    from demo.ui.page import create_page, launch_options
+
+    page = create_page(lab)
+    _, url, _ = page.launch(**launch_options(lab), prevent_thread_lock=True)
+    yield url.rstrip("/"), page.server
+    page.close(verbose=False)
+
+
 @pytest.fixture(scope="session")
 def live_lab() -> Lab:
     engine = FakeEngine(unreachable=())
@@ -33,13 +46,8 @@ def live_lab() -> Lab:
 @pytest.fixture(scope="session")
 def url(live_lab):
     """Address of a live page over `live_lab`."""
-    pytest.importorskip("gradio", reason="gradio is not installed: no page to call")
-    from demo.ui.page import create_page, launch_options
-
-    page = create_page(live_lab)
-    _, url, _ = page.launch(**launch_options(live_lab), prevent_thread_lock=True)
-    yield url.rstrip("/")
-    page.close(verbose=False)
+    with live_page(live_lab) as (url, _):
+        yield url
 
 
 class Held:

@@ -47,13 +47,13 @@ def snippets() -> list:
 
 @pytest.fixture(scope="module")
 def client(url):
-    openai = pytest.importorskip("openai", reason="openai is not installed: no client to ask with")
+    openai = pytest.importorskip("openai", reason="openai is not installed: no client to call with")
     with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=30) as client:
         yield client
 
 
 @pytest.mark.parametrize(("language", "code"), snippets())
-def test_the_guides_snippets_run_as_they_stand(url, tmp_path, language, code):
+def test_snippet_of_the_guide_runs_as_it_stands(url, tmp_path, language, code):
     if shutil.which(NEEDS[language]) is None:
         pytest.skip(f"{NEEDS[language]} is not installed")
     if "langchain_openai" in code:
@@ -61,33 +61,24 @@ def test_the_guides_snippets_run_as_they_stand(url, tmp_path, language, code):
     if "python -m demo" in code:
         (tmp_path / "examples").symlink_to(ROOT / "examples")
     commands = {"python": ["-c"], "sh": ["-euo", "pipefail", "-c"], "js": ["--input-type=module", "-e"]}
-    done = subprocess.run(
-        [NEEDS[language], *commands[language], code.replace("http://127.0.0.1:7860", url)],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "DEMO_ENGINE": "fake",
-            "PYTHONPATH": str(ROOT),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = {**os.environ, "DEMO_ENGINE": "fake", "PYTHONPATH": str(ROOT), "PATH": path}
+    command = [NEEDS[language], *commands[language], code.replace("http://127.0.0.1:7860", url)]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     [expected] = [pattern for word, pattern in PRINTED.items() if word in code]
     assert re.search(expected, done.stdout), done.stdout
 
 
-def test_the_guide_names_every_field_and_every_code_of_an_exit():
+def test_guide_names_every_field_and_exit_code():
     guide = GUIDE.read_text(encoding="utf-8")
     assert all(f"`{name}`" in guide for name in (*READING_FIELDS, *(tool.name for tool in TOOLS)))
     assert re.findall(r"^\| (\d+) \|", guide, flags=re.MULTILINE) == ["0", "1", "2", "130"]
 
 
-def test_openais_client_gets_the_labs_own_vectors_in_both_encodings(client, live_lab):
+def test_openais_client_gets_the_labs_vectors_in_both_encodings(client, live_lab):
     expected = live_lab.embed(TEXTS, **READING, reference="corpus")
-    packed = client.embeddings.create(model=NAMED, input=TEXTS)  # base64, unless it is told otherwise
+    packed = client.embeddings.create(model=NAMED, input=TEXTS)  # base64 is the client's default
     plain = client.embeddings.create(
         model="smollm2-135m-instruct", input=TEXTS, extra_body=READING, encoding_format="float", user="somebody"
     )

@@ -259,11 +259,9 @@ def test_policy_allows_the_pages_scripts_by_digest_alone():
 
 
 def test_served_file_may_run_nothing():
-    kind = "image/svg+xml"
-    answers = {"/gradio_api/file=/x": lambda request: PlainTextResponse("<svg/>", media_type=kind)}
-    policy = (
-        client(Middleware(SecurityHeaders), **answers).get("/gradio_api/file=/x").headers["Content-Security-Policy"]
-    )
+    path = "/gradio_api/file=/x"
+    handlers = {path: lambda request: PlainTextResponse("<svg/>", media_type="image/svg+xml")}
+    policy = client(Middleware(SecurityHeaders), **handlers).get(path).headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'")
     assert "sandbox" in policy
 
@@ -323,16 +321,15 @@ def test_metrics_are_local_unless_the_setting_opens_them(lab):
 
 
 def test_log_line_is_json_without_the_exceptions_message():
-    try:
+    with pytest.raises(ValueError, match=SECRET) as caught:
         raise ValueError(SECRET)
-    except ValueError as error:
-        caught = (type(error), error, error.__traceback__)
-    record = logging.LogRecord("demo.x", logging.ERROR, "x.py", 1, "a %s", ("message",), caught)
+    record = logging.LogRecord(
+        "demo.x", logging.ERROR, "x.py", 1, "a %s", ("message",), (caught.type, caught.value, caught.tb)
+    )
     record.event, record.status = "fault", 500
     line = json.loads(JsonFormatter().format(record))
-    assert {"level": "error", "logger": "demo.x", "event": "fault", "status": 500, "message": "a message"}.items() <= (
-        line.items()
-    )
+    expected = {"level": "error", "logger": "demo.x", "event": "fault", "status": 500, "message": "a message"}
+    assert expected.items() <= line.items()
     assert line["time"].endswith("Z")
     assert "test_guards.py" in line["trace"]
     assert line["trace"].endswith("ValueError")
