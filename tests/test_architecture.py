@@ -23,7 +23,7 @@ SPLIT = {"ui", "backend"}
 ROOMS = {
     "__init__": "domain lab settings",
     "__main__": "cli",
-    "analysis": "domain",
+    "analysis": "domain stages",
     "backend": "backend/fake backend/local backend/protocol backend/ray backend/remote backend/routing backend/zerogpu"
     " settings",
     "backend/decoder": "backend/model backend/private_apis domain",

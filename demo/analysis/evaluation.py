@@ -14,9 +14,8 @@ import numpy as np
 
 from demo.domain.datamodels import Pairing
 from demo.domain.results import Interval, LabelledSet, Lead, Scores
+from demo.stages.similarity import EPS, count_below, rounded
 
-_DIGITS = 6  # of a cosine, and
-_EPS = 1e-6  # the least norm: as in similarity.py
 _TOP = 10  # candidates that nDCG looks at
 _BLOCK = 2**21  # numbers held at once: 16 MiB an array
 _QUESTIONS = 64  # multiplied at once
@@ -42,7 +41,7 @@ def pair_cosines(questions: np.ndarray, answers: np.ndarray, labelled: LabelledS
         products = np.asarray(questions[some], dtype=np.float64) @ np.asarray(answers[theirs], dtype=np.float64).T
         products /= np.outer(question_norms[some], answer_norms[theirs])
         cosines[pairs] = products[np.searchsorted(some, rows[pairs]), column]
-    return _rounded(cosines)
+    return rounded(cosines)
 
 
 def word_overlap(labelled: LabelledSet) -> np.ndarray:
@@ -53,7 +52,7 @@ def word_overlap(labelled: LabelledSet) -> np.ndarray:
         (a, a_norm), (b, b_norm) = questions[question], answers[answer]
         shared = sum(a[word] * b[word] for word in a.keys() & b.keys())
         cosines.append(shared / (a_norm * b_norm) if shared else 0.0)
-    return _rounded(cosines)
+    return rounded(cosines)
 
 
 def _count_words(text: str) -> tuple[Counter, float]:
@@ -67,7 +66,7 @@ def score(cosines: np.ndarray, labelled: LabelledSet, resamples: int = 1000, see
     95 % percentile bootstrap over questions with all their candidates, for grades over pairs. Equal cosines are ranked
     at random: the order of a file is not neutral. Questions without a right or a wrong candidate have no ranking.
     """
-    cosines = _rounded(cosines)
+    cosines = rounded(cosines)
     headline = _headline_interval(cosines, labelled, resamples, seed)
     if labelled.graded:
         return Scores(headline, None, None, None, None, n_pairs=len(labelled.pairs), n_questions=0)
@@ -83,7 +82,7 @@ def score_cells(
     The same numbers as `score` of every cell as a pair, from the wins of question over question in the place of a
     million ranks a resample.
     """
-    cosines = _rounded(similarity)
+    cosines = rounded(similarity)
     n_questions, n_answers = cosines.shape
     right = np.count_nonzero(matches, axis=1).astype(np.float64)
     wrong = n_answers - right
@@ -117,8 +116,8 @@ def paired_bootstrap(
 
     None where the figure has no meaning, or one question alone cannot say how much questions differ.
     """
-    a, resampled_a = _headline(_rounded(cosines_a), labelled, resamples, seed)
-    b, resampled_b = _headline(_rounded(cosines_b), labelled, resamples, seed)
+    a, resampled_a = _headline(rounded(cosines_a), labelled, resamples, seed)
+    b, resampled_b = _headline(rounded(cosines_b), labelled, resamples, seed)
     if np.isnan(a) or np.isnan(b) or len(np.unique(_units(labelled))) < 2:
         return None
     difference = _interval(b - a, resampled_b - resampled_a)
@@ -144,7 +143,7 @@ def quick_metrics(
     step = max(1, _BLOCK // max(1, len(labels)))
     for start in range(0, len(cosines_stack), step):
         block = slice(start, start + step)
-        cosines = _rounded(cosines_stack[block][:, rows])
+        cosines = rounded(cosines_stack[block][:, rows])
         ranks = rankdata(cosines, axis=1)
         if labelled.graded:
             figures["spearman"][block] = _spearman(ranks, rankdata(labels)[None], counts)
@@ -216,13 +215,9 @@ def _pair_indices(labelled: LabelledSet) -> tuple[np.ndarray, np.ndarray]:
     return pairs[:, 0], pairs[:, 1]
 
 
-def _rounded(cosines: np.ndarray | list[float]) -> np.ndarray:
-    return np.round(np.asarray(cosines, dtype=np.float64), _DIGITS)
-
-
 def _norms(vectors: np.ndarray) -> np.ndarray:
     """float64 (n,), without a float64 copy of the vectors: logits are as wide as the vocabulary."""
-    return np.maximum(np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)), _EPS)
+    return np.maximum(np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)), EPS)
 
 
 def _units(labelled: LabelledSet) -> np.ndarray:
@@ -313,9 +308,7 @@ def _wins(cosines: np.ndarray, matches: np.ndarray) -> np.ndarray:
     right = cosines[rows, columns]
     wins = np.empty((len(cosines),) * 2)
     for row, (values, matching) in enumerate(zip(cosines, matches, strict=True)):
-        wrong = np.sort(values[~matching])
-        above = sum(np.searchsorted(wrong, right, side=side) for side in ("left", "right")) / 2
-        wins[:, row] = np.bincount(rows, weights=above, minlength=len(cosines))
+        wins[:, row] = np.bincount(rows, weights=count_below(right, values[~matching]), minlength=len(cosines))
     return wins
 
 

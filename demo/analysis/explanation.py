@@ -1,4 +1,4 @@
-"""Explanation: which tokens of two texts carry the cosine of their embeddings. NumPy only.
+"""Token attribution: which tokens of two texts carry the cosine of their embeddings. NumPy only.
 
 Two methods, by what the pooling does. Where every token's state enters the embedding by a sum, the cosine is a sum
 over the tokens too and falls apart exactly. Where one position stands for all, the others act on it inside the model:
@@ -7,19 +7,17 @@ there a token's share is what the cosine loses when the text is read without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from demo.domain.datamodels import Pooling
 from demo.domain.results import Inspected
+from demo.stages.postprocess import Transform
+from demo.stages.similarity import unit_vectors
 
 DECOMPOSITION = "decomposition"
 LEAVE_ONE_OUT = "leave_one_out"
 _DECOMPOSED = {Pooling.MEAN, Pooling.WEIGHTED_MEAN, Pooling.MEAN_SQRT_LEN, Pooling.MAX}
 _TINY = 1e-12
-
-Fit = Callable[[np.ndarray], np.ndarray]  # the post-processing, fitted: (n, dim) → (n, dim or fewer)
 
 
 def method_of(pooling: Pooling) -> str:
@@ -27,7 +25,7 @@ def method_of(pooling: Pooling) -> str:
     return DECOMPOSITION if pooling in _DECOMPOSED else LEAVE_ONE_OUT
 
 
-def decompose(own: Inspected, other_vector: np.ndarray, pooling: Pooling, fit: Fit) -> np.ndarray:
+def decompose(own: Inspected, other_vector: np.ndarray, pooling: Pooling, fit: Transform) -> np.ndarray:
     """What each token adds to the cosine of its text with the other: float32 (n_tokens,), 0 outside the pooled.
 
     other_vector: (dim,), post-processed. fit is applied to this text here. The shares add up to
@@ -53,12 +51,16 @@ def leave_one_out_shares(cosine: float, without: np.ndarray, other_vector: np.nd
     without: (n, dim), the text's embeddings, each read without one token; other_vector: (dim,); both post-processed.
     The shares need not add up to anything: tokens stand in for one another.
     """
-    return (cosine - _cosines(without, np.atleast_2d(other_vector))[:, 0]).astype(np.float32)
+    return (cosine - _unit(without) @ _unit(np.atleast_2d(other_vector))[0]).astype(np.float32)
 
 
 def token_similarity(a: Inspected, b: Inspected) -> np.ndarray:
     """Cosine of every token's state with every other's, only the person's texts: float32 (n inside a, n inside b)."""
-    return _cosines(a.states[slice(*a.inside)], b.states[slice(*b.inside)]).astype(np.float32)
+    return (_unit(a.states[slice(*a.inside)]) @ _unit(b.states[slice(*b.inside)]).T).astype(np.float32)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return unit_vectors(np.asarray(vectors, dtype=np.float64))
 
 
 def _parts(states: np.ndarray, pooling: Pooling) -> tuple[np.ndarray, np.ndarray]:
@@ -77,11 +79,3 @@ def _parts(states: np.ndarray, pooling: Pooling) -> tuple[np.ndarray, np.ndarray
     elif pooling is not Pooling.MEAN:
         raise ValueError(f"{pooling.value} does not fall apart into its tokens")
     return weights, states
-
-
-def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """float64 (n, m)."""
-    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    a = a / np.maximum(np.linalg.norm(a, axis=1, keepdims=True), _TINY)
-    b = b / np.maximum(np.linalg.norm(b, axis=1, keepdims=True), _TINY)
-    return a @ b.T

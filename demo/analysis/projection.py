@@ -1,8 +1,7 @@
-"""Projection: the vectors of a comparison as points that can be drawn, and how far their cloud is from round.
+"""Projection and anisotropy: vectors as points in three dimensions, and how far their cloud is from round.
 
 NumPy only; umap-learn where it is installed. Knows no model. Vectors are float (n, dim), questions first, answers after
-them; dim may be a whole vocabulary (49,152 and more) while n is a few hundred, so everything goes by the (n, n) Gram
-matrix, never by (dim, dim).
+them; dim may be a whole vocabulary (49,152 and more) while n is a few hundred.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from demo.domain.errors import BadInput, UnknownChoice
+from demo.stages.postprocess import principal_directions
+from demo.stages.similarity import unit_vectors
 
 METHODS = ("pca", "umap")
 FEWEST_FOR_UMAP = 8  # texts; below this there are no neighbourhoods to keep
@@ -47,9 +48,9 @@ def variance_shares(vectors: np.ndarray, k: int = 10) -> np.ndarray:
 
     n texts span n − 1 directions, so there are no more shares than that; all are zero where all vectors are equal.
     """
-    variances, _ = _principal(_centred(vectors))
+    shares = _principal(vectors, axes=0)[1]
     kept = max(1, min(k, len(vectors) - 1, vectors.shape[1]))
-    return _shares(variances)[:kept].astype(np.float32)
+    return np.concatenate([shares, np.zeros(kept)])[:kept].astype(np.float32)
 
 
 def unrelated(questions: Sequence[str], answers: Sequence[str], matches: Iterable[tuple[int, int]]) -> np.ndarray:
@@ -90,7 +91,7 @@ def anisotropy(vectors: np.ndarray, pairs: np.ndarray) -> tuple[float | None, in
     count = int(pairs.sum())
     if not count:
         return None, 0
-    units = _units(vectors)
+    units = unit_vectors(_precise(vectors))
     return float((units @ units.T)[pairs].mean(dtype=np.float64)), count
 
 
@@ -103,7 +104,7 @@ def rogue_dimensions(vectors: np.ndarray, pairs: np.ndarray, k: int = 3) -> tupl
     count = int(pairs.sum())
     if not count:
         return ()
-    units = _units(vectors)
+    units = unit_vectors(_precise(vectors))
     carried = np.einsum("nd,nd->d", pairs.astype(units.dtype) @ units, units, dtype=np.float64) / count
     mean = carried.sum()
     if mean < _ROUND:
@@ -113,19 +114,12 @@ def rogue_dimensions(vectors: np.ndarray, pairs: np.ndarray, k: int = 3) -> tupl
 
 
 def _pca(vectors: np.ndarray) -> tuple[np.ndarray, tuple[float, ...]]:
-    centred = _centred(vectors)
-    variances, directions = _principal(centred)
-    shares = _shares(variances)
-    points = np.zeros((len(vectors), _AXES))
-    explained = [0.0] * _AXES
-    for axis in range(min(_AXES, len(variances))):
-        if shares[axis] <= 0:
-            break
-        loadings = directions[:, axis].astype(centred.dtype) @ centred  # the axis in the vectors' own dimensions
-        sign = 1.0 if loadings[np.abs(loadings).argmax()] >= 0 else -1.0
-        points[:, axis] = sign * directions[:, axis] * np.sqrt(variances[axis])
-        explained[axis] = float(shares[axis])
-    return points.astype(np.float32), tuple(explained)
+    centred, shares, directions = _principal(vectors, _AXES)
+    largest = np.abs(directions).argmax(axis=1)
+    signs = np.where(directions[np.arange(len(directions)), largest] >= 0, 1.0, -1.0)
+    points = np.zeros((len(vectors), _AXES), dtype=np.float32)
+    points[:, : len(directions)] = centred @ directions.T.astype(centred.dtype) * signs
+    return points, tuple(float(share) for share in [*shares, 0.0, 0.0, 0.0][:_AXES])
 
 
 def _umap(vectors: np.ndarray) -> np.ndarray:
@@ -140,7 +134,7 @@ def _umap(vectors: np.ndarray) -> np.ndarray:
     from umap import UMAP
 
     neighbours = min(15, len(vectors) - 1)
-    start = _pca(_units(vectors))[0]  # the spectral start fails on a handful of texts
+    start = _pca(unit_vectors(_precise(vectors)))[0]  # the spectral start fails on a handful of texts
     spread = np.abs(start).max() or 1.0
     reducer = UMAP(
         n_components=_AXES,
@@ -150,33 +144,19 @@ def _umap(vectors: np.ndarray) -> np.ndarray:
         random_state=0,
         n_jobs=1,
     )
-    return np.asarray(reducer.fit_transform(_units(vectors).astype(np.float32)), dtype=np.float32)
+    return np.asarray(reducer.fit_transform(unit_vectors(_precise(vectors)).astype(np.float32)), dtype=np.float32)
 
 
-def _principal(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of squares along the principal axes, largest first, and each text's place on them as unit columns (n, n)."""
-    gram = (centred @ centred.T).astype(np.float64)
-    variances, directions = np.linalg.eigh(gram)
-    return variances[::-1], directions[:, ::-1]
-
-
-def _shares(variances: np.ndarray) -> np.ndarray:
-    whole = variances.sum()
-    shares = variances / whole if whole > 0 else np.zeros_like(variances)
-    return np.where(shares > _NOISE, shares, 0.0)
-
-
-def _centred(vectors: np.ndarray) -> np.ndarray:
+def _principal(vectors: np.ndarray, axes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The centred vectors, the shares of their variance, largest first, and the first principal directions."""
     vectors = _precise(vectors)
     centred = vectors - vectors.mean(axis=0)
     scale = np.abs(vectors).max(initial=0.0)
     centred[np.abs(centred) <= scale * np.finfo(np.float32).eps] = 0.0  # equal vectors leave rounding, not a direction
-    return centred
-
-
-def _units(vectors: np.ndarray) -> np.ndarray:
-    vectors = _precise(vectors)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    singular, directions = principal_directions(centred, axes)
+    shares = singular**2 / max(np.square(singular).sum(), 1e-300)
+    shares = shares[shares > _NOISE]
+    return centred, shares, directions[: len(shares)]
 
 
 def _precise(vectors: np.ndarray) -> np.ndarray:

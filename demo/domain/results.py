@@ -44,9 +44,6 @@ class Interval:
     low: float
     high: float
 
-    def to_dict(self) -> dict[str, float]:
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Scores:
@@ -66,13 +63,8 @@ class Scores:
         return self.spearman or self.auc
 
     def to_dict(self) -> dict[str, Any]:
-        names = ("spearman", "auc", "top1", "mrr", "ndcg10")
-        figures = {name: getattr(self, name) for name in names}
-        return {
-            **{name: figure.to_dict() if figure else None for name, figure in figures.items()},
-            "n_pairs": self.n_pairs,
-            "n_questions": self.n_questions,
-        }
+        """JSON-ready."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)

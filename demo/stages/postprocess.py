@@ -1,4 +1,4 @@
-"""Post-processing: what is done to the vectors of a set, after the model and before they are compared. NumPy only.
+"""Post-processing: transforms of embeddings, fitted on a reference set, before they are compared. NumPy only.
 
 Everything is fitted on a reference set and is then an affine map: (n, dim) float → float32 (n, dim) (whitening: fewer
 columns where the reference set spans fewer directions).
@@ -45,11 +45,6 @@ def fit_postprocess(reference: np.ndarray, method: Postprocess) -> Transform:
     return lambda vectors: finish(np.asarray(vectors, dtype=np.float64) - mean).astype(np.float32)
 
 
-def postprocess(vectors: np.ndarray, reference: np.ndarray, method: Postprocess) -> np.ndarray:
-    """The vectors as the method leaves them, fitted on the reference set."""
-    return fit_postprocess(reference, method)(vectors)
-
-
 def _fit_center(spread: np.ndarray) -> Transform:
     return lambda centred: centred
 
@@ -62,12 +57,12 @@ def _fit_zscore(spread: np.ndarray) -> Transform:
 
 def _fit_all_but_the_top(spread: np.ndarray) -> Transform:
     count = max(1, round(spread.shape[1] / 100))
-    top = _principal_directions(spread)[1][:count]
+    top = principal_directions(spread, count)[1]
     return lambda centred: centred - centred @ top.T @ top
 
 
 def _fit_whitening(spread: np.ndarray) -> Transform:
-    singular, directions = _principal_directions(spread)
+    singular, directions = principal_directions(spread)
     kept = singular > np.sqrt(_TINY) * max(singular.max(initial=0.0), 1e-12)
     deviation = singular[kept] / np.sqrt(len(spread))
     return lambda centred: centred @ directions[kept].T / deviation
@@ -75,7 +70,7 @@ def _fit_whitening(spread: np.ndarray) -> Transform:
 
 def _fit_soft_whitening(spread: np.ndarray) -> Transform:
     zscore = _fit_zscore(spread)
-    singular, directions = _principal_directions(zscore(spread))
+    singular, directions = principal_directions(zscore(spread))
     toned_down = 1.0 - 1.0 / np.sqrt(singular**2 / len(spread) + 1.0)
 
     def finish(centred: np.ndarray) -> np.ndarray:
@@ -86,18 +81,18 @@ def _fit_soft_whitening(spread: np.ndarray) -> Transform:
     return finish
 
 
-def _principal_directions(spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Singular values, largest first, and the directions, (k, dim), of centred vectors; no direction of mere rounding.
+def principal_directions(spread: np.ndarray, most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Singular values, largest first, and right singular vectors of centred vectors (n, dim): (k,), (≤ most, dim).
 
-    From the products of rows or of columns, whichever are fewer: logits are as wide as the vocabulary, and a set may
-    hold thousands of texts.
+    Without those that are mere rounding. From the Gram matrix of the rows or of the columns, whichever are fewer:
+    logits are as wide as the vocabulary, and a set may hold thousands of texts.
     """
     wide = len(spread) < spread.shape[1]
-    squares, sides = np.linalg.eigh(spread @ spread.T if wide else spread.T @ spread)
-    order = np.argsort(-squares)
-    singular, sides = np.sqrt(np.maximum(squares[order], 0.0)), sides[:, order].T
+    squares, sides = np.linalg.eigh((spread @ spread.T if wide else spread.T @ spread).astype(np.float64))
+    singular, sides = np.sqrt(np.maximum(squares[::-1], 0.0)), sides[:, ::-1].T
     known = singular > _TINY * max(singular[0], 1e-12)
-    return singular[known], (sides @ spread)[known] / singular[known, None] if wide else sides[known]
+    singular, sides = singular[known], sides[known][:most]
+    return singular, sides @ spread / singular[:most, None] if wide else sides
 
 
 _FITS: dict[Postprocess, Callable[[np.ndarray], Transform]] = {

@@ -1,4 +1,4 @@
-"""Similarity: embeddings become a matrix of cosines and the numbers that say whether it tells pairs apart."""
+"""Similarity: embeddings become a matrix of cosines, and the metrics of how well it separates matching pairs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,19 @@ import numpy as np
 
 from demo.domain.datamodels import Metrics
 
-_DIGITS = 6  # of a cosine; what differs by less is float32's rounding, and a tie
+_DIGITS = 6  # of a cosine; smaller differences are float32's rounding, and ties
 _BLOCK = 2**22  # numbers held at once: 32 MiB an array
 EPS = 1e-6  # the article's nn.CosineSimilarity(eps=1e-6)
+
+
+def unit_vectors(vectors: np.ndarray, eps: float = 1e-12) -> np.ndarray:
+    """Each row divided by its L2 norm, (n, dim) in the dtype of the vectors; a norm below eps counts as eps."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), eps)
+
+
+def rounded(cosines: np.ndarray | list[float]) -> np.ndarray:
+    """Cosines as float64, so that those which differ by float32's rounding only are ties."""
+    return np.round(np.asarray(cosines, dtype=np.float64), _DIGITS)
 
 
 def cos_sim(a: np.ndarray, b: np.ndarray, eps: float = EPS) -> np.ndarray:
@@ -36,7 +46,7 @@ def right_ranks(similarity: np.ndarray, matches: np.ndarray) -> np.ndarray:
     similarity: (n_questions, n_answers). matches: bool of the same shape. Returns int (n_questions,). A wrong answer
     that is as close stands before it: a tie is not a find.
     """
-    similarity = np.round(np.asarray(similarity, dtype=np.float64), _DIGITS)
+    similarity = rounded(similarity)
     best = np.where(matches, similarity, -np.inf).max(axis=1, initial=-np.inf)
     ranks = 1 + np.count_nonzero((similarity >= best[:, None]) & ~matches, axis=1)
     return np.where(matches.any(axis=1), ranks, 0)
@@ -47,7 +57,7 @@ def score_pairs(similarity: np.ndarray, matches: np.ndarray) -> Metrics:
 
     similarity: (n_questions, n_answers). matches: bool of the same shape. A tie is not a find.
     """
-    similarity = np.round(np.asarray(similarity, dtype=np.float64), _DIGITS)
+    similarity = rounded(similarity)
     right, wrong = similarity[matches], similarity[~matches]
     matched = matches.any(axis=1)
     found = None
@@ -62,15 +72,19 @@ def score_pairs(similarity: np.ndarray, matches: np.ndarray) -> Metrics:
         margin=float(right.mean() - wrong.mean()) if both else None,
         found_first=found,
         n_matched=int(matched.sum()),
-        auc=_auc(right, wrong) if both else None,
+        auc=roc_auc(right, wrong) if both else None,
     )
 
 
-def _auc(right: np.ndarray, wrong: np.ndarray) -> float:
-    """How often a right pair is closer than a wrong one, ties counting half: the area under the ROC curve.
+def count_below(right: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """How many of the wrong cosines are below each right one, ties counting half: float64 (n_right,)."""
+    wrong = np.sort(wrong)
+    return sum(np.searchsorted(wrong, right, side=side) for side in ("left", "right")) / 2
+
+
+def roc_auc(right: np.ndarray, wrong: np.ndarray) -> float:
+    """The area under the ROC curve: how often a right cosine is above a wrong one, ties counting half.
 
     By sorting, and equal to scikit-learn's roc_auc_score, whose import would hold up the first heatmap by a second.
     """
-    wrong = np.sort(wrong)
-    below, up_to = (np.searchsorted(wrong, right, side=side) for side in ("left", "right"))
-    return float((below + up_to).mean() / (2 * wrong.size))
+    return float(count_below(right, wrong).mean() / wrong.size)

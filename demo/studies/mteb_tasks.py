@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +41,7 @@ class MtebRow:
     provenance: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "task": self.task,
-            "main_score": self.main_score,
-            "metric": self.metric,
-            "seconds": self.seconds,
-            "reading": self.reading.to_dict(),
-            "provenance": dict(self.provenance),
-        }
+        return asdict(self) | {"reading": self.reading.to_dict()}
 
 
 class MtebEncoder:

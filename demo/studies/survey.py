@@ -11,9 +11,9 @@ from demo.domain.results import LabelledSet
 from demo.files.bundled import load_reference
 from demo.pipeline import Pipeline, distinct
 from demo.stages.postprocess import fit_postprocess
+from demo.stages.similarity import EPS, unit_vectors
 
 _TEXTS_AT_ONCE = 64  # between two reports of how far it is
-_EPS = 1e-6  # the least norm, as in similarity.py
 
 
 class Survey:
@@ -68,7 +68,7 @@ class Survey:
 
     # evaluation.pair_cosines keeps memory small for huge sets; a sweep asks ten thousand times for small ones.
     def _pair_cosines(self, vectors: np.ndarray) -> np.ndarray:
-        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _EPS)
+        unit = unit_vectors(vectors, EPS)
         asked, answered = unit[self._sides[0]], unit[self._sides[1]]
         rows, columns = self._pairs
         if self._dense:

@@ -21,7 +21,7 @@ from demo.domain.datamodels import Metrics, Pairing, Postprocess, Reference, Rol
 from demo.domain.errors import BadInput
 from demo.domain.recipe import TRAINED, Pair, PromptedPair, Recipe, TrainingSet, TrainStep
 from demo.pipeline import Pipeline
-from demo.stages.similarity import cos_sim, score_pairs
+from demo.stages.similarity import cos_sim, roc_auc, score_pairs, unit_vectors
 
 _MOST_KEPT = 40  # adapters on disk; the oldest make room
 _LOOK_SECONDS = 1.0  # between two looks at the watched texts
@@ -150,15 +150,14 @@ class TrainingRun:
         }
 
     def _look_at_held(self) -> HeldOutScores:
-        from scipy.linalg import orthogonal_procrustes  # both take a second to import: not at every start
-        from sklearn.metrics import roc_auc_score
+        from scipy.linalg import orthogonal_procrustes  # takes a second to import: not at every start
 
         started = time.perf_counter()
         asked = self.training.embed([pair.question for pair in self._held_texts])
         answered = self.training.embed([pair.answer for pair in self._held_texts])
         similarity = cos_sim(asked, answered)
         right = np.eye(len(asked), dtype=bool)
-        points = project(_unit(asked), _unit(answered))[0][:, :2]
+        points = project(unit_vectors(asked), unit_vectors(answered))[0][:, :2]
         if self._last_points is not None:
             points = points @ orthogonal_procrustes(points, self._last_points)[0]
         self._last_points = points
@@ -166,7 +165,7 @@ class TrainingRun:
         return HeldOutScores(
             matched=similarity[right],
             mismatched=similarity[~right],
-            auc=float(roc_auc_score(right.ravel(), similarity.ravel())),
+            auc=roc_auc(similarity[right], similarity[~right]),
             points=points.astype(np.float32),
         )
 
@@ -230,7 +229,3 @@ def split_held_out(sets: Sequence[TrainingSet], seed: int = 0) -> tuple[list[Tra
         if len(pairs) >= 2:
             left.append(replace(one, pairs=pairs))
     return left, chosen
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

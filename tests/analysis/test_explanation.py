@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from demo.analysis.explanation import decompose, leave_one_out_shares, method_of, token_similarity
 from demo.domain.datamodels import Pooling, Postprocess
 from demo.domain.results import Inspected
-from demo.stages.postprocess import postprocess
+from demo.stages.postprocess import fit_postprocess
 
 DECOMPOSED = [Pooling.MEAN, Pooling.WEIGHTED_MEAN, Pooling.MEAN_SQRT_LEN, Pooling.MAX]
 
@@ -97,7 +97,7 @@ def test_the_shares_add_up_to_the_cosine(pooling, method, normalize):
     text = inspected(random.normal(size=(17, 40)) + common, pooling, pooled=(3, 14), normalize=normalize)
 
     def fit(vectors):
-        return postprocess(vectors, reference, method)
+        return fit_postprocess(reference, method)(vectors)
 
     other = fit(reference[:1])[0]
     shares = decompose(text, other, pooling, fit)
@@ -123,7 +123,7 @@ def test_the_shares_add_up_whatever_the_states(pooling, method, n, dim, seed, sc
     reference = scale * random.normal(size=(8, dim)).astype(np.float32)
 
     def fit(vectors):
-        return postprocess(vectors, reference, method)
+        return fit_postprocess(reference, method)(vectors)
 
     other = fit(reference[:1])[0]
     expected = cosine(fit(text.vector[None])[0], other)

@@ -12,7 +12,7 @@ from demo import Lab
 from demo.backend.fake import FakeEngine
 from demo.domain.datamodels import Postprocess
 from demo.domain.errors import UnknownChoice
-from demo.stages.postprocess import postprocess
+from demo.stages.postprocess import fit_postprocess
 from demo.stages.similarity import cos_sim
 
 SQUARE = np.array([[1.0, 10.0], [3.0, 10.0], [1.0, 30.0], [3.0, 30.0]])  # mean 2, 20; deviations 1, 10
@@ -20,22 +20,22 @@ SQUARE = np.array([[1.0, 10.0], [3.0, 10.0], [1.0, 30.0], [3.0, 30.0]])  # mean 
 
 def test_by_hand():
     new = np.array([[4.0, 20.0]])
-    assert postprocess(new, SQUARE, Postprocess.NONE).tolist() == [[4, 20]]
-    assert postprocess(new, SQUARE, Postprocess.CENTER).tolist() == [[2, 0]]
-    assert postprocess(new, SQUARE, Postprocess.ZSCORE).tolist() == [[2, 0]]
-    assert postprocess(np.array([[2.0, 50.0]]), SQUARE, Postprocess.ZSCORE).tolist() == [[0, 3]]
+    assert fit_postprocess(SQUARE, Postprocess.NONE)(new).tolist() == [[4, 20]]
+    assert fit_postprocess(SQUARE, Postprocess.CENTER)(new).tolist() == [[2, 0]]
+    assert fit_postprocess(SQUARE, Postprocess.ZSCORE)(new).tolist() == [[2, 0]]
+    assert fit_postprocess(SQUARE, Postprocess.ZSCORE)(np.array([[2.0, 50.0]])).tolist() == [[0, 3]]
     # The second axis is the first principal direction, and one direction is a hundredth of two, at least one.
-    np.testing.assert_allclose(postprocess([[4.0, 50.0]], SQUARE, Postprocess.ALL_BUT_THE_TOP), [[2, 0]], atol=1e-5)
-    whitened = postprocess([[4.0, 50.0]], SQUARE, Postprocess.WHITENING)
+    np.testing.assert_allclose(fit_postprocess(SQUARE, Postprocess.ALL_BUT_THE_TOP)([[4.0, 50.0]]), [[2, 0]], atol=1e-5)
+    whitened = fit_postprocess(SQUARE, Postprocess.WHITENING)([[4.0, 50.0]])
     np.testing.assert_allclose(sorted(np.abs(whitened[0])), [2, 3], atol=1e-5)
 
 
 def test_soft_whitening_by_hand():
     """SQUARE z-scored has variance 1 along both axes: each is divided by √(1 + 1). Twice the same axis: by √(2 + 1)."""
-    found = postprocess([[4.0, 50.0]], SQUARE, Postprocess.SOFT_WHITENING)
+    found = fit_postprocess(SQUARE, Postprocess.SOFT_WHITENING)([[4.0, 50.0]])
     np.testing.assert_allclose(sorted(np.abs(found[0])), [2 / 2**0.5, 3 / 2**0.5], atol=1e-5)
     twice = np.array([[-1.0, -1.0], [1.0, 1.0]])
-    found = postprocess([[3.0, 3.0]], twice, Postprocess.SOFT_WHITENING)
+    found = fit_postprocess(twice, Postprocess.SOFT_WHITENING)([[3.0, 3.0]])
     np.testing.assert_allclose(found, [[3 / 3**0.5, 3 / 3**0.5]], atol=1e-5)
 
 
@@ -45,15 +45,15 @@ def test_soft_whitening_is_the_inverse_root_of_the_covariance_plus_one():
     scaler = StandardScaler().fit(reference)
     variance, directions = np.linalg.eigh(np.cov(scaler.transform(reference).T, bias=True) + np.eye(6))
     expected = scaler.transform(new) @ directions @ np.diag(variance**-0.5) @ directions.T
-    np.testing.assert_allclose(postprocess(new, reference, Postprocess.SOFT_WHITENING), expected, atol=1e-5)
+    np.testing.assert_allclose(fit_postprocess(reference, Postprocess.SOFT_WHITENING)(new), expected, atol=1e-5)
 
 
 def test_zscore_and_whitening_equal_scikit_learn():
     rng = np.random.default_rng(0)
     reference, new = rng.normal(size=(50, 6)) * [1, 2, 3, 4, 5, 6] + 7, rng.normal(size=(4, 6))
     scaler = StandardScaler().fit(reference)
-    np.testing.assert_allclose(postprocess(new, reference, Postprocess.ZSCORE), scaler.transform(new), atol=1e-5)
-    ours = postprocess(new, reference, Postprocess.WHITENING)
+    np.testing.assert_allclose(fit_postprocess(reference, Postprocess.ZSCORE)(new), scaler.transform(new), atol=1e-5)
+    ours = fit_postprocess(reference, Postprocess.WHITENING)(new)
     theirs = PCA(whiten=True, svd_solver="full").fit(reference).transform(new)
     np.testing.assert_allclose(cos_sim(ours, ours), cos_sim(theirs, theirs), atol=1e-5)
 
@@ -66,18 +66,18 @@ def test_directions_from_small_products_equal_the_singular_value_decomposition(s
     _, singular, directions = np.linalg.svd(centred, full_matrices=False)
     kept = singular > 1e-3 * singular[0]
     white = centred @ directions[kept].T / (singular[kept] / np.sqrt(len(reference)))
-    ours = postprocess(reference, reference, Postprocess.WHITENING)
+    ours = fit_postprocess(reference, Postprocess.WHITENING)(reference)
     np.testing.assert_allclose(cos_sim(ours, ours), cos_sim(white, white), atol=1e-5)
     top = directions[: max(1, round(shape[1] / 100))]
     np.testing.assert_allclose(
-        postprocess(reference, reference, Postprocess.ALL_BUT_THE_TOP), centred - centred @ top.T @ top, atol=1e-5
+        fit_postprocess(reference, Postprocess.ALL_BUT_THE_TOP)(reference), centred - centred @ top.T @ top, atol=1e-5
     )
 
 
 def test_all_but_the_top_takes_a_hundredth_of_the_directions():
     rng = np.random.default_rng(1)
     reference = rng.normal(size=(400, 300))
-    left = postprocess(reference, reference, Postprocess.ALL_BUT_THE_TOP)
+    left = fit_postprocess(reference, Postprocess.ALL_BUT_THE_TOP)(reference)
     assert np.linalg.matrix_rank(left, tol=1e-3) == 300 - 3
 
 
@@ -85,7 +85,7 @@ def test_all_but_the_top_takes_a_hundredth_of_the_directions():
 def test_the_reference_set_comes_out_centred(method):
     rng = np.random.default_rng(2)
     reference = rng.normal(size=(40, 5)) + 100
-    np.testing.assert_allclose(postprocess(reference, reference, method).mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(fit_postprocess(reference, method)(reference).mean(axis=0), 0, atol=1e-4)
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2**31), st.sampled_from(list(Postprocess)))
@@ -93,7 +93,7 @@ def test_the_reference_set_comes_out_centred(method):
 def test_any_set_gives_finite_vectors_of_the_same_count(count, dim, seed, method):
     """One text, equal texts, dimensions that never change: nothing divides by zero."""
     vectors = np.random.default_rng(seed).integers(-2, 3, size=(count, dim)).astype(float)
-    found = postprocess(vectors, vectors, method)
+    found = fit_postprocess(vectors, method)(vectors)
     assert len(found) == count
     assert found.dtype == np.float32
     assert np.isfinite(found).all()
