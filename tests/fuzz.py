@@ -32,7 +32,7 @@ from demo.files.pairs import PairLimits, make_training_set
 from demo.files.table import parse_table
 from demo.serving.api.request import OpenAIRequest, load_json
 from demo.stages.texts import Limits, parse_matches, parse_pairing, parse_template
-from demo.ui.live.form import Form, parse_shown
+from demo.ui.live.form import Form, LiveRequest
 from demo.ui.live.link import parse_link
 from tests import ROOT
 
@@ -101,7 +101,8 @@ PATH = st.one_of(
 )
 VALUES = st.lists(JSON, min_size=len(Form.__dataclass_fields__), max_size=len(Form.__dataclass_fields__))
 ENDPOINT = st.sampled_from(
-    [f"/gradio_api/{path}" for path in ("call/compare", "call/embed", "queue/join")] + ["/v1/embeddings", "/mcp"]
+    [f"/gradio_api/{path}" for path in ("call/compare", "call/embed", "queue/join")]
+    + ["/v1/embeddings", "/mcp", "/live"]
 )
 METHOD = st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])
 KIND = st.sampled_from(
@@ -120,8 +121,8 @@ def read_texts(questions: Any, answers: Any, matches: Any, template: Any) -> Non
             act()
 
 
-def read_page(values: list, link: Any, shown: Any) -> None:
-    parse_shown(shown)
+def read_page(values: list, link: Any, body: Any) -> None:
+    LiveRequest.parse(body)
     parse_link(link)
     with suppress(DemoError):
         Form.from_widgets(values)
@@ -248,7 +249,7 @@ def main() -> int:
                 read_texts,
                 dict.fromkeys(("questions", "answers", "matches", "template"), JSON),
             ),
-            ("what a page sends", 0.15, read_page, {"values": VALUES, "link": LINK, "shown": LINK}),
+            ("what a page sends", 0.15, read_page, {"values": VALUES, "link": LINK, "body": JSON}),
             ("files", 0.15, read_file, {"data": FILE, "name": NAME}),
             ("requests for embeddings", 0.05, read_request, {"body": FILE, "told": JSON}),
             ("the page's functions", 0.2, page.call, {"called": _filled(page), "link": LINK, "event": JSON}),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
 from demo.ui.live.form import FORM_FIELDS
+from demo.ui.live.handlers import LiveHandlers
+from tests.waiting import eventually
 
 DEFAULTS = {
     **dict.fromkeys(FORM_FIELDS, ""),
@@ -37,3 +40,27 @@ def by_name(answer: dict, *panels: Any) -> dict[str, Any]:
     held = (panel.items() if hasattr(panel, "items") else vars(panel).items() for panel in panels)
     names = {id(widget): name for items in held for name, widget in items}
     return {names[id(widget)]: update for widget, update in answer.items()}
+
+
+class LivePage:
+    """An open page without a browser, as live.js keeps it: the form, the memory of the last answer, and whether it has a figure."""
+
+    def __init__(self, handlers: LiveHandlers, language: str = "en", **form):
+        self.handlers, self.language = handlers, language
+        self.form = {**DEFAULTS, "answers": "A chip.", **form}
+        self.memory, self.drawn, self.link = {}, False, ""
+
+    def ask(self, relabel: bool = False, **edits) -> dict:
+        """The answer to the form with some edits. Its values come into the form, as into the page's widgets."""
+        self.form |= edits
+        body = {"form": self.form, **self.memory, "drawn": self.drawn}
+        body |= {} if self.link is None else {"link": self.link}
+        answer = json.loads(json.dumps(self.handlers.answer(self.language, body, str(id(self)), relabel)))
+        self.link, self.memory = None, answer["memory"]
+        self.drawn = self.drawn or "figure" in answer
+        self.form |= {name: new["value"] for name, new in answer["updates"].items() if "value" in new}
+        return answer
+
+    def loaded(self, **edits) -> dict:
+        """As `ask`, again and again while the model loads."""
+        return eventually(lambda: self.ask(**edits), until=lambda answer: answer["state"] != "loading")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,10 @@ from demo.ui.gradio.redact_prints import calm_gradio
 from demo.ui.gradio.theme import create_theme
 from demo.ui.kit.i18n import LOCALES, choose_language, label, page_i18n, translate_error
 from demo.ui.kit.panel import relabel
-from demo.ui.live.examples import load_examples
-from demo.ui.live.form import FORM_FIELDS
-from demo.ui.live.handlers import Handlers, Session
 from demo.ui.live.heatmap import plotly_route
+from demo.ui.live.route import create_live_route
 from demo.ui.live.tab import create_lab_tab
+from demo.ui.live.wiring import wire_lab
 from demo.ui.panels.explain.handlers import wire_explain
 from demo.ui.panels.explain.panel import create_explain
 from demo.ui.panels.present.handlers import wire_present
@@ -58,7 +56,7 @@ _HERE = Path(__file__).parent
 _STYLES = [_HERE / "static" / "base.css", *(path for path in sorted(_HERE.rglob("*.css")) if path.stem != "base")]
 _SCRIPTS = (
     "static/retry_429.js",
-    "live/ahead.js",
+    "live/live.js",
     "static/page.js",
     "live/cell_text.js",
     "static/announce.js",
@@ -74,7 +72,7 @@ class View:
 
     name: str
     create: Callable[[Settings], Any]  # (settings) → its widgets
-    wire: Callable[..., None]  # (page, lab, its widgets, the lab's widgets, session): its events
+    wire: Callable[..., None]  # (page, lab, its widgets, the lab's widgets): its events
 
 
 VIEWS = (  # in the order of the tabs
@@ -93,7 +91,6 @@ def create_page(lab: Lab) -> gr.Blocks:
     """The page over a lab."""
     settings = lab.settings
     first = lab.status(settings.model)
-    article = next(iter(load_examples().values()))
     tabs: dict[str, gr.Tab] = {}
     created: dict[str, Any] = {}
 
@@ -107,21 +104,19 @@ def create_page(lab: Lab) -> gr.Blocks:
 
     kept = {"delete_cache": (600, 600)}  # seconds: files that came, and files that were made to be fetched
     with gr.Blocks(title=LOCALES["en"]["page.title"], analytics_enabled=False, fill_width=True, **kept) as page:
-        session = gr.State(Session(model=settings.model if first else ""))
         skip = gr.Button(label("skip"), elem_id="skip")
-        skip.click(None, js="() => { window.skipToResult(); return []; }", **QUIET)
+        skip.click(None, js="() => { window.lab.skipToResult(); }", **QUIET)
         with gr.Row(elem_id="tools"):
             present, share = create_present(), create_share()
-        widgets = create_lab_tab(settings, first, article, create_panels, create_views)
-        handlers = Handlers(lab, widgets, session)
-        _wire(page, handlers, settings.live)
-        wire_present(page, handlers, present)
+        widgets = create_lab_tab(settings, first, create_panels, create_views)
+        wire_lab(page, widgets, settings.live)
+        wire_present(page, settings.live, widgets, present)
         wire_share(page, lab, share)
-        wire_explain(page, lab, created["explain"], widgets, session)
-        wire_takehome(page, lab, created["takehome"], widgets, session)
-        wire_save(page, lab, created["save"], session)
+        wire_explain(page, lab, created["explain"], widgets)
+        wire_takehome(page, lab, created["takehome"], widgets)
+        wire_save(page, lab, created["save"])
         for view in VIEWS:
-            view.wire(page, lab, created[view.name], widgets, session)
+            view.wire(page, lab, created[view.name], widgets)
         labelled = {"skip": skip}
         for part in created.values():
             labelled |= getattr(part, "labelled", {})
@@ -132,74 +127,10 @@ def create_page(lab: Lab) -> gr.Blocks:
     return page
 
 
-def _wire(page: gr.Blocks, handlers: Handlers, live: bool) -> None:
-    widgets, session = handlers.widgets, handlers.session
-    # `change`, not `input`: Textbox.input misses Backspace, paste and input methods.
-    edits = [widget.change for widget in widgets.choices if widget is not widgets.model]
-    asks = [page.load, widgets.model.input, widgets.heatmap.tick, widgets.compute.click]
-    said = ", ".join(FORM_FIELDS)
-    keep = f"window.keepLink({{ {said} }})"
-    typed = {name: 1 + FORM_FIELDS.index(name) for name in ("questions", "answers") if live}
-    asks_js = f"window.asking([session, {said}, window.sayWhatIsShown()], {typed})"
-    gr.on(
-        [*asks, *edits] if live else asks,
-        handlers.on_compute,
-        inputs=[session, *widgets.choices, widgets.link],
-        outputs=widgets.heatmap,
-        js=f"(session, {said}) => {{ {keep}; return {asks_js}; }}",
-        trigger_mode="always_last",
-        queue=False,  # two round trips less
-        preprocess=False,  # checked by us: a layer may come that the last answer's model no longer has
-        **QUIET,
-    )
-    settled = list(widgets.labelled.values())
-    settling = widgets.heatmap.settle(
-        handlers.on_settle,
-        session,
-        settled,
-        js="(session) => { window.settling(); return [session]; }",
-        trigger_mode="always_last",
-        queue=False,
-        **QUIET,
-    )
-    settling.then(None, js="() => { window.settled(); return []; }", **QUIET)
-    # The server may put another model there than was asked for, and edits that ask nothing are kept too.
-    gr.on(
-        [widgets.model.change, *([] if live else edits)],
-        None,
-        inputs=widgets.choices,
-        js=f"({said}) => {{ {keep}; return []; }}",
-        **QUIET,
-    )
-    if not live:
-        gr.on(edits, None, js="() => window.markChanged()", **QUIET)
-    gr.on(
-        [page.load, widgets.questions.change, widgets.answers.change],
-        None,
-        js="() => { setTimeout(window.numberLines, 0); }",
-        **QUIET,
-    )
-    page.load(None, js="() => { window.keepWhy(); window.speakUp(); }", **QUIET)
-    page.unload(handlers.on_leave)
-    boxes = [widgets.questions, widgets.answers, widgets.matches]
-    widgets.examples.input(handlers.on_example, widgets.examples, boxes, trigger_mode="always_last", **QUIET)
-    widgets.examples.input(
-        handlers.on_example_note,
-        widgets.examples,
-        widgets.notes["examples"],
-        trigger_mode="always_last",
-        **QUIET,
-    )
-    for name in ("prompt", "pooling"):
-        note, box = widgets.notes[name], getattr(widgets, name)
-        note.click(partial(handlers.on_take, field_name=name), session, box, **QUIET)
-
-
 def _wire_tabs(page: gr.Blocks, tabs: dict[str, gr.Tab], labelled: dict[str, gr.blocks.Block]) -> None:
     """The address keeps which view is open; its language, where it names one, wins over the browser's."""
     for name, tab in tabs.items():
-        tab.select(None, js=f"() => {{ window.keepView({name!r}); }}", **QUIET)
-    page.load(None, js="() => { window.openView(); }", **QUIET)
+        tab.select(None, js=f"() => {{ window.lab.keepView({name!r}); }}", **QUIET)
     labelled = {**labelled, **{f"view_{name}": tab for name, tab in tabs.items()}}
 
     def on_load(request: gr.Request) -> list:
@@ -221,7 +152,7 @@ def launch_options(lab: Lab) -> dict[str, Any]:
     settings = lab.settings
     calm_gradio()
     metrics = Metrics(lab)
-    routes = [plotly_route(), *create_routes(lab, metrics)]
+    routes = [plotly_route(), create_live_route(lab), *create_routes(lab, metrics)]
     scripts = [(_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS]
     return {
         "server_name": settings.host,

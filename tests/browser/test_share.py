@@ -26,8 +26,8 @@ ODD = [
 PACK = """async (samples) => {
     const links = [];
     for (const said of samples) {
-        window.keepLink(said);
-        links.push((await window.createLink("http://host/lab?x#y", true)).split("#")[1]);
+        lab.keepLink(said);
+        links.push((await lab.createLink("http://host/lab?x#y", true)).split("#")[1]);
     }
     return links;
 }"""
@@ -55,7 +55,7 @@ def test_a_link_brings_everything_to_another_host(serve, open_page):
     choose(page, "pooling", "max")
     page.wait_for_function(f"([plot, cosines]) => ({cosines})(plot) !== cosines", arg=[PLOT, before])
     page.click("#scale label:has-text('fixed')")
-    page.wait_for_function("() => (({ scale, matches }) => scale === 'unit' && matches)(window.saidNow())")
+    page.wait_for_function("() => (({ scale, matches }) => scale === 'unit' && matches)(lab.form())")
     settle(page)
     before = page.evaluate(cosines, PLOT)
     page.click("#view-sweep-button")

@@ -25,7 +25,6 @@ from demo.settings import Settings  # noqa: E402
 from demo.ui.kit.i18n import LOCALES, choose_language, placeholders, translate_error, translate_phrase  # noqa: E402
 from demo.ui.kit.text import render_note, render_verdict  # noqa: E402
 from demo.ui.live.examples import load_examples  # noqa: E402
-from demo.ui.live.heatmap import show_state  # noqa: E402
 from demo.ui.live.link import parse_link  # noqa: E402
 from demo.wording.comparison import judge  # noqa: E402
 from demo.wording.numbers import two_digits  # noqa: E402
@@ -421,9 +420,3 @@ def test_an_event_that_says_nothing_is_none(told):
 
     assert event_value(gradio.EventData(None, told), "point") is None
     assert event_value(gradio.EventData(None, {"point": 3}), "point") == 3
-
-
-def test_pages_that_wait_for_a_model_ask_later_the_more_of_them_wait():
-    waits = [show_state("en", 1, "loading", pages=pages)["again"] for pages in (1, 4, 30)]
-    assert waits == pytest.approx([0.4, 0.4, 3.0])
-    assert "again" not in show_state("en", 1, "error", pages=30)

@@ -1,4 +1,4 @@
-"""Client address: which address, and which session of the page, a request comes from. Keeps nothing."""
+"""Client address: which address, and which open page behind it, a request comes from. Keeps nothing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import re
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-_SESSION = re.compile(rb'(?<!\\)"session_hash"\s*:\s*"([\w-]{1,64})"')
-_TAIL = 1024  # bytes: the page's client writes what was typed first, and its session last
+PAGE_HEADER = "x-page-id"  # static/retry_429.js sends it with every request of a page
+_PAGE = re.compile(r"[\w-]{1,64}")
 
 
 def address_of(scope: Scope, behind_proxy: bool) -> str:
@@ -29,10 +29,10 @@ def address_of(scope: Scope, behind_proxy: bool) -> str:
     return str(address or client)
 
 
-def session_of(body: bytes) -> str:
-    """The session that a question of the page names; "" where there is none."""
-    found = _SESSION.findall(body[-_TAIL:])
-    return found[-1].decode() if found else ""
+def page_of(scope: Scope) -> str:
+    """The id that an open page sends with its requests; "" for programs, which share what one page may."""
+    page = Headers(scope=scope).get(PAGE_HEADER, "")
+    return page if _PAGE.fullmatch(page) else ""
 
 
 def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

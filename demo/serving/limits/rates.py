@@ -1,4 +1,4 @@
-"""Rate limit and concurrency limit of a public host, by page session and by address. Knows neither texts nor models.
+"""Rate limit and concurrency limit of a public host, by open page and by address. Knows neither texts nor models.
 
 Arithmetic: thirty students behind one school address who edit every 2 s make 15 edits a second. An edit sends up to
 three requests (the heatmap, its explanation, the open tab): 2,700 a minute, which must pass; an address may send twice
@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from demo.domain.errors import TooManyRequests
-from demo.serving.limits.client_address import address_of, session_of
+from demo.serving.limits.client_address import address_of, page_of
 from demo.serving.refusal import refuse
 
 _WINDOW = 10  # seconds
@@ -62,7 +62,7 @@ class ConcurrencyLimit:
 
 
 class RateLimit:
-    """Rate limit by session and by address, over a sliding window: 429 with `Retry-After`.
+    """Rate limit by page and by address, over a sliding window: 429 with `Retry-After`.
 
     Stands behind BodyLimits, which leaves the body in the scope. person, address: requests a minute.
     """
@@ -94,7 +94,7 @@ class RateLimit:
                 self._kib_of_uploads, "upload bytes", address, cost=kib
             )
         body = scope.get("body", b"")
-        person, kib = (address, session_of(body)), max(1, len(body) // _KIB)
+        person, kib = (address, page_of(scope)), max(1, len(body) // _KIB)
         return (
             self._take(self._person, "requests", *person)
             or self._take(self._address, "requests", address)

@@ -14,7 +14,7 @@ import gradio as gr
 
 _SECONDS = 600  # by then the browser has fetched the file
 _MAX_BYTES = 2**30  # of all files together; the oldest makes room
-FETCH = "(file) => { window.fetchFile(file); return []; }"  # a listener's js, whose input is the button
+FETCH = "(file) => { window.lab.fetchFile(file); return []; }"  # a listener's js, whose input is the button
 
 
 class Downloads:

@@ -6,7 +6,7 @@
 
   // layer: lies over the plot; texts: what stands in the cells, row by row, or []; colours: what their colours stand
   // for, likewise; fontSize: pixels.
-  window.writeNumbers = (plot, layer, texts, colours, fontSize) => {
+  lab.writeNumbers = (plot, layer, texts, colours, fontSize) => {
     if (!texts.length) return layer.replaceChildren();
     const { xaxis, yaxis } = plot._fullLayout;
     const across = texts[0].map((_, column) => xaxis.c2p(column) + "px");

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, Prompt, Reference, Served
@@ -13,6 +12,7 @@ from demo.figures.similarity import SCALES
 
 # As the pipeline goes.
 READING = ("model", "prompt", "task", "template", "eos", "pooling", "layer", "postprocess", "reference")
+PROMPT_BOXES = {"task": Prompt.E5_INSTRUCT, "template": Prompt.CUSTOM}  # boxes that only one prompt needs
 _CHOICES = {
     "prompt": [choice.value for choice in Prompt],
     "pooling": [choice.value for choice in (*Pooling, *Served)],
@@ -66,13 +66,6 @@ class Form:
         """From the values of `Widgets.choices`, in the order of FORM_FIELDS. Raises UnknownChoice."""
         return cls.parse(dict(zip(FORM_FIELDS, values, strict=True)))
 
-    def with_news(self, due: dict[str, dict[str, Any]], refused: str = "") -> Form:
-        """With the values that the page is still to be told: it asked before it had them. refused: a model."""
-        values = {name: news["value"] for name, news in due.items() if "value" in news and name in FORM_FIELDS}
-        if refused and self.model == refused:
-            values.pop("model", None)
-        return replace(self, **values)
-
     @property
     def reading(self) -> dict[str, Any]:
         """The reading, as the lab takes it."""
@@ -87,7 +80,25 @@ class Form:
 FORM_FIELDS = tuple(field.name for field in fields(Form))
 
 
-def parse_shown(said: Any) -> tuple[int, int]:
-    """`seq=5&settled=2`, as page.js says it → which answer and which news the page has; zeros before the first one."""
-    found = re.fullmatch(r"seq=([0-9]{1,9})&settled=([0-9]{1,9})", said) if isinstance(said, str) else None
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+@dataclass(frozen=True)
+class LiveRequest:
+    """The body of a live request, unchecked but for its shape. The server itself remembers nothing of a page."""
+
+    form: Mapping[str, Any]
+    model: str  # the model in use; "" before the page's first answer
+    linked: Mapping[str, Any]  # the reading of a link or another tab, until its model is loaded
+    drawn: bool  # whether the page has a figure
+    link: str | None  # the address's fragment, until the page's first answer
+
+    @classmethod
+    def parse(cls, body: Any) -> LiveRequest:
+        """From JSON of any kind; what has another type than it should counts as missing."""
+        body = body if isinstance(body, Mapping) else {}
+        form, model, linked, link = (body.get(name) for name in ("form", "model", "linked", "link"))
+        return cls(
+            form=form if isinstance(form, Mapping) else {},
+            model=model if isinstance(model, str) else "",
+            linked=linked if isinstance(linked, Mapping) else {},
+            drawn=body.get("drawn") is True,
+            link=link if isinstance(link, str) else None,
+        )

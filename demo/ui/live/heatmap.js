@@ -1,10 +1,9 @@
-// The live heatmap. Draws what Python answered, keeps the same plot node and its zoom, and asks again while a model
-// loads. Marks a chosen cell and asks (`cell`) for its explanation, which stands below. Knows nothing of models or
-// readings. People's texts are only ever set as textContent, or escaped for Plotly.
+// The live heatmap: draws the answers to live requests (live.js) on one plot node that stays, so that zoom survives an
+// edit. Marks a chosen cell and triggers `cell`: its explanation stands below. Knows no models or readings. People's texts
+// are only ever set as textContent, or escaped for Plotly.
 //
-// props.value: {seq, state: ready|loading|stale|empty|error, note, progress, words?, figure?, values?, questions?,
-// answers?, matches?, pieces?, settle?, again?}; what is not said stays as it was. values: float32 cosines in base64.
-// again: seconds, while a model loads.
+// An answer: {state: ready|loading|stale|empty|error, note, progress?, words?, pieces?, figure?, values?, questions?,
+// answers?, matches?}. Without a figure the last one stays. values: float32 cosines in base64.
 
 const $ = (name) => element.querySelector(".hm-" + name);
 const root = element.querySelector(".hm");
@@ -21,30 +20,25 @@ let words = {};
 let geometry = null; // {cell, left, top, font}: what the last drawing came to, in pixels
 let cell = null; // the keyboard's cell, {row, column}
 let explained = null; // the cell that is explained below; root.dataset.explained names it
-let timer = 0;
+let answers = 0; // how many were drawn
 
 function onAnswer(answer) {
-  if (!answer || !answer.state) return;
   words = answer.words || words;
-  clearTimeout(timer);
   if (answer.figure) {
-    const next = { ...(shown || {}), ...answer, values: unpack(answer.values) };
-    root.told = shown = next; // what is saved
+    shown = lab.shown = { ...answer, values: unpack(answer.values) }; // what is saved
     draw();
   }
-  window.writePieces(answer.pieces || {}); // after drawing, which asks for widths: the page is laid out once, not twice
+  lab.writePieces(answer.pieces || {}); // after drawing, which asks for widths: the page is laid out once, not twice
   if (answer.figure) {
     if (explained) follow(); // even of the same numbers: the widgets may say more by now than when it last asked
     document.dispatchEvent(new CustomEvent("lab:answered")); // the other views follow
   }
   root.dataset.state = answer.state;
-  root.dataset.seq = answer.seq;
+  root.dataset.seq = ++answers;
   root.classList.toggle("hm-has-figure", shown !== null);
   element.closest("#hero").dataset.state = answer.state; // what stands under the picture dims with it
   stage.setAttribute("aria-busy", String(answer.state === "loading"));
   showProgress(answer);
-  if (answer.state === "loading") timer = setTimeout(() => trigger("tick"), 1000 * answer.again);
-  if (window.dueToSettle(answer.settle)) trigger("settle");
 }
 
 // {bdata, shape: "rows, columns"} → rows of numbers.
@@ -77,7 +71,7 @@ function draw() {
   geometry.font = "12px " + fontFamily;
   const { size, left, top, right, type } = geometry;
   const trace = { z: shown.values, ...shown.figure.data[0], showscale: false };
-  delete trace.text; // numbers.js writes them
+  delete trace.text; // cell_text.js writes them
   delete trace.texttemplate;
   const source = shown.figure.layout;
   const ink = colour("--hm-ink");
@@ -146,8 +140,8 @@ function ticks(texts, letter, room) {
       if (!withText) return letter + (i + 1);
       const start = "<b>" + letter + (i + 1) + "</b>";
       return letter === "A"
-        ? start + "<br>" + escaped(window.fitLabel(texts[i], room - 12, geometry.font))
-        : escaped(window.fitLabel(texts[i], room - 34, geometry.font)) + "  " + start;
+        ? start + "<br>" + escaped(lab.fitLabel(texts[i], room - 12, geometry.font))
+        : escaped(lab.fitLabel(texts[i], room - 34, geometry.font)) + "  " + start;
     }),
   };
 }
@@ -173,7 +167,7 @@ function fitText() {
   const [{ text, z }] = shown.figure.data;
   numbers.hidden = !text || size < SMALLEST_CELL_WITH_TEXT;
   const type = Math.round(Math.max(10, Math.min(1.7 * geometry.type, size * 0.3)));
-  window.writeNumbers(plot, numbers, numbers.hidden ? [] : text, z ? unpack(z) : shown.values, type);
+  lab.writeNumbers(plot, numbers, numbers.hidden ? [] : text, z ? unpack(z) : shown.values, type);
   $("reset").hidden = size < geometry.size * 1.02;
 }
 
@@ -375,7 +369,6 @@ $("reset").addEventListener("click", () => {
   window.Plotly.relayout(plot, { "xaxis.range": [-0.5, columns - 0.5], "yaxis.range": [rows - 0.5, -0.5] });
 });
 $("table").addEventListener("toggle", () => shown && drawTable());
-document.addEventListener("lab:ask", () => trigger("tick")); // another view has changed a choice
 let width = 0;
 new ResizeObserver(() => {
   if (frame.clientWidth !== width) draw();
@@ -383,15 +376,8 @@ new ResizeObserver(() => {
 }).observe(frame);
 new MutationObserver(draw).observe(document.body, { attributes: true, attributeFilter: ["class", "data-large"] });
 
-// An answer may be here before Gradio brings it (ahead.js): it is taken once.
-let ahead = null;
-document.addEventListener("lab:ahead", ({ detail }) => {
-  ahead = detail.seq;
-  onAnswer(detail);
-});
-watch("value", () => {
-  const taken = props.value && props.value.seq === ahead;
-  ahead = null;
-  if (!taken) onAnswer(props.value);
-});
-onAnswer(props.value);
+lab.draw = onAnswer;
+lab.triggerUpdate = () => trigger("update"); // Gradio asks live.js for the updates of its widgets
+watch("value", () => props.value && lab.visit(props.value)); // another tab brings texts and a reading
+if (lab.last) onAnswer(lab.last); // it came before this was built
+setTimeout(lab.passUpdates, 0);

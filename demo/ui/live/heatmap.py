@@ -1,4 +1,4 @@
-"""The live heatmap component: what Python says to heatmap.js, and where Plotly is served from. Computes nothing.
+"""The live heatmap component: the payload that heatmap.js draws, and where Plotly is served from. Computes nothing.
 
 `gr.Plot` builds its picture anew at every update, which flickers and loses the zoom; this one calls `Plotly.react`
 on one node that stays.
@@ -28,8 +28,7 @@ _PAGE_SECONDS = 0.1  # for each page that waits: an answer costs 20 ms, and the 
 
 
 def create_heatmap() -> gr.HTML:
-    """The component. Its `tick` event asks for the next answer while a model loads, `settle` for what the last answer
-    means for the widgets."""
+    """The component. Its `update` event has updates for the lab's widgets, `cell` a cell to explain."""
     return gr.HTML(
         value=None,
         elem_id="heatmap",
@@ -41,8 +40,8 @@ def create_heatmap() -> gr.HTML:
 
 
 def create_piece(name: str, **options: Any) -> gr.HTML:
-    """A place for words that come with an answer: heatmap.js writes them, since Gradio makes each of its outputs anew
-    for every answer, which took two thirds of the server's time."""
+    """A place for words that come with an answer: page.js writes them. Gradio would make each of its outputs anew for
+    every answer, which took two thirds of the server's time."""
     return gr.HTML(render_piece(name), elem_id=name, apply_default_css=False, **options)
 
 
@@ -59,13 +58,13 @@ def plotly_route() -> Route:
     )
 
 
-def show_comparison(language: str, seq: int, comparison: Comparison, scale: str) -> dict[str, Any]:
+def show_comparison(language: str, comparison: Comparison, scale: str) -> dict[str, Any]:
     """A payload with a new figure. Its cosines are sent once: the figure's `z` only where the colours say more."""
     figure = draw_similarity(comparison, scale)
     if scale != "relative":
         del figure["data"][0]["z"]
     return {
-        **show_state(language, seq, "ready"),
+        **show_state("ready"),
         "figure": figure,
         "scale": scale,
         "values": pack_numbers(comparison.similarity),
@@ -76,17 +75,16 @@ def show_comparison(language: str, seq: int, comparison: Comparison, scale: str)
     }
 
 
-def show_state(
-    language: str, seq: int, state: str, note: str = "", progress: float | None = None, pages: int = 1
-) -> dict[str, Any]:
+def show_state(state: str, note: str = "", progress: float | None = None, pages: int = 1) -> dict[str, Any]:
     """A payload without a figure: the one that was drawn last stays. state: ready, loading, stale, empty, error.
 
     pages: how many wait for a model. Each asks again the later, the more of them there are.
     """
-    told = {"seq": seq, "state": state, "note": note, "progress": progress, "words": _words(language)}
-    return told | ({"again": max(_AGAIN_SECONDS, _PAGE_SECONDS * pages)} if state == "loading" else {})
+    payload = {"state": state, "note": note, "progress": progress}
+    return payload | ({"again": max(_AGAIN_SECONDS, _PAGE_SECONDS * pages)} if state == "loading" else {})
 
 
-def _words(language: str) -> dict[str, str]:
+def heatmap_words(language: str) -> dict[str, str]:
+    """The words that heatmap.js writes by itself."""
     keys = (key for key in LOCALES["en"] if key.startswith(_PREFIX))
     return {key.removeprefix(_PREFIX): translate(language, key) for key in keys}

@@ -5,7 +5,6 @@
   const LONGEST = 32768; // characters; no longer one is read
   const LONGEST_PLAIN = 2000; // what is longer is packed
   const KEEP_MS = 300; // of rest, before the address is written
-  let linkRead = false;
   let openedWith = null; // what stood in the boxes when the page opened, by name: needs no link
   let saidNow = {}; // what stands in them, by name
   const opened = new URLSearchParams(location.hash.slice(1));
@@ -14,18 +13,6 @@
   let typed = opened.toString(); // what the address says of the boxes
   let viewOpened = false;
   let keeping = 0; // the timer, while something is to be written
-
-  // With every question: which answer and which news are on the page, so that the server sends what is new since;
-  // before the first one, what the address asks for.
-  window.sayWhatIsShown = () => {
-    const seq = document.querySelector("#heatmap .hm")?.dataset.seq;
-    return seq ? `seq=${seq}&settled=${window.newsThere()}` : readLink();
-  };
-  function readLink() {
-    const link = linkRead ? "" : location.hash.slice(1);
-    linkRead = true;
-    return link;
-  }
 
   const plain = (said) => new URLSearchParams(said).toString();
 
@@ -46,12 +33,11 @@
     return short.length < long.length ? short : long;
   }
 
-  window.keepLink = (said) => {
-    const opening = openedWith === null;
-    if (opening) openedWith = said;
-    const changed = plain(said) !== plain(saidNow);
-    saidNow = said;
-    if (opening || !changed) return; // the address stays as it came until something else stands in the boxes
+  // What stands in the boxes when the page opens, and every other version of it.
+  lab.openLink = (form) => (openedWith = saidNow = { ...form });
+  lab.keepLink = (form) => {
+    if (plain(form) === plain(saidNow)) return;
+    saidNow = { ...form };
     clearTimeout(keeping);
     keeping = setTimeout(keep, KEEP_MS);
   };
@@ -64,13 +50,12 @@
     typed = link !== plain(openedWith) && kept.length <= LONGEST ? kept : "";
     writeLink();
   }
-  window.saidNow = () => saidNow;
 
   // A link for somebody else: everything that stands here now, whatever their page opens with. address: where the
   // page is to be found; texts: whether they go along. "" where it is too long for any link.
   const TEXTS = ["questions", "answers", "matches"];
   const SAME = ["task", "template"]; // what every host opens with goes without saying
-  window.createLink = async (address, texts) => {
+  lab.createLink = async (address, texts) => {
     const goes = ([name, value]) =>
       TEXTS.includes(name) ? texts : !(SAME.includes(name) && value === openedWith[name]);
     const said = Object.fromEntries(Object.entries(saidNow).filter(goes));
@@ -87,28 +72,22 @@
     if (hash !== location.hash) history.replaceState(history.state, "", location.pathname + location.search + hash);
   }
 
-  window.keepView = (name) => {
+  lab.keepView = (name) => {
     if (!viewOpened) return;
     document.querySelector(`#view-${name}-button`).scrollIntoView({ block: "nearest", inline: "nearest" });
     view = name === "heatmap" ? "" : name;
     writeLink();
   };
-  window.openView = () => {
+  document.addEventListener("lab:open", () => {
     viewOpened = true;
     const button = [...document.querySelectorAll("#views [role=tab]")].find((tab) => tab.id === `view-${view}-button`);
     if (button) return button.click();
     view = "";
     writeLink();
-  };
+  });
 
   // Another link in the same tab; an anchor of the page is none.
   window.addEventListener("hashchange", () => location.hash.includes("=") && location.reload());
-
-  // Gradio tells of an edit once the answer before it is there; what is typed must not wait for that.
-  document.addEventListener("input", (event) => {
-    const name = [...TEXTS, ...SAME].find((name) => event.target.matches(`#${name} :is(input, textarea)`));
-    if (name && openedWith) window.keepLink({ ...saidNow, [name]: event.target.value });
-  });
 
   document.addEventListener("click", (event) => {
     const language = event.target.closest("#status a");

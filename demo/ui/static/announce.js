@@ -27,7 +27,7 @@
     document.title = heading.textContent;
   }
 
-  window.speakUp = () => {
+  document.addEventListener("lab:open", () => {
     const voice = Object.assign(document.createElement("div"), { id: "aloud", role: "status" });
     document.querySelector("#views").parentElement.append(voice);
     const hear = (node, heard) => new MutationObserver(heard).observe(node, { childList: true, subtree: true });
@@ -39,7 +39,7 @@
     hear(document.querySelector("#status"), nameLanguage);
     nameLanguage();
     later();
-  };
+  });
 
   const seq = () => document.querySelector("#heatmap .hm")?.dataset.seq;
 
@@ -52,14 +52,14 @@
     let left = 25;
     const comeBack = () => {
       if (document.activeElement !== document.body) return;
-      if ((seq() === before && left-- > 0) || !window.atRest()) return setTimeout(comeBack, 40);
+      if ((seq() === before && left-- > 0) || !lab.atRest()) return setTimeout(comeBack, 40);
       box.focus();
       box.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
     };
     box.addEventListener("blur", () => setTimeout(comeBack, 0), { once: true });
   });
 
-  window.skipToResult = () => {
+  lab.skipToResult = () => {
     const panel = shown(document.querySelectorAll("#views > [role=tabpanel]"));
     const target = shown(panel.querySelectorAll(".hm-plot")) || panel;
     if (target === panel) panel.tabIndex = -1;

@@ -47,12 +47,12 @@
     const said = template.replace("{questions}", counts[0]).replace("{answers}", counts[1]);
     if (summary.textContent !== said) summary.textContent = said;
   }
-  window.numberLines = numberAll;
+  lab.numberLines = numberAll;
 
   // The start of a text that a room of so many pixels holds. Kept: an edit changes one text, and all are drawn again.
   const ruler = document.createElement("canvas").getContext("2d");
   const fitted = new Map();
-  window.fitLabel = (text, room, font) => {
+  lab.fitLabel = (text, room, font) => {
     const key = `${font} ${room} ${text}`;
     if (fitted.size > 1000) fitted.clear();
     if (!fitted.has(key)) fitted.set(key, cutToFit(text.slice(0, 200), room, font));
@@ -73,10 +73,12 @@
   }
 
   // What an answer says in words, as HTML in which Python has escaped people's texts; {place: HTML}.
-  window.writePieces = (pieces) => {
+  const written = new WeakMap(); // place → its HTML: what stays the same is not written anew
+  lab.writePieces = (pieces) => {
     for (const [name, html] of Object.entries(pieces)) {
       const place = document.querySelector(`[data-piece="${name}"]`);
-      if (!place) continue;
+      if (!place || written.get(place) === html) continue;
+      written.set(place, html);
       const held = place.contains(document.activeElement) && document.activeElement;
       place.innerHTML = html;
       if (held) keepFocus(place, held);
@@ -93,23 +95,6 @@
     (again || box)?.focus({ preventScroll: true });
   }
 
-  // What an answer means for the widgets is fetched apart, and counted: due, on its way, there.
-  const news = { due: 0, coming: 0, there: 0 };
-  window.dueToSettle = (count) => {
-    news.due = count || news.due;
-    return news.due !== news.there;
-  };
-  window.settling = () => (news.coming = news.due);
-  window.settled = () => (news.there = news.coming);
-  window.newsThere = () => news.there;
-  window.atRest = () => news.due === news.there && document.querySelector("#hero").dataset.state !== "loading";
-
-  // Press Compute: what is drawn no longer belongs to what stands in the boxes.
-  window.markChanged = () => {
-    const hero = document.querySelector("#hero");
-    if (hero.dataset.state === "ready") hero.dataset.state = "changed";
-  };
-
   // The bar is written anew with every answer: the reason for the device stays open if somebody has opened it.
   let asksWhy = false;
   document.addEventListener(
@@ -119,12 +104,13 @@
     },
     true
   );
-  window.keepWhy = () => {
+  document.addEventListener("lab:open", () => {
     new MutationObserver(() => {
       const details = document.querySelector("#status details");
       if (details && details.open !== asksWhy) details.open = asksWhy;
     }).observe(document.querySelector("#status"), { childList: true, subtree: true });
-  };
+    numberAll();
+  });
 
   document.addEventListener("click", (event) => {
     const head = event.target.closest(".fold-head");
@@ -136,7 +122,7 @@
   });
 
   // A file that was just made for this page is fetched at once.
-  window.fetchFile = (file) => {
+  lab.fetchFile = (file) => {
     if (file) Object.assign(document.createElement("a"), { href: file.url, download: file.orig_name || "" }).click();
   };
 

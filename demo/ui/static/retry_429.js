@@ -1,5 +1,7 @@
-// A server that many people ask says when to come back. What was asked waits that long and is asked again by itself;
-// meanwhile a line says so, and whatever stands in the boxes stays.
+// Rate limits: a request that the server refuses with 429 waits for Retry-After and is sent again, while a line says so.
+// Every request names this page in a header: the server counts the pages behind one address apart.
+
+window.lab = { page: Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("") };
 
 (() => {
   const fetchNow = window.fetch.bind(window);
@@ -7,7 +9,7 @@
   const TRIES = 5;
   let waiting = 0;
 
-  function say(sentence) {
+  function showLine(sentence) {
     let line = document.querySelector("#wait-line");
     if (!line) {
       line = document.createElement("p");
@@ -19,21 +21,27 @@
     line.hidden = !sentence;
   }
 
-  window.fetch = async (input, init) => {
-    // A Request's body can be read once: each try gets a copy.
-    const again = () => (input instanceof Request ? fetchNow(input.clone(), init) : fetchNow(input, init));
-    let response = await again();
+  // send(fetch): called for each try, so that it can send what is newest by then. Resolves to the last try's response.
+  lab.retry = async (send) => {
+    let response = await send(fetchNow);
     for (let tries = 1; response.status === 429 && tries < TRIES; tries++) {
       const seconds = Math.min(LONGEST, Number(response.headers.get("Retry-After")) || 1);
-      const told = await response.clone().json().catch(() => ({}));
+      const refusal = await response.clone().json().catch(() => ({}));
       waiting++;
-      say(told.error || "");
+      showLine(refusal.error || "");
       // Not all at the same moment, or they meet again.
       await new Promise((go) => setTimeout(go, 1000 * seconds * (1 + Math.random() / 2)));
       waiting--;
-      response = await again();
-      if (!waiting && response.status !== 429) say("");
+      response = await send(fetchNow);
+      if (!waiting && response.status !== 429) showLine("");
     }
     return response;
+  };
+
+  // Gradio's own requests. A body can be read once: each try gets a copy.
+  window.fetch = (input, init) => {
+    const request = new Request(input, init);
+    if (new URL(request.url).origin === location.origin) request.headers.set("X-Page-Id", lab.page);
+    return lab.retry((fetch) => fetch(request.clone()));
   };
 })();

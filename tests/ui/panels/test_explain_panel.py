@@ -171,8 +171,7 @@ def test_an_answer_that_a_newer_question_overtook_is_not_shown(monkeypatch):
     def ask(question: str) -> list[dict]:
         values = lab_values(questions=question, answers="b", prompt="plain", pooling="mean")
         request = page_request()
-        session = SimpleNamespace(model="smollm2-135m-instruct")
-        return list(handlers.on_explain(request, session, panel, *values, "0,0"))
+        return list(handlers.on_explain(request, panel, *values, "0,0"))
 
     def overtaken(questions, *asked, **chosen):
         told = explain(questions, *asked, **chosen)

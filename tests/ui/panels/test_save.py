@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,7 +25,6 @@ from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.ui.kit.downloads import Downloads  # noqa: E402
 from demo.ui.kit.i18n import LOCALES, placeholders  # noqa: E402
-from demo.ui.live.form import Form  # noqa: E402
 from demo.ui.panels.save.handlers import NAMES, SaveHandlers  # noqa: E402
 from demo.ui.panels.save.panel import FILES, PICTURES, create_save  # noqa: E402
 from demo.wording.comparison import describe_reading  # noqa: E402
@@ -234,7 +232,8 @@ def handlers(lab):
         return SaveHandlers(lab, create_save())
 
 
-def session(**chosen) -> SimpleNamespace:
+def answered(**chosen) -> str:
+    """The form that the heatmap answers, as live.js says it."""
     said = {
         "questions": "\n".join(QUESTIONS),
         "answers": "\n".join(ANSWERS),
@@ -243,13 +242,13 @@ def session(**chosen) -> SimpleNamespace:
         "prompt": "plain",
     }
     more = {"task": "", "template": "", "eos": False, "pooling": "mean", "layer": 30, "postprocess": "none"}
-    return SimpleNamespace(answered=Form(**{**said, **more, "reference": "texts", "scale": "fit", **chosen}))
+    return json.dumps({**said, **more, **chosen})
 
 
 def test_each_kind_is_a_file_of_what_is_shown(handlers):
     assert set(FILES) == set(NAMES)
     for kind in FILES:
-        answer = handlers.on_save(kind, page_request(language="ko"), session())
+        answer = handlers.on_save(kind, page_request(language="ko"), answered())
         path = Path(answer[handlers.widgets.file])
         assert path.name == NAMES[kind]
         assert path.stat().st_size > 500
@@ -259,10 +258,10 @@ def test_each_kind_is_a_file_of_what_is_shown(handlers):
 
 
 def test_what_cannot_be_saved_is_told_and_nothing_is_fetched(handlers, monkeypatch, caplog):
-    nothing = handlers.on_save("csv", page_request(), SimpleNamespace(answered=None))
-    refused = handlers.on_save("csv", page_request(), session(questions=""))
+    nothing = handlers.on_save("csv", page_request(), "null")
+    refused = handlers.on_save("csv", page_request(), answered(questions=""))
     monkeypatch.setattr(handlers.lab, "compare_large", lambda *args, **chosen: 1 / 0)
-    broken = handlers.on_save("csv", page_request(), session())
+    broken = handlers.on_save("csv", page_request(), answered())
     monkeypatch.undo()
     for answer, words in ((nothing, "no heatmap to save"), (refused, "no questions"), (broken, "wrong on our side")):
         assert words in answer[handlers.widgets.note]["message"]

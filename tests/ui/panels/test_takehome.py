@@ -21,7 +21,6 @@ from demo.lab import Lab
 from demo.settings import Settings
 from demo.ui.kit.i18n import LOCALES, translate_phrase
 from demo.ui.live.form import Form
-from demo.ui.live.handlers import Session
 from demo.ui.panels.takehome.handlers import wire_takehome, write_script
 from demo.ui.panels.takehome.panel import create_takehome
 from tests.export.test_snippet import refusal
@@ -40,7 +39,7 @@ def ask(lab: Lab, library: str, language: str = "en", **chosen) -> tuple[str, st
     blank = dict.fromkeys(Form.__annotations__, "")
     default = {"model": MODEL, "prompt": "plain", "eos": False, "pooling": "mean", "layer": 30, "postprocess": "none"}
     asked = Form(**{**blank, **default, **chosen})
-    return write_script(language, lab, Session(model=MODEL), library, *vars(asked).values())
+    return write_script(language, lab, library, *vars(asked).values())
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -108,13 +107,11 @@ def test_both_libraries_have_a_hint():
 def test_the_fold_can_be_put_on_a_page(lab):
     import gradio as gr
 
-    from demo.ui.live.examples import load_examples
     from demo.ui.live.tab import create_lab_tab
 
     with gr.Blocks(analytics_enabled=False) as page:
-        session = gr.State(Session())
-        lab_widgets = create_lab_tab(lab.settings, None, next(iter(load_examples().values())))
+        lab_widgets = create_lab_tab(lab.settings, None)
         widgets = create_takehome()
-        wire_takehome(page, lab, widgets, lab_widgets, session)
+        wire_takehome(page, lab, widgets, lab_widgets)
     assert {dependency["api_visibility"] for dependency in page.config["dependencies"]} == {"private"}
     assert set(widgets.labelled) <= {key.removeprefix("label.") for key in LOCALES["en"]}

@@ -26,7 +26,6 @@ from demo.ui.kit.presets import (  # noqa: E402
     pairs,
     remove_slot,
 )
-from demo.ui.live.handlers import Session  # noqa: E402
 from demo.ui.tabs.compare.handlers import CompareHandlers, Memory  # noqa: E402
 from demo.ui.tabs.compare.tab import CHOSEN, create_compare_tab  # noqa: E402
 from demo.ui.tabs.compare.text import render_slot, render_table, render_verdicts  # noqa: E402
@@ -65,7 +64,7 @@ def current(questions: str = QUESTIONS, answers: str = ANSWERS, **reading) -> li
 def ask(handlers, slots, memory=None, scale="shared", pair="BA", values=None) -> dict:
     """One tick: the view's payload and what stands beside it, by name."""
     memory = memory or Memory()
-    _, view, *said = handlers.on_tick(None, slots, memory, Session(model=GPT), scale, pair, *(values or current()))
+    _, view, *said = handlers.on_tick(None, slots, memory, scale, pair, *(values or current()))
     return {"view": view, **dict(zip(("A", *LETTERS, "verdict", "hint", "table"), said, strict=True))}
 
 
@@ -224,7 +223,7 @@ def test_what_nobody_expected_is_one_calm_sentence_and_no_text_in_the_log(handle
 
 
 def test_keeping_the_current_reading_outlives_a_change_of_it(handlers):
-    slots, *chosen = handlers.on_keep(None, B, "BA", Session(), *current(pooling="mean", layer=30))
+    slots, *chosen = handlers.on_keep(None, B, "BA", *current(pooling="mean", layer=30))
     assert slots["C"].model == GPT
     assert dict(slots["C"].kept)["layer"] == LAST_LAYER
     assert len(chosen) == len(CHOSEN)
@@ -242,7 +241,7 @@ def test_a_choice_that_is_none_changes_nothing(handlers):
 
 
 def test_the_boxes_follow_the_slots(handlers):
-    slots, box, model, reading, remove, *rest = handlers.on_add(None, B, "BA", Session(), *current())
+    slots, box, model, reading, remove, *rest = handlers.on_add(None, B, "BA", *current())
     assert (box["visible"], model["value"], reading["value"], remove["visible"]) == (True, ENCODER, OWN, True)
     assert rest[0]["visible"]
     assert rest[-1] == {**rest[-1], "visible": True, "value": "BA"}

@@ -21,7 +21,6 @@ from demo.domain.errors import BadInput  # noqa: E402
 from demo.figures.matrix import palette, quantize, shown_range  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.ui.kit.i18n import LOCALES, placeholders, translate_phrase  # noqa: E402
-from demo.ui.live.examples import load_examples  # noqa: E402
 from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.panels.save.handlers import NAMES  # noqa: E402
 from demo.ui.tabs.file.handlers import FileHandlers  # noqa: E402
@@ -90,7 +89,7 @@ def test_right_pairs_outside_a_part_are_not_sent():
 def new_tab(lab: Lab) -> FileHandlers:
     first = lab.status(MODEL)
     with gr.Blocks():
-        lab_widgets = create_lab_tab(lab.settings, first, next(iter(load_examples().values())))
+        lab_widgets = create_lab_tab(lab.settings, first)
         widgets = create_file_tab(lab.settings)
     return FileHandlers(lab, widgets, lab_widgets)
 

@@ -23,7 +23,6 @@ from demo.jobs.queue import JobQueue  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.ui.kit.i18n import LOCALES, translate_phrase  # noqa: E402
-from demo.ui.live.examples import load_examples  # noqa: E402
 from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.tabs.sweep.handlers import SweepHandlers  # noqa: E402
 from demo.ui.tabs.sweep.tab import FOR_EVERY_MODEL, create_sweep_tab  # noqa: E402
@@ -67,7 +66,7 @@ def tab(lab) -> SweepHandlers:
     settings = lab.settings
     first = lab.status(SMALL)
     with gr.Blocks():
-        lab_widgets = create_lab_tab(settings, first, next(iter(load_examples().values())))
+        lab_widgets = create_lab_tab(settings, first)
         widgets = create_sweep_tab(settings)
     return SweepHandlers(lab, widgets, lab_widgets, JobQueue(workers=1))
 

@@ -31,7 +31,6 @@ from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.studies.training import TrainingRun, kept_folder  # noqa: E402
 from demo.ui.kit.i18n import LOCALES, translate_phrase  # noqa: E402
-from demo.ui.live.examples import load_examples  # noqa: E402
 from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.tabs.train import runs as train_runs  # noqa: E402
 from demo.ui.tabs.train.formula import plain, render_formula  # noqa: E402
@@ -68,7 +67,7 @@ def lab(tmp_path) -> Lab:
 def make_tab(lab: Lab) -> TrainHandlers:
     first = lab.status(MODEL)
     with gr.Blocks():
-        lab_widgets = create_lab_tab(lab.settings, first, next(iter(load_examples().values())))
+        lab_widgets = create_lab_tab(lab.settings, first)
         widgets = create_train_tab(lab.settings)
     return TrainHandlers(lab, widgets, lab_widgets)
 

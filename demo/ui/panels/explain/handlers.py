@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -21,7 +21,6 @@ from demo.ui.kit.i18n import choose_language, translate
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.view import answer_view, figure_payload, next_seq, show_view
 from demo.ui.live.form import Form
-from demo.ui.live.handlers import Session
 from demo.ui.live.tab import Widgets
 from demo.ui.panels.explain.text import render_explanation, render_head
 from demo.wording.numbers import two_digits
@@ -43,13 +42,13 @@ class OpenPanel:
 
 
 class ExplainHandlers:
-    """One instance serves every person; what is theirs is in Session and OpenPanel."""
+    """One instance serves every person; what is theirs is in OpenPanel."""
 
     def __init__(self, lab: Lab, widgets: Panel):
         self.lab = lab
         self.widgets = widgets
 
-    def on_explain(self, request: gr.Request, session: Session, panel: OpenPanel, *values: Any) -> Iterator[dict]:
+    def on_explain(self, request: gr.Request, panel: OpenPanel, *values: Any) -> Iterator[dict]:
         """Explain the marked cell: says at once that it is at work, then what came of it. Never waits for a model."""
         language = choose_language(request)
         *chosen, marked = values
@@ -63,7 +62,6 @@ class ExplainHandlers:
         if cell is None:
             return
         asked = Form.from_widgets(chosen)
-        asked = replace(asked, model=(asked.model or "").strip() or session.model)
         explained: list[Explanation] = []
 
         def answer() -> dict[str, Any]:
@@ -85,10 +83,10 @@ class ExplainHandlers:
         return {self.widgets.head: head, self.widgets.body: body, self.widgets.view: {"figures": [], **view}}
 
 
-def wire_explain(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_explain(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -> None:
     """A chosen cell, a new answer under the panel, a model that is there now: explain what is marked."""
     on_explain = ExplainHandlers(lab, widgets).on_explain
-    inputs = [session, gr.State(OpenPanel()), *lab_widgets.choices, widgets.cell]
+    inputs = [gr.State(OpenPanel()), *lab_widgets.choices, widgets.cell]
     for asks in (lab_widgets.heatmap.cell, widgets.view.tick):
         asks(
             on_explain,

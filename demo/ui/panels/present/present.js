@@ -36,7 +36,7 @@ function onValue() {
 
 function enter() {
   if (presenting() || !sets.length) return;
-  const said = window.saidNow();
+  const said = lab.form();
   at = sets.findIndex((set) => BOXES.every((box) => set[box].trim() === (said[box] || "").trim()));
   own = at === OWN ? Object.fromEntries(BOXES.map((box) => [box, said[box]])) : null;
   focused = document.activeElement;
@@ -119,7 +119,7 @@ function step(to) {
 }
 
 // What the boxes take when a step asks for it: [the chosen set, questions, answers, matches].
-window.presentedTexts = (example) => {
+lab.presentedTexts = (example) => {
   if (own && own.example === undefined) own.example = example;
   const shown = at === OWN ? { id: own.example, ...own } : sets[at];
   return [shown.id, ...BOXES.map((box) => shown[box])];
@@ -152,7 +152,7 @@ open.addEventListener("click", enter);
 back.addEventListener("click", () => step(at - 1));
 next.addEventListener("click", () => step(at + 1));
 $("leave").addEventListener("click", leave);
-$("share").addEventListener("click", () => window.openShare());
+$("share").addEventListener("click", () => lab.openShare());
 $("full").addEventListener("click", () => {
   if (document.fullscreenElement) document.exitFullscreen();
   else document.documentElement.requestFullscreen();

@@ -5,9 +5,11 @@ Pictures are made in the browser (save.js). A file does not stay here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -22,7 +24,6 @@ from demo.ui.kit.i18n import choose_language, translate, translate_error
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.unexpected import report_unexpected
 from demo.ui.live.form import Form
-from demo.ui.live.handlers import Session
 from demo.ui.panels.save.panel import FILES, PICTURES, show_note
 
 _PAGES = {"report": render_report, "html": render_figure}
@@ -33,6 +34,7 @@ NAMES = {  # what a file is called, by its kind
     "npz": "embeddings.npz",
     "safetensors": "embeddings.safetensors",
 }
+_ANSWERED = "() => JSON.stringify(window.lab.answered ?? null)"
 _PICTURE = "() => {{ document.dispatchEvent(new CustomEvent('lab:picture', {{ detail: '{}' }})); }}"
 
 
@@ -60,12 +62,13 @@ class SaveHandlers:
         """What can be saved, in the person's language."""
         return {self.widgets.note: show_note(choose_language(request))}
 
-    def on_save(self, kind: str, request: gr.Request, session: Session) -> dict:
-        """A file of what is shown, or why there is none."""
-        language, asked = choose_language(request), session.answered
-        if asked is None:
+    def on_save(self, kind: str, request: gr.Request, shown: Any) -> dict:
+        """A file of the heatmap, or why there is none. shown: the form that it answers, as JSON."""
+        language, form = choose_language(request), _parse_form(shown)
+        if form is None:
             return self._refuse(language, translate(language, "save.nothing"))
         try:
+            asked = Form.parse(form)
             writer = choose_writer(language, self.lab, kind, self._found(asked), asked.scale)
             return {self.widgets.file: self._downloads.create(*writer), self.widgets.note: show_note(language)}
         except DemoError as error:
@@ -82,17 +85,28 @@ class SaveHandlers:
         return self.lab.compare_large(shown.pairing, **asked.reading)
 
 
-def wire_save(page: gr.Blocks, lab: Lab, widgets: Panel, session: gr.State) -> None:
+def _parse_form(text: Any) -> Mapping[str, Any] | None:
+    """The form that live.js says the heatmap answers; None where there is no heatmap."""
+    try:
+        form = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return form if isinstance(form, Mapping) else None
+
+
+def wire_save(page: gr.Blocks, lab: Lab, widgets: Panel) -> None:
     """The fold's events."""
     handlers = SaveHandlers(lab, widgets)
     shown = [widgets.note, widgets.file]
     widgets.fold.expand(handlers.on_open, None, widgets.note, queue=False, **QUIET)
 
     def wire(kind: str) -> None:
-        def on_click(request: gr.Request, session: Session) -> dict:
-            return handlers.on_save(kind, request, session)
+        def on_click(request: gr.Request, answered: Any) -> dict:
+            return handlers.on_save(kind, request, answered)
 
-        made = getattr(widgets, kind).click(on_click, session, shown, concurrency_limit=2, **QUIET)
+        made = getattr(widgets, kind).click(
+            on_click, widgets.answered, shown, js=_ANSWERED, concurrency_limit=2, **QUIET
+        )
         made.then(None, widgets.file, None, js=FETCH, **QUIET)
 
     for kind in FILES:

@@ -30,6 +30,7 @@ def create_save() -> Panel:
         with gr.Row(elem_id="save-kinds", elem_classes="choices-row"):
             for kind in _ORDER:
                 panel.create_button(kind)
+        panel.create("answered", gr.Textbox, visible=False)  # an input that its event's script fills
         panel.create("file", gr.DownloadButton, label="", visible="hidden")  # its value is the file to download
     return panel
 

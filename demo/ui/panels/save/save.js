@@ -16,9 +16,9 @@ function onNote() {
 }
 
 async function savePicture(format) {
-  const { told } = document.querySelector("#heatmap .hm");
-  if (!told) return say(props.value.nothing);
-  const figure = labelledFigure({ ...told, ...told.about });
+  const { shown } = window.lab;
+  if (!shown) return say(props.value.nothing);
+  const figure = labelledFigure({ ...shown, ...shown.about });
   const { width, height } = figure.layout;
   try {
     await window.Plotly.downloadImage(figure, { format, width, height, scale: format === "png" ? SHARPNESS : 1, filename: "heatmap" });

@@ -40,7 +40,7 @@ function speak(said) {
 // Where others find this page. On the machine that serves it, "127.0.0.1" would lead them to their own.
 const at = (host) => location.origin.replace(location.hostname, host) + location.pathname;
 
-window.openShare = () => {
+lab.openShare = () => {
   const places = reach.hosts.map(at);
   hosts.replaceChildren(...places.map((place) => new Option(new URL(place).hostname, place)));
   $("hosts").hidden = places.length < 2;
@@ -53,7 +53,7 @@ window.openShare = () => {
 
 async function write() {
   $("copying").querySelector("span").textContent = "";
-  const written = await window.createLink(address.value.trim(), !short.checked);
+  const written = await lab.createLink(address.value.trim(), !short.checked);
   link.value = written;
   ask += 1;
   clearTimeout(asking);
@@ -69,7 +69,7 @@ async function copy() {
   $("copying").querySelector("span").textContent = done ? words.copied : words.not_copied;
 }
 
-open.addEventListener("click", window.openShare);
+open.addEventListener("click", lab.openShare);
 $("close").addEventListener("click", () => dialog.close());
 dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
 $("copy").addEventListener("click", copy);

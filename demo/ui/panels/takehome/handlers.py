@@ -17,26 +17,25 @@ from demo.ui.kit.i18n import choose_language, translate, translate_error
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import render_note
 from demo.ui.live.form import Form
-from demo.ui.live.handlers import Session
 from demo.ui.live.tab import Widgets
 
 
-def wire_takehome(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_takehome(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -> None:
     """The fold's events: opened, another library, a new answer while it is open."""
 
-    def on_ask(request: gr.Request, session: Session, library: str, *chosen: Any) -> tuple[str, str]:
-        return write_script(choose_language(request), lab, session, library, *chosen)
+    def on_ask(request: gr.Request, library: str, *chosen: Any) -> tuple[str, str]:
+        return write_script(choose_language(request), lab, library, *chosen)
 
-    asked, shown = [session, widgets.library, *lab_widgets.choices], [widgets.code, widgets.note]
+    asked, shown = [widgets.library, *lab_widgets.choices], [widgets.code, widgets.note]
     quiet = {"trigger_mode": "always_last", **QUIET}
     gr.on([widgets.fold.expand, widgets.library.input], on_ask, asked, shown, **quiet)
     widgets.note.follow(on_ask, asked, shown, **quiet)
 
 
-def write_script(language: str, lab: Lab, session: Session, library: str, *chosen: Any) -> tuple[str, str]:
+def write_script(language: str, lab: Lab, library: str, *chosen: Any) -> tuple[str, str]:
     """(the script, the line above it) for what stands in the widgets, in the order of FORM_FIELDS."""
     asked = Form.from_widgets(chosen)
-    asked = replace(asked, model=(asked.model or "").strip() or session.model)
+    asked = replace(asked, model=asked.model or lab.settings.model)
     try:
         script = lab.code(**asked.reading, library=library, wait=False)
         info = lab.engine.loaded(asked.model)

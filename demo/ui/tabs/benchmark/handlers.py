@@ -119,7 +119,7 @@ class BenchmarkHandlers(JobTab):
         return show_view(language, next_seq(), "ready", note, figures=figures)
 
 
-def wire_benchmark(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_benchmark(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -> None:
     """The tab's events."""
     handlers = BenchmarkHandlers(lab, widgets)
     inputs, outputs = widgets.select(*FORM), widgets.select("view", "board", "note", "run", "stop")

@@ -39,7 +39,6 @@ from demo.ui.kit.text import model_label, render_note
 from demo.ui.kit.unexpected import explain_error
 from demo.ui.kit.view import answer_view, next_seq, note_loading, show_view
 from demo.ui.live.form import Form
-from demo.ui.live.handlers import Session
 from demo.ui.live.tab import Widgets
 from demo.ui.tabs.compare.tab import ANSWERED, CHOSEN
 from demo.ui.tabs.compare.text import compare_figures, describe, render_slot, render_table, render_verdicts
@@ -67,7 +66,7 @@ class Outcome:
     progress: float | None = None
 
 
-def wire_compare(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_compare(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -> None:
     """The tab's events."""
     slots = gr.State(first_slots(lab.models(), lab.settings.model))
     memory = gr.State(Memory())
@@ -80,14 +79,14 @@ def wire_compare(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets
             gr.on([widget.input], choose, [slots, widget], slots, trigger_mode="always_last", **QUIET)
         remove = getattr(widgets, f"remove_{letter.lower()}")
         remove.click(handlers.removal(letter), [slots, widgets.pair], chosen, **QUIET)
-    inputs = [slots, widgets.pair, session, *lab_widgets.choices]
+    inputs = [slots, widgets.pair, *lab_widgets.choices]
     widgets.add.click(handlers.on_add, inputs, chosen, **QUIET)
     widgets.keep.click(handlers.on_keep, inputs, chosen, **QUIET)
     widgets.view.opened(handlers.on_open, [slots, widgets.pair], chosen, queue=False, **QUIET)
     gr.on(
         [widgets.view.tick, slots.change, widgets.scale.input, widgets.pair.input],
         handlers.on_tick,
-        inputs=[slots, memory, session, widgets.scale, widgets.pair, *lab_widgets.choices],
+        inputs=[slots, memory, widgets.scale, widgets.pair, *lab_widgets.choices],
         outputs=[memory, *widgets.select(*ANSWERED)],
         **LIVE,
     )
@@ -132,13 +131,13 @@ class CompareHandlers:
             return gr.skip()
         return change_slot(slots, letter, **{"preset" if name == "reading" else "model": value})
 
-    def on_add(self, request: gr.Request, slots: Slots, pair: str, session: Session, *values: Any) -> list:
+    def on_add(self, request: gr.Request, slots: Slots, pair: str, *values: Any) -> list:
         """One more reading, of the model in use."""
-        return self.on_open(request, add_slot(slots, self._form(session, values).model), pair)
+        return self.on_open(request, add_slot(slots, self._form(values).model), pair)
 
-    def on_keep(self, request: gr.Request, slots: Slots, pair: str, session: Session, *values: Any) -> list:
+    def on_keep(self, request: gr.Request, slots: Slots, pair: str, *values: Any) -> list:
         """The current reading in a slot of its own."""
-        form = self._form(session, values)
+        form = self._form(values)
         kept = {name: value for name, value in form.reading.items() if name != "model"}
         info = self.lab.engine.loaded(form.model)
         if info and kept["layer"] == info.n_layers:
@@ -153,16 +152,14 @@ class CompareHandlers:
 
         return on_remove
 
-    def on_tick(
-        self, request: gr.Request, slots: Slots, memory: Memory, session: Session, scale: str, pair: str, *values: Any
-    ) -> list:
+    def on_tick(self, request: gr.Request, slots: Slots, memory: Memory, scale: str, pair: str, *values: Any) -> list:
         """The memory, and the updates of ANSWERED. The only handler that computes."""
         language = choose_language(request)
         updates: list = [gr.skip() for _ in ANSWERED[1:]]
 
         def compare() -> dict:
             nonlocal updates
-            outcomes = self._outcomes(language, slots, memory, self._form(session, values))
+            outcomes = self._outcomes(language, slots, memory, self._form(values))
             shown = {letter: each.comparison for letter, each in outcomes.items() if each.comparison}
             updates = [
                 *(self._note(language, letter, outcomes.get(letter)) for letter in (CURRENT, *LETTERS)),
@@ -180,10 +177,10 @@ class CompareHandlers:
 
         return [memory, answer_view(language, compare), *updates]
 
-    def _form(self, session: Session, values: Sequence[Any]) -> Form:
+    def _form(self, values: Sequence[Any]) -> Form:
         """The lab's form with its model."""
         form = Form.from_widgets(values)
-        return replace(form, model=form.model or session.model or self.lab.settings.model)
+        return replace(form, model=form.model or self.lab.settings.model)
 
     def _outcomes(self, language: str, slots: Slots, memory: Memory, form: Form) -> dict[str, Outcome]:
         """Every reading's outcome, A first."""

@@ -203,7 +203,7 @@ class FileHandlers(JobTab):
         return " · ".join([*parts, lab.postprocess] if lab.signed else parts)
 
 
-def wire_file(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_file(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -> None:
     """The tab's events."""
     handlers = FileHandlers(lab, widgets, lab_widgets)
     inputs = [*lab_widgets.choices, widgets.order]

@@ -16,8 +16,7 @@ from demo.ui.kit.panel import Panel
 from demo.ui.kit.step_tab import StepEvent, StepTab
 from demo.ui.kit.text import render_note
 from demo.ui.kit.view import next_seq, show_view
-from demo.ui.live.handlers import Session
-from demo.ui.live.open_in_lab import VISIT_JS, stay, visit_lab, visited
+from demo.ui.live.open_in_lab import OPEN_JS, keep_form, open_in_lab
 from demo.ui.live.tab import Widgets
 from demo.ui.tabs.lesson.figures import step_figures, summary_figures
 from demo.ui.tabs.lesson.runs import LessonRuns
@@ -100,14 +99,14 @@ class LessonHandlers(StepTab):
         event.page = {**guesses, event.step: guess}
         return {self.widgets.guesses: event.page, **self.announced(event)}
 
-    def on_use(self, request: gr.Request, session: Session, step: Any, guesses: Guesses) -> dict:
+    def on_use(self, request: gr.Request, step: Any, guesses: Guesses) -> dict:
         """The step's texts and reading go into the lab's widgets; from the summary, the Korean texts."""
         event = self.event(request, step, guesses)
         reading = self._reading(event)
         if reading is None:
-            return stay(self.lab_widgets)
+            return keep_form(self.lab_widgets)
         texts = load_texts("ko" if event.step == SUMMARY else "en")
-        return visit_lab(event.language, self.lab, self.lab_widgets, session, reading, *texts)
+        return open_in_lab(self.lab, self.lab_widgets, reading, *texts)
 
     def _reading(self, event: StepEvent) -> Reading | None:
         """The reading to open in the lab; None before the step's prediction, and before any result."""
@@ -127,7 +126,7 @@ class LessonHandlers(StepTab):
         return {**answer, box: shown, widgets.commit: gr.update(visible=open_)}
 
 
-def wire_lesson(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_lesson(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -> None:
     """The tab's events."""
     handlers = LessonHandlers(lab, widgets, lab_widgets)
     inputs = widgets.select("step", "guesses")
@@ -147,6 +146,6 @@ def wire_lesson(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets,
     kept.then(None, js=SHOW_RESULT_JS, **QUIET)
     widgets.again.click(handlers.on_open, inputs, announced, **QUIET)
     for button in (widgets.use, widgets.korean):
-        button.click(handlers.on_use, [session, *inputs], visited(lab_widgets), js=VISIT_JS, **QUIET)
+        button.click(handlers.on_use, inputs, lab_widgets.heatmap, js=OPEN_JS, **QUIET)
     widgets.text.change(None, js=focus_js("#lesson-text h2", "lesson-back", "lesson-next"), **QUIET)
     widgets.judged.change(None, js=focus_js("#lesson-judged h3"), **QUIET)

@@ -29,7 +29,7 @@ _CLOSE = 0.8  # above this: hardly anything is left to tell texts apart by
 _PLOTS = {"2d": plot_space_2d, "3d": plot_space_3d}
 
 
-def wire_space(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_space(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -> None:
     """The tab's events."""
 
     def on_tick(request: gr.Request, *values: Any) -> tuple[dict, Any, Any]:

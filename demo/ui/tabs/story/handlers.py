@@ -19,8 +19,7 @@ from demo.ui.kit.panel import Panel
 from demo.ui.kit.step_tab import StepEvent, StepTab
 from demo.ui.kit.text import render_note
 from demo.ui.kit.view import next_seq, show_view
-from demo.ui.live.handlers import Session
-from demo.ui.live.open_in_lab import VISIT_JS, stay, visit_lab, visited
+from demo.ui.live.open_in_lab import OPEN_JS, keep_form, open_in_lab
 from demo.ui.live.tab import Widgets
 from demo.ui.tabs.story.board import board_figures, render_board
 from demo.ui.tabs.story.runs import ARTICLE, LAST_TOKEN, OWN, PROMPTEOL, SAMPLED, TUNED, UNTUNED, StoryRuns
@@ -75,13 +74,13 @@ class StoryHandlers(StepTab):
             **super().controls(event),
         }
 
-    def on_use(self, request: gr.Request, session: Session, step: Any) -> dict:
+    def on_use(self, request: gr.Request, step: Any) -> dict:
         """The step's model, reading and texts go into the lab's widgets, whose changes draw the heatmap."""
         event, runs = self.event(request, step), self.runs
         reading = runs.reading(event.step)
         if reading is None:
-            return stay(self.lab_widgets)
-        return visit_lab(event.language, self.lab, self.lab_widgets, session, reading, runs.questions, runs.answers)
+            return keep_form(self.lab_widgets)
+        return open_in_lab(self.lab, self.lab_widgets, reading, runs.questions, runs.answers)
 
     def on_measure(self, request: gr.Request, step: Any) -> dict:
         """Measure the models that are missing, unless this page or another one is measuring."""
@@ -138,7 +137,7 @@ class StoryHandlers(StepTab):
         return event.page.loading_note(event.language)
 
 
-def wire_story(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_story(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -> None:
     """The tab's events."""
     handlers = StoryHandlers(lab, widgets, lab_widgets)
     buttons = widgets.select("use", "train", "measure", "stop")
@@ -146,6 +145,6 @@ def wire_story(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, 
     shown = [*widgets.select("view", "found", "back", "next"), *buttons]
     widgets.measure.click(handlers.on_measure, widgets.step, [*shown, widgets.note], **QUIET)
     widgets.stop.click(handlers.on_stop, widgets.step, shown, **QUIET)
-    widgets.use.click(handlers.on_use, [session, widgets.step], visited(lab_widgets), js=VISIT_JS, **QUIET)
+    widgets.use.click(handlers.on_use, widgets.step, lab_widgets.heatmap, js=OPEN_JS, **QUIET)
     widgets.train.click(None, js=_OPEN_TRAIN, **QUIET)
     page.unload(handlers.pages.close)

@@ -225,7 +225,7 @@ class SweepHandlers(JobTab):
         return {getattr(self.lab_widgets, name): value for name, value in choices.items()}
 
 
-def wire_sweep(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_sweep(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -> None:
     """The tab's events."""
     handlers = SweepHandlers(lab, widgets, lab_widgets, JobQueue(_RUNNING, _WAITING))
     inputs = [*lab_widgets.choices, *widgets.select(*FORM)]

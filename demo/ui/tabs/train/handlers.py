@@ -310,7 +310,7 @@ class TrainHandlers(JobTab):
         return {self.widgets.keep_note: render_note("", problem)}
 
 
-def wire_train(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets, session: gr.State) -> None:
+def wire_train(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -> None:
     """The tab's events."""
     handlers = TrainHandlers(lab, widgets, lab_widgets)
     inputs = [*lab_widgets.choices, *widgets.select(*FORM)]

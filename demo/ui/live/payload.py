@@ -1,0 +1,210 @@
+"""Payload: an answer as live.js takes it, with the figure, the words around it and the updates of the widgets.
+
+Every answer is whole; live.js leaves alone what has not changed on the page. Computes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from demo.domain.datamodels import (
+    SERVED_PROMPTS,
+    Comparison,
+    ModelInfo,
+    ModelStatus,
+    Pooling,
+    Prompt,
+    Reference,
+    Served,
+)
+from demo.figures.similarity import SCALES
+from demo.lab import Lab
+from demo.ui.kit.i18n import LOCALES, translate, translate_phrase, translate_word
+from demo.ui.kit.text import (
+    layer_hint,
+    model_choices,
+    model_summary,
+    render_fold_head,
+    render_metrics,
+    render_note,
+    render_notices,
+    render_status,
+    render_verdict,
+)
+from demo.ui.live.examples import example_teaches, load_examples
+from demo.ui.live.form import FORM_FIELDS, PROMPT_BOXES, Form, LiveRequest
+from demo.ui.live.heatmap import heatmap_words
+
+_LABELLED = (*FORM_FIELDS, "matches_fold", "examples", "compute")  # widgets of the lab that have a label
+_LABELLED_CHOICES = {"reference": [choice.value for choice in Reference], "scale": list(SCALES)}
+
+
+@dataclass
+class Answer:
+    """An answer while it is put together."""
+
+    form: Form  # as the widgets should show it
+    model: str  # the model in use
+    linked: dict[str, Any]  # the reading of a link or another tab, until its model is loaded
+    heatmap: dict[str, Any] = field(default_factory=dict)  # the payload of heatmap.js
+    comparison: Comparison | None = None
+    notes: dict[str, tuple[str, str]] = field(default_factory=dict)  # field → (error, label of the offer or "")
+    offers: dict[str, str] = field(default_factory=dict)  # field → a value that would be accepted
+    notice: str = ""  # an error that belongs to no field
+
+
+def render_payload(
+    language: str, lab: Lab, request: LiveRequest, sent: Form, answer: Answer, relabel: bool
+) -> dict[str, Any]:
+    """The JSON of an answer. sent: the form as the page has it. relabel: the address names the language."""
+    return _Renderer(language, lab, request, answer).payload(sent, relabel)
+
+
+def prompts_of(model: ModelInfo | ModelStatus) -> list[str]:
+    """The prompts to choose from: `own` only where the checkpoint names some."""
+    if model.host:
+        return [prompt.value for prompt in SERVED_PROMPTS]
+    if isinstance(model, ModelInfo):
+        own = model.names_prompts
+    else:
+        own = model.default_reading is not None and model.default_reading.prompt is Prompt.OWN
+    return [prompt.value for prompt in Prompt if own or prompt is not Prompt.OWN]
+
+
+class _Renderer:
+    """One answer in one language."""
+
+    def __init__(self, language: str, lab: Lab, request: LiveRequest, answer: Answer):
+        self.language = language
+        self.lab = lab
+        self.request = request
+        self.answer = answer
+        self.statuses = {status.model: status for status in lab.models()}
+        self.info = lab.engine.loaded(answer.model) if answer.model else None
+        self.first = request.link is not None  # the page has had no answer yet
+
+    def payload(self, sent: Form, relabel: bool) -> dict[str, Any]:
+        answer = self.answer
+        payload = {
+            **answer.heatmap,
+            "pieces": self._pieces(),
+            "updates": self._updates(sent, relabel),
+            "offers": answer.offers,
+            "memory": {"model": answer.model, "linked": answer.linked},
+        }
+        return payload | ({"words": heatmap_words(self.language)} if self.first else {})
+
+    def _say(self, key: str, **values: Any) -> str:
+        return translate(self.language, key, **values)
+
+    def _pieces(self) -> dict[str, str]:
+        """HTML of the places around the heatmap, by their names."""
+        answer, language, device = self.answer, self.language, self.lab.device()
+        hints = self._hints()
+        pieces = {f"{name}-note": render_note(hints.get(name, ""), *answer.notes.get(name, ())) for name in FORM_FIELDS}
+        pieces["reading_head"] = render_fold_head(self._say("heading.reading"), self._reading_summary())
+        if answer.notice:
+            pieces["notices"] = render_notices((answer.notice,))
+        comparison = answer.comparison
+        if comparison:
+            took = self._say("status.took", seconds=f"{comparison.seconds:.2f}")
+            pieces["status"] = render_status(language, device, comparison, f"{time.strftime('%H:%M:%S')} {took}", "")
+            pieces["verdict"] = render_verdict(language, comparison)
+            pieces["metrics"] = render_metrics(language, comparison.metrics)
+            pieces["notices"] = render_notices(
+                tuple(translate_phrase(language, notice) for notice in comparison.notices)
+            )
+        elif not self.request.drawn:
+            pieces["status"] = render_status(language, device, None, "", self._name(answer.form.model))
+        if self.first:
+            pieces["examples-note"] = render_note(example_teaches(language, next(iter(load_examples()))))
+            pieces["texts_head"] = render_fold_head(self._say("heading.texts"), "", self._say("summary.texts"))
+        return pieces
+
+    def _reading_summary(self) -> str:
+        form = self.answer.form
+        prompt = form.prompt + (" + EOS" if form.eos else "")
+        on_corpus = form.reference == Reference.CORPUS.value
+        corpus = f" ({translate_word(self.language, 'reference', form.reference)})" if on_corpus else ""
+        postprocess = (form.postprocess + corpus,) if form.signed else ()
+        return " · ".join((self._name(self.answer.model), prompt, form.pooling, *postprocess))
+
+    def _hints(self) -> dict[str, str]:
+        form, say = self.answer.form, self._say
+        signed = "_signed" if form.signed and form.scale == "unit" else ""
+        hints = {
+            "prompt": say(f"prompt.{form.prompt}.hint"),
+            "pooling": say(f"pooling.{form.pooling}.hint"),
+            "postprocess": say(f"postprocess.{form.postprocess}.hint"),
+            "reference": say(f"reference.{form.reference}.hint") if form.signed else "",
+            "scale": say(f"scale.{form.scale}{signed}.hint"),
+            "eos": say("eos.hint") if form.eos else "",
+        }
+        hints |= {name: say(f"{name}.hint") for name, prompt in PROMPT_BOXES.items() if form.prompt == prompt.value}
+        wished = self.statuses.get(form.model)
+        # Of a model that runs elsewhere it is said while it loads, before any text is sent.
+        model = wished if wished and wished.host else self.statuses.get(self.answer.model) or self.info
+        if model:
+            size = model_summary(self.language, model)
+            licence = f", {model.licence}" if isinstance(model, ModelStatus) and model.licence else ""
+            hints["model"] = f"{size[0].upper()}{size[1:]}{licence}. {say(f'kind.{model.kind.value}.hint')}"
+            if not model.host:  # there the slider is hidden
+                hints["layer"] = layer_hint(self.language, form.layer, model.n_layers, form.pooling)
+        return hints
+
+    def _updates(self, sent: Form, relabel: bool) -> dict[str, dict[str, Any]]:
+        """New properties of Gradio's widgets, by the widgets' names."""
+        form = self.answer.form
+        updates: dict[str, dict[str, Any]] = {name: {} for name in _LABELLED}
+        if relabel:
+            for name, properties in updates.items():
+                properties |= self._labels(name)
+        for name, value in vars(form).items():
+            if value != getattr(sent, name):
+                updates[name]["value"] = value
+        for name, prompt in PROMPT_BOXES.items():
+            updates[name]["visible"] = form.prompt == prompt.value
+        updates["reference"]["visible"] = form.signed
+        model = self.info or self.statuses.get(self.answer.model)
+        if model:
+            updates["prompt"]["choices"] = _pairs(prompts_of(model))
+            updates["pooling"]["choices"] = _pairs([choice.value for choice in (Served if model.host else Pooling)])
+            updates["layer"]["maximum"] = max(1, model.n_layers)  # a slider of no length is none to Gradio
+            for name in ("eos", "layer"):
+                updates[name]["visible"] = not model.host
+        if not self.request.drawn:  # which models fit is known once the engine has started
+            updates["model"]["choices"] = self._model_choices()
+        if self.first:
+            sets = load_examples().values()
+            updates["examples"]["choices"] = [
+                (each.title.get(self.language, each.title["en"]), each.id) for each in sets
+            ]
+        return {name: properties for name, properties in updates.items() if properties}
+
+    def _labels(self, name: str) -> dict[str, Any]:
+        """Labels follow the browser's language by themselves; here they follow the address."""
+        labels: dict[str, Any] = {"value" if name == "compute" else "label": self._say(f"label.{name}")}
+        for option in ("info", "placeholder"):
+            if f"label.{name}_{option}" in LOCALES["en"]:
+                labels[option] = self._say(f"label.{name}_{option}")
+        if name in _LABELLED_CHOICES:
+            labels["choices"] = [(self._say(f"label.{name}_{value}"), value) for value in _LABELLED_CHOICES[name]]
+        return labels
+
+    def _name(self, model: str) -> str:
+        known = self.statuses.get(model) or self.lab.engine.loaded(model)
+        return known.name if known else model
+
+    def _model_choices(self) -> list[tuple[str, str]]:
+        """The list, and a model that is in use though it is not on it: one that was trained here, or a folder."""
+        choices = model_choices(self.language, list(self.statuses.values()))
+        unlisted = self.info is not None and self.answer.model not in self.statuses
+        return choices + ([(self.info.name, self.info.model)] if unlisted else [])
+
+
+def _pairs(values: Sequence[str]) -> list[tuple[str, str]]:
+    """Choices as Gradio's front end takes them: (label, value)."""
+    return [(value, value) for value in values]
