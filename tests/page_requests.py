@@ -43,7 +43,7 @@ def by_name(answer: dict, *panels: Any) -> dict[str, Any]:
 
 
 class LivePage:
-    """An open page without a browser, as live.js keeps it: the form, the memory of the last answer, and whether it has a figure."""
+    """An open page without a browser. Keeps what live.js keeps: the form, the last answer's memory, and the figure."""
 
     def __init__(self, handlers: LiveHandlers, language: str = "en", **form):
         self.handlers, self.language = handlers, language
