@@ -25,14 +25,11 @@ pytestmark = pytest.mark.browser
 CUT = """() => [...document.querySelectorAll('#status dd, #status small')]
     .filter((node) => node.scrollWidth > node.clientWidth + 1).length"""
 
-# Every question takes a second more on its way, and what the address says meanwhile is kept.
-SLOW = """() => {
-    const fetch = window.fetch;
-    window.fetch = async (...asked) => {
-        await new Promise((done) => setTimeout(done, 1000));
-        return fetch(...asked);
-    };
-    setInterval(() => window.hashes.add(location.hash), 10);
+# What the address says while the answers are on their way.
+HASHES = """() => {
+    window.hashes = new Set();
+    const keep = () => { window.hashes.add(location.hash); requestAnimationFrame(keep); };
+    keep();
 }"""
 
 
@@ -64,11 +61,12 @@ def test_a_reload_keeps_what_was_typed_and_chosen(open_page):
     settle(page)
 
 
-def test_a_slow_answer_does_not_cost_the_link(open_page):
+def test_a_slow_answer_does_not_cost_the_link(open_page, engine):
     page = open_page()
     page.fill(QUESTIONS, "first\nsecond")
     page.wait_for_function("() => location.hash.includes('second')")
-    page.add_init_script(f"window.hashes = new Set(); ({SLOW})()")
+    page.add_init_script(f"({HASHES})()")
+    engine.seconds_per_text = 0.5
     page.reload()
     page.wait_for_selector(PLOT)
     wait_text(page, "Q2 second")

@@ -17,12 +17,10 @@ from starlette.routing import Route
 from demo.domain.datamodels import Comparison
 from demo.export.report import describe_figure
 from demo.figures.similarity import draw_similarity, pack_numbers
-from demo.ui.kit.i18n import LOCALES, translate
 
 _HERE = Path(__file__).parent
 _PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _PLOTLY_URL = f"assets/plotly-{plotly.__version__}.min.js"
-_PREFIX = "heatmap."
 _AGAIN_SECONDS = 0.4  # until a page asks again whether its model is there
 _PAGE_SECONDS = 0.1  # for each page that waits: an answer costs 20 ms, and the model loads on the same cores
 
@@ -82,9 +80,3 @@ def show_state(state: str, note: str = "", progress: float | None = None, pages:
     """
     payload = {"state": state, "note": note, "progress": progress}
     return payload | ({"again": max(_AGAIN_SECONDS, _PAGE_SECONDS * pages)} if state == "loading" else {})
-
-
-def heatmap_words(language: str) -> dict[str, str]:
-    """The words that heatmap.js writes by itself."""
-    keys = (key for key in LOCALES["en"] if key.startswith(_PREFIX))
-    return {key.removeprefix(_PREFIX): translate(language, key) for key in keys}

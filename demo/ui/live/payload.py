@@ -22,7 +22,7 @@ from demo.domain.datamodels import (
 )
 from demo.figures.similarity import SCALES
 from demo.lab import Lab
-from demo.ui.kit.i18n import LOCALES, translate, translate_phrase, translate_word
+from demo.ui.kit.i18n import LOCALES, translate, translate_group, translate_phrase, translate_word
 from demo.ui.kit.text import (
     layer_hint,
     model_choices,
@@ -36,7 +36,6 @@ from demo.ui.kit.text import (
 )
 from demo.ui.live.examples import example_teaches, load_examples
 from demo.ui.live.form import FORM_FIELDS, PROMPT_BOXES, Form, LiveRequest
-from demo.ui.live.heatmap import heatmap_words
 
 _LABELLED = (*FORM_FIELDS, "matches_fold", "examples", "compute")  # widgets of the lab that have a label
 _LABELLED_CHOICES = {"reference": [choice.value for choice in Reference], "scale": list(SCALES)}
@@ -95,7 +94,7 @@ class _Renderer:
             "offers": answer.offers,
             "memory": {"model": answer.model, "linked": answer.linked},
         }
-        return payload | ({"words": heatmap_words(self.language)} if self.first else {})
+        return payload | ({"words": translate_group(self.language, "heatmap")} if self.first else {})
 
     def _say(self, key: str, **values: Any) -> str:
         return translate(self.language, key, **values)
