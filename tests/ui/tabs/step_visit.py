@@ -12,8 +12,6 @@ from demo.domain.catalog import CATALOG
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.ui.kit.step_tab import StepTab
-from demo.ui.live.examples import load_examples
-from demo.ui.live.handlers import Session
 from demo.ui.live.tab import create_lab_tab
 from demo.ui.tabs.lesson.handlers import LessonHandlers
 from demo.ui.tabs.lesson.tab import create_lesson_tab
@@ -32,7 +30,7 @@ def create_widgets() -> tuple:
     """The lab's widgets, the story's and the lesson's, built once: nothing here writes into them."""
     settings = Settings(engine="fake")
     with gradio.Blocks(analytics_enabled=False):
-        lab_widgets = create_lab_tab(settings, CATALOG[GPT].status("loaded"), next(iter(load_examples().values())))
+        lab_widgets = create_lab_tab(settings, CATALOG[GPT].status("loaded"))
         return lab_widgets, create_story_tab(settings), create_lesson_tab(settings)
 
 
@@ -82,6 +80,10 @@ class Visit:
         assert seen["view"]["state"] == state, seen["view"]["note"]
         return seen
 
-    def use(self, step: Any, session: Session | None = None) -> dict:
-        session = session or Session(model=GPT)
-        return self.named(self.handlers.on_use(self.request, session, step, *self.inputs))
+    def use(self, step: Any) -> dict:
+        """The heatmap's payload that opens the step in the lab: `updates` of its form, `linked` reading."""
+        return self.named(self.handlers.on_use(self.request, step, *self.inputs))["heatmap"]
+
+    def form(self, step: Any) -> dict:
+        """The form that the step opens in the lab."""
+        return {name: update["value"] for name, update in self.use(step)["updates"].items()}

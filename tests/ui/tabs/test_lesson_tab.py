@@ -19,7 +19,6 @@ from demo.lab import Lab
 from demo.settings import Settings
 from demo.ui.kit.i18n import LOCALES
 from demo.ui.live.examples import load_examples
-from demo.ui.live.handlers import Session
 from demo.ui.tabs.lesson import runs as lesson_runs
 from demo.ui.tabs.lesson.figures import step_figures
 from demo.ui.tabs.lesson.runs import LessonRuns, token_kind
@@ -127,7 +126,7 @@ def test_nothing_is_computed_or_shown_before_its_prediction(visit):
         assert announced["use"]["visible"] is False
         assert (announced["judged"], announced["found"]) == ("", "")
         assert {"judged", "found"} & seen.keys() == set()
-        assert visit.use(step.name).keys() == {"heatmap"}
+        assert "updates" not in visit.use(step.name)
     assert visit.handlers.lab.engine.embedded_texts == before
 
 
@@ -268,13 +267,12 @@ def test_the_summary_counts_predictions(visit):
 
 def test_the_best_layer_and_the_summarys_korean_texts_go_into_the_lab(predicted):
     predicted.look("layer")
-    assert predicted.use("layer")["layer"]["value"] == predicted.handlers.runs.cached("layer").best
+    assert predicted.form("layer")["layer"] == predicted.handlers.runs.cached("layer").best
     predicted.look("training")
-    session = Session(model=GPT)
-    assert predicted.use(SUMMARY, session)["questions"].split("\n") == list(load_texts("ko")[0])
-    assert session.linked["model"] == TUNED
+    assert predicted.form(SUMMARY)["questions"].split("\n") == list(load_texts("ko")[0])
+    assert predicted.use(SUMMARY)["linked"]["model"] == TUNED
     predicted.inputs = [{}]
-    assert predicted.use(SUMMARY).keys() == {"heatmap"}
+    assert "updates" not in predicted.use(SUMMARY)
 
 
 # ---- real weights ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from demo.backend.fake import FakeEngine
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.ui.kit.i18n import LOCALES, translate
-from demo.ui.live.handlers import Session
 from demo.ui.tabs.lesson.steps import STEPS
 from tests.ui.tabs.step_visit import (
     ENCODER,
@@ -63,7 +62,7 @@ def test_nothing_is_computed_before_somebody_looks(tab):
         for seen in (visit.open(step), visit.announce(step)):
             assert (seen["view"]["state"], seen["view"]["figures"], seen["found"]) == ("running", [], "")
     assert tab.engine.embedded_texts == before
-    assert visit.use(tab.steps[-2]).keys() == {"heatmap"}, "no reading yet"
+    assert "updates" not in visit.use(tab.steps[-2]), "no reading yet"
 
 
 @pytest.mark.parametrize("language", sorted(LOCALES))
@@ -132,17 +131,13 @@ def test_back_and_next_end_at_the_first_and_the_last_step(tab):
     indirect=["name"],
 )
 def test_a_steps_reading_goes_into_the_labs_widgets(tab, step, reading):
-    visit, session = tab.visit(), Session(model=GPT)
+    visit = tab.visit()
     visit.look(step)
-    answer = visit.use(step, session)
-    texts = [answer[name].split("\n") for name in ("questions", "answers")]
+    form, payload = visit.form(step), visit.use(step)
+    texts = [form[name].split("\n") for name in ("questions", "answers")]
     assert texts == [list(tab.handlers.runs.questions), list(tab.handlers.runs.answers)]
-    assert {name: answer[name] for name in reading} == reading
-    assert (answer["model"], answer["matches"]) == (GPT, "")
-    assert (answer["layer"]["value"], answer["layer"]["maximum"]) == (30, 30)
-    assert "heatmap" not in answer, "the widgets' own changes draw it"
-    assert session.linked == {}
-    other = Session(model=ENCODER, seq=7)
-    answer = visit.use(step, other)
-    assert (other.linked["model"], other.linked["prompt"], other.linked["layer"]) == (GPT, "prompteol", 30)
-    assert (answer["heatmap"]["state"], answer["heatmap"]["seq"]) == ("loading", 7), "as a link would"
+    assert {name: form[name] for name in reading} == reading
+    assert (form["model"], form["matches"]) == (GPT, "")
+    assert payload["updates"]["layer"] == {"value": 30, "maximum": 30}
+    linked = payload["linked"]  # kept until the model is loaded
+    assert (linked["model"], linked["prompt"], linked["layer"]) == (GPT, "prompteol", 30)
