@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.browser.test_page import QUESTIONS, choose, wait_gone, wait_text
+from tests.browser.page_actions import QUESTIONS, choose, wait_gone, wait_text
 
 pytestmark = pytest.mark.browser
 
