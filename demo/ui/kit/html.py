@@ -29,7 +29,9 @@ def render(template: str, language: str, **values: Any) -> str:
 
     Values whose names end in `_html` were rendered before; templates write them as they are.
     """
-    return _ENVIRONMENT.get_template(template).render(t=partial(translate, language), **values).strip()
+    return (
+        _ENVIRONMENT.get_template(template).render(t=partial(translate, language), language=language, **values).strip()
+    )
 
 
 def render_table(

@@ -11,10 +11,9 @@ from typing import Any
 
 from demo.domain.datamodels import Comparison
 from demo.domain.results import Lead
-from demo.figures.compare import WORDS as COMPARE_WORDS
 from demo.figures.compare import plot_difference, plot_reading, shared_range, subtract_cosines
 from demo.ui.kit.html import render
-from demo.ui.kit.i18n import translate, translate_phrase
+from demo.ui.kit.i18n import translate, translate_group, translate_phrase
 from demo.ui.kit.view import figure_payload
 from demo.wording.numbers import two_digits
 
@@ -95,7 +94,7 @@ def compare_figures(language: str, shown: Mapping[str, Comparison], scale: str, 
         title = f"{letter}  {describe(language, comparison)}"
         payloads.append(reading_payload(language, f"compare-{letter.lower()}", title, comparison, colours))
     if pair:
-        payloads.append(_difference(language, shown, pair, scale == "own", _words(language)))
+        payloads.append(_difference(language, shown, pair, scale == "own", translate_group(language, "compare.figure")))
     return payloads
 
 
@@ -114,7 +113,7 @@ def reading_payload(
         other=two_digits(metrics.other_mean),
         auc=two_digits(metrics.auc),
     )
-    figure = plot_reading(comparison, colours, _words(language))
+    figure = plot_reading(comparison, colours, translate_group(language, "compare.figure"))
     return _payload(name, figure, title, alt, comparison_table(language, comparison, comparison.similarity))
 
 
@@ -130,10 +129,6 @@ def _difference(
     alt = translate(language, "compare.alt.difference", title=title, matching=matching, other=other)
     figure = plot_difference(first, second, own, words)
     return _payload("compare-difference", figure, title, alt, comparison_table(language, first, values, signed=True))
-
-
-def _words(language: str) -> dict[str, str]:
-    return {name: translate(language, f"compare.figure.{name}") for name in COMPARE_WORDS}
 
 
 def _payload(name: str, figure: Any, title: str, alt: str, table: dict[str, list]) -> dict[str, Any]:

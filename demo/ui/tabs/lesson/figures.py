@@ -7,9 +7,8 @@ from typing import Any
 
 from demo.domain.datamodels import Comparison
 from demo.figures.explanation import spell_token
-from demo.figures.lesson import WORDS as LESSON_WORDS
 from demo.figures.lesson import plot_layer_auc, plot_prediction, plot_top1, plot_top_tokens
-from demo.ui.kit.i18n import translate
+from demo.ui.kit.i18n import translate, translate_group
 from demo.ui.kit.view import captioned_figure
 from demo.ui.tabs.compare.text import describe, reading_payload
 from demo.ui.tabs.lesson.runs import Outcome
@@ -42,7 +41,7 @@ def summary_figures(language: str, outcomes: Mapping[str, Outcome]) -> list[dict
         comparisons |= {reading_name(language, reading): shown for reading, shown in outcome.comparisons.items()}
     if not comparisons:
         return []
-    words = _words(language)
+    words = translate_group(language, "lesson.figure")
     found = [comparison.metrics.found_first or 0 for comparison in comparisons.values()]
     asked = next(iter(comparisons.values())).metrics.n_matched
     rows = [[name, str(count)] for name, count in zip(comparisons, found, strict=True)]
@@ -66,7 +65,7 @@ def reading_name(language: str, reading: LessonReading) -> str:
 
 
 def _pairs_figure(language: str, outcome: Outcome, guess: str | float) -> dict[str, Any]:
-    words = _words(language)
+    words = translate_group(language, "lesson.figure")
     comparisons = list(outcome.comparisons.values())
     rows = [
         [reading_name(language, reading), two_digits(shown.metrics.matching_mean), two_digits(shown.metrics.other_mean)]
@@ -87,7 +86,7 @@ def _pairs_figure(language: str, outcome: Outcome, guess: str | float) -> dict[s
 
 
 def _tokens_figure(language: str, outcome: Outcome) -> dict[str, Any]:
-    words, tokens = _words(language), outcome.tokens
+    words, tokens = translate_group(language, "lesson.figure"), outcome.tokens
     texts = [text for side in load_texts("en") for text in side]
     kinds = {kind: translate(language, f"lesson.kind.{kind}") for kind in BY_NAME["next"].options}
     spelled = [(each.name, spell_token(each.token), fine_percent(each.chance)) for each in tokens]
@@ -108,7 +107,7 @@ def _tokens_figure(language: str, outcome: Outcome) -> dict[str, Any]:
 
 
 def _layers_figure(language: str, outcome: Outcome) -> dict[str, Any]:
-    words, layers = _words(language), outcome.layers
+    words, layers = translate_group(language, "lesson.figure"), outcome.layers
     aucs = [two_digits(layer.metrics.auc) for layer in layers]
     return captioned_figure(
         language,
@@ -128,7 +127,3 @@ def _layers_figure(language: str, outcome: Outcome) -> dict[str, Any]:
         best=outcome.best,
         auc=aucs[outcome.best],
     )
-
-
-def _words(language: str) -> dict[str, str]:
-    return {name: translate(language, f"lesson.figure.{name}") for name in LESSON_WORDS}

@@ -9,11 +9,11 @@ from typing import Any
 from demo.domain.datamodels import Comparison
 from demo.figures.story import plot_models
 from demo.ui.kit.html import render, render_table
-from demo.ui.kit.i18n import translate, translate_error, translate_phrase
+from demo.ui.kit.i18n import translate, translate_error, translate_group, translate_phrase
 from demo.ui.kit.view import captioned_figure
 from demo.ui.tabs.compare.text import describe
 from demo.ui.tabs.story.runs import BoardRow
-from demo.ui.tabs.story.text import figure_words, format_margin
+from demo.ui.tabs.story.text import format_margin
 from demo.wording.numbers import two_digits
 
 _ROW, _AXES = 46, 104  # pixels of the figure
@@ -29,7 +29,7 @@ def board_figures(language: str, rows: Sequence[BoardRow]) -> list[dict[str, Any
         language,
         "story-models",
         "story.board",
-        plot_models(names, [row.comparison for row in measured], figure_words(language)),
+        plot_models(names, [row.comparison for row in measured], translate_group(language, "story.figure")),
         height=_AXES + _ROW * len(measured),
         head=["", *_heads(language, measured[0].comparison)],
         rows=[[", ".join(name), *_cells(language, row)] for name, row in zip(names, measured, strict=True)],

@@ -13,10 +13,9 @@ from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Comparison, Pooling
 from demo.figures.compare import shared_range
 from demo.figures.explanation import spell_token
-from demo.figures.story import WORDS as STORY_WORDS
 from demo.figures.story import plot_gap, plot_next_tokens, plot_positions
 from demo.ui.kit.html import render, render_paragraph, render_table
-from demo.ui.kit.i18n import translate
+from demo.ui.kit.i18n import translate, translate_group
 from demo.ui.kit.text import render_verdict
 from demo.ui.kit.view import captioned_figure
 from demo.ui.panels.explain.text import render_token_legend, render_tokens
@@ -31,11 +30,6 @@ _ROW, _AXES = 40, 96  # pixels of a figure with a row for each text
 _LISTED = 4  # next tokens in a table
 
 
-def figure_words(language: str) -> dict[str, str]:
-    """The words on the figures."""
-    return {name: translate(language, f"story.figure.{name}") for name in STORY_WORDS}
-
-
 def render_step(language: str, step: str, gpt: str, tuned: str) -> str:
     """A step's heading and text. gpt, tuned: the models that the story is told with."""
     second = "second.instead" if step == "loss" and tuned != TUNED else "second"
@@ -47,7 +41,7 @@ def render_step(language: str, step: str, gpt: str, tuned: str) -> str:
 
 def explain_tokens(language: str, readouts: Sequence[Readout]) -> StepResult:
     """Step 1: which tokens the model receives, and at which position the embedding is read."""
-    words = figure_words(language)
+    words = translate_group(language, "story.figure")
     sides = [each.inspected for each in readouts]
     counts = _span([len(side.tokens) for side in sides])
     own = _span([side.inside[1] - side.inside[0] for side in sides])
@@ -91,7 +85,7 @@ def explain_tokens(language: str, readouts: Sequence[Readout]) -> StepResult:
 
 def explain_logits(language: str, readouts: Sequence[Readout]) -> StepResult:
     """Step 2: the likeliest next tokens of each text."""
-    words = figure_words(language)
+    words = translate_group(language, "story.figure")
     if not all(each.next_tokens for each in readouts):
         return [], render_paragraph(translate(language, "explain.no_head"))
     highest = max(chance for each in readouts for _, chance in each.next_tokens)
@@ -191,7 +185,7 @@ def explain_loss(
 
 
 def _gap_figure(language: str, gaps: Mapping[str, Gap]) -> dict[str, Any]:
-    words = figure_words(language)
+    words = translate_group(language, "story.figure")
     names = [translate(language, f"compare.reading.{preset}") for preset in gaps]
     unrelated = [gap.space.mean_cosine or 0.0 for gap in gaps.values()]
     right = [gap.comparison.metrics.matching_mean or 0.0 for gap in gaps.values()]
