@@ -24,13 +24,12 @@ from demo.ui.tabs.benchmark.handlers import BenchmarkHandlers  # noqa: E402
 from demo.ui.tabs.benchmark.runs import QUICK, READINGS, Row  # noqa: E402
 from demo.ui.tabs.benchmark.tab import SORTS, create_benchmark_tab  # noqa: E402
 from demo.ui.tabs.benchmark.text import benchmark_figures, ranked, render_board, set_choices, write_csv  # noqa: E402
-from tests.page_requests import by_name, page_request  # noqa: E402
+from tests.ui.tabs.open_page import OpenPage  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
 
 GPT, ENCODER, BASE, UNREACHABLE = "smollm2-135m-instruct", "all-minilm-l6-v2", "gemma-3-270m", "gpt2"
 SET = "astronomy-ko"
 OWN = Reading(GPT)
-PAGE, OTHER_PAGE = page_request("one"), page_request("two")
 
 
 @pytest.fixture
@@ -39,29 +38,14 @@ def engine() -> FakeEngine:
 
 
 @pytest.fixture
-def handlers(engine) -> BenchmarkHandlers:
+def page(engine) -> OpenPage:
     with gradio.Blocks(analytics_enabled=False):
         widgets = create_benchmark_tab(Settings(engine="fake"))
-    return BenchmarkHandlers(Lab(Settings(engine="fake"), engine), widgets)
+    return OpenPage(BenchmarkHandlers(Lab(Settings(engine="fake"), engine), widgets), values)
 
 
-def named(handlers, answer) -> dict:
-    return by_name(answer, handlers.widgets)
-
-
-def until_ended(handlers, *values, page=PAGE) -> dict:
-    """Every tick's answer put over the one before, until the job has ended."""
-    seen: dict = {}
-    eventually(
-        lambda: seen.update(named(handlers, handlers.on_tick(page, *values))) or seen["view"]["state"] != "running"
-    )
-    return seen
-
-
-def measure(handlers, models, names, sort="auc", page=PAGE) -> dict:
-    values = (SET, models, names, sort)
-    begun = named(handlers, handlers.on_run(page, *values))
-    return begun | until_ended(handlers, *values, page=page)
+def values(models, readings, sort="auc") -> list:
+    return [SET, models, readings, sort]
 
 
 def places(board: str) -> list[str]:
@@ -78,8 +62,8 @@ def make_row(auc=0.7, speed=10.0, reading: Reading | None = OWN, name="SmolLM2")
 # ---- what is measured ---------------------------------------------------------------------------------------------
 
 
-def test_rows_of_every_model_and_reading_appear(handlers):
-    seen = measure(handlers, [GPT, ENCODER], list(QUICK))
+def test_rows_of_every_model_and_reading_appear(page):
+    seen = page.complete(models=[GPT, ENCODER], readings=list(QUICK))
     assert seen["view"]["state"] == "ready"
     assert seen["view"]["note"] == ""
     assert seen["board"].count('scope="row"') == 6, (
@@ -89,93 +73,95 @@ def test_rows_of_every_model_and_reading_appear(handlers):
     assert (seen["run"]["interactive"], seen["stop"]["visible"]) == (True, False)
 
 
-def test_what_was_measured_once_is_known_to_everybody(handlers, engine):
-    measure(handlers, [ENCODER], ["own"])
+def test_what_was_measured_once_is_known_to_everybody(page, engine):
+    page.complete(models=[ENCODER], readings=["own"])
     counted = engine.embedded_texts
-    handlers.pages.close(PAGE)
-    seen = named(handlers, handlers.on_tick(OTHER_PAGE, SET, [ENCODER], ["own"], "auc"))
+    page.leave()
+    seen = page.beside("two").tick(models=[ENCODER], readings=["own"])
     assert seen["view"]["state"] == "ready"
-    measure(handlers, [ENCODER], ["own"], page=OTHER_PAGE)
+    page.beside("two").complete(models=[ENCODER], readings=["own"])
     assert engine.embedded_texts == counted
 
 
-def test_only_what_is_missing_is_measured(handlers, engine):
-    measure(handlers, [GPT], ["mean"])
+def test_only_what_is_missing_is_measured(page, engine):
+    page.complete(models=[GPT], readings=["mean"])
     counted = engine.embedded_texts
-    seen = named(handlers, handlers.on_tick(PAGE, SET, [GPT], ["mean", "echo"], "auc"))
+    seen = page.tick(models=[GPT], readings=["mean", "echo"])
     assert "not measured yet: 1" in seen["view"]["note"]
-    measure(handlers, [GPT], ["mean", "echo"])
+    page.complete(models=[GPT], readings=["mean", "echo"])
     assert engine.embedded_texts == counted + 16
 
 
-def test_texts_that_were_embedded_before_have_no_speed(handlers):
+def test_texts_that_were_embedded_before_have_no_speed(page):
     """The engine keeps what it embedded: what comes from there says nothing of the model's speed."""
-    measure(handlers, [GPT], ["mean"])
-    measure(handlers, [GPT], ["mean", "weighted_mean"])
-    speeds = {each.names: each.result.texts_per_second for each in handlers.results.rows(SET, [GPT], list(READINGS))}
+    page.complete(models=[GPT], readings=["mean"])
+    page.complete(models=[GPT], readings=["mean", "weighted_mean"])
+    speeds = {
+        each.names: each.result.texts_per_second for each in page.handlers.results.rows(SET, [GPT], list(READINGS))
+    }
     assert speeds["mean",] > 0
     assert speeds["weighted_mean",] is None
 
 
-def test_an_embedding_model_is_read_in_its_own_way_only(handlers):
-    assert handlers.results.missing(SET, [ENCODER], ["echo", "mean"]) == {ENCODER: ["own"]}
-    assert handlers.results.missing(SET, [GPT], ["mean", "echo"]) == {GPT: ["mean", "echo"]}
-    assert handlers.results.missing(SET, [ENCODER, GPT], []) == {}
+def test_an_embedding_model_is_read_in_its_own_way_only(page):
+    assert page.handlers.results.missing(SET, [ENCODER], ["echo", "mean"]) == {ENCODER: ["own"]}
+    assert page.handlers.results.missing(SET, [GPT], ["mean", "echo"]) == {GPT: ["mean", "echo"]}
+    assert page.handlers.results.missing(SET, [ENCODER, GPT], []) == {}
 
 
-def test_what_a_model_cannot_do_is_said_and_the_others_go_on(handlers):
-    seen = measure(handlers, [UNREACHABLE, BASE], ["article", "mean"])
+def test_what_a_model_cannot_do_is_said_and_the_others_go_on(page):
+    seen = page.complete(models=[UNREACHABLE, BASE], readings=["article", "mean"])
     assert "The weights of GPT-2 could not be fetched" in seen["note"]
     assert "Left out. the article&#x27;s: chat, logits: Gemma 3 270M" in seen["note"]
     assert len(places(seen["board"])) == 2
 
 
-def test_nothing_chosen_is_said(handlers):
-    seen = named(handlers, handlers.on_run(PAGE, SET, [], ["mean"], "auc"))
+def test_nothing_chosen_is_said(page):
+    seen = page.run(models=[], readings=["mean"])
     assert "Tick at least one model" in seen["note"]
     assert seen["view"]["state"] == "idle"
 
 
-def test_one_at_a_time_and_what_was_reached_stays(handlers, engine):
+def test_one_at_a_time_and_what_was_reached_stays(page, engine):
     engine.seconds_per_text = 0.001
-    values = (SET, [GPT], list(READINGS), "auc")
-    handlers.on_run(PAGE, *values)
-    busy = named(handlers, handlers.on_run(OTHER_PAGE, *values))
+    everything = {"models": [GPT], "readings": list(READINGS)}
+    page.run(**everything)
+    busy = page.beside("two").run(**everything)
     assert "One benchmark runs on this machine at a time" in busy["note"]
     seen: dict = {}
 
     def first_row():
-        seen.update(named(handlers, handlers.on_tick(PAGE, *values)))
+        seen.update(page.tick(**everything))
         assert seen["view"]["state"] == "running"
         assert 0 <= seen["view"]["progress"] <= 1
         return seen.get("board")
 
     eventually(first_row)
-    stopping = named(handlers, handlers.on_stop(PAGE, *values))
+    stopping = page.stop(**everything)
     assert "Stopping" in stopping["view"]["note"]
-    seen |= until_ended(handlers, *values)
+    seen |= page.finish(**everything)
     assert seen["view"]["note"].startswith("Stopped.")
     assert 2 <= len(places(seen["board"])) < 9
     engine.seconds_per_text = 0
-    assert len(places(measure(handlers, [GPT], list(READINGS), page=OTHER_PAGE)["board"])) == 9
+    assert len(places(page.beside("two").complete(models=[GPT], readings=list(READINGS))["board"])) == 9
 
 
-def test_a_page_that_has_gone_leaves_no_job_behind(handlers, engine):
+def test_a_page_that_has_gone_leaves_no_job_behind(page, engine):
     engine.seconds_per_text = 0.001
-    handlers.on_run(PAGE, SET, [GPT], list(READINGS), "auc")
-    job = handlers.pages.of(PAGE).job
-    handlers.pages.close(PAGE)
+    page.run(models=[GPT], readings=list(READINGS))
+    job = page.state.job
+    page.leave()
     assert job.done.wait(20)
-    assert handlers.pages.of(PAGE).job is None
+    assert page.state.job is None
 
 
-def test_progress_says_model_and_prompt(handlers, engine):
+def test_progress_says_model_and_prompt(page, engine):
     engine.load_seconds = engine.seconds_per_text = 0.002
-    values = (SET, [GPT], ["echo"], "auc")
-    notes = {named(handlers, handlers.on_run(PAGE, *values))["view"]["note"]}
+    everything = {"models": [GPT], "readings": ["echo"]}
+    notes = {page.run(**everything)["view"]["note"]}
     eventually(
-        lambda: notes.add(named(handlers, handlers.on_tick(PAGE, *values))["view"]["note"]),
-        until=lambda _: not handlers.pages.of(PAGE).running,
+        lambda: notes.add(page.tick(**everything)["view"]["note"]),
+        until=lambda _: not page.state.running,
     )
     assert "SmolLM2-135M-Instruct: every text under the prompt “echo”" in notes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 import zipfile
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ gr = pytest.importorskip("gradio", reason="gradio is not installed: no tests of 
 from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.catalog import CATALOG  # noqa: E402
 from demo.domain.errors import OutOfMemory, ReadingRefused  # noqa: E402
-from demo.domain.recipe import EFFORTS, Pair, Recipe, TrainingSet, TrainStep, pairs_of  # noqa: E402
+from demo.domain.recipe import EFFORTS, Pair, TrainingSet, TrainStep  # noqa: E402
 from demo.figures.training import WORDS as TRAINING_WORDS  # noqa: E402
 from demo.figures.training import (  # noqa: E402
     chance_loss,
@@ -38,7 +39,8 @@ from demo.ui.tabs.train.handlers import TrainHandlers  # noqa: E402
 from demo.ui.tabs.train.runs import DONE, Run, RunSettings  # noqa: E402
 from demo.ui.tabs.train.tab import create_train_tab, offered_efforts  # noqa: E402
 from demo.wording.numbers import two_digits  # noqa: E402
-from tests.page_requests import lab_values, page_request  # noqa: E402
+from tests.page_requests import lab_values  # noqa: E402
+from tests.ui.tabs.open_page import OpenPage  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
 
 MODEL, SMALL = "smollm2-135m-instruct", "all-minilm-l6-v2"
@@ -64,53 +66,46 @@ def lab(tmp_path) -> Lab:
     return lab
 
 
-def make_tab(lab: Lab) -> TrainHandlers:
-    first = lab.status(MODEL)
+def open_page(lab: Lab) -> OpenPage:
     with gr.Blocks():
-        lab_widgets = create_lab_tab(lab.settings, first)
+        lab_widgets = create_lab_tab(lab.settings, lab.status(MODEL))
         widgets = create_train_tab(lab.settings)
-    return TrainHandlers(lab, widgets, lab_widgets)
+    return OpenPage(TrainHandlers(lab, widgets, lab_widgets), values)
 
 
 @pytest.fixture
-def tab(lab) -> TrainHandlers:
-    return make_tab(lab)
+def page(lab) -> OpenPage:
+    return open_page(lab)
 
 
 def values(
     model="lab", reading="recommended", source="texts", sets=(), effort="projection", model_=MODEL, **lab_choices
 ) -> list:
-    """What stands in the widgets. model: the tab's; model_: the lab's."""
+    """The form. model: the tab's; model_: the lab's."""
     own = {"questions": QUESTIONS, "answers": ANSWERS, "model": model_}
     return [*lab_values(**{**own, **lab_choices}), model, reading, source, list(sets), effort]
 
 
-def finish(tab: TrainHandlers, session: str = "one", **chosen) -> dict:
-    """Ticks until the run is over; what the page shows then, of all that was told."""
-    shown: dict = {}
-
-    def told():
-        shown.update(tab.on_tick(page_request(session), *values(**chosen)))
-        return shown if shown[tab.widgets.view]["state"] != "running" else None
-
-    return eventually(told)
-
-
-def train(tab: TrainHandlers, session: str = "one", **chosen) -> dict:
-    begun = tab.on_run(page_request(session), *values(**chosen))
-    return {**begun, **finish(tab, session, **chosen)}
-
-
-def run_of(tab: TrainHandlers, session: str = "one") -> Run:
-    return tab.pages.of(page_request(session)).run
-
-
-def upload(tab, tmp_path, content: str | bytes, name: str = "pairs.jsonl", language: str = "en") -> str:
+def upload(page: OpenPage, tmp_path, content: str | bytes, name: str = "pairs.jsonl") -> str:
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    answer = tab.on_upload(page_request(language=language), str(path), *values(source="file"))
-    assert not path.exists()  # people's texts do not stay on the disk
-    return answer[tab.widgets.source_note]
+    note = page.send("upload", str(path), source="file")["source_note"]
+    assert not path.exists(), "people's texts do not stay on the disk"
+    return note
+
+
+def send(page: OpenPage, event: str) -> dict:
+    """An event that is not sent with the form."""
+    return page.named(getattr(page.handlers, f"on_{event}")(page.request))
+
+
+def begin(lab: Lab, run: Run, report=lambda progress: None) -> threading.Thread:
+    """A run in a thread, paused after the untrained model."""
+    run.pause(True)
+    thread = threading.Thread(target=run.train, args=(lab, 60, report))
+    thread.start()
+    eventually(lambda: run.snapshots, 60)
+    return thread
 
 
 # ---- a run ------------------------------------------------------------------------------------------------------
@@ -172,10 +167,7 @@ def test_the_clock_ends_a_run_and_what_was_reached_is_kept(lab):
 
 def test_a_paused_run_takes_no_step_and_keeps_when_asked(lab):
     run = Run(wanted())
-    run.pause(True)
-    thread = threading.Thread(target=run.train, args=(lab, 60, lambda progress: None))
-    thread.start()
-    eventually(lambda: run.snapshots)
+    thread = begin(lab, run)
     first = run.keep()
     assert kept_folder(lab, first).is_dir()
     assert run.keep() == first  # nothing has changed since
@@ -187,25 +179,15 @@ def test_a_paused_run_takes_no_step_and_keeps_when_asked(lab):
     assert run.keep() == run.kept  # over: what is kept
 
 
-def test_a_run_whose_page_has_gone_keeps_nothing_and_no_wish_waits_for_ever(lab):
-    run = Run(wanted())
+def test_stopped_run_keeps_nothing_and_no_request_waits_for_ever(page, lab):
+    lab.engine.seconds_per_step = 0.05
+    page.run()
+    run = eventually(lambda: page.state.run)
     run.pause(True)
-    gone = threading.Event()
-
-    def report(progress):
-        if gone.is_set():
-            raise train_runs.Stopped()
-
-    def go():
-        with pytest.raises(train_runs.Stopped):
-            run.train(lab, 60, report)
-
-    thread = threading.Thread(target=go)
-    thread.start()
     eventually(lambda: run.snapshots)
-    gone.set()
-    thread.join(20)
-    assert not thread.is_alive()
+    job = page.state.job
+    page.leave()
+    assert job.done.wait(20)
     assert (run.ended, run.kept, run.keep()) == ("", "", "")
 
 
@@ -214,10 +196,7 @@ def test_the_model_that_is_kept_draws_the_heatmap_that_was_seen(tiny, settings):
     lab = Lab(settings)
     texts = {"questions": "a?\nb?", "answers": "a\nb"}
     run = Run(wanted(model=str(tiny("llama")), **texts))
-    run.pause(True)
-    thread = threading.Thread(target=run.train, args=(lab, 60, lambda progress: None))
-    thread.start()
-    eventually(lambda: run.snapshots, 60)
+    thread = begin(lab, run)
     untrained = run.keep()
     run.pause(False)
     thread.join(60)
@@ -237,172 +216,146 @@ def test_what_nobody_took_is_removed(lab):
     assert not kept_folder(lab, run.kept).exists()
 
 
-def test_the_texts_at_hand_are_pairs(lab):
-    pairing = lab.compare("a?\nb?", "a\nb", matches="1-2, 1-1").pairing
-    assert pairs_of(pairing, "texts") == TrainingSet("texts", (Pair("a?", "a"), Pair("a?", "b")))
-
-
-def test_every_effort_is_a_recipe():
-    for how in EFFORTS.values():
-        assert Recipe(None, **how).to_dict  # no field that a recipe does not have
-
-
 # ---- handlers ---------------------------------------------------------------------------------------------------
 
 
-def test_before_anything_it_says_what_to_press_and_what_will_happen(tab):
-    answer = tab.on_open(page_request(), *values(source="bundled", sets=load_training()))
-    view = answer[tab.widgets.view]
+def test_before_anything_it_says_what_to_press_and_what_will_happen(page):
+    answer = page.send("open", source="bundled", sets=load_training())
+    view = answer["view"]
     assert (view["state"], "Press Train" in view["note"]) == ("idle", True)
-    assert answer[tab.widgets.model]["choices"][0] == ("the model in the lab", "lab")
-    ready = {model for _, model in answer[tab.widgets.model]["choices"]}
+    assert answer["model"]["choices"][0] == ("the model in the lab", "lab")
+    ready = {model for _, model in answer["model"]["choices"]}
     assert MODEL in ready
     assert "mistral-7b-instruct-v0.1" not in ready  # does not fit here
     assert not any(CATALOG[model].base for model in ready - {"lab"})  # no adapter on top of an adapter
     count = sum(len(one.pairs) for one in load_training().values())
-    assert f"{count:,} pairs" in answer[tab.widgets.source_note]
-    assert (
-        f"news, {len(load_training()['news'].pairs)}"
-        in dict(map(reversed, answer[tab.widgets.sets]["choices"]))["news"]
-    )
-    assert "12 steps of 8 pairs" in answer[tab.widgets.plan]
-    assert "<math" in answer[tab.widgets.formula]
-    assert "PromptEOL" in answer[tab.widgets.reading_note]
-    again = tab.on_tick(page_request(), *values(source="bundled", sets=load_training(), reading="lab"))
-    assert set(again) == {tab.widgets.view, tab.widgets.reading_note}  # nothing else has changed
-    assert "chat · last_token_logits · layer 30" in again[tab.widgets.reading_note]
+    assert f"{count:,} pairs" in answer["source_note"]
+    assert f"news, {len(load_training()['news'].pairs)}" in dict(map(reversed, answer["sets"]["choices"]))["news"]
+    assert "12 steps of 8 pairs" in answer["plan"]
+    assert "<math" in answer["formula"]
+    assert "PromptEOL" in answer["reading_note"]
+    again = page.tick(source="bundled", sets=load_training(), reading="lab")
+    assert set(again) == {"view", "reading_note"}  # nothing else has changed
+    assert "chat · last_token_logits · layer 30" in again["reading_note"]
 
 
-def test_a_run_is_told_of_until_its_end(tab, lab):
+def test_a_run_is_told_of_until_its_end(page, lab):
     lab.engine.seconds_per_step = 0.05
-    started = tab.on_run(page_request(), *values(source="bundled", sets=["news"]))
-    assert started[tab.widgets.view]["state"] == "running"
-    assert started[tab.widgets.view]["poll"]
-    assert started[tab.widgets.view]["figures"] == []  # whatever was drawn goes
-    assert started[tab.widgets.run]["interactive"] is False
-    assert started[tab.widgets.stop]["visible"]
-    seen = {}
-
-    def middle():
-        answer = tab.on_tick(page_request(), *values(source="bundled", sets=["news"]))
-        seen.update(answer)
-        return len(run_of(tab).steps) > 4
-
-    eventually(middle)
-    assert seen[tab.widgets.view]["note"] == "Training"
-    assert 0 < seen[tab.widgets.view]["progress"] < 1
-    assert seen[tab.widgets.pause]["visible"]
-    assert seen[tab.widgets.keep]["interactive"]
-    assert "of 12" in seen[tab.widgets.state]
-    assert "In words, at step" in seen[tab.widgets.formula]
-    done = finish(tab, source="bundled", sets=["news"])
-    view = done[tab.widgets.view]
+    started = page.run(source="bundled", sets=["news"])
+    assert started["view"]["state"] == "running"
+    assert started["view"]["poll"]
+    assert started["view"]["figures"] == []  # whatever was drawn goes
+    assert started["run"]["interactive"] is False
+    assert started["stop"]["visible"]
+    seen = dict(started)
+    eventually(lambda: seen.update(page.tick(source="bundled", sets=["news"])) or len(page.state.run.steps) > 4)
+    assert seen["view"]["note"] == "Training"
+    assert 0 < seen["view"]["progress"] < 1
+    assert seen["pause"]["visible"]
+    assert seen["keep"]["interactive"]
+    assert "of 12" in seen["state"]
+    assert "In words, at step" in seen["formula"]
+    done = page.finish(source="bundled", sets=["news"])
+    view = done["view"]
     assert view["state"] == "ready"
     assert "Done after 12 steps. Held-out AUC from " in view["note"]
     assert "Margin of your texts from " in view["note"]
-    drawn = tab.pages.of(page_request()).drawn
+    drawn = page.state.drawn
     assert list(drawn["live"]) == ["train-heatmap", "train-loss", "train-progress"]
     assert list(drawn["held"]) == ["train-points", "train-cosines"]
-    assert done[tab.widgets.run]["interactive"]
-    assert not done[tab.widgets.pause]["visible"]
-    assert not done[tab.widgets.stop]["visible"]
-    again = tab.on_tick(page_request(), *values(source="bundled", sets=["news"]))
-    assert set(again) == {tab.widgets.view}
-    assert "figures" not in again[tab.widgets.view]
-    assert tab.on_tick(page_request("two"), *values())[tab.widgets.view]["state"] == "idle"  # nobody else sees it
+    assert done["run"]["interactive"]
+    assert not done["pause"]["visible"]
+    assert not done["stop"]["visible"]
+    again = page.tick(source="bundled", sets=["news"])
+    assert set(again) == {"view"}
+    assert "figures" not in again["view"]
+    assert page.beside("two").tick()["view"]["state"] == "idle"  # nobody else sees it
 
 
-def test_looking_back_draws_that_look_and_follows_again_at_the_end(tab):
-    train(tab)
-    answer = tab.on_look(page_request(), 3, *values())
-    heatmap, loss, progress = answer[tab.widgets.view]["figures"]
+def test_looking_back_draws_that_look_and_follows_again_at_the_end(page):
+    page.complete()
+    answer = page.send("look", 3)
+    heatmap, loss, progress = answer["view"]["figures"]
     assert heatmap["title"] == "Your texts at step 3"
     assert heatmap["figure"]["data"][0]["zmin"] == 0
     assert heatmap["figure"]["data"][0]["zmax"] == 1
     assert (loss, progress) == ({"id": "train-loss"}, {"id": "train-progress"})  # as they were drawn
-    run = run_of(tab)
+    run = page.state.run
     drawn = [row[1:] for row in heatmap["table"]["rows"]]
     assert [cell.split(" ")[0] for row in drawn for cell in row] == [
         two_digits(float(value)) for value in run.snapshots[3].similarity.ravel()
     ]
-    assert "figures" not in tab.on_tick(page_request(), *values())[tab.widgets.view]
-    last = tab.on_look(page_request(), 12, *values())
-    assert last[tab.widgets.view]["figures"][0]["title"] == "Your texts at step 12"
-    assert last[tab.widgets.look]["value"] == 12
-    assert tab.on_look(page_request("nobody"), 3, *values())[tab.widgets.view]["state"] == "idle"
-    assert tab.on_look(page_request(), None, *values())[tab.widgets.view]["state"] == "ready"
+    assert "figures" not in page.tick()["view"]
+    last = page.send("look", 12)
+    assert last["view"]["figures"][0]["title"] == "Your texts at step 12"
+    assert last["look"]["value"] == 12
+    assert page.beside("nobody").send("look", 3)["view"]["state"] == "idle"
+    assert page.send("look", None)["view"]["state"] == "ready"
 
 
-def test_it_pauses_goes_on_and_stops(tab, lab):
+def test_it_pauses_goes_on_and_stops(page, lab):
     lab.engine.seconds_per_step = 0.03
-    tab.on_run(page_request(), *values())
-    eventually(lambda: run_of(tab).steps)
-    paused = tab.on_pause(page_request(), *values())
-    assert paused[tab.widgets.pause]["value"] == "Go on"
-    eventually(lambda: run_of(tab).resting)
-    steps = len(run_of(tab).steps)
-    note = tab.on_tick(page_request(), *values())[tab.widgets.view]["note"]
-    assert note.startswith(f"Paused after step {steps}.")
-    assert tab.on_pause(page_request(), *values())[tab.widgets.pause]["value"] == "Pause"
-    eventually(lambda: len(run_of(tab).steps) > steps)
-    again = tab.on_run(page_request(), *values())
-    assert again[tab.widgets.view]["state"] == "running", "pressed twice: still the first one"
-    stopping = tab.on_stop(page_request(), *values())
-    assert stopping[tab.widgets.view]["note"] == "Stopping after this step"
-    assert not stopping[tab.widgets.stop]["interactive"]
-    done = finish(tab)[tab.widgets.view]
+    page.run()
+    eventually(lambda: page.state.run.steps)
+    assert page.send("pause")["pause"]["value"] == "Go on"
+    eventually(lambda: page.state.run.resting)
+    steps = len(page.state.run.steps)
+    assert page.tick()["view"]["note"].startswith(f"Paused after step {steps}.")
+    assert page.send("pause")["pause"]["value"] == "Pause"
+    eventually(lambda: len(page.state.run.steps) > steps)
+    assert page.run()["view"]["state"] == "running", "pressed twice: still the first one"
+    stopping = page.stop()
+    assert stopping["view"]["note"] == "Stopping after this step"
+    assert not stopping["stop"]["interactive"]
+    done = page.finish()["view"]
     assert (done["state"], "what was reached can be kept" in done["note"]) == ("ready", True)
-    assert run_of(tab).snapshots[-1].step == len(run_of(tab).steps) < 12
+    assert page.state.run.snapshots[-1].step == len(page.state.run.steps) < 12
 
 
-def test_others_wait_in_line_and_see_their_place(tab, lab):
+def test_waiting_pages_see_their_place_and_closed_pages_make_room(page, lab):
     lab.engine.seconds_per_step = 0.05
-    tab.on_run(page_request("one"), *values())
-    assert "One run" not in tab.on_tick(page_request("one"), *values())[tab.widgets.view]["note"]
-    tab.on_run(page_request("two"), *values())
-    three = tab.on_run(page_request("three"), *values())[tab.widgets.view]
-    assert (three["state"], three["note"].split(".")[0]) == ("running", "2 runs are before yours")
-    assert three["poll"]
-    assert three["progress"] is None
-    left = tab.on_stop(page_request("two"), *values())[tab.widgets.view]
+    page.run()
+    two, three = page.beside("two"), page.beside("three")
+    two.run()
+    waiting = three.run()["view"]
+    assert (waiting["state"], waiting["poll"], waiting["progress"]) == ("running", True, None)
+    assert waiting["note"].startswith("2 runs are before yours.")
+    left = two.stop()["view"]
     assert (left["state"], left["note"]) == ("error", "Stopped before the first step.")
-    note = tab.on_tick(page_request("three"), *values())[tab.widgets.view]["note"]
-    assert note.split(".")[0] == "1 run is before yours"
-    job = tab.pages.of(page_request("one")).job
-    tab.on_leave(page_request("one"))  # whoever goes makes room
-    assert job.done.wait(10)
-    assert finish(tab, "three")[tab.widgets.view]["state"] == "ready"
-    away = tab.on_tick(page_request("one"), *values())[tab.widgets.view]
-    assert "because this page was away" in away["note"]
-    assert "Nothing is left" in tab.on_keep(page_request("one"))[tab.widgets.keep_note]
+    assert three.tick()["view"]["note"].startswith("1 run is before yours.")
+    page.leave()
+    assert three.finish()["view"]["state"] == "ready"
+    assert "because this page was away" in page.tick()["view"]["note"]
+    assert "Nothing is left" in send(page, "keep")["keep_note"]
 
 
-def test_who_leaves_the_line_loses_the_place_and_a_full_line_is_a_sentence(tab, lab):
+def test_full_queue_is_a_sentence(page, lab):
     lab.engine.seconds_per_step = 0.05
-    for session in range(9):
-        tab.on_run(page_request(str(session)), *values())
-    full = tab.on_run(page_request("late"), *values())
-    assert full[tab.widgets.view]["state"] == "error"
-    assert "8 runs are waiting already" in full[tab.widgets.view]["note"]
-    assert full[tab.widgets.run]["interactive"]
-    tab.on_leave(page_request("3"))
-    assert tab.on_run(page_request("late"), *values())[tab.widgets.view]["note"].startswith("8 runs are before yours")
-    for session in (*map(str, range(9)), "late"):
-        tab.on_leave(page_request(session))
+    pages = [page.beside(str(session)) for session in range(9)]
+    for each in pages:
+        each.run()
+    late = page.beside("late")
+    full = late.run()
+    assert (full["view"]["state"], full["run"]["interactive"]) == ("error", True)
+    assert "8 runs are waiting already" in full["view"]["note"]
+    pages[3].leave()
+    assert late.run()["view"]["note"].startswith("8 runs are before yours")
+    for each in (*pages, late):
+        each.leave()
 
 
-def test_what_was_reached_becomes_a_model_of_this_page(tab, lab):
-    train(tab)
-    answer = tab.on_keep(page_request())
-    model = answer[tab.lab_widgets.model]
+def test_what_was_reached_becomes_a_model_of_this_page(page, lab):
+    page.complete()
+    answer = send(page, "keep")
+    model = answer["model"]
     assert model["value"].startswith("trained:")
     assert model["choices"][-1] == ("SmolLM2-135M-Instruct, trained 12 steps", model["value"])
     assert len(model["choices"]) == len(lab.models()) + 1
-    assert "in use in the lab" in answer[tab.widgets.keep_note]
-    assert tab.on_keep(page_request())[tab.lab_widgets.model] == model  # pressed twice: the same one
+    assert "in use in the lab" in answer["keep_note"]
+    assert send(page, "keep")["model"] == model  # pressed twice: the same one
     assert lab.compare(QUESTIONS, ANSWERS, model=model["value"]).reading.prompt.value == "prompteol"
-    train(tab)
-    second = tab.on_keep(page_request())[tab.lab_widgets.model]
+    page.complete()
+    second = send(page, "keep")["model"]
     assert [name for name, _ in second["choices"][-2:]] == [
         "SmolLM2-135M-Instruct, trained 12 steps",
         "SmolLM2-135M-Instruct, trained 12 steps · 2",
@@ -410,81 +363,75 @@ def test_what_was_reached_becomes_a_model_of_this_page(tab, lab):
     assert kept_folder(lab, model["value"]).is_dir()  # in somebody's list: it stays
 
 
-def test_what_was_trained_here_is_trained_again_from_the_model_below(tab, lab):
-    train(tab)
-    kept = tab.on_keep(page_request())[tab.lab_widgets.model]["value"]
+def test_what_was_trained_here_is_trained_again_from_the_model_below(page, lab):
+    page.complete()
+    kept = send(page, "keep")["model"]["value"]
     lab.open(kept)
-    answer = tab.on_tick(page_request(), *values(model_=kept))
-    assert "an adapter over SmolLM2-135M-Instruct: that one is trained" in answer[tab.widgets.plan]
-    assert train(tab, model_=kept)[tab.widgets.view]["state"] == "ready"
-    assert run_of(tab).settings.model == MODEL
+    answer = page.tick(model_=kept)
+    assert "an adapter over SmolLM2-135M-Instruct: that one is trained" in answer["plan"]
+    assert page.complete(model_=kept)["view"]["state"] == "ready"
+    assert page.state.run.settings.model == MODEL
 
 
-def test_in_the_middle_of_a_run_it_can_be_kept_too(tab, lab):
+def test_in_the_middle_of_a_run_it_can_be_kept_too(page, lab):
     lab.engine.seconds_per_step = 0.05
-    tab.on_run(page_request(), *values())
-    eventually(lambda: len(run_of(tab).steps) > 2)
-    answer = tab.on_keep(page_request())
-    name = answer[tab.lab_widgets.model]["choices"][-1][0]
+    page.run()
+    eventually(lambda: len(page.state.run.steps) > 2)
+    answer = send(page, "keep")
+    name = answer["model"]["choices"][-1][0]
     steps = int(re.search(r"trained (\d+) steps", name)[1])
     assert 2 < steps < 12
-    assert lab.open(answer[tab.lab_widgets.model]["value"]).name.endswith(f"trained {steps} steps")
-    finish(tab)
+    assert lab.open(answer["model"]["value"]).name.endswith(f"trained {steps} steps")
+    page.finish()
 
 
-def test_a_run_that_nobody_took_makes_room_for_the_next(tab, lab):
-    train(tab)
-    first = run_of(tab)
-    train(tab)
+def test_a_run_that_nobody_took_makes_room_for_the_next(page, lab):
+    page.complete()
+    first = page.state.run
+    page.complete()
     assert not kept_folder(lab, first.kept).exists()
-    assert kept_folder(lab, run_of(tab).kept).is_dir()
+    assert kept_folder(lab, page.state.run.kept).is_dir()
 
 
-def test_the_adapter_is_a_zip(tab, lab):
-    train(tab)
-    answer = tab.on_download(page_request())
-    path = answer[tab.widgets.file]
+def test_the_adapter_is_a_zip(page, lab):
+    page.complete()
+    answer = send(page, "download")
+    path = answer["file"]
     assert path.endswith("smollm2-135m-instruct-trained-12-steps.zip")
     with zipfile.ZipFile(path) as packed:
         assert {"training.json", "README.md"} <= set(packed.namelist())
         assert json.loads(packed.read("training.json"))["steps"] == 12
-    folder = kept_folder(lab, run_of(tab).kept)
-    for file in folder.iterdir():
-        file.unlink()
-    folder.rmdir()
-    assert "Nothing is left" in tab.on_download(page_request())[tab.widgets.keep_note]
-    assert "Nothing is left" in tab.on_keep(page_request("nobody"))[tab.widgets.keep_note]
+    shutil.rmtree(kept_folder(lab, page.state.run.kept))
+    assert "Nothing is left" in send(page, "download")["keep_note"]
+    assert "Nothing is left" in send(page.beside("nobody"), "keep")["keep_note"]
 
 
 # ---- what cannot be -----------------------------------------------------------------------------------------------
 
 
-def test_nothing_to_learn_from_is_a_sentence(tab):
-    answer = tab.on_run(page_request(), *values(source="bundled"))
-    assert (answer[tab.widgets.view]["state"], "At least one set" in answer[tab.widgets.view]["note"]) == (
-        "error",
-        True,
-    )
-    assert tab.on_choose(page_request(), *values())[tab.widgets.view]["state"] == "idle"
-    answer = tab.on_run(page_request(), *values(source="file"))
-    assert "No file has been chosen" in answer[tab.widgets.view]["note"]
-    assert tab.pages.of(page_request()).job is None
-    assert "There are no" in train(tab, answers="")[tab.widgets.view]["note"]
-    assert "“9-9”" in train(tab, matches="9-9")[tab.widgets.view]["note"]
-    assert "no pairs to train on" in train(tab, questions="One?", answers="One.")[tab.widgets.view]["note"]
+def test_nothing_to_learn_from_is_a_sentence(page):
+    answer = page.run(source="bundled")
+    assert (answer["view"]["state"], "At least one set" in answer["view"]["note"]) == ("error", True)
+    assert page.send("choose")["view"]["state"] == "idle"
+    answer = page.run(source="file")
+    assert "No file has been chosen" in answer["view"]["note"]
+    assert page.state.job is None
+    assert "There are no" in page.complete(answers="")["view"]["note"]
+    assert "“9-9”" in page.complete(matches="9-9")["view"]["note"]
+    assert "no pairs to train on" in page.complete(questions="One?", answers="One.")["view"]["note"]
 
 
-def test_pairs_of_ones_own_need_no_texts_in_the_boxes(tab, tmp_path):
-    upload(tab, tmp_path, PAIRS)
-    done = train(tab, source="file", questions="", answers=" ")
-    assert "margin" not in done[tab.widgets.view]["note"].lower()
-    page = tab.pages.of(page_request())
-    page.drawn.clear()
-    assert [figure["title"] for figure in page.figures("en", "live")] == ["Loss by step", "Held-out AUC by step"]
+def test_pairs_of_ones_own_need_no_texts_in_the_boxes(page, tmp_path):
+    upload(page, tmp_path, PAIRS)
+    done = page.complete(source="file", questions="", answers=" ")
+    assert "margin" not in done["view"]["note"].lower()
+    state = page.state
+    state.drawn.clear()
+    assert [figure["title"] for figure in state.figures("en", "live")] == ["Loss by step", "Held-out AUC by step"]
 
 
-def test_what_the_engine_refuses_is_a_sentence_and_the_last_run_comes_back(tab, lab, monkeypatch):
-    train(tab)
+def test_what_the_engine_refuses_is_a_sentence_and_the_last_run_comes_back(page, lab, monkeypatch):
+    page.complete()
 
     def refuse(recipe, *rest):
         raise ReadingRefused(
@@ -493,21 +440,21 @@ def test_what_the_engine_refuses_is_a_sentence_and_the_last_run_comes_back(tab, 
 
     with monkeypatch.context() as patch:
         patch.setattr(lab.engine, "train", refuse)
-        wrong = train(tab, reading="lab")
-        assert wrong[tab.widgets.view]["state"] == "error"
-        assert wrong[tab.widgets.view]["note"] == "M: a projection is trained on the last layer, with one of x."
-        assert tab.pages.of(page_request()).drawn["live"]["train-heatmap"] == (12,)  # drawn again
-        assert tab.on_keep(page_request())[tab.lab_widgets.model]["value"] == run_of(tab).kept
+        wrong = page.complete(reading="lab")
+        assert wrong["view"]["state"] == "error"
+        assert wrong["view"]["note"] == "M: a projection is trained on the last layer, with one of x."
+        assert page.state.drawn["live"]["train-heatmap"] == (12,)  # drawn again
+        assert send(page, "keep")["model"]["value"] == page.state.run.kept
     with monkeypatch.context() as patch:
         patch.setattr(lab, "train", lambda *a, **k: 1 / 0)
-        wrong = train(tab)[tab.widgets.view]
+        wrong = page.complete()["view"]
         assert (wrong["state"], "on our side" in wrong["note"]) == ("error", True)
-    wrong = train(tab, model="gpt2")[tab.widgets.view]
+    wrong = page.complete(model="gpt2")["view"]
     assert "could not be fetched" in wrong["note"]
-    assert train(tab)[tab.widgets.view]["state"] == "ready"
+    assert page.complete()["view"]["state"] == "ready"
 
 
-def test_what_goes_wrong_in_the_middle_leaves_what_was_seen(tab, lab, monkeypatch):
+def test_what_goes_wrong_in_the_middle_leaves_what_was_seen(page, lab, monkeypatch):
     steps = FakeEngine.train
 
     def train_a_little(engine, recipe, pairs, sources, guide=None):
@@ -523,22 +470,22 @@ def test_what_goes_wrong_in_the_middle_leaves_what_was_seen(tab, lab, monkeypatc
         return training
 
     monkeypatch.setattr(FakeEngine, "train", train_a_little)
-    wrong = train(tab)
-    assert (wrong[tab.widgets.view]["state"], "ran out of memory" in wrong[tab.widgets.view]["note"]) == ("error", True)
-    assert run_of(tab).snapshots[-1].step == 3
-    assert not wrong[tab.widgets.keep]["interactive"]
-    assert tab.pages.of(page_request()).job is None  # what the run held is not remembered
+    wrong = page.complete()
+    assert (wrong["view"]["state"], "ran out of memory" in wrong["view"]["note"]) == ("error", True)
+    assert page.state.run.snapshots[-1].step == 3
+    assert not wrong["keep"]["interactive"]
+    assert page.state.job is None  # what the run held is not remembered
 
 
-def test_the_readings(tab, lab):
-    train(tab, reading="lab", prompt="plain", pooling="mean", layer=30, eos=True, postprocess="zscore")
-    recipe = run_of(tab).recipe.reading
+def test_the_readings(page, lab):
+    page.complete(reading="lab", prompt="plain", pooling="mean", layer=30, eos=True, postprocess="zscore")
+    recipe = page.state.run.recipe.reading
     assert (recipe.prompt.value, recipe.pooling.value, recipe.layer, recipe.eos) == ("plain", "mean", -1, True)
     assert recipe.postprocess.value == "none"
-    train(tab, model=SMALL, reading="lab", prompt="plain", pooling="mean", layer=30)  # the last layer of either
-    assert (run_of(tab).recipe.reading.model, run_of(tab).recipe.reading.layer) == (SMALL, -1)
-    train(tab)
-    recipe = run_of(tab).recipe.reading
+    page.complete(model=SMALL, reading="lab", prompt="plain", pooling="mean", layer=30)  # the last layer of either
+    assert (page.state.run.recipe.reading.model, page.state.run.recipe.reading.layer) == (SMALL, -1)
+    page.complete()
+    recipe = page.state.run.recipe.reading
     assert (recipe.prompt.value, recipe.pooling.value, recipe.layer) == ("prompteol", "last_token", -1)
 
 
@@ -548,40 +495,40 @@ def test_a_public_host_trains_a_projection_only_unless_it_says_otherwise(lab, tm
     assert offered_efforts(Settings(engine="fake", public=True, train_lora=True))[1:] == ("lora_quick", "lora")
     public = Lab(Settings(engine="fake", public=True, cache_dir=tmp_path), FakeEngine())
     public.open(MODEL)
-    tab = make_tab(public)
-    assert [value for _, value in tab.widgets.effort.choices] == ["projection"]
-    answer = tab.on_run(page_request(), *values(effort="lora"))  # asked for past the page
-    assert "a linear map only" in answer[tab.widgets.view]["note"]
-    assert tab.pages.of(page_request()).job is None
-    assert train(tab)[tab.widgets.view]["state"] == "ready"
-    assert tab.on_keep(page_request())[tab.lab_widgets.model]["value"].startswith("trained:")
+    page = open_page(public)
+    assert [value for _, value in page.handlers.widgets.effort.choices] == ["projection"]
+    answer = page.run(effort="lora")  # asked for past the page
+    assert "a linear map only" in answer["view"]["note"]
+    assert page.state.job is None
+    assert page.complete()["view"]["state"] == "ready"
+    assert send(page, "keep")["model"]["value"].startswith("trained:")
 
 
 def test_where_a_gpu_is_lent_for_single_calls_nothing_is_trained(tmp_path):
-    tab = make_tab(Lab(Settings(engine="zerogpu", cache_dir=tmp_path), FakeEngine()))
-    answer = tab.on_run(page_request(), *values())
-    assert "lent for a call at a time" in answer[tab.widgets.view]["note"]
-    assert tab.pages.of(page_request()).job is None
+    page = open_page(Lab(Settings(engine="zerogpu", cache_dir=tmp_path), FakeEngine()))
+    answer = page.run()
+    assert "lent for a call at a time" in answer["view"]["note"]
+    assert page.state.job is None
 
 
 @pytest.mark.parametrize("nonsense", ["", None, "<b>", "lora_slow"])
-def test_an_effort_that_there_is_not_begins_nothing(tab, nonsense):
-    answer = tab.on_run(page_request(), *values(effort=nonsense))
-    assert answer[tab.widgets.view]["state"] == "error"
-    assert tab.pages.of(page_request()).job is None
+def test_an_effort_that_there_is_not_begins_nothing(page, nonsense):
+    answer = page.run(effort=nonsense)
+    assert answer["view"]["state"] == "error"
+    assert page.state.job is None
 
 
 # ---- files --------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_is_learned_from(tab, tmp_path):
-    note = upload(tab, tmp_path, PAIRS, f"{NASTY.replace('/', '')}.jsonl")
+def test_a_file_is_learned_from(page, tmp_path):
+    note = upload(page, tmp_path, PAIRS, f"{NASTY.replace('/', '')}.jsonl")
     assert "pairs 40, with a negative 0" in note
     assert "<img" not in note
-    done = train(tab, source="file")
-    assert done[tab.widgets.view]["state"] == "ready"
-    assert [one.name for one in run_of(tab).settings.sets] == [NASTY.replace("/", "")]
-    assert len(run_of(tab).held_out) == 4
+    done = page.complete(source="file")
+    assert done["view"]["state"] == "ready"
+    assert [one.name for one in page.state.run.settings.sets] == [NASTY.replace("/", "")]
+    assert len(page.state.run.held_out) == 4
 
 
 @pytest.mark.parametrize(
@@ -598,23 +545,25 @@ def test_a_file_is_learned_from(tab, tmp_path):
         ("question,answer\n" + "".join(f"q{i},a{i}\n" for i in range(5001)), "a.csv", "At most 5,000"),
     ],
 )
-def test_a_file_that_cannot_be_used_says_why_and_what_is(tab, tmp_path, content, name, said):
-    upload(tab, tmp_path, PAIRS)
-    note = upload(tab, tmp_path, content, name)
+def test_a_file_that_cannot_be_used_says_why_and_what_is(page, tmp_path, content, name, said):
+    upload(page, tmp_path, PAIRS)
+    note = upload(page, tmp_path, content, name)
     assert 'role="alert"' in note
     assert said in note
     assert "JSONL, JSON, CSV or TSV" in note
-    assert tab.pages.of(page_request()).uploaded is None
+    assert page.state.uploaded is None
     korean = re.sub(
-        r"\([^)]*\)|<[^>]*>|JSONL?|CSV|TSV|UTF|MiB|negative|a\.\w+", "", upload(tab, tmp_path, content, name, "ko")
+        r"\([^)]*\)|<[^>]*>|JSONL?|CSV|TSV|UTF|MiB|negative|a\.\w+",
+        "",
+        upload(page.beside("one", "ko"), tmp_path, content, name),
     )
     assert not re.search("[a-z]{3}", korean), korean
 
 
-def test_the_texts_in_the_boxes_come_with_a_warning(tab):
-    answer = tab.on_tick(page_request(), *values())
-    assert 'class="caution"' in answer[tab.widgets.source_note]
-    assert "learned by heart" in answer[tab.widgets.source_note]
+def test_the_texts_in_the_boxes_come_with_a_warning(page):
+    answer = page.tick()
+    assert 'class="caution"' in answer["source_note"]
+    assert "learned by heart" in answer["source_note"]
 
 
 # ---- words and figures --------------------------------------------------------------------------------------------
@@ -687,13 +636,13 @@ def test_held_out_pairs_are_joined_and_their_texts_are_escaped():
     assert figure.layout.xaxis.range == figure.layout.yaxis.range == (-1.02, 1.02)
 
 
-def test_figures_come_with_words_and_a_table(tab, tmp_path):
-    upload(tab, tmp_path, PAIRS.replace("what is 3", NASTY + "3"))
-    train(tab, source="file")
-    page = tab.pages.of(page_request())
+def test_figures_come_with_words_and_a_table(page, tmp_path):
+    upload(page, tmp_path, PAIRS.replace("what is 3", NASTY + "3"))
+    page.complete(source="file")
+    state = page.state
     for language in ("en", "ko"):
-        page.drawn.clear()
-        figures = [*page.figures(language, "live"), *page.figures(language, "held")]
+        state.drawn.clear()
+        figures = [*state.figures(language, "live"), *state.figures(language, "held")]
         assert len(figures) == 5
         for figure in figures:
             assert figure["alt"]

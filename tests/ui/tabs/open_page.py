@@ -1,0 +1,57 @@
+"""An open page of a job tab without a browser: sends its events, and names the widgets of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from demo.ui.kit.job_tab import JobTab
+from demo.ui.kit.page_jobs import PageJob
+from tests.page_requests import by_name, page_request
+from tests.waiting import eventually
+
+
+class OpenPage:
+    """One session. values: the inputs of every event, in the handlers' order, by what is chosen in the widgets."""
+
+    def __init__(self, handlers: JobTab, values: Callable[..., list], session: str = "one", language: str = "en"):
+        self.handlers, self.values = handlers, values
+        self.request = page_request(session, language)
+
+    def beside(self, session: str, language: str = "en") -> OpenPage:
+        """Another page of the same tab, or the same page in another language."""
+        return OpenPage(self.handlers, self.values, session, language)
+
+    def send(self, event: str, *first: Any, **chosen: Any) -> dict:
+        """The answer of `on_{event}` to its first arguments and the form, by widget name."""
+        return self.named(getattr(self.handlers, f"on_{event}")(self.request, *first, *self.values(**chosen)))
+
+    def named(self, answer: dict) -> dict:
+        return by_name(answer, self.handlers.widgets, *filter(None, [getattr(self.handlers, "lab_widgets", None)]))
+
+    def tick(self, **chosen: Any) -> dict:
+        return self.send("tick", **chosen)
+
+    def run(self, **chosen: Any) -> dict:
+        return self.send("run", **chosen)
+
+    def stop(self, **chosen: Any) -> dict:
+        return self.send("stop", **chosen)
+
+    def finish(self, **chosen: Any) -> dict:
+        """Polls until the job has ended; the newest update of every widget."""
+        shown: dict = {}
+        eventually(lambda: shown.update(self.tick(**chosen)) or shown["view"]["state"] != "running")
+        return shown
+
+    def complete(self, **chosen: Any) -> dict:
+        """Runs a job to its end; the newest update of every widget."""
+        begun = self.run(**chosen)
+        return {**begun, **self.finish(**chosen)} if begun["view"]["state"] == "running" else begun
+
+    def leave(self) -> None:
+        self.handlers.on_leave(self.request)
+
+    @property
+    def state(self) -> PageJob:
+        return self.handlers.pages.of(self.request)
