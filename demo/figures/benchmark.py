@@ -28,17 +28,9 @@ from demo.figures.layout import (
     axis,
     chart,
 )
+from demo.wording.translate import DEFAULT_LANGUAGE, translate_group
 
-WORDS = {
-    "title": "{figure} against speed; the numbers are places in the table",
-    "speed": "Texts per second (logarithmic)",
-    "per_second": "texts per second",
-    "floor": "word overlap, no model",
-    "auc": "AUC",
-    "top1": "Top-1",
-    "mrr": "MRR",
-    "ndcg10": "nDCG@10",
-}
+WORDS = translate_group(DEFAULT_LANGUAGE, "benchmark.figure")
 _COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY)
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "star", "cross", "x")
 _APART = 0.03  # of the axis: between readings that share their passes, and so their speed

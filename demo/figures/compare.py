@@ -14,14 +14,9 @@ from demo.domain.datamodels import Comparison
 from demo.figures.layout import DARK, LIGHT, axis, outline, widened
 from demo.figures.similarity import draw_similarity
 from demo.wording.numbers import two_digits
+from demo.wording.translate import DEFAULT_LANGUAGE, translate_group
 
-WORDS = {
-    "questions": "Questions",
-    "answers": "Answers",
-    "cosine": "cosine",
-    "difference": "difference of the cosines",
-    "deviations": "difference in standard deviations",
-}
+WORDS = translate_group(DEFAULT_LANGUAGE, "compare.figure")
 # ColorBrewer's PuOr: orange below zero, purple above; told apart by every kind of colour vision (colorbrewer2.org).
 _DIVERGING = ("#b35806", "#f1a340", "#fee0b6", "#f7f7f7", "#d8daeb", "#998ec3", "#542788")
 _MOST_WITH_TEXT = 8  # questions, or answers: beyond, values do not fit into the cells of a small heatmap

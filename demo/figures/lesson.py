@@ -13,20 +13,11 @@ import plotly.graph_objects as go
 from demo.domain.datamodels import Comparison
 from demo.figures.explanation import token_label
 from demo.figures.layout import BLUE, GREY, VERMILION, axis, bars, chart, folded
-from demo.figures.story import WORDS as STORY_WORDS
 from demo.figures.story import plot_models
 from demo.wording.numbers import fine_percent, two_digits
+from demo.wording.translate import DEFAULT_LANGUAGE, translate_group
 
-WORDS = {
-    **{name: STORY_WORDS[name] for name in ("right", "wrong", "cosine", "text", "token", "chance")},
-    "guess": "my prediction",
-    "layer": "Layer",
-    "auc": "AUC",
-    "chance_level": "guessing",
-    "best": "best",
-    "reading": "Reading",
-    "found": "Questions that find their answer first",
-}
+WORDS = translate_group(DEFAULT_LANGUAGE, "lesson.figure")
 _WIDEST = 18  # characters of a label in one line: on a phone, too, the points need room
 
 

@@ -14,19 +14,9 @@ import plotly.graph_objects as go
 from demo.domain.results import Space
 from demo.figures.layout import BLUE, axis, bars, chart, paired_points
 from demo.wording.numbers import percent
+from demo.wording.translate import DEFAULT_LANGUAGE, translate_group
 
-WORDS = {
-    "title": "Questions and answers in the space of the embeddings",
-    "questions": "Questions",
-    "answers": "Answers",
-    "matching": "Matching pairs",
-    "pca": "PC {n} ({share} % of the variance)",
-    "pca_3d": "PC {n} ({share} %)",
-    "umap": "UMAP {n}",
-    "variance_title": "Share of the variance along each principal direction",
-    "direction": "Principal direction",
-    "share": "Share of the variance",
-}
+WORDS = translate_group(DEFAULT_LANGUAGE, "space.figure")
 _CAMERA = {"eye": {"x": 1.58, "y": 1.58, "z": 1.0}, "center": {"x": 0, "y": 0, "z": -0.12}}
 _MOST_LABELS = 60  # texts; more labels than that cover each other
 

@@ -15,23 +15,9 @@ from demo.domain.results import Inspected
 from demo.figures.explanation import token_label
 from demo.figures.layout import BLUE, GREY, LEGEND, VERMILION, axis, bars, chart, folded, pattern
 from demo.wording.numbers import fine_percent, two_digits
+from demo.wording.translate import DEFAULT_LANGUAGE, translate_group
 
-WORDS = {
-    "text": "Text",
-    "position": "Position of the token",
-    "around": "chat template",
-    "inside": "the text's own",
-    "read": "read as the embedding",
-    "token": "Next token",
-    "chance": "Probability",
-    "reading": "Reading",
-    "mean": "Mean cosine",
-    "right": "right pairs",
-    "wrong": "wrong pairs",
-    "unrelated": "unrelated texts",
-    "cosine": "Cosine",
-    "model": "Model and reading",
-}
+WORDS = translate_group(DEFAULT_LANGUAGE, "story.figure")
 _WIDEST = 26  # characters of a label in one line
 _UPSIDE_DOWN = {"autorange": "reversed", "showgrid": False}  # the first bar on top
 

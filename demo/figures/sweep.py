@@ -32,20 +32,9 @@ from demo.figures.layout import (
     colorbar,
 )
 from demo.wording.numbers import two_digits
+from demo.wording.translate import DEFAULT_LANGUAGE, translate_group
 
-WORDS = {
-    "map_title": "{figure} by layer, prompt and pooling",
-    "layers_title": "{figure} by layer: prompt {prompt}, post-processing {method}",
-    "columns": "Pooling, in a group for each prompt",
-    "layer": "Layer",
-    "last_layer": "last layer",
-    "numbered_layer": "layer {layer}",
-    "best": "Best",
-    "chance": "chance",
-    "auc": "AUC",
-    "margin": "Margin",
-    "spearman": "Spearman",
-}
+WORDS = translate_group(DEFAULT_LANGUAGE, "sweep.figure")
 Spot = tuple[int, int, int, int]  # prompt, pooling, post-processing, layer: a place in the sweep's metrics
 _CHANCE = {"auc": 0.5, "spearman": 0.0, "margin": 0.0}  # what is no better is as dark
 _STEP = 0.05  # the brightest colour is the best value, rounded up to this

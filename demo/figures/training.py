@@ -22,33 +22,9 @@ from demo.figures.layout import (
     paired_points,
     pattern,
 )
+from demo.wording.translate import DEFAULT_LANGUAGE, translate_group
 
-WORDS = {
-    "step": "Step",
-    "loss": "Loss",
-    "loss_title": "Loss by step",
-    "each_step": "each step",
-    "smoothed": "smoothed",
-    "guessing": "guessing: {value}",
-    "progress_title": "Held-out AUC and margin by step",
-    "held_out_title": "Held-out AUC by step",
-    "margin_title": "Margin of your texts by step",
-    "value": "Value",
-    "auc": "Held-out AUC",
-    "margin": "Margin of your texts",
-    "chance": "AUC by chance",
-    "cosines_title": "Cosines of held-out pairs at step {step}",
-    "cosine": "Cosine",
-    "share": "Share of the pairs",
-    "matched": "right pairs",
-    "mismatched": "wrong pairs",
-    "points_title": "Held-out pairs in the plane at step {step}",
-    "questions": "Questions",
-    "answers": "Answers",
-    "pairs": "Right pairs",
-    "axis_1": "First direction",
-    "axis_2": "Second direction",
-}
+WORDS = translate_group(DEFAULT_LANGUAGE, "train.figure")
 BINS = np.linspace(-1.0, 1.0, 41)  # of the cosines; each bin is .05 wide
 _PALE = "#b9c0c7"
 _LEGEND = {"legend": TOP_LEGEND, "margin": {"t": 26}}

@@ -42,6 +42,12 @@ def translate(language: str, key: str, **values: Any) -> str:
     return text.format(**values) if values else text
 
 
+def translate_group(language: str, group: str) -> dict[str, str]:
+    """All messages whose key begins with `group.`, by the rest of their key."""
+    keys = [key for key in LOCALES[DEFAULT_LANGUAGE] if key.startswith(f"{group}.")]
+    return {key.removeprefix(f"{group}."): translate(language, key) for key in keys}
+
+
 def translate_word(language: str, group: str, word: str) -> str:
     """A word that may have a translation under `group.word`; itself where it has none."""
     return LOCALES.get(language, {}).get(f"{group}.{word}", word)

@@ -15,6 +15,7 @@ from demo.wording.translate import (
     placeholders,
     translate,
     translate_error,
+    translate_group,
     translate_phrase,
     translate_word,
 )
@@ -48,12 +49,6 @@ def page_i18n() -> gr.I18n:
 def label(name: str) -> Any:
     """A label that the browser translates."""
     return gr.I18n()(_browser_key(_LABEL + name))
-
-
-def translate_group(language: str, group: str) -> dict[str, str]:
-    """All sentences whose keys begin with `group.`, by the rest of the key: the words of one of the page's scripts."""
-    keys = (key for key in LOCALES[DEFAULT_LANGUAGE] if key.startswith(f"{group}."))
-    return {key.removeprefix(f"{group}."): translate(language, key) for key in keys}
 
 
 def choose_language(request: gr.Request | None) -> str:

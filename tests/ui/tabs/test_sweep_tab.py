@@ -22,7 +22,7 @@ from demo.files.table import parse_table  # noqa: E402
 from demo.jobs.queue import JobQueue  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
-from demo.ui.kit.i18n import LOCALES, translate_phrase  # noqa: E402
+from demo.ui.kit.i18n import translate_phrase  # noqa: E402
 from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.tabs.sweep.handlers import SweepHandlers  # noqa: E402
 from demo.ui.tabs.sweep.tab import FOR_EVERY_MODEL, create_sweep_tab  # noqa: E402
@@ -355,7 +355,3 @@ def test_reading_becomes_widget_values(found):
     assert chosen["task"] == "Find it"
     assert chosen["eos"] is True
     assert "reference" not in reading_choices(found, replace(found.best, postprocess=Postprocess.NONE))
-
-
-def test_every_word_on_the_figures_has_a_translation():
-    assert {name: LOCALES["en"][f"sweep.figure.{name}"] for name in SWEEP_WORDS} == SWEEP_WORDS

@@ -18,7 +18,6 @@ from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.catalog import CATALOG  # noqa: E402
 from demo.domain.errors import OutOfMemory, ReadingRefused  # noqa: E402
 from demo.domain.recipe import EFFORTS, Pair, TrainingSet, TrainStep  # noqa: E402
-from demo.figures.training import WORDS as TRAINING_WORDS  # noqa: E402
 from demo.figures.training import (  # noqa: E402
     chance_loss,
     count_cosines,
@@ -649,10 +648,6 @@ def test_figures_come_with_words_and_a_table(page, tmp_path):
             assert figure["table"]["rows"]
             assert all(len(row) == len(figure["table"]["head"]) for row in figure["table"]["rows"])
             assert language == "en" or re.search("[가-힣]", figure["title"] + figure["alt"])
-
-
-def test_every_word_on_the_figures_has_a_translation():
-    assert {name: LOCALES["en"][f"train.figure.{name}"] for name in TRAINING_WORDS} == TRAINING_WORDS
 
 
 def test_efforts_have_names_in_both_languages():

@@ -12,7 +12,6 @@ from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import ModelStatus
 from demo.domain.errors import DemoError
 from demo.domain.results import BenchmarkRow, Interval
-from demo.figures.benchmark import WORDS as BENCHMARK_WORDS
 from demo.figures.benchmark import plot_benchmark
 from demo.files.bundled import load_benchmark, load_titles
 from demo.files.safe_csv import write_rows
@@ -22,6 +21,7 @@ from demo.ui.kit.text import render_note
 from demo.ui.kit.view import figure_payload
 from demo.ui.tabs.benchmark.runs import OWN, Row, Run
 from demo.ui.tabs.benchmark.tab import SORTS, SPEED
+from demo.wording.translate import translate_group
 
 _FIGURES = SORTS[:-1]
 _ORIGIN = ("revision", "source", "weights_precision", "precision", "device", "versions")
@@ -111,7 +111,7 @@ def benchmark_figures(language: str, rows: Sequence[Row], sort: str) -> list[dic
     plotted = [row for row in ranked(rows, figure) if row.result.reading and row.result.texts_per_second]
     if not plotted:
         return []
-    words = {name: translate(language, f"benchmark.figure.{name}") for name in BENCHMARK_WORDS}
+    words = translate_group(language, "benchmark.figure")
     order = ranked(rows, sort)
     best, fastest = plotted[0], max(plotted, key=lambda row: row.result.texts_per_second)
     alt = translate(

@@ -15,11 +15,10 @@ import numpy as np
 
 from demo.domain.datamodels import Pairing
 from demo.figures.matrix import palette, plot_matrix, quantize, shown_range
-from demo.ui.kit.i18n import LOCALES, translate
+from demo.ui.kit.i18n import translate_group
 from demo.ui.kit.view import next_seq
 
 _HERE = Path(__file__).parent
-_PREFIX = "matrix."
 
 
 def create_matrix(name: str) -> gr.HTML:
@@ -46,11 +45,7 @@ def show_matrix(
     similarity: float32 (n, m), of the first n questions and m answers of the pairing; alt: what a screen reader says of
     it. orders: the numbers of the rows and of the columns, as seriation.py gives them. with_texts: all of the pairing.
     """
-    keys = (key for key in LOCALES["en"] if key.startswith(_PREFIX))
-    payload: dict[str, Any] = {
-        "seq": next_seq(),
-        "words": {key.removeprefix(_PREFIX): translate(language, key) for key in keys},
-    }
+    payload: dict[str, Any] = {"seq": next_seq(), "words": translate_group(language, "matrix")}
     if with_texts:
         # As one string: a list would be copied, compared and wrapped item by item on its way through the page.
         payload["texts"] = json.dumps([pairing.questions, pairing.answers], ensure_ascii=False)

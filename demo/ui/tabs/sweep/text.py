@@ -10,12 +10,12 @@ import numpy as np
 from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Postprocess, Progress, Prompt, Reading
 from demo.domain.results import Interval, LabelledSet, Sweep
 from demo.figures.sweep import MOST_NAMED, layers_title, plot_layers, plot_sweep, slice_sweep
-from demo.figures.sweep import WORDS as SWEEP_WORDS
 from demo.ui.kit.i18n import translate, translate_phrase
 from demo.ui.kit.text import render_notices
 from demo.ui.kit.view import figure_payload
 from demo.ui.tabs.sweep.tab import BEST_METHOD
 from demo.wording.numbers import two_digits
+from demo.wording.translate import translate_group
 
 _LISTED = 30  # readings in the table
 _SCORES = ("auc", "top1", "mrr", "ndcg10")
@@ -23,7 +23,7 @@ _SCORES = ("auc", "top1", "mrr", "ndcg10")
 
 def figure_words(language: str) -> dict[str, str]:
     """The words of the figures."""
-    return {name: translate(language, f"sweep.figure.{name}") for name in SWEEP_WORDS}
+    return translate_group(language, "sweep.figure")
 
 
 def running_note(language: str, progress: Progress) -> str:

@@ -19,7 +19,6 @@ from demo.figures.training import (
     plot_loss,
     plot_progress,
 )
-from demo.figures.training import WORDS as TRAINING_WORDS
 from demo.files.bundled import load_training
 from demo.studies.training import Snapshot
 from demo.ui.kit.i18n import translate, translate_word
@@ -32,6 +31,7 @@ from demo.ui.tabs.train.formula import plain
 from demo.ui.tabs.train.runs import LOADING, TRAINING, Run
 from demo.ui.tabs.train.tab import FILE, READINGS, TEXTS
 from demo.wording.numbers import two_digits
+from demo.wording.translate import translate_group
 
 LIVE_FIGURES, HELD = "live", "held"  # the views: what follows every step; the held-out pairs
 _COLOURS = (0.0, 1.0)  # the same for every snapshot, so that a change of colour is a change of the model
@@ -42,7 +42,7 @@ Drawing = tuple[tuple, Callable[[], dict[str, Any]]]  # a figure's key, which ch
 
 def figure_words(language: str) -> dict[str, str]:
     """The words of the figures."""
-    return {name: translate(language, f"train.figure.{name}") for name in TRAINING_WORDS}
+    return translate_group(language, "train.figure")
 
 
 def recipe_note(language: str, effort: str) -> str:
