@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
-from functools import partial
+from functools import cache, partial
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -73,13 +73,19 @@ def browser(playwright, chromium):
 
 
 @pytest.fixture(scope="session")
-def regular(playwright, chromium, tmp_path_factory):
-    """One person's browser for the whole session: what the page is made of is fetched and compiled once, not once a
-    test, which halves a visit. What a test leaves in it is cleared."""
-    profile = tmp_path_factory.mktemp("profile")
-    context = playwright.chromium.launch_persistent_context(profile, **chromium, locale="en-US")
-    yield context
-    context.close()
+def regular(request, playwright, chromium, tmp_path_factory):
+    """regular(**kind): the context of one person with a kind of device, kept for the session: what the page is made of
+    is fetched and compiled once, not once a test, which halves a visit. What a test leaves in it is cleared."""
+
+    @cache
+    def context_of(**kind):
+        if kind != {"locale": "en-US"}:
+            return request.getfixturevalue("browser").new_context(**kind)
+        profile = tmp_path_factory.mktemp("profile")  # the one that most tests use keeps what it compiles, too
+        return playwright.chromium.launch_persistent_context(profile, **chromium, **kind)
+
+    yield context_of
+    context_of(locale="en-US").close()
 
 
 def launch(engine: FakeEngine, pages: list, **options) -> str:
@@ -129,15 +135,13 @@ def open_page(request, regular, url):
 
     The first visitor of a test is a regular one; another, or one of another kind, comes with a browser of their own.
     """
-    contexts, visitors, said, requests = [], [], [], []
+    visitors, said, requests = [], [], []
 
     def arrive(width: int, height: int, options: dict):
         looks = {name: options.pop(name) for name in ("color_scheme", "reduced_motion") if name in options}
-        if options or visitors:
-            told = {"viewport": {"width": width, "height": height}, "locale": "en-US", **looks, **options}
-            contexts.append(request.getfixturevalue("browser").new_context(**told))
-            return contexts[-1].new_page()
-        page = regular.new_page()
+        kind = {"locale": "en-US", **options}
+        context = request.getfixturevalue("browser").new_context(**kind) if visitors else regular(**kind)
+        page = context.new_page()
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(**looks)
         return page
@@ -160,13 +164,15 @@ def open_page(request, regular, url):
         return page
 
     yield start
-    for context in contexts:
-        context.close()
-    for page in regular.pages[1:]:  # but the empty one that it began with
-        page.evaluate("() => { localStorage.clear(); }")
-        page.close()
-    regular.clear_cookies()
-    regular.clear_permissions()
+    for number, page in enumerate(visitors):
+        if not page.is_closed():
+            page.evaluate("() => { localStorage.clear(); }")
+            page.close()
+        if number:
+            page.context.close()
+        else:
+            page.context.clear_cookies()
+            page.context.clear_permissions()
     hosts = {request.split("/")[2].split(":")[0] for request in requests if "://" in request}
     assert hosts <= {"127.0.0.1"}, hosts
     # A page that was left may say so before its next visit is known of.
