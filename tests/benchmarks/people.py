@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import math
 import os
 import platform
@@ -28,6 +29,7 @@ from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -36,6 +38,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from demo.domain.recipe import EFFORTS
 from demo.files.bundled import load_training
+from tests import ROOT
 from tests.benchmarks import percentile, processor_name
 from tests.benchmarks.large import Memory
 from tests.benchmarks.running_app import (
@@ -45,9 +48,10 @@ from tests.benchmarks.running_app import (
     Figures,
     make_parser,
     measure_and_print,
+    python_path,
     running_app,
 )
-from tests.benchmarks.simulated import LETTERS, PageConfig, Person, read_config
+from tests.benchmarks.simulated import LETTERS, Person, read_form
 
 SIDE = 10  # questions, and answers, of each person
 PATIENCE = 120  # seconds that anything may take: an answer, or the last ones after the minute
@@ -105,7 +109,6 @@ LINES = (  # what is printed: what, unit, digits, names of the figures
     ("all pages opened, all texts in, all heatmaps there", "s", 1, "opened_s"),
     ("edit → answer: median, p95, most", "ms", 0, "answer_ms_median", "answer_ms_p95", "answer_ms_most"),
     ("key press → painted: median, p95, most", "ms", 0, "painted_ms_median", "painted_ms_p95", "painted_ms_most"),
-    ("asked because of an answer: median, p95, most", "ms", 0, "after_ms_median", "after_ms_p95", "after_ms_most"),
     ("edits, of them replaced before they were asked", "", 0, "edits", "replaced"),
     ("key presses", "", 0, "keys"),
     ("errors, people whose last edit was lost", "", 0, "errors", "lost"),
@@ -249,12 +252,12 @@ class Processor:
         return math.nan
 
 
-async def wait_for_page(client: httpx.AsyncClient, server: subprocess.Popen) -> PageConfig:
-    """The page's configuration, as soon as the server answers. Raises SystemExit where it has ended instead."""
+async def wait_for_page(client: httpx.AsyncClient, server: subprocess.Popen) -> dict[str, Any]:
+    """The form of the page as it opens, once the server answers. Raises SystemExit where it has ended instead."""
     while server.poll() is None:
         with suppress(httpx.TransportError):
             reply = await client.get("/config")
-            return read_config(reply.raise_for_status().json())
+            return read_form(reply.raise_for_status().json())
         await asyncio.sleep(0.1)
     raise SystemExit(f"app.py ended with code {server.returncode}.")
 
@@ -333,7 +336,6 @@ async def figures_of(typists: list[Typist], people: list[Person]) -> dict[str, f
     return {
         **spread("answer", (wait for person in people for wait in person.waits)),
         **spread("painted", [wait for typist in typists for wait in await typist.waits()]),
-        **spread("after", (wait for person in people for wait in person.settle_waits)),
         "edits": sum(person.edits for person in people),
         "replaced": sum(person.replaced for person in people),
         "keys": sum(typist.keys for typist in typists),
@@ -343,13 +345,18 @@ async def figures_of(typists: list[Typist], people: list[Person]) -> dict[str, f
 
 
 async def measure_minute(
-    options: argparse.Namespace, url: str, server: psutil.Process, client: httpx.AsyncClient, page: PageConfig, launch
+    options: argparse.Namespace,
+    url: str,
+    server: psutil.Process,
+    client: httpx.AsyncClient,
+    form: dict[str, Any],
+    launch,
 ) -> tuple[Figures, Counter[str]]:
     """Everybody opens the page and edits. launch: starts a browser."""
     browser = await launch()
     *hands, spare = deal_texts(options.people + 1, options.seed)
     typists = [Typist(await new_page(browser), texts) for texts in hands[: options.browsers]]
-    people = [Person(client, page, *texts) for texts in hands[options.browsers :]]
+    people = [Person(client, form, *texts) for texts in hands[options.browsers :]]
     memory = Memory(server.pid)
     started = time.perf_counter()
     await asyncio.gather(*(typist.open(url) for typist in typists), *(person.open() for person in people))
@@ -366,8 +373,6 @@ async def measure_minute(
     await asyncio.gather(*(settle(one) for one in (*typists, *people)))
     spent = {f"{name}_cpu_s": processor.spent() for name, processor in processors.items()}
     memory.end()
-    for person in people:
-        person.close()
     figures = {
         "opened_s": opened,
         **await figures_of(typists, people),
@@ -381,23 +386,35 @@ async def measure_minute(
     return figures, sum((one.errors for one in (*typists, *people)), Counter())
 
 
-async def measure(options: argparse.Namespace, arguments: list[str], checkout: Path) -> Figures:
-    """Start a checkout's app and measure; what the app logs, and what went wrong, goes to stderr."""
+async def measure(options: argparse.Namespace, arguments: list[str]) -> Figures:
+    """Start the app and measure; what the app logs, and what went wrong, goes to stderr."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
-        with running_app(checkout, arguments, stdout=log, stderr=subprocess.STDOUT) as (url, server):
+        with running_app(ROOT, arguments, stdout=log, stderr=subprocess.STDOUT) as (url, server):
             limits = httpx.Limits(max_connections=None)
             async with (
                 httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits, trust_env=False) as client,
                 async_playwright() as playwright,
             ):
-                page = await wait_for_page(client, server)
+                form = await wait_for_page(client, server)
                 launch = partial(playwright.chromium.launch, **BROWSER)
-                figures, errors = await measure_minute(options, url, psutil.Process(server.pid), client, page, launch)
+                figures, errors = await measure_minute(options, url, psutil.Process(server.pid), client, form, launch)
         log.seek(0)
         logged = log.read()
     notes = [logged.rstrip(), *read_device(logged), *(f"{count} × {error}" for error, count in errors.items())]
     print(*notes, sep="\n", file=sys.stderr)
     return figures
+
+
+def measure_elsewhere(options: argparse.Namespace, arguments: list[str], checkout: Path) -> Figures:
+    """The same by another checkout's own program: its simulated people know how its pages ask."""
+    shared = ("people", "browsers", "seconds", "every", "seed", "busy")
+    flags = [f"--{name}={vars(options)[name]}" for name in shared if vars(options)[name] is not None]
+    command = [sys.executable, "-m", "tests.benchmarks.people", "--json", *flags, *arguments]
+    done = subprocess.run(
+        command, cwd=checkout, env=python_path(checkout), check=True, stdout=subprocess.PIPE, text=True
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    return found.get("figures", found)
 
 
 def main() -> None:
@@ -416,7 +433,12 @@ def main() -> None:
     versions = {"Python": platform.python_version(), **{name: version(name) for name in ("torch", "gradio")}}
     about += f"\n{processor_name()}, {os.cpu_count()} cores; " + ", ".join(f"{n} {v}" for n, v in versions.items())
     print(about, file=sys.stderr)
-    measure_and_print(options, LINES, lambda checkout: asyncio.run(measure(options, arguments, checkout)))
+
+    def measure_one(checkout: Path) -> Figures:
+        here = checkout == ROOT
+        return asyncio.run(measure(options, arguments)) if here else measure_elsewhere(options, arguments, checkout)
+
+    measure_and_print(options, LINES, measure_one)
 
 
 if __name__ == "__main__":

@@ -115,4 +115,4 @@ def print_figures(lines: Lines, found: dict[str, Figures]) -> None:
             places = 2 if column == "ratio" else digits
             cells.append(", ".join(f"{figures[name]:,.{places}f}" for name in names if name in figures))
         if any(cells):
-            print(f"{what:54}" + "".join(f"{cell:>22}" for cell in cells) + f" {unit}".rstrip())
+            print((f"{what:54}" + "".join(f"{cell:>22}" for cell in cells) + f" {unit}").rstrip())
