@@ -1,4 +1,4 @@
-"""Lab: what can be asked of texts and readings. With bench.py the only file that knows the order of the rooms."""
+"""Lab: the Python API. One method for each study of texts under readings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from demo.analysis.evaluation import labelled_from_pairing
 from demo.analysis.explanation import (
     LEAVE_ONE_OUT,
     decompose,
@@ -17,6 +16,7 @@ from demo.analysis.explanation import (
     method_of,
     token_similarity,
 )
+from demo.analysis.labelled_sets import labelled_from_pairing
 from demo.analysis.projection import anisotropy, project, rogue_dimensions, unrelated, variance_shares
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Comparison, Pairing, Reading, Role
@@ -35,7 +35,7 @@ from demo.studies.sweep import run_sweep
 from demo.studies.training import TrainingRun
 
 _MOST_LEFT_OUT = 64  # tokens of a text: each costs a forward pass
-_MOST_SAID = 10  # tokens that the LM head reads from an embedding
+_TOP_TOKENS = 10  # that the LM head reads from an embedding
 
 
 class Lab(Pipeline):
@@ -44,8 +44,8 @@ class Lab(Pipeline):
     `Lab()` takes this machine's best device; `Lab(device="cpu", dtype="float32")` or any other setting forces one.
     Texts may be a list, or one string with a text a line. matches: which answer belongs to which question,
     "1-2, 2-1" or [[1, 2], [2, 1]]; else the i-th to the i-th. reading: prompt, pooling, layer, eos, postprocess,
-    reference, task, template, as in Reading; what is not said is the model's default. wait=False never blocks on a
-    model: it starts loading and raises ModelLoading. Every method raises DemoError.
+    reference, task, template, as in Reading; by default those of the model. wait=False never blocks on a model: it
+    starts loading and raises ModelLoading. Every method raises DemoError.
     """
 
     def compare(
@@ -78,9 +78,9 @@ class Lab(Pipeline):
     def explain(
         self, questions, answers, row: int, column: int, model=None, matches=None, wait: bool = True, **reading
     ) -> Explanation:
-        """Why question `row` and answer `column` (from 0) are as alike as they are."""
+        """How much each token contributes to the cosine of question `row` and answer `column` (from 0)."""
         measured = self.embed_pairing(questions, answers, matches, model, wait, **reading)
-        texts = _chosen(measured, row, column)
+        texts = _texts_of_cell(measured, row, column)
         settled = measured.reading
         question, answer = (self._inspect(text, settled, role) for text, role in zip(texts, Role, strict=True))
         vectors = [measured.questions[row], measured.answers[column]]
@@ -89,15 +89,15 @@ class Lab(Pipeline):
         shares = []
         for text, inspected, role, other in zip(texts, (question, answer), Role, vectors[::-1], strict=True):
             if method == LEAVE_ONE_OUT:
-                told, notice = self._leave_one_out(text, inspected, settled, role, cosine, other, measured)
+                share, notice = self._leave_one_out(text, inspected, settled, role, cosine, other, measured)
                 notices += notice
             else:
-                told = decompose(inspected, other, settled.pooling, measured.fit)
-            shares.append(told)
-        says = ((), ())
+                share = decompose(inspected, other, settled.pooling, measured.fit)
+            shares.append(share)
+        tokens = ((), ())
         if measured.info.has_lm_head:
             states = np.stack([inspected.vector for inspected in (question, answer)])
-            says = self.engine.read_tokens(settled.model, states, settled.pooling, settled.layer, _MOST_SAID)
+            tokens = self.engine.read_tokens(settled.model, states, settled.pooling, settled.layer, _TOP_TOKENS)
         return Explanation(
             question=question,
             answer=answer,
@@ -107,8 +107,8 @@ class Lab(Pipeline):
             question_shares=shares[0],
             answer_shares=shares[1],
             token_similarity=token_similarity(question, answer),
-            question_top_tokens=says[0],
-            answer_top_tokens=says[1],
+            question_top_tokens=tokens[0],
+            answer_top_tokens=tokens[1],
             provenance=self.provenance(measured.info),
             notices=tuple(dict.fromkeys(notices)),
         )
@@ -171,11 +171,11 @@ class Lab(Pipeline):
     def benchmark(
         self, sets: Iterable[LabelledSet], wanted: Iterable[ReadingGrid] = (), on_progress=None, mixtures=()
     ) -> Iterator[BenchmarkRow]:
-        """How well readings and mixtures agree with labelled sets, and how fast they are: each row as it is known."""
+        """Scores and throughput of readings and mixtures on labelled sets, row by row."""
         return run_benchmark(self, list(sets), list(wanted), on_progress, list(mixtures))
 
     def mteb(self, tasks: Iterable[str], wanted: Iterable[ReadingGrid], on_progress=None) -> Iterator[MtebRow]:
-        """The same readings on tasks of the mteb package, by their names; it is an optional extra, and asks the Hub."""
+        """The same readings on tasks of the optional package mteb, by their names. Data sets come from the Hub."""
         tasks = list(tasks)
         for reading in list_readings(self, wanted) if tasks else ():
             yield from run_mteb(self, reading, tasks, on_progress=on_progress)
@@ -191,9 +191,9 @@ class Lab(Pipeline):
         how: Mapping[str, Any] | None = None,
         **reading,
     ) -> TrainingRun:
-        """Train a model with contrastive loss, to be watched step by step: iterate its `events()`.
+        """Train a model with contrastive loss; iterate the run's `events()` to do it step by step.
 
-        questions, answers: texts to watch meanwhile, if any. how: fields of Recipe (method, steps, batch_size …).
+        questions, answers: texts to evaluate along the way. how: fields of Recipe (method, steps, batch_size …).
         """
         info = self.open(model, wait=wait)
         settled = resolve_reading(info, self.limits, **reading)
@@ -203,8 +203,7 @@ class Lab(Pipeline):
     def code(self, model=None, library: str = TRANSFORMERS, wait: bool = True, texts=None, **reading) -> str:
         """A short script that reproduces a reading's vectors. library: "transformers" or "sentence-transformers".
 
-        Of a model that runs elsewhere, one that asks the same server. texts: (questions, answers) to stand in it; else
-        some of the article's.
+        For a model on a server it asks the same server. texts: its (questions, answers); by default the article's.
         """
         info = self.open(model, wait=wait)
         settled = resolve_reading(info, self.limits, **reading)
@@ -239,7 +238,7 @@ class Lab(Pipeline):
         return shares, ()
 
 
-def _chosen(measured: EmbeddedPairing, row: int, column: int) -> tuple[str, str]:
+def _texts_of_cell(measured: EmbeddedPairing, row: int, column: int) -> tuple[str, str]:
     """The two texts of a cell. Raises UnknownChoice."""
     pairing = measured.pairing
     chosen = []

@@ -1,6 +1,6 @@
-"""Evaluation: cosines of pairs and a LabelledSet become figures with their uncertainty. Knows no model.
+"""Evaluation: metrics of cosines against labels, with bootstrap confidence intervals. Knows no model.
 
-Where a figure has no meaning for a set (no wrong pair, one grade only) it is None, in arrays NaN. Cosines that are all
+Where a metric has no meaning for a set (no wrong pair, one grade only) it is None, in arrays NaN. Cosines that are all
 the same rank nothing: AUC .5, Spearman 0. `score_pairs` in similarity.py is the same for the cells of a heatmap.
 """
 
@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from demo.domain.datamodels import Pairing
+from demo.analysis.labelled_sets import pair_indices, resampling_units
 from demo.domain.results import Interval, LabelledSet, Lead, Scores
 from demo.stages.similarity import EPS, count_below, rounded
 
-_TOP = 10  # candidates that nDCG looks at
+_TOP = 10  # candidates in nDCG@10
 _BLOCK = 2**21  # numbers held at once: 16 MiB an array
 _QUESTIONS = 64  # multiplied at once
 _PERCENTILES = (2.5, 97.5)
@@ -27,7 +27,7 @@ def pair_cosines(questions: np.ndarray, answers: np.ndarray, labelled: LabelledS
 
     As `cos_sim`: a norm below eps counts as eps; rounded, so that float32's noise is a tie.
     """
-    rows, columns = _pair_indices(labelled)
+    rows, columns = pair_indices(labelled)
     question_norms, answer_norms = _norms(questions), _norms(answers)
     cosines = np.empty(len(rows))
     order = np.argsort(rows, kind="stable")
@@ -61,16 +61,17 @@ def _count_words(text: str) -> tuple[Counter, float]:
 
 
 def score(cosines: np.ndarray, labelled: LabelledSet, resamples: int = 1000, seed: int = 0) -> Scores:
-    """The figures of a reading. cosines: (n_pairs,).
+    """The metrics of a reading. cosines: (n_pairs,).
 
     95 % percentile bootstrap over questions with all their candidates, for grades over pairs. Equal cosines are ranked
     at random: the order of a file is not neutral. Questions without a right or a wrong candidate have no ranking.
     """
     cosines = rounded(cosines)
-    headline = _headline_interval(cosines, labelled, resamples, seed)
+    extremes = (-1.0, 1.0) if labelled.graded else (0.0, 1.0)
+    headline = _bootstrap(_headline(cosines, labelled), resampling_units(labelled), extremes, resamples, seed)
     if labelled.graded:
         return Scores(headline, None, None, None, None, n_pairs=len(labelled.pairs), n_questions=0)
-    ranked = _ranking(cosines, _pair_indices(labelled)[0], np.asarray(labelled.labels) == 1, seed)
+    ranked = _ranking(cosines, pair_indices(labelled)[0], np.asarray(labelled.labels) == 1, seed)
     return _scores(headline, ranked, len(cosines), resamples, seed)
 
 
@@ -96,17 +97,10 @@ def score_cells(
         return _share(counts @ right_sum, counts @ right) - _share(counts @ wrong_sum, counts @ wrong)
 
     questions = np.arange(n_questions)
-    intervals = []
-    for figure, extremes in ((auc, (0.0, 1.0)), (margin, (-2.0, 2.0))):
-        value = float(figure(np.ones((1, n_questions)))[0])
-        if np.isnan(value):
-            intervals.append(None)
-        elif n_questions < 2:  # one question says nothing about others
-            intervals.append(Interval(value, *extremes))
-        else:
-            intervals.append(_interval(value, _resample(figure, questions, resamples, seed)))
+    metrics = ((auc, (0.0, 1.0)), (margin, (-2.0, 2.0)))
+    headline, interval = (_bootstrap(metric, questions, extremes, resamples, seed) for metric, extremes in metrics)
     ranked = _ranking(cosines.ravel(), np.repeat(questions, n_answers), np.ravel(matches), seed)
-    return _scores(intervals[0], ranked, cosines.size, resamples, seed), intervals[1]
+    return _scores(headline, ranked, cosines.size, resamples, seed), interval
 
 
 def paired_bootstrap(
@@ -114,20 +108,22 @@ def paired_bootstrap(
 ) -> Lead | None:
     """How much better b is than a, by the same resamples for both. (n_pairs,) each.
 
-    None where the figure has no meaning, or one question alone cannot say how much questions differ.
+    None where the metric has no meaning, or one question alone cannot say how much questions differ.
     """
-    a, resampled_a = _headline(rounded(cosines_a), labelled, resamples, seed)
-    b, resampled_b = _headline(rounded(cosines_b), labelled, resamples, seed)
-    if np.isnan(a) or np.isnan(b) or len(np.unique(_units(labelled))) < 2:
+    units = resampling_units(labelled)
+    metrics = [_headline(rounded(cosines), labelled) for cosines in (cosines_a, cosines_b)]
+    a, b = (_on_all(metric, units) for metric in metrics)
+    if np.isnan(a) or np.isnan(b) or len(np.unique(units)) < 2:
         return None
-    difference = _interval(b - a, resampled_b - resampled_a)
+    resampled = [_resample(metric, units, resamples, seed) for metric in metrics]
+    difference = _interval(b - a, resampled[1] - resampled[0])
     return Lead("spearman" if labelled.graded else "auc", a, b, difference)
 
 
 def quick_metrics(
     cosines_stack: np.ndarray, labelled: LabelledSet, rows: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """The figures of many readings without intervals, for sweeps. cosines_stack: (n_readings, n_pairs).
+    """The metrics of many readings without intervals, for sweeps. cosines_stack: (n_readings, n_pairs).
 
     rows: bool (n_pairs,) or indices of the pairs that count. Returns float64 (n_readings,) each: "auc" and "margin",
     for grades "spearman". A reading with a NaN has NaN.
@@ -153,99 +149,52 @@ def quick_metrics(
     return figures
 
 
-def split(labelled: LabelledSet, seed: int = 0, fewest: int = 8) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the pairs that choose a reading, and of the pairs that score it: half the questions each.
-
-    Shuffled; grades: half the pairs. The second is empty, and the first holds all pairs, where a half has fewer than
-    `fewest` questions that have a right answer: the other questions alone cannot score anything.
-    """
-    units = _units(labelled)
-    right = np.ones(len(units), dtype=bool) if labelled.graded else np.asarray(labelled.labels) == 1
-    telling = np.unique(units[right])
-    shuffled = np.random.default_rng(seed).permutation(np.unique(units))
-    tells = np.isin(shuffled, telling)
-    # Questions with a right answer are dealt first, in turns, then the others: both halves get their share of each.
-    choosing = np.concatenate([shuffled[tells], shuffled[~tells]])[::2]
-    if len(telling) // 2 < fewest:
-        choosing = shuffled
-    chooses = np.isin(units, choosing)
-    return np.flatnonzero(chooses), np.flatnonzero(~chooses)
-
-
-def subset(labelled: LabelledSet, pair_indices: np.ndarray) -> LabelledSet:
-    """The set with these pairs only, in this order. The texts stay, and so the rows of their vectors."""
-    pairs = tuple(labelled.pairs[index] for index in pair_indices)
-    labels = tuple(labelled.labels[index] for index in pair_indices)
-    return LabelledSet(labelled.name, labelled.questions, labelled.answers, pairs, labels, labelled.graded)
-
-
-def sample(labelled: LabelledSet, n_pairs: int, seed: int = 0) -> LabelledSet:
-    """About n_pairs of a set, drawn at random: whole questions with all their candidates; grades: single pairs.
-
-    Only the texts that are still needed stay. The whole set where it is not larger.
-    """
-    if n_pairs >= len(labelled.pairs):
-        return labelled
-    units = _units(labelled)
-    drawn = np.random.default_rng(seed).permutation(np.unique(units))
-    sizes = np.cumsum([np.count_nonzero(units == unit) for unit in drawn])
-    kept = np.flatnonzero(np.isin(units, drawn[: max(1, int(np.searchsorted(sizes, n_pairs, side="right")))]))
-    rows, columns = _pair_indices(subset(labelled, kept))
-    questions, row = np.unique(rows, return_inverse=True)
-    answers, column = np.unique(columns, return_inverse=True)
-    return LabelledSet(
-        labelled.name,
-        tuple(labelled.questions[i] for i in questions),
-        tuple(labelled.answers[i] for i in answers),
-        tuple(zip(row.tolist(), column.tolist(), strict=True)),
-        tuple(labelled.labels[i] for i in kept),
-        labelled.graded,
-    )
-
-
-def labelled_from_pairing(pairing: Pairing, name: str = "texts") -> LabelledSet:
-    """Every cell of the heatmap as a pair, row by row, 1 for a match. Equal lines stay apart, as in the heatmap."""
-    mask = pairing.mask()
-    pairs = tuple((int(row), int(column)) for row, column in np.ndindex(mask.shape))
-    return LabelledSet(name, pairing.questions, pairing.answers, pairs, tuple(mask.ravel().astype(float).tolist()))
-
-
-def _pair_indices(labelled: LabelledSet) -> tuple[np.ndarray, np.ndarray]:
-    pairs = np.asarray(labelled.pairs, dtype=np.intp).reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
-
-
 def _norms(vectors: np.ndarray) -> np.ndarray:
     """float64 (n,), without a float64 copy of the vectors: logits are as wide as the vocabulary."""
     return np.maximum(np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)), EPS)
 
 
-def _units(labelled: LabelledSet) -> np.ndarray:
-    """int (n_pairs,): what a pair is drawn with: its question; for grades it is drawn alone."""
-    return np.arange(len(labelled.pairs)) if labelled.graded else _pair_indices(labelled)[0]
-
-
 # The bootstrap. scipy.stats.bootstrap draws rows and calls the statistic on each resample: questions have unequal
 # numbers of candidates, so it would have to loop in Python. Here a resample is how often each question was drawn, and
-# the ranks within it follow from one sort and running sums, for all resamples at once: the same figures, much faster.
+# the ranks within it follow from one sort and running sums, for all resamples at once: the same metrics, much faster.
 
 
-def _headline(cosines: np.ndarray, labelled: LabelledSet, resamples: int, seed: int) -> tuple[float, np.ndarray]:
-    """AUC, or Spearman for grades, and the same in each resample (resamples,)."""
+Metric = Callable[[np.ndarray], np.ndarray]  # counts (k, n_pairs): how often each pair was drawn → (k,)
+
+
+def _headline(cosines: np.ndarray, labelled: LabelledSet) -> Metric:
+    """AUC, or Spearman for grades."""
     labels = np.asarray(labelled.labels)
     right = labels == 1
     ranks, label_ranks = _ranker(cosines), _ranker(labels)
 
-    def figure(counts: np.ndarray) -> np.ndarray:
+    def metric(counts: np.ndarray) -> np.ndarray:
         if labelled.graded:
             return _spearman(ranks(counts), label_ranks(counts), counts)
         return _auc(ranks(counts, right), counts[:, right], counts.sum(axis=1))
 
-    return float(figure(np.ones((1, len(labels))))[0]), _resample(figure, _units(labelled), resamples, seed)
+    return metric
 
 
-def _resample(figure: Callable[[np.ndarray], np.ndarray], units: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """The figure in every resample (resamples,). figure: counts (k, n_pairs) → (k,). units: (n_pairs,)."""
+def _on_all(metric: Metric, units: np.ndarray) -> float:
+    """The metric with every pair counted once."""
+    return float(metric(np.ones((1, len(units))))[0])
+
+
+def _bootstrap(
+    metric: Metric, units: np.ndarray, extremes: tuple[float, float], resamples: int, seed: int
+) -> Interval | None:
+    """The metric with its interval; None where it has no meaning, the extremes for a single unit."""
+    value = _on_all(metric, units)
+    if np.isnan(value):
+        return None
+    if len(np.unique(units)) < 2:
+        return Interval(value, *extremes)
+    return _interval(value, _resample(metric, units, resamples, seed))
+
+
+def _resample(metric: Metric, units: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """The metric in every resample (resamples,). units: (n_pairs,), what is drawn together."""
     random = np.random.default_rng(seed)
     _, unit = np.unique(units, return_inverse=True)
     n_units = unit.max() + 1
@@ -255,7 +204,7 @@ def _resample(figure: Callable[[np.ndarray], np.ndarray], units: np.ndarray, res
         k = min(step, resamples - start)
         drawn = random.integers(n_units, size=(k, n_units)) + n_units * np.arange(k)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=k * n_units).reshape(k, n_units)
-        results.append(figure(np.take(counts.astype(np.float64), unit, axis=1)))
+        results.append(metric(np.take(counts.astype(np.float64), unit, axis=1)))
     return np.concatenate(results)
 
 
@@ -338,23 +287,14 @@ def _ranking(cosines: np.ndarray, question: np.ndarray, right: np.ndarray, seed:
     return {"top1": (first_right == 1).astype(float), "mrr": 1 / first_right, "ndcg10": dcg / ideal[has_both]}
 
 
-def _headline_interval(cosines: np.ndarray, labelled: LabelledSet, resamples: int, seed: int) -> Interval | None:
-    value, resampled = _headline(cosines, labelled, resamples, seed)
-    if np.isnan(value):
-        return None
-    if len(np.unique(_units(labelled))) < 2:  # one question says nothing about others
-        return Interval(value, -1.0 if labelled.graded else 0.0, 1.0)
-    return _interval(value, resampled)
-
-
 def _mean_interval(values: np.ndarray, resamples: int, seed: int) -> Interval | None:
-    if len(values) < 2:
-        return Interval(float(values[0]), 0.0, 1.0) if len(values) else None
-    resampled = _resample(lambda counts: counts @ values / len(values), np.arange(len(values)), resamples, seed)
-    return _interval(float(values.mean()), resampled)
+    if not len(values):
+        return None
+    n = len(values)
+    return _bootstrap(lambda counts: counts @ values / n, np.arange(n), (0.0, 1.0), resamples, seed)
 
 
 def _interval(value: float, resampled: np.ndarray) -> Interval:
-    """The middle 95 % of the resamples in which the figure has a meaning."""
+    """The middle 95 % of the resamples in which the metric has a meaning."""
     low, high = np.nanpercentile(resampled, _PERCENTILES)
     return Interval(float(value), float(low), float(high))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from demo.analysis.evaluation import sample
+from demo.analysis.labelled_sets import sample
 from demo.cli.app import app
 from demo.cli.options import MACHINE_OPTIONS, JsonOption, choices, expand_options, make_lab, option, shared_options
 from demo.cli.printing import interval, note, print_json, print_line, print_table, showing_progress

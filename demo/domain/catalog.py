@@ -1,6 +1,6 @@
-"""The models one can choose: what they are, where their weights are, how they are best read by default.
+"""Model catalogue: the listed models, the sources of their weights and their default readings.
 
-Facts only, no fetching and no loading. Revisions are commits of the Hub repositories; SHA-256 sums are of the
+Data only, no download and no loading. Revisions are commits of the Hub repositories; SHA-256 sums are of the
 files that the package index serves.
 """
 
@@ -52,7 +52,6 @@ class CatalogEntry:
     normalize: bool = False
     gated: bool = False  # the Hub asks for a login and for accepting terms
     package: PackageSource | None = None
-    hub_precision: str = "bfloat16"
     query_prompt: str = ""  # name of the checkpoint's own prompt for questions, where "query" is not it
     base: str = ""  # the entry whose weights this one's adapter is put onto
     adapter: str = ""  # the adapter's folder beside this file
@@ -145,7 +144,6 @@ _ENTRIES = (
         prompt=Prompt.PLAIN,
         pooling=Pooling.MEAN,
         normalize=True,
-        hub_precision="float32",
         package=PackageSource(
             files=(
                 PackageFile(
@@ -205,7 +203,6 @@ _ENTRIES = (
         n_layers=12,
         prompt=Prompt.PLAIN,
         pooling=Pooling.LAST_TOKEN_LOGITS,
-        hub_precision="float32",
     ),
     CatalogEntry(
         id="qwen3-0.6b",
@@ -257,7 +254,6 @@ _ENTRIES = (
         prompt=Prompt.OWN,
         pooling=Pooling.LAST_TOKEN,
         normalize=True,
-        hub_precision="float16",
         query_prompt="web_search_query",
     ),
 )

@@ -1,4 +1,4 @@
-"""What training is told and what it tells: frozen values that cross rooms. Standard library, NumPy and datamodels."""
+"""Training recipe: hyperparameters, training pairs and the report of a step. Standard library, NumPy, datamodels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TRAINED = "trained:"  # before the name of a model that was trained on this mach
 
 
 class Method(str, Enum):
-    """What of the model learns; its weights never do.
+    """Which parameters are trained; the model's own never are.
 
     lora: low-rank adapters on the linear layers of its upper blocks (LoRA, arXiv 2106.09685).
     projection: one linear map after the final norm, on frozen embeddings: seconds instead of minutes.
@@ -26,7 +26,7 @@ class Method(str, Enum):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained: everything but the texts. The same recipe and texts give the same adapter."""
+    """The hyperparameters. The same recipe and texts give the same adapter."""
 
     reading: Reading  # the model, and how its embeddings are read while it learns
     method: Method = Method.LORA
@@ -46,37 +46,18 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        told = {name: value.value if isinstance(value, Enum) else value for name, value in asdict(self).items()}
-        return told | {"reading": self.reading.to_dict()}
+        fields = {name: value.value if isinstance(value, Enum) else value for name, value in asdict(self).items()}
+        return fields | {"reading": self.reading.to_dict()}
 
 
-# How much effort a run of the page is, by name: what it differs in from the recipe's defaults.
+# The page's presets, by name: their differences from the recipe's defaults.
 EFFORTS: dict[str, dict[str, Any]] = {
-    "projection": {
-        "method": Method.PROJECTION,
-        "steps": 300,
-        "batch_size": 64,
-        "learning_rate": 2e-3,
-        "warmup": 10,
-    },
+    "projection": {"method": Method.PROJECTION, "steps": 300, "batch_size": 64, "learning_rate": 2e-3, "warmup": 10},
     "lora_quick": {
-        "method": Method.LORA,
-        "steps": 60,
-        "batch_size": 24,
-        "learning_rate": 4e-4,
-        "warmup": 6,
-        "first_block": 15,
-        "max_tokens": 48,
+        **{"method": Method.LORA, "steps": 60, "batch_size": 24, "learning_rate": 4e-4, "warmup": 6},
+        **{"first_block": 15, "max_tokens": 48},
     },
-    "lora": {
-        "method": Method.LORA,
-        "steps": 250,
-        "batch_size": 24,
-        "learning_rate": 3e-4,
-        "warmup": 15,
-        "first_block": 10,
-        "max_tokens": 64,
-    },
+    "lora": {"method": Method.LORA, "steps": 250, "batch_size": 24, "learning_rate": 3e-4},
 }
 
 
@@ -91,7 +72,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Pairs from one place: a batch never mixes sources, so that telling sources apart teaches nothing."""
+    """Pairs of one source: a batch never mixes sources, so that recognising a source is no shortcut."""
 
     name: str
     pairs: tuple[Pair, ...]
@@ -116,7 +97,7 @@ class PromptedPair:
 
 @dataclass(frozen=True, eq=False)
 class TrainStep:
-    """What one step came to."""
+    """The report of one step."""
 
     step: int  # 1 … steps; 0 is the untrained model
     loss: float  # of the batch, before the step's change
@@ -124,11 +105,3 @@ class TrainStep:
     texts_per_second: float
     example: np.ndarray  # float32 (n,): cosines of the batch's first question with its answer (first) and the others
     seconds: float = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """What the model says of given texts in the middle of training: (n_questions, dim), (n_answers, dim) float32."""
-
-    questions: np.ndarray
-    answers: np.ndarray

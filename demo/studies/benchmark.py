@@ -1,4 +1,4 @@
-"""The benchmark: how well readings of several models agree with labelled sets, and how fast they are."""
+"""Benchmark: scores and throughput of readings of several models on labelled sets."""
 
 from __future__ import annotations
 
@@ -116,9 +116,9 @@ def _rows(
         for wished in layers:
             layer = _layer(wished, info)
             if layer is None:
-                depths = range(info.n_layers + 1)
-                if reading.pooling is Pooling.LAST_TOKEN_LOGITS:  # below the last layer logits are a lens, no embedding
-                    depths = range(info.n_layers, info.n_layers + 1)
+                # Below the last layer logits are a logit lens, not an embedding.
+                first = info.n_layers if reading.pooling is Pooling.LAST_TOKEN_LOGITS else 0
+                depths = range(first, info.n_layers + 1)
                 figures = quick_metrics(np.stack([at(depth) for depth in depths]), labelled)[criterion]
                 layer = depths[int(np.nanargmax(figures))] if np.isfinite(figures).any() else info.n_layers
             settled = replace(reading, layer=LAST_LAYER if layer == info.n_layers else layer)
@@ -136,9 +136,8 @@ def _layer(wished: str, info: ModelInfo) -> int | None:
         return info.n_layers
     try:
         layer = int(wished)
-    except ValueError as error:
-        accepted = f"last, best, or 0 to {info.n_layers}"
-        raise UnknownChoice(field="layer", value=wished[:80], kind="layer", accepted=accepted) from error
+    except ValueError:
+        layer = info.n_layers + 1
     layer += info.n_layers + 1 if layer < 0 else 0
     if not 0 <= layer <= info.n_layers:
         accepted = f"last, best, or 0 to {info.n_layers}"

@@ -1,8 +1,9 @@
-"""The contrast of two readings: which of them separates the matching pairs of the same texts better, and how surely."""
+"""Paired comparison: which of two readings separates the matching pairs of the same texts better, and how surely."""
 
 from __future__ import annotations
 
-from demo.analysis.evaluation import labelled_from_pairing, paired_bootstrap
+from demo.analysis.evaluation import paired_bootstrap
+from demo.analysis.labelled_sets import labelled_from_pairing
 from demo.domain.datamodels import Comparison
 from demo.domain.errors import BadInput
 from demo.domain.results import Lead

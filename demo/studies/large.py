@@ -1,7 +1,7 @@
-"""Large sets: every question of a file against every answer, up to a million cosines, under one reading.
+"""Large comparison: every question of a file against every answer, up to a million cosines, under one reading.
 
-Texts are embedded a few at a time, questions and answers in turns: others get in between, it can be stopped, and a part
-of the picture is there long before the whole.
+Texts are embedded in small batches, questions and answers in turns: other requests run between them, it can be stopped,
+and a part of the heatmap is there long before the whole.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def run_large(
 
 
 class _Side:
-    """The questions or the answers, embedded from the first one on."""
+    """The questions or the answers, and the embeddings of the first ones."""
 
     def __init__(self, texts: tuple[str, ...]):
         self.texts = texts

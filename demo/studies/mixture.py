@@ -1,4 +1,4 @@
-"""Mixtures: several readings of one model taken together. Their cosines are averaged, each by its weight.
+"""Ensemble of readings of one model: the weighted mean of their cosines.
 
 The same as the cosine of their unit vectors set side by side, each multiplied by the root of its weight.
 """

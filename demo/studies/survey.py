@@ -1,4 +1,4 @@
-"""The survey: one prompt's vectors of a whole set, every layer and pooling of them, from one forward pass a text."""
+"""Survey: the vectors of a whole set under one prompt, for every layer and pooling, from one forward pass a text."""
 
 from __future__ import annotations
 

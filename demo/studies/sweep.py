@@ -1,8 +1,8 @@
-"""The sweep: every layer × pooling × prompt × post-processing of one model over the same texts, and the best of them.
+"""Sweep: every layer × pooling × prompt × post-processing of one model over the same texts, and the best of them.
 
-One forward pass a text and prompt; everything else is arithmetic on what it left behind. Logits are read at the last
-layer only: below it they are a lens to look through, and nobody's embedding. The winner is chosen on half
-of the questions and scored on the other half, where there are enough of them.
+One forward pass a text and prompt; everything else is arithmetic on its states. Logits are read at the last
+layer only: below it they are a logit lens, not an embedding. The winner is chosen on half of the questions and scored
+on the other half, where there are enough of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from functools import partial
 
 import numpy as np
 
-from demo.analysis.evaluation import pair_cosines, paired_bootstrap, quick_metrics, score, split, subset
+from demo.analysis.evaluation import pair_cosines, paired_bootstrap, quick_metrics, score
+from demo.analysis.labelled_sets import split, subset
 from demo.domain.datamodels import (
     ModelInfo,
     Pooling,
@@ -58,35 +59,39 @@ def run_sweep(
     eos: bool = False,
     reference: str | None = None,
     on_progress: OnProgress | None = None,
-    **words,
+    task: str | None = None,
+    template: str | None = None,
 ) -> Sweep:
-    """Score every reading of a model over a set. prompts: which of them; all but `custom` where nothing is said.
+    """Score every reading of a model over a set. prompts: which of them; by default all but `custom`.
 
-    words: task and template, as in Reading. on_progress may raise to stop the sweep. Raises DemoError.
+    task, template: as in Reading. on_progress may raise to stop the sweep. Raises DemoError.
     """
     started = time.perf_counter()
     report = on_progress or (lambda progress: None)
     info = pipeline.open(model)
-    base = resolve_reading(
-        info, pipeline.limits, prompt=Prompt.PLAIN.value, eos=eos, **_given(words, "task", "template")
+    resolve = partial(resolve_reading, info, pipeline.limits, task=task, template=template)
+    base = replace(
+        resolve(prompt=Prompt.PLAIN.value, eos=eos),
+        reference=parse_choice(Reference, reference or Reference.TEXTS.value, "reference"),
     )
-    base = replace(base, reference=parse_choice(Reference, reference or Reference.TEXTS.value, "reference"))
     axes, notices = _plan(info, labelled, base, prompts)
     choosing, scoring = split(labelled)
-    figures: dict[str, np.ndarray] = {}
-    spoken: dict[Prompt, tuple[str, str]] = {}
+    metrics: dict[str, np.ndarray] = {}
+    words: dict[Prompt, tuple[str, str]] = {}
     for index, prompt in enumerate(axes.prompts):
-        share = (index / len(axes.prompts), 1 / len(axes.prompts))
-        reading = _with_prompt(info, pipeline, base, prompt, words)
+        settled = resolve(prompt=prompt.value)
+        reading = replace(base, prompt=prompt, task=settled.task, template=settled.template)
         if reading.task or reading.template:
-            spoken[prompt] = (reading.task, reading.template)
-        for spot, block in _figures(
-            pipeline, labelled, reading, axes, choosing, partial(_step, report, prompt, *share)
-        ):
+            words[prompt] = (reading.task, reading.template)
+
+        def on_done(done: float, index=index, prompt=prompt) -> None:
+            report(Progress(prompt.value, (index + done) / len(axes.prompts)))
+
+        for spot, block in _score_prompt(pipeline, labelled, reading, axes, choosing, on_done):
             for name, values in block.items():
-                figures.setdefault(name, np.full(axes.shape, np.nan, dtype=np.float32))[(index, *spot)] = values
+                metrics.setdefault(name, np.full(axes.shape, np.nan, dtype=np.float32))[(index, *spot)] = values
     criterion = "spearman" if labelled.graded else "auc"
-    if np.isnan(figures[criterion]).all():
+    if np.isnan(metrics[criterion]).all():
         raise BadInput(field="matches", problem="There is no wrong pair to compare with, so no reading can be scored.")
     found = Sweep(
         model=info.model,
@@ -95,8 +100,8 @@ def run_sweep(
         postprocess=axes.methods,
         layers=axes.layers,
         base=base,
-        words=spoken,
-        metrics=figures,
+        words=words,
+        metrics=metrics,
         criterion=criterion,
         best=base,
         runner_up=None,
@@ -106,7 +111,7 @@ def run_sweep(
         lead_over_default=None,
         held_out=_count_units(labelled, scoring),
         chosen_on=_count_units(labelled, choosing),
-        n_readings=int(np.isfinite(figures[criterion]).sum()),
+        n_readings=int(np.isfinite(metrics[criterion]).sum()),
         seconds=0.0,
         provenance=pipeline.provenance(info),
         notices=notices,
@@ -137,7 +142,7 @@ def _plan(
     return _Axes(possible, info.poolings, methods, tuple(range(info.n_layers + 1))), notices
 
 
-def _figures(
+def _score_prompt(
     pipeline: Pipeline,
     labelled: LabelledSet,
     reading: Reading,
@@ -145,7 +150,7 @@ def _figures(
     pairs: np.ndarray,
     on_done: Callable[[float], None],
 ) -> Iterator[tuple[tuple[int, slice, int], dict[str, np.ndarray]]]:
-    """((pooling, every method, layer), figure → (n_methods,)) of one prompt, over the pairs that choose."""
+    """((pooling, every method, layer), metric → (n_methods,)) of one prompt, over the pairs that choose."""
     survey = Survey(pipeline, labelled, reading, axes.poolings, lambda done: on_done(0.7 * done))
     spots = [
         (i, j)
@@ -159,15 +164,15 @@ def _figures(
         yield (i, slice(None), j), quick_metrics(cosines, labelled, pairs)
 
 
-def _winners(figures: dict[str, np.ndarray], criterion: str) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+def _winners(metrics: dict[str, np.ndarray], criterion: str) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """Where the best reading stands, and the best one that differs from it by more than the layer.
 
     Among equals (a few pairs leave many) the one that is good at other layers too wins, then the larger margin.
     """
-    values = figures[criterion].astype(np.float64)
+    values = metrics[criterion].astype(np.float64)
     scored = np.isfinite(values)
     over_layers = np.where(scored, values, 0.0).sum(axis=3) / np.maximum(scored.sum(axis=3), 1)
-    margins = figures.get("margin", values)
+    margins = metrics.get("margin", values)
     spots = np.argwhere(scored)[::-1]  # reversed, since of complete equals the last one stands on top below
     at = tuple(spots.T)
     order = np.lexsort((margins[at], over_layers[at[:3]], np.round(values[at], 6)))[::-1]  # the last key counts most
@@ -213,19 +218,3 @@ def _doubts(found: Sweep) -> tuple[str, ...]:
 def _count_units(labelled: LabelledSet, pairs: np.ndarray) -> int:
     """Questions behind the pairs; for grades, the pairs themselves."""
     return len(pairs) if labelled.graded else len({labelled.pairs[pair][0] for pair in pairs})
-
-
-def _with_prompt(info: ModelInfo, pipeline: Pipeline, base: Reading, prompt: Prompt, words: dict) -> Reading:
-    settled = resolve_reading(info, pipeline.limits, prompt=prompt.value, **_given(words, "task", "template"))
-    return replace(base, prompt=prompt, task=settled.task, template=settled.template)
-
-
-def _given(words: dict, *names: str) -> dict:
-    unknown = set(words) - set(names)
-    if unknown:
-        raise TypeError(f"A sweep has no choice {', '.join(sorted(unknown))}.")
-    return {name: words[name] for name in names if words.get(name)}
-
-
-def _step(report: OnProgress, prompt: Prompt, start: float, width: float, done: float) -> None:
-    report(Progress(prompt.value, start + width * done))

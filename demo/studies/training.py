@@ -1,7 +1,6 @@
-"""Training: pairs and a recipe become a model that tells answers apart, watched while it learns.
+"""Training run: contrastive fine-tuning with evaluation of the watched texts and of held-out pairs along the way.
 
-What is watched: the texts at hand as a heatmap, and pairs that were held out of training. Must not know how a step is
-computed, nor who looks.
+Knows neither how a step is computed nor who watches.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from demo.domain.recipe import TRAINED, Pair, PromptedPair, Recipe, TrainingSet,
 from demo.pipeline import Pipeline
 from demo.stages.similarity import cos_sim, roc_auc, score_pairs, unit_vectors
 
-_MOST_KEPT = 40  # adapters on disk; the oldest make room
-_LOOK_SECONDS = 1.0  # between two looks at the watched texts
-_HELD_SHARE = 0.25  # of the time, at most, that goes into looking at held-out pairs
+_MOST_KEPT = 40  # adapters on disk; the oldest are removed
+_LOOK_SECONDS = 1.0  # between two evaluations of the watched texts
+_HELD_SHARE = 0.25  # of the time, at most, for evaluating held-out pairs
 _MOST_HELD = 48
 _TOPIC_BATCHES = 1.5  # a topic's size, in batches
 _FEWEST_OF_TOPIC = 8
@@ -39,12 +38,12 @@ class HeldOutScores:
     matched: np.ndarray  # float32 (n,): cosines of the right pairs
     mismatched: np.ndarray  # float32 (n·(n−1),): of all others
     auc: float
-    points: np.ndarray  # float32 (2n, 2): the texts in the plane, questions first; turned to lie on the look before
+    points: np.ndarray  # float32 (2n, 2): the texts in the plane, questions first; rotated onto the last ones
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """What a step has made of the texts that are watched."""
+    """The evaluation after a step."""
 
     step: int
     similarity: np.ndarray  # float32 (n_questions, n_answers) of the texts at hand
@@ -54,14 +53,14 @@ class Snapshot:
 
 @dataclass(frozen=True, eq=False)
 class TrainEvent:
-    """A step, and what was seen after it. step is None for the look at the untrained model."""
+    """A step and the evaluation after it. step is None for the untrained model."""
 
     step: TrainStep | None
     snapshot: Snapshot | None
 
 
 class TrainingRun:
-    """One run. Iterate `events()`; whoever stops iterating keeps what was reached, by `keep` or `save`."""
+    """One run. Iterate `events()`; after stopping early, `keep` or `save` stores the model as it is."""
 
     def __init__(self, pipeline: Pipeline, recipe: Recipe, sets: Sequence[TrainingSet], watched: Pairing | None = None):
         if not sets or sum(len(one.pairs) for one in sets) < 2:
@@ -90,7 +89,7 @@ class TrainingRun:
         return self.training.done
 
     def events(self, look_seconds: float = _LOOK_SECONDS) -> Iterator[TrainEvent]:
-        """The untrained model, then every step that is left; a look at least that often."""
+        """The untrained model, then every remaining step; evaluated at least every look_seconds."""
         yield TrainEvent(None, self.evaluate(held=True))
         looked = time.perf_counter()
         for step in self.training.steps():
@@ -104,7 +103,7 @@ class TrainingRun:
             yield TrainEvent(step, look)
 
     def evaluate(self, held: bool = True) -> Snapshot:
-        """The watched texts and, where asked for, the held-out pairs as the model is now."""
+        """The current model on the watched texts and, with held, on the held-out pairs."""
         similarity, metrics = np.zeros((0, 0), dtype=np.float32), score_pairs(np.zeros((0, 0)), np.zeros((0, 0), bool))
         if self.watched is not None:
             sides = ((self.watched.questions, Role.QUESTION), (self.watched.answers, Role.ANSWER))
@@ -119,7 +118,7 @@ class TrainingRun:
         return self.last_snapshot
 
     def keep(self) -> str:
-        """Make the model as it is now one that can be chosen; returns its id."""
+        """Save the current model in the cache folder, and return the id by which it can be chosen."""
         model = TRAINED + secrets.token_hex(8)
         folder = kept_folder(self.pipeline, model)
         self.save(folder)
@@ -131,11 +130,11 @@ class TrainingRun:
         return model
 
     def save(self, folder: Path, scores: dict | None = None, card: str = "") -> None:
-        """Write the adapter as it is now, with what is known of it: all of the folder, or nothing."""
+        """Write the current adapter with its metadata, atomically."""
         self.training.save(folder, self.describe(scores), card)
 
     def describe(self, scores: dict | None = None) -> dict:
-        """What stands beside an adapter: recipe, data, scores, versions."""
+        """The metadata of an adapter: recipe, data, scores, versions."""
         held = self.last_snapshot.held_out if self.last_snapshot else None
         return {
             "base": self.info.model,
@@ -202,7 +201,7 @@ class TrainingRun:
 
 
 def kept_folder(pipeline: Pipeline, model: str) -> Path:
-    """Where a model that was trained here, and kept, stands on the disk."""
+    """The folder of a model that was trained and kept on this machine."""
     return pipeline.settings.cache_dir / "trained" / model.removeprefix(TRAINED)
 
 

@@ -11,18 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import ndcg_score, roc_auc_score
 
-from demo.analysis.evaluation import (
-    labelled_from_pairing,
-    pair_cosines,
-    paired_bootstrap,
-    quick_metrics,
-    sample,
-    score,
-    score_cells,
-    split,
-    subset,
-    word_overlap,
-)
+from demo.analysis.evaluation import pair_cosines, paired_bootstrap, quick_metrics, score, score_cells, word_overlap
+from demo.analysis.labelled_sets import labelled_from_pairing, sample, split, subset
 from demo.domain.datamodels import Pairing
 from demo.domain.results import LabelledSet
 from demo.stages.similarity import cos_sim, score_pairs

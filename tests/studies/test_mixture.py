@@ -7,7 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from demo.__main__ import app
-from demo.analysis.evaluation import labelled_from_pairing, sample, score
+from demo.analysis.evaluation import score
+from demo.analysis.labelled_sets import labelled_from_pairing, sample
 from demo.backend.fake import FakeEngine
 from demo.domain.datamodels import Reference
 from demo.domain.errors import BadInput, UnreadableFile

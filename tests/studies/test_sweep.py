@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from demo.analysis.evaluation import labelled_from_pairing
+from demo.analysis.labelled_sets import labelled_from_pairing
 from demo.backend.fake import FakeEngine
 from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, Progress, Prompt, Reference
 from demo.domain.errors import BadInput, ReadingRefused, Stopped, UnknownChoice
@@ -156,7 +156,7 @@ def test_what_cannot_be_swept_is_said(lab):
         lab.sweep("a\nb", "a\nb", model="all-minilm-l6-v2", prompts=["chat"])
     with pytest.raises(BadInput, match="no wrong pair"):
         lab.sweep("a", "a", prompts=["plain"])
-    with pytest.raises(TypeError, match="no choice layers"):
+    with pytest.raises(TypeError, match="layers"):
         run_sweep(lab, LabelledSet("x", ("a",), ("b",), ((0, 0),), (1.0,)), layers=3)
 
 
