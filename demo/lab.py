@@ -19,7 +19,8 @@ from demo.analysis.explanation import (
 from demo.analysis.labelled_sets import labelled_from_pairing
 from demo.analysis.projection import anisotropy, project, rogue_dimensions, unrelated, variance_shares
 from demo.domain.catalog import CATALOG
-from demo.domain.datamodels import Comparison, Pairing, Reading, Role
+from demo.domain.choices import Role
+from demo.domain.datamodels import Comparison, Pairing, Reading
 from demo.domain.errors import TooManyTexts, UnknownChoice
 from demo.domain.recipe import Recipe, TrainingSet
 from demo.domain.results import BenchmarkRow, Explanation, Inspected, LabelledSet, LargeComparison, Space, Sweep

@@ -19,6 +19,7 @@ from demo.backend import create_engine
 from demo.backend.model_loading import ModelLoader
 from demo.backend.protocol import Engine
 from demo.domain.catalog import CATALOG
+from demo.domain.choices import Role
 from demo.domain.datamodels import (
     Device,
     Embedded,
@@ -29,7 +30,6 @@ from demo.domain.datamodels import (
     PromptedText,
     Reading,
     Reference,
-    Role,
 )
 from demo.domain.errors import ModelLoading, ModelNotAllowed, ModelNotFound
 from demo.domain.recipe import TRAINED

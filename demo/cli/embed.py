@@ -12,7 +12,7 @@ import typer
 from demo.cli.app import app
 from demo.cli.options import MACHINE_OPTIONS, OUTPUT, READING, READING_OPTIONS, expand_options, gather, make_lab
 from demo.cli.printing import note, print_json, to_json, wait_for_model
-from demo.domain.datamodels import Role
+from demo.domain.choices import Role
 from demo.domain.errors import BadInput
 from demo.stages.texts import parse_texts
 

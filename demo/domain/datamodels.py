@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from demo.domain.choices import DEFAULT_TASK as DEFAULT_TASK
 from demo.domain.choices import (
     LAST_LAYER,
     SERVED_PROMPTS,
@@ -21,12 +20,9 @@ from demo.domain.choices import (
     Reference,
     Served,
 )
-from demo.domain.choices import Role as Role
 
 # What a caller chooses of a reading beside the model: the arguments of `resolve_reading`, the API's and the links'.
 READING_FIELDS = ("prompt", "pooling", "layer", "eos", "postprocess", "reference", "task", "template")
-
-
 LABEL_WORDS = {"last_layer": "last layer", "numbered_layer": "layer {layer}", "on_corpus": " on the corpus"}
 _LABELLED = 80  # characters of a custom prompt in a label
 

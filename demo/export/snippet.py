@@ -10,17 +10,8 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from demo.domain.datamodels import (
-    LAST_LAYER,
-    TEXT,
-    ModelInfo,
-    Pooling,
-    Postprocess,
-    PromptedText,
-    Reading,
-    Reference,
-    Role,
-)
+from demo.domain.choices import Role
+from demo.domain.datamodels import LAST_LAYER, TEXT, ModelInfo, Pooling, Postprocess, PromptedText, Reading, Reference
 from demo.domain.errors import ReadingRefused, UnknownChoice
 from demo.export.templating import render
 from demo.stages.prompts import render_prompt

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from demo.domain.datamodels import Role
+from demo.domain.choices import Role
 
 
 def render(template: str, /, **context: Any) -> str:

@@ -5,7 +5,8 @@ The chat template belongs to the tokenizer, so `chat` is only marked here and wr
 
 from __future__ import annotations
 
-from demo.domain.datamodels import TEXT, ModelInfo, Prompt, PromptedText, Reading, Role
+from demo.domain.choices import Role
+from demo.domain.datamodels import TEXT, ModelInfo, Prompt, PromptedText, Reading
 
 # The exact forms of the papers that Prompt's docstring names.
 _SENTENCE = f'This sentence : "{TEXT}" means in one word:"'

@@ -6,18 +6,8 @@ from dataclasses import replace
 from enum import Enum
 from typing import Any, TypeVar
 
-from demo.domain.datamodels import (
-    DEFAULT_TASK,
-    LAST_LAYER,
-    TEXT,
-    ModelInfo,
-    Pooling,
-    Postprocess,
-    Prompt,
-    Reading,
-    Reference,
-    Served,
-)
+from demo.domain.choices import DEFAULT_TASK
+from demo.domain.datamodels import LAST_LAYER, TEXT, ModelInfo, Pooling, Postprocess, Prompt, Reading, Reference, Served
 from demo.domain.errors import ReadingRefused, UnknownChoice
 from demo.stages.texts import Limits, parse_template
 

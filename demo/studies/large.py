@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from demo.analysis.evaluation import score_cells
-from demo.domain.datamodels import Embedded, ModelInfo, Pairing, Pooling, Postprocess, Progress, Reading, Role
+from demo.domain.choices import Role
+from demo.domain.datamodels import Embedded, ModelInfo, Pairing, Pooling, Postprocess, Progress, Reading
 from demo.domain.errors import ReadingRefused
 from demo.domain.results import LargeComparison
 from demo.pipeline import Pipeline

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from demo.domain.catalog import CATALOG
-from demo.domain.datamodels import ModelInfo, Pooling, Postprocess, Progress, Reading, Reference, Role
+from demo.domain.choices import Role
+from demo.domain.datamodels import ModelInfo, Pooling, Postprocess, Progress, Reading, Reference
 from demo.domain.errors import BadInput, DemoError, ReadingRefused
 from demo.pipeline import Pipeline
 

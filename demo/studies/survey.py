@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from demo.domain.datamodels import Pooling, Postprocess, Reading, Reference, Role
+from demo.domain.choices import Role
+from demo.domain.datamodels import Pooling, Postprocess, Reading, Reference
 from demo.domain.results import LabelledSet
 from demo.files.bundled import load_reference
 from demo.pipeline import Pipeline, distinct

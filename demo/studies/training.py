@@ -16,7 +16,8 @@ import numpy as np
 
 from demo.analysis.projection import project
 from demo.backend.protocol import Guide, Training
-from demo.domain.datamodels import Metrics, Pairing, Postprocess, Reference, Role
+from demo.domain.choices import Role
+from demo.domain.datamodels import Metrics, Pairing, Postprocess, Reference
 from demo.domain.errors import BadInput
 from demo.domain.recipe import TRAINED, Pair, PromptedPair, Recipe, TrainingSet, TrainStep
 from demo.pipeline import Pipeline

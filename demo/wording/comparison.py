@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from demo.domain.choices import DEFAULT_TASK
 from demo.domain.datamodels import (
-    DEFAULT_TASK,
     LAST_LAYER,
     TEXT,
     Comparison,

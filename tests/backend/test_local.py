@@ -9,7 +9,8 @@ from transformers import AutoModelForCausalLM
 
 from demo import Lab
 from demo.backend.local import LocalEngine
-from demo.domain.datamodels import LAST_LAYER, Pooling, Prompt, PromptedText, Reading, Role
+from demo.domain.choices import Role
+from demo.domain.datamodels import LAST_LAYER, Pooling, Prompt, PromptedText, Reading
 from demo.domain.errors import ModelDoesNotFit, NotFinite, OutOfMemory, ReadingRefused
 from demo.serving.api.embeddings import embed_texts
 from demo.settings import Settings

@@ -35,7 +35,8 @@ from demo.backend.fake import FakeEngine
 from demo.backend.protocol import Engine
 from demo.backend.ray.start import create_ray_engine
 from demo.domain.catalog import CATALOG, DEFAULT_MODEL
-from demo.domain.datamodels import Embedded, Pooling, PromptedText, Reading, Role
+from demo.domain.choices import Role
+from demo.domain.datamodels import Embedded, Pooling, PromptedText, Reading
 from demo.files.bundled import load_training
 from demo.settings import Settings
 from demo.stages.prompts import render_prompt

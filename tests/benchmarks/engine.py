@@ -34,7 +34,7 @@ from demo import Lab
 from demo.backend.decoder.fused_linear import fuse, worth_packing
 from demo.backend.weights.locate import locate_weights
 from demo.domain.catalog import CATALOG
-from demo.domain.datamodels import Role
+from demo.domain.choices import Role
 from tests.benchmarks import processor_name
 
 MODEL = "smollm2-135m-instruct"

@@ -9,7 +9,8 @@ from demo import Lab
 from demo.backend.fake import FakeEngine
 from demo.backend.local import LocalEngine
 from demo.backend.model.tokenization import tokenize
-from demo.domain.datamodels import Prompt, PromptedText, Reading, Role
+from demo.domain.choices import Role
+from demo.domain.datamodels import Prompt, PromptedText, Reading
 from demo.domain.errors import BadCharacter, BadInput, ReadingRefused, TextTooLong
 from demo.stages.prompts import render_prompt
 

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 
 from demo import Lab, Settings
 from demo.backend.fake import FakeEngine
-from demo.domain.datamodels import Role
+from demo.domain.choices import Role
 from demo.domain.errors import BadInput, ReadingRefused, Stopped
 from demo.stages.similarity import cos_sim
 from demo.studies.mteb_tasks import MtebEncoder, _hub_name, run_mteb

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from demo.domain.datamodels import ModelInfo, Pooling, Reading, Role
+from demo.domain.choices import Role
+from demo.domain.datamodels import ModelInfo, Pooling, Reading
 from demo.domain.errors import ReadingRefused
 from demo.lab import Lab
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from demo.domain.datamodels import Comparison, Pooling, Postprocess, Prompt, Reference, Role
+from demo.domain.choices import Role
+from demo.domain.datamodels import Comparison, Pooling, Postprocess, Prompt, Reference
 from demo.domain.errors import BadInput
 from demo.lab import Lab
 from demo.serving.api.embeddings import embed_texts

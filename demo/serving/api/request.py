@@ -16,7 +16,8 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
 
-from demo.domain.datamodels import Pooling, Postprocess, Prompt, Reference, Role
+from demo.domain.choices import Role
+from demo.domain.datamodels import Pooling, Postprocess, Prompt, Reference
 from demo.domain.errors import BadInput, UnknownChoice
 from demo.stages.resolve_reading import parse_choice
 from demo.stages.texts import parse_texts

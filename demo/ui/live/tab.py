@@ -11,7 +11,8 @@ from typing import Any
 
 import gradio as gr
 
-from demo.domain.datamodels import DEFAULT_TASK, TEXT, ModelStatus, Pooling, Postprocess, Prompt, Reference, Served
+from demo.domain.choices import DEFAULT_TASK
+from demo.domain.datamodels import TEXT, ModelStatus, Pooling, Postprocess, Prompt, Reference, Served
 from demo.figures.similarity import SCALES
 from demo.settings import Settings
 from demo.ui.gradio.unchecked import leave_unchecked

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from demo.domain.catalog import DEFAULT_MODEL
-from demo.domain.datamodels import Comparison, Reading, Role
+from demo.domain.choices import Role
+from demo.domain.datamodels import Comparison, Reading
 from demo.domain.errors import DemoError, ModelLoading
 from demo.lab import Lab
 from demo.ui.kit.memo import Memo

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from demo.domain.catalog import CATALOG, DEFAULT_MODEL
-from demo.domain.datamodels import Comparison, ModelInfo, ModelStatus, Pairing, Progress, Prompt, Reading, Role
+from demo.domain.choices import Role
+from demo.domain.datamodels import Comparison, ModelInfo, ModelStatus, Pairing, Progress, Prompt, Reading
 from demo.domain.errors import DemoError, ModelLoading, ReadingRefused
 from demo.domain.results import Inspected, Space
 from demo.files.bundled import load_reference
