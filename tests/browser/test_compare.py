@@ -48,6 +48,12 @@ def test_two_readings_their_difference_and_a_verdict_and_all_follow_the_texts(op
     assert "B and A cannot be told apart" in verdict or "B separates your pairs" in verdict
     assert "Only 2 of your questions" in verdict
     expect_text(page, "#compare-figures", "ROC AUC")
+    ends = f"() => ['a', 'b'].map((name) => document.querySelector(`{PLOT.format('${name}')}`).data[0].zmax)"
+    shared = page.evaluate(ends)
+    assert shared[0] == shared[1]
+    page.click("#compare-scale label:has-text('each its own')")
+    page.wait_for_function(f"() => {{ const [a, b] = ({ends})(); return a !== b; }}")
+    expect_text(page, "#compare-scale-note", "standard deviations")
     node = page.query_selector(PLOT.format("b"))
     page.fill(QUESTIONS, "One?\nTwo?\n<img src=x onerror='window.hacked=1'>")
     page.wait_for_function(SHAPES, arg=3)
@@ -85,19 +91,6 @@ def test_a_third_reading_is_chosen_kept_and_removed(open_page):
     page.wait_for_selector(PLOT.format("b"), state="detached")
     expect(page.locator("#compare .js-plotly-plot")).to_have_count(4)
     assert page.inner_text("#compare-figures thead").split()[0::2] == ["A", "C", "D"]
-
-
-def test_the_colours_are_shared_or_each_their_own(open_page):
-    page = open_page()
-    open_compare(page)
-    ends = f"() => ['a', 'b'].map((name) => document.querySelector(`{PLOT.format('${name}')}`).data[0].zmax)"
-    shared = page.evaluate(ends)
-    assert shared[0] == shared[1]
-    page.click("#compare-scale label:has-text('each its own')")
-    page.wait_for_function(f"() => {{ const [a, b] = ({ends})(); return a !== b; }}")
-    page.wait_for_function(
-        "() => document.querySelector('#compare-scale-note').textContent.includes('standard deviations')"
-    )
 
 
 def test_one_reading_that_cannot_be_had_leaves_the_others(serve, open_page):

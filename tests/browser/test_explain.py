@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from demo.backend.fake import FakeEngine
-from tests.browser.page_actions import ANSWERS, PHONE, PLOT, QUESTIONS, choose, expect_text, settle
+from tests.browser.page_actions import PHONE, PLOT, QUESTIONS, choose, expect_text, settle
 
 pytestmark = pytest.mark.browser
 PANEL, RING = "#explain", "#heatmap .hm-ring"
@@ -65,6 +65,12 @@ def test_a_click_explains_the_cell_and_close_ends_it(open_page):
     assert page.evaluate("() => document.activeElement.classList.contains('hm-plot')")
     explain(page, 1, 1)
     assert ring_is_on(page, 1, 1)
+    zoom = "(plot) => Plotly.relayout(plot, {'xaxis.range': [-.5, .5], 'yaxis.range': [.5, -.5]})"
+    page.evaluate(zoom, page.query_selector(PLOT))
+    page.wait_for_selector(RING, state="hidden")
+    page.click(".hm-reset")
+    page.wait_for_selector(RING)
+    assert ring_is_on(page, 1, 1)
 
 
 @pytest.mark.parametrize("key", ["Enter", "Space"])
@@ -103,7 +109,9 @@ def test_the_panel_follows_the_texts_and_the_reading(open_page):
     page.wait_for_function("() => document.querySelector('.ex-shares')?.textContent.includes('under weighted_mean')")
     choose(page, "model", "all-MiniLM")
     page.wait_for_function("() => document.querySelector('.ex-says')?.textContent.includes('no LM head')")
-    settle(page)
+    page.fill(QUESTIONS, "Only one question is left.")  # and the marked cell is gone
+    page.wait_for_selector(PANEL, state="hidden")
+    expect(page.locator(RING).first).to_be_hidden()
 
 
 def test_the_panel_follows_however_slow_the_answers_are(serve, open_page):
@@ -129,26 +137,6 @@ def test_the_panel_follows_however_slow_the_answers_are(serve, open_page):
         says = f"() => document.querySelector('.ex-shares')?.textContent.includes('under {pooling}')"
         page.wait_for_function(says)
     settle(page)
-
-
-def test_a_cell_that_is_gone_closes_the_panel(open_page):
-    page = open_page()
-    explain(page, 1, 1)
-    page.fill(ANSWERS, "Only one answer is left.")
-    page.wait_for_selector(PANEL, state="hidden")
-    expect(page.locator(RING).first).to_be_hidden()
-    settle(page)
-
-
-def test_the_ring_goes_along_with_a_zoom(open_page):
-    page = open_page()
-    explain(page, 1, 1)
-    zoom = "(plot) => Plotly.relayout(plot, {'xaxis.range': [-.5, .5], 'yaxis.range': [.5, -.5]})"
-    page.evaluate(zoom, page.query_selector(PLOT))
-    page.wait_for_selector(RING, state="hidden")
-    page.click(".hm-reset")
-    page.wait_for_selector(RING)
-    assert ring_is_on(page, 1, 1)
 
 
 def test_a_failure_is_said_in_words(serve, open_page):

@@ -37,8 +37,11 @@ def test_every_text_is_a_point_and_the_points_follow_an_edit(open_page):
     open_space(page)
     assert page.evaluate(POINTS, CLOUD) == [["Q1", "Q2"], ["A1", "A2"]]
     node = page.query_selector(CLOUD)
-    page.fill(QUESTIONS, "One?\nTwo?\n<img src=x onerror='window.hacked=1'>")
+    page.fill(QUESTIONS, "<b>Where</b> & when?\nTwo?\n<img src=x onerror='window.hacked=1'>")
     wait_points(page, 3, 2)
+    page.hover(f"{CLOUD} .scatterlayer .trace:nth-child(2) .point >> nth=0", force=True)
+    page.wait_for_selector("#space .hoverlayer .hovertext")
+    expect(page.locator("#space .hoverlayer").first).to_contain_text("<b>Where</b> & when?")
     assert page.evaluate("([node, name]) => node === document.querySelector(name)", [node, CLOUD])
     expect_text(page, "#space-facts", "Mean cosine of 8 pairs")
     expect_text(page, "#space-facts", "1909.00512")
@@ -49,16 +52,6 @@ def test_every_text_is_a_point_and_the_points_follow_an_edit(open_page):
     expect_text(page, "#space .view-table >> nth=0", "<img src=x")
     assert page.evaluate("() => window.hacked") is None
     expect(page.locator("#space img")).to_have_count(0)
-
-
-def test_a_point_says_its_text(open_page):
-    page = open_page()
-    page.fill(QUESTIONS, "<b>Where</b> & when?\nWhat is GPU?")
-    wait_text(page, "Q1 <b>Where</b>")
-    open_space(page)
-    page.hover(f"{CLOUD} .scatterlayer .trace:nth-child(2) .point >> nth=0", force=True)
-    page.wait_for_selector("#space .hoverlayer .hovertext")
-    expect(page.locator("#space .hoverlayer").first).to_contain_text("<b>Where</b> & when?")
 
 
 def test_what_nobody_looks_at_costs_nothing(serve, open_page):

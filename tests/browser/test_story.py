@@ -156,15 +156,6 @@ def test_every_model_is_measured_when_asked_and_stops_when_asked(serve, open_pag
     expect_text(page, f"{rows}:has-text('GPT-2')", "could not be fetched")
 
 
-def test_a_model_on_its_way_is_told_of(serve, open_page):
-    engine = fake.FakeEngine(load_seconds=5.0)
-    page = open_page(serve(engine), drawn=False)
-    page.wait_for_selector(STORY)
-    page.click(STORY)
-    page.wait_for_selector("#story .view-note:has-text('SmolLM2-135M-Instruct is being loaded')")
-    wait_figures(page, "story-positions")
-
-
 def test_in_korean_on_a_phone_nothing_scrolls_sideways(open_page):
     page = open_page("?lang=ko#tab=story", drawn=False, **PHONE, color_scheme="dark")
     page.wait_for_function(f"() => document.querySelector('{STORY}')?.textContent === '이야기'")
