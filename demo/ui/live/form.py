@@ -67,6 +67,11 @@ class Form:
         return cls.parse(dict(zip(FORM_FIELDS, values, strict=True)))
 
     @property
+    def texts(self) -> dict[str, str]:
+        """Both boxes of texts and their matching pairs, as the lab takes them."""
+        return {"questions": self.questions, "answers": self.answers, "matches": self.matches}
+
+    @property
     def reading(self) -> dict[str, Any]:
         """The reading, as the lab takes it."""
         return {name: getattr(self, name) for name in READING}

@@ -1,7 +1,7 @@
-"""Handlers of the panel that explains a cell: the cell that the browser has marked ↔ what the lab says of it.
+"""Handlers of the panel that explains a cell: the marked cell becomes a request to the lab. Computes nothing.
 
-The browser alone knows which cell is marked, and names it in every request: a click, a new answer under the panel and
-a model that is there by now all ask the same question. Computes nothing.
+Only the browser keeps which cell is marked, and names it in every request: after a click, after a new answer under the
+panel, and when a model is loaded.
 """
 
 from __future__ import annotations
@@ -35,56 +35,53 @@ _NAME_CELL_JS = """(...values) => [
 
 @dataclass
 class OpenPanel:
-    """What the server remembers of one open page's panel."""
+    """What the server keeps of one page's panel."""
 
-    cell: tuple[int, int] | None = None  # what it shows, or is about to
-    asked: int = 0  # how often; an answer that a newer question overtook is not shown
+    cell: tuple[int, int] | None = None  # in the panel, or requested
+    requests: int = 0  # so that a superseded result is dropped
 
 
 class ExplainHandlers:
-    """One instance serves every person; what is theirs is in OpenPanel."""
+    """One instance serves every person; an OpenPanel belongs to one page."""
 
     def __init__(self, lab: Lab, widgets: Panel):
         self.lab = lab
         self.widgets = widgets
 
     def on_explain(self, request: gr.Request, panel: OpenPanel, *values: Any) -> Iterator[dict]:
-        """Explain the marked cell: says at once that it is at work, then what came of it. Never waits for a model."""
+        """Explain the marked cell: a note at once, then the result. Never waits for a model."""
         language = choose_language(request)
-        *chosen, marked = values
-        panel.asked += 1
-        mine = panel.asked
+        *form_values, marked = values
+        panel.requests += 1
+        number = panel.requests
         cell = _parse_cell(marked)
         if cell != panel.cell:
             panel.cell = cell
             note = translate(language, "explain.computing") if cell else ""
-            yield self._outputs(language, cell, show_view(language, next_seq(), "idle", note))
+            yield self._updates(language, cell, show_view(language, next_seq(), "idle", note))
         if cell is None:
             return
-        asked = Form.from_widgets(chosen)
-        explained: list[Explanation] = []
+        form, results = Form.from_widgets(form_values), []
 
-        def answer() -> dict[str, Any]:
-            explanation = self.lab.explain(
-                asked.questions, asked.answers, *cell, matches=asked.matches, wait=False, **asked.reading
-            )
+        def explain() -> dict[str, Any]:
+            explanation = self.lab.explain(**form.texts, row=cell[0], column=cell[1], wait=False, **form.reading)
             figures = [_figure(language, explanation)]
-            explained.append(explanation)
+            results.append(explanation)
             return show_view(language, next_seq(), "ready", figures=figures)
 
-        view = answer_view(language, answer)
-        if mine == panel.asked:  # else a newer question is under way, or was answered before this one
-            yield self._outputs(language, cell, view, *explained)
+        view = answer_view(language, explain)
+        if number == panel.requests:
+            yield self._updates(language, cell, view, *results)
 
-    def _outputs(self, language: str, cell: tuple[int, int] | None, view: dict, explanation: Explanation | None = None):
-        """The whole panel. Without an explanation nothing of the last one stays: the view alone says why."""
+    def _updates(self, language: str, cell: tuple[int, int] | None, view: dict, explanation: Explanation | None = None):
+        """The whole panel; without an explanation nothing of the last one stays."""
         head = render_head(language, *cell, explanation) if cell else ""
         body = render_explanation(language, explanation) if explanation else ""
         return {self.widgets.head: head, self.widgets.body: body, self.widgets.view: {"figures": [], **view}}
 
 
 def wire_explain(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -> None:
-    """A chosen cell, a new answer under the panel, a model that is there now: explain what is marked."""
+    """The panel's events."""
     on_explain = ExplainHandlers(lab, widgets).on_explain
     inputs = [gr.State(OpenPanel()), *lab_widgets.choices, widgets.cell]
     for asks in (lab_widgets.heatmap.cell, widgets.view.tick):
@@ -101,13 +98,13 @@ def wire_explain(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets
 
 
 def _parse_cell(marked: Any) -> tuple[int, int] | None:
-    """ "3,0" → (3, 0); whatever else a request may carry → None."""
+    """ "3,0" → (3, 0); None for anything else in a request."""
     found = _CELL.fullmatch(marked) if isinstance(marked, str) else None
     return (int(found[1]), int(found[2])) if found else None
 
 
 def _figure(language: str, explanation: Explanation) -> dict[str, Any]:
-    """The token × token heatmap, in words and numbers for those who do not see it."""
+    """The token × token heatmap, with its text alternative and table."""
     figure = plot_token_similarity(explanation)
     rows, columns = figure.data[0].z.shape
     values = explanation.token_similarity[:rows, :columns]

@@ -1,6 +1,6 @@
-"""Save: what the heatmap shows becomes files. Computes nothing: the lab compares the texts that are shown once more.
+"""Save: the heatmap's comparison becomes files. Computes nothing: the lab compares the same texts once more.
 
-Pictures are made in the browser (save.js). A file does not stay here.
+Pictures are drawn in the browser (save.js). A file does not stay on the server.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ from typing import Any
 
 import gradio as gr
 
-from demo.domain.errors import DemoError
 from demo.domain.results import LargeComparison
 from demo.export.report import prepare_report, render_figure, render_report
 from demo.export.vectors import WRITERS
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.downloads import FETCH, Downloads
-from demo.ui.kit.i18n import choose_language, translate, translate_error
+from demo.ui.kit.i18n import choose_language, translate
 from demo.ui.kit.panel import Panel
-from demo.ui.kit.unexpected import report_unexpected
+from demo.ui.kit.unexpected import explain_error
 from demo.ui.live.form import Form
 from demo.ui.panels.save.panel import FILES, PICTURES, show_note
 
 _PAGES = {"report": render_report, "html": render_figure}
-NAMES = {  # what a file is called, by its kind
+NAMES = {  # file names by kind
     "report": "report.html",
     "html": "heatmap.html",
     "csv": "similarity.csv",
@@ -39,19 +38,19 @@ _PICTURE = "() => {{ document.dispatchEvent(new CustomEvent('lab:picture', {{ de
 
 
 def choose_writer(
-    language: str, lab: Lab, kind: str, found: LargeComparison, scale: str
+    language: str, lab: Lab, kind: str, large: LargeComparison, scale: str
 ) -> tuple[str, Callable[[Path], None]]:
-    """(a file's name, what writes it). kind: one of FILES. Raises ModelLoading."""
+    """(a file's name, its writer). kind: one of FILES. Raises ModelLoading."""
     name = NAMES[kind]
     if kind not in _PAGES:
-        return name, partial(WRITERS[Path(name).suffix], found)
-    info = lab.open(found.reading.model, wait=False)
-    page = _PAGES[kind](language, prepare_report(language, found, info, scale, partial(lab.code, wait=False)))
+        return name, partial(WRITERS[Path(name).suffix], large)
+    info = lab.open(large.reading.model, wait=False)
+    page = _PAGES[kind](language, prepare_report(language, large, info, scale, partial(lab.code, wait=False)))
     return name, lambda path: path.write_text(page, encoding="utf-8")
 
 
 class SaveHandlers:
-    """The fold's answers. One instance serves every person."""
+    """One instance serves every person."""
 
     def __init__(self, lab: Lab, widgets: Panel):
         self.lab = lab
@@ -59,34 +58,27 @@ class SaveHandlers:
         self._downloads = Downloads(widgets.file)
 
     def on_open(self, request: gr.Request) -> dict:
-        """What can be saved, in the person's language."""
+        """The hint, in the person's language."""
         return {self.widgets.note: show_note(choose_language(request))}
 
-    def on_save(self, kind: str, request: gr.Request, shown: Any) -> dict:
-        """A file of the heatmap, or why there is none. shown: the form that it answers, as JSON."""
-        language, form = choose_language(request), _parse_form(shown)
-        if form is None:
-            return self._refuse(language, translate(language, "save.nothing"))
-        try:
-            asked = Form.parse(form)
-            writer = choose_writer(language, self.lab, kind, self._found(asked), asked.scale)
-            return {self.widgets.file: self._downloads.create(*writer), self.widgets.note: show_note(language)}
-        except DemoError as error:
-            return self._refuse(language, translate_error(language, error))
-        except Exception as error:  # a full disk, say: the page must stay usable
-            return self._refuse(language, report_unexpected(language, error, "a file to save"))
-
-    def _refuse(self, language: str, sentence: str) -> dict:
-        return {self.widgets.file: None, self.widgets.note: show_note(language, sentence)}
-
-    def _found(self, asked: Form) -> LargeComparison:
-        """What is shown, with its vectors. They were computed for the page just now: the cache has them."""
-        shown = self.lab.compare(asked.questions, asked.answers, matches=asked.matches, wait=False, **asked.reading)
-        return self.lab.compare_large(shown.pairing, **asked.reading)
+    def on_save(self, kind: str, request: gr.Request, answered: Any) -> dict:
+        """A file of the heatmap, or why there is none. answered: the heatmap's form, as JSON."""
+        language, fields = choose_language(request), _parse_form(answered)
+        file, message = None, "" if fields is not None else translate(language, "save.nothing")
+        if fields is not None:
+            try:
+                form = Form.parse(fields)
+                # The vectors were computed for the page just now: the cache has them.
+                shown = self.lab.compare(**form.texts, **form.reading, wait=False)
+                large = self.lab.compare_large(shown.pairing, **form.reading)
+                file = self._downloads.create(*choose_writer(language, self.lab, kind, large, form.scale))
+            except Exception as error:  # a full disk, for example
+                message = explain_error(language, error, "a file to save")
+        return {self.widgets.file: file, self.widgets.note: show_note(language, message)}
 
 
 def _parse_form(text: Any) -> Mapping[str, Any] | None:
-    """The form that live.js says the heatmap answers; None where there is no heatmap."""
+    """The form of the heatmap, as live.js sends it; None if there is no heatmap."""
     try:
         form = json.loads(text) if isinstance(text, str) else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Take it home: the fold that shows a reading as a script of its own. Builds only."""
+"""Take home: the fold that shows a reading as a script of its own. Builds only."""
 
 from __future__ import annotations
 

@@ -43,8 +43,6 @@ from demo.ui.live.tab import Widgets
 from demo.ui.tabs.compare.tab import ANSWERED, CHOSEN
 from demo.ui.tabs.compare.text import compare_figures, describe, render_slot, render_table, render_verdicts
 
-_TEXTS = ("questions", "answers", "matches")  # an error in these concerns every reading
-
 
 @dataclass
 class Memory:
@@ -191,8 +189,7 @@ class CompareHandlers:
         }
 
     def _outcome(self, language: str, memory: Memory, form: Form, letter: str, slot: Slot) -> Outcome:
-        texts = {name: getattr(form, name) for name in _TEXTS}
-        key = (*texts.values(), slot.model, slot.preset, slot.kept)
+        key = (*form.texts.values(), slot.model, slot.preset, slot.kept)
         cached = memory.comparisons.get(letter)
         if cached and cached[0] == key:
             return Outcome(cached[1])
@@ -203,12 +200,12 @@ class CompareHandlers:
             return Outcome(alert=alert)
         try:
             info = self.lab.open(slot.model, wait=False) if slot.preset == OWN else None
-            comparison = self.lab.compare(**texts, model=slot.model, wait=False, **slot.options(info))
+            comparison = self.lab.compare(**form.texts, model=slot.model, wait=False, **slot.options(info))
         except ModelLoading as error:
             note = note_loading(language, error.values["model"], error.values["stage"])
             return Outcome(loading=note, progress=error.values.get("fraction"))
         except Exception as error:  # the other readings stay
-            if isinstance(error, DemoError) and error.field in _TEXTS:
+            if isinstance(error, DemoError) and error.field in form.texts:  # it concerns every reading
                 raise
             alert = explain_error(language, error, f"reading {letter}")
             if isinstance(error, ModelError) and letter != CURRENT:

@@ -32,8 +32,7 @@ def wire_space(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) 
         def answer() -> dict:
             nonlocal facts, notices
             form = Form.from_widgets(chosen)
-            texts = {"questions": form.questions, "answers": form.answers, "matches": form.matches}
-            space = lab.space(**texts, wait=False, method=method, **form.reading)
+            space = lab.space(**form.texts, **form.reading, method=method, wait=False)
             facts = render_anisotropy(language, space)
             notices = render_notices(tuple(translate_phrase(language, notice) for notice in space.notices))
             return show_view(language, next_seq(), "ready", figures=space_figures(language, space, dimensions))
