@@ -20,6 +20,7 @@ import pytest
 from demo.serving.api.mcp_tools import TOOLS
 from demo.serving.api.request import READING_FIELDS
 from tests import ROOT
+from tests.serving.conftest import SECRET
 
 GUIDE = ROOT / "examples" / "programs" / "README.md"
 TEXTS = ["What is GPU?", "A graphics processor."]
@@ -99,6 +100,15 @@ def test_openais_client_raises_its_own_errors_with_our_sentences(client):
     with pytest.raises(openai.NotFoundError, match="/v1/embeddings"):
         client.chat.completions.create(model="gpt2", messages=[])
     assert client.models.retrieve("gpt2?pooling=mean").id == "gpt2?pooling=mean"
+
+
+def test_unexpected_error_of_a_gradio_endpoint_is_a_result_without_the_text(url, broken, caplog):
+    address = f"{url}/gradio_api/call/embed"
+    event = httpx.post(address, json={"data": [[SECRET], *[None] * 10]}).json()["event_id"]
+    result = httpx.get(f"{address}/{event}").text
+    assert '"code": "Unexpected"' in result
+    assert SECRET not in result + caplog.text
+    assert "RuntimeError" in caplog.text
 
 
 MODERN = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "embed"}

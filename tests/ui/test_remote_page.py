@@ -1,4 +1,4 @@
-"""The page over a model that runs elsewhere, without a browser: what is said before texts are sent, what is offered."""
+"""The page over a model that runs elsewhere, without a browser: the notice before texts are sent, and the choices."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def open_page(server):
     return open_page
 
 
-def test_where_texts_go_is_said_before_any_is_sent(server, open_page):
+def test_host_of_a_remote_model_is_named_before_texts_are_sent(server, open_page):
     page = open_page("en")
     page.loaded()
     server.open.clear()
@@ -54,17 +54,17 @@ def test_where_texts_go_is_said_before_any_is_sent(server, open_page):
     assert f"far, on {server.host}: it answered with an error (HTTP 500)." in failed["pieces"]["notices"]
 
 
-def test_a_server_that_cannot_be_had_leaves_the_model_in_use(server, open_page):
+def test_unreachable_server_leaves_the_model_in_use(server, open_page):
     page = open_page("ko")
     page.loaded()
     server.misbehave = bad.answer_status(401)
     failed = page.loaded(model="remote:far")
-    assert failed["state"] == "ready"  # the picture that was drawn, of the model that is still there
+    assert failed["state"] == "ready"  # the heatmap of the model that is still loaded
     assert "키를 받아 주지 않아요(HTTP 401)" in failed["pieces"]["model-note"]
     assert page.form["model"] == "smollm2-135m-instruct"
 
 
-def test_a_page_may_open_with_such_a_model(server, open_page):
+def test_page_opens_with_a_remote_model(server, open_page):
     answer = open_page("en", "remote:far").loaded()
     assert answer["state"] == "ready"
     assert server.host in answer["pieces"]["status"]

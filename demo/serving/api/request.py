@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
 from enum import Enum
 from typing import Annotated, Any, ClassVar
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, model_validator
 
 from demo.domain.choices import Role
 from demo.domain.datamodels import Pooling, Postprocess, Prompt, Reference
 from demo.domain.errors import BadInput, UnknownChoice
 from demo.stages.resolve_reading import parse_choice
 from demo.stages.texts import parse_texts
+
+_CORPUS = Reference.CORPUS.value
 
 
 class Encoding(str, Enum):
@@ -43,19 +44,19 @@ def purpose(kind: type[Enum]) -> str:
     return (inspect.getdoc(kind) or "").partition("\n")[0]
 
 
-def _typed(
-    *types: type, accepted: str, kind: str = "", valid: Callable[[Any], bool] = lambda value: True
-) -> PlainValidator:
+def _typed(*types: type, accepted: str) -> PlainValidator:
     """A value of one of these JSON types, or None, which "" means as well; JSON schemas show the first type."""
 
     def check(value: Any, info: ValidationInfo) -> Any:
-        typed = isinstance(value, types) and (bool in types or not isinstance(value, bool))
-        if value is None or (typed and valid(value)):
+        if value is None or (isinstance(value, types) and (bool in types or not isinstance(value, bool))):
             return None if value == "" else value
-        name = info.field_name
-        raise UnknownChoice(field=name, value=str(value)[:80], kind=kind or name, accepted=accepted)
+        raise _unknown(info.field_name, value, accepted)
 
     return PlainValidator(check, json_schema_input_type=types[0])
+
+
+def _unknown(field: str, value: Any, accepted: str, kind: str = "") -> UnknownChoice:
+    return UnknownChoice(field=field, value=str(value)[:80], kind=kind or field, accepted=accepted)
 
 
 def _member(kind: type[Enum], default: Enum) -> PlainValidator:
@@ -94,6 +95,19 @@ def _check_input(value: Any, info: ValidationInfo) -> tuple[str, ...]:
     return parse_texts(texts, "texts", info.context)
 
 
+def _check_corpus(value: str | None) -> str:
+    if value in (None, _CORPUS):
+        return _CORPUS
+    kind = "reference here, where a vector must not depend on the texts that happen to be sent with it"
+    raise _unknown("reference", value, _CORPUS, kind)
+
+
+def _check_dimensions(value: Any) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise _unknown("dimensions", value, "1, 2, 3 and so on", "number of dimensions")
+
+
 def _choice(kind: type[Enum], more: str = " Without it, the model's own default.") -> Any:
     description = f"{purpose(kind)}{more} `describe_readings` explains each."
     enum = {"enum": [member.value for member in kind]}
@@ -105,19 +119,11 @@ _Name = Annotated[str | None, _typed(str, accepted="a name, as a text")]
 _Layer = Annotated[Any, _typed(int, float, str, accepted="a whole number")]
 _Flag = Annotated[bool | None, _typed(bool, accepted="true, false")]
 _Unchecked = Annotated[Any, PlainValidator(lambda value: value, json_schema_input_type=bool)]
-_Positive = _typed(int, accepted="1, 2, 3 and so on", kind="number of dimensions", valid=lambda value: value > 0)
 _Role = Annotated[Role, _member(Role, Role.ANSWER)]
 _List = Annotated[list[str], Field(min_length=1)]
 _Texts = Annotated[Any, PlainValidator(_check_texts, json_schema_input_type=_List)]
 _Pair = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
 _Matches = Annotated[Any, PlainValidator(_check_matches, json_schema_input_type=list[_Pair])]
-_CORPUS = Reference.CORPUS.value
-_Corpus = _typed(
-    str,
-    accepted=_CORPUS,
-    kind="reference here, where a vector must not depend on the texts that happen to be sent with it",
-    valid=lambda value: value in ("", _CORPUS),
-)
 
 
 class Request(BaseModel):
@@ -206,22 +212,18 @@ class OpenAIRequest(ReadingRequest):
 
     name_fields: ClassVar = (*READING_FIELDS, "role", "normalize")
 
-    reference: Annotated[str | None, _Corpus] = None
+    reference: Annotated[_Name, AfterValidator(_check_corpus)] = _CORPUS
     encoding_format: Annotated[Encoding, _member(Encoding, Encoding.FLOAT)] = Encoding.FLOAT
     input: Annotated[tuple[str, ...], PlainValidator(_check_input)] = Field(None, validate_default=True)
     role: _Role = Role.ANSWER
     normalize: _Flag = None  # divide each vector by its length
-    dimensions: Annotated[int | None, _Positive] = None
+    dimensions: Annotated[int | None, PlainValidator(_check_dimensions)] = None
     user: Any = None  # OpenAI's; not used
     name: str = ""  # the model as it was sent, its reading included
 
     @classmethod
     def accepted(cls) -> tuple[str, ...]:
         return ("input", "model", "encoding_format", "dimensions", "user", *cls.name_fields)
-
-    @property
-    def reading(self) -> dict[str, Any]:
-        return {**super().reading, "reference": _CORPUS}
 
     @model_validator(mode="before")
     @classmethod
