@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from demo.backend import fake
-from tests.browser.page_actions import ANSWERS, HEATMAP, QUESTIONS, expect_text, expect_value, settle
+from tests.browser.page_actions import HEATMAP, QUESTIONS, expect_text, expect_value, settle
 
 pytestmark = pytest.mark.browser
 SWEEP = "#view-sweep-button"
@@ -119,13 +119,3 @@ def test_a_file_of_pairs_and_what_is_wrong_with_another(small, open_page):
     run(page)
     expect(page.locator("#view-sweep img")).to_have_count(0)
     assert page.evaluate("() => window.hacked") is None
-
-
-def test_what_cannot_be_swept_says_why(small, open_page):
-    page = open_page(small)
-    open_sweep(page)
-    page.fill(QUESTIONS, "One?")
-    page.fill(ANSWERS, "One.")
-    page.click("#sweep-run")
-    page.wait_for_selector(STATE.format("error"))
-    expect_text(page, "#sweep .view-note", "no wrong pair")

@@ -252,24 +252,6 @@ def test_a_file_that_cannot_be_used_and_one_that_can(address, open_page):
     assert page.evaluate("() => window.hacked") is None
 
 
-def test_the_labs_own_pairs_are_named_and_can_be_left_out(address, open_page):
-    page = open_page(address)
-    page.click(TRAIN)
-    page.wait_for_selector("#train-sets label:has-text('news, ')")
-    ticks = page.locator("#train-sets input:checked")
-    while ticks.count():
-        ticks.last.click()
-    page.wait_for_selector("#train-source-note:has-text('0 pairs')")
-    page.click("#train-run")
-    page.wait_for_selector("#train .view-note:has-text('At least one set is needed')")
-    page.click("#train-sets label:has-text('news, ')")
-    page.wait_for_selector(STATE.format("idle"))  # what was wrong is said no longer
-    page.click("#train-run")
-    page.wait_for_selector("#train-held [data-figure=train-cosines] .js-plotly-plot", timeout=60_000)
-    page.click("#train-stop")
-    finish(page)
-
-
 def test_in_the_dark_the_formula_can_be_read(address, open_page):
     page = open_page(address + "?__theme=dark")
     page.click(TRAIN)

@@ -22,7 +22,6 @@ from demo.files.table import parse_table  # noqa: E402
 from demo.jobs.queue import JobQueue  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
-from demo.ui.kit.i18n import translate_phrase  # noqa: E402
 from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.tabs.sweep.handlers import SweepHandlers  # noqa: E402
 from demo.ui.tabs.sweep.tab import FOR_EVERY_MODEL, create_sweep_tab  # noqa: E402
@@ -223,10 +222,10 @@ def use(page: OpenPage, which: str, model: str = SMALL) -> dict:
     return page.named(getattr(page.handlers, f"on_use_{which}")(page.request, model))
 
 
-def upload(page: OpenPage, tmp_path, content: str, name: str = "pairs.csv", language: str = "en") -> str:
+def upload(page: OpenPage, tmp_path, content: str, name: str = "pairs.csv") -> str:
     path = tmp_path / name
     path.write_bytes(content.encode("utf-8", "surrogatepass"))
-    note = page.handlers.on_upload(page.beside("one", language).request, str(path))
+    note = page.handlers.on_upload(page.request, str(path))
     assert not path.exists(), "people's texts do not stay on the disk"
     return note
 
@@ -251,11 +250,7 @@ def test_grades_have_one_figure(page, tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "is empty"),
         ("question,answer,label\na,b,<b>", "The label “&lt;b&gt;” in row 2 is not a number"),
-        ("question,answer,label\na,b,0\na,b,1", "with another label"),
-        ("question,answer\na", "Row 2 has no answer"),
-        ("question,answer\na,b", "Every answer belongs to every question"),
         ("question,answer\n" + "".join(f"q{i},a{i}\n" for i in range(201)), "cells"),
         ("question,answer,label\n" + "".join(f"q{i},a{i},{i}\n" for i in range(201)), "402 different texts"),
         ("question,answer,label\n" + "".join(f"q{i},a,{i}\n" for i in range(2001)), "2,000 are accepted"),
@@ -265,25 +260,8 @@ def test_unusable_file_says_why_and_replaces_the_last_one(page, tmp_path, conten
     upload(page, tmp_path, SCORED)
     note = upload(page, tmp_path, content)
     assert 'role="alert"' in note
-    assert said.lower() in note.lower()
+    assert said in note
     assert page.state.labelled is None
-    korean = re.sub(
-        r"\([^)]*\)|<[^>]*>|CSV|TXT|&lt;b&gt;|python -m demo sweep", "", upload(page, tmp_path, content, language="ko")
-    )
-    assert re.search("[가-힣]", korean)
-    assert not re.search("[a-z]{3}", korean), korean
-
-
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        "The winner was picked on the very texts that score it: with so few, some reading always wins.",
-        "The winner's lead over the runner-up is within noise: other texts may turn it round.",
-    ],
-)
-def test_notices_are_translated(sentence):
-    assert re.search("[가-힣]", translate_phrase("ko", sentence))
-    assert not re.search("[a-z]{3}", translate_phrase("ko", sentence))
 
 
 def test_heatmap_has_layers_and_grouped_poolings(found):
@@ -347,6 +325,7 @@ def test_verdict_and_scores_in_every_case(found, graded):
     assert "It is the model&#x27;s own reading." in render_sweep_verdict("en", replace(own, runner_up=None, lead=None))
     assert "12 questions that did not choose it" in render_sweep_verdict("en", replace(found, held_out=12))
     assert "짝" in render_sweep_verdict("ko", graded)
+    assert not re.search("[a-z]{3} [a-z]{3}", re.sub("<[^>]*>", " ", render_sweep_verdict("ko", found)))
 
 
 def test_reading_becomes_widget_values(found):

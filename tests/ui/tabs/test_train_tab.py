@@ -30,7 +30,7 @@ from demo.files.bundled import load_training  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.studies.training import TrainingRun, kept_folder  # noqa: E402
-from demo.ui.kit.i18n import LOCALES, translate_phrase  # noqa: E402
+from demo.ui.kit.i18n import LOCALES  # noqa: E402
 from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.tabs.train import runs as train_runs  # noqa: E402
 from demo.ui.tabs.train.formula import plain, render_formula  # noqa: E402
@@ -110,30 +110,30 @@ def begin(lab: Lab, run: Run, report=lambda progress: None) -> threading.Thread:
 # ---- a run ------------------------------------------------------------------------------------------------------
 
 
-def wanted(**said) -> RunSettings:
+def settings_of(**changes) -> RunSettings:
     reading = {"prompt": "prompteol", "pooling": "last_token", "layer": -1}
     sets = (TrainingSet("some", tuple(Pair(f"what is {i}", f"it is {i}") for i in range(40))),)
-    return RunSettings(**{"model": MODEL, "effort": "projection", "reading": reading, "sets": sets, **said})
+    return RunSettings(**{"model": MODEL, "effort": "projection", "reading": reading, "sets": sets, **changes})
 
 
-def test_a_run_is_noted_step_by_step(lab):
-    run = Run(wanted(questions=QUESTIONS, answers=ANSWERS))
-    told = []
-    run.train(lab, 60, told.append)
+def test_run_records_every_step(lab):
+    run = Run(settings_of(questions=QUESTIONS, answers=ANSWERS))
+    progress = []
+    run.train(lab, 60, progress.append)
     assert (run.ended, [step.step for step in run.steps]) == (DONE, list(range(1, 13)))
     assert [look.step for look in run.snapshots] == list(range(13))
     assert run.snapshots[0].similarity.shape == (3, 3)
     assert len(run.margins) == 13
     assert 0 < len(run.aucs) <= 13
     assert run.recipe.steps == 12
-    assert told[-1].fraction == 1.0
+    assert progress[-1].fraction == 1.0
     assert run.comparison(run.snapshots[3]).similarity is run.snapshots[3].similarity
     assert kept_folder(lab, run.kept).is_dir()
     assert lab.open(run.kept).name.endswith("trained 12 steps")
 
 
-def test_a_look_is_found_by_its_step(lab):
-    run = Run(wanted())
+def test_snapshot_is_found_by_its_step(lab):
+    run = Run(settings_of())
     assert run.snapshot_at(None) is None
     run.train(lab, 60, lambda progress: None)
     assert run.pairing is None
@@ -145,9 +145,9 @@ def test_a_look_is_found_by_its_step(lab):
     assert held.matched.shape == (4,)  # a tenth of forty
 
 
-def test_so_many_looks_are_kept_and_the_first_and_the_last_always(lab, monkeypatch):
+def test_snapshots_are_thinned_and_first_and_last_stay(lab, monkeypatch):
     monkeypatch.setattr(train_runs, "_MAX_SNAPSHOTS", 6)
-    run = Run(wanted(questions=QUESTIONS, answers=ANSWERS))
+    run = Run(settings_of(questions=QUESTIONS, answers=ANSWERS))
     run.train(lab, 60, lambda progress: None)
     steps = [look.step for look in run.snapshots]
     assert len(steps) <= 6
@@ -156,16 +156,16 @@ def test_so_many_looks_are_kept_and_the_first_and_the_last_always(lab, monkeypat
     assert len(run.margins) == 13  # the curve keeps every point
 
 
-def test_the_clock_ends_a_run_and_what_was_reached_is_kept(lab):
-    run = Run(wanted())
+def test_time_limit_ends_a_run_and_keeps_its_model(lab):
+    run = Run(settings_of())
     run.train(lab, 0, lambda progress: None)
     assert run.ended == "limit"
     assert (len(run.steps), len(run.snapshots)) == (0, 1)
     assert lab.open(run.kept).name.endswith("trained 0 steps")
 
 
-def test_a_paused_run_takes_no_step_and_keeps_when_asked(lab):
-    run = Run(wanted())
+def test_paused_run_takes_no_step_and_keeps_on_request(lab):
+    run = Run(settings_of())
     thread = begin(lab, run)
     first = run.keep()
     assert kept_folder(lab, first).is_dir()
@@ -190,11 +190,11 @@ def test_stopped_run_keeps_nothing_and_no_request_waits_for_ever(page, lab):
     assert (run.ended, run.kept, run.keep()) == ("", "", "")
 
 
-def test_the_model_that_is_kept_draws_the_heatmap_that_was_seen(tiny, settings):
+def test_kept_model_reproduces_the_snapshot(tiny, settings):
     """Of a real architecture, kept in the middle and at the end."""
     lab = Lab(settings)
     texts = {"questions": "a?\nb?", "answers": "a\nb"}
-    run = Run(wanted(model=str(tiny("llama")), **texts))
+    run = Run(settings_of(model=str(tiny("llama")), **texts))
     thread = begin(lab, run)
     untrained = run.keep()
     run.pause(False)
@@ -204,21 +204,10 @@ def test_the_model_that_is_kept_draws_the_heatmap_that_was_seen(tiny, settings):
         assert np.allclose(lab.compare(**texts, model=model).similarity, look.similarity, atol=1e-3)
 
 
-def test_what_nobody_took_is_removed(lab):
-    run = Run(wanted())
-    run.train(lab, 60, lambda progress: None)
-    run.used.add(run.kept)
-    run.discard(lab)
-    assert kept_folder(lab, run.kept).is_dir()
-    run.used.clear()
-    run.discard(lab)
-    assert not kept_folder(lab, run.kept).exists()
-
-
 # ---- handlers ---------------------------------------------------------------------------------------------------
 
 
-def test_before_anything_it_says_what_to_press_and_what_will_happen(page):
+def test_idle_tab_describes_the_run(page):
     answer = page.send("open", source="bundled", sets=load_training())
     view = answer["view"]
     assert (view["state"], "Press Train" in view["note"]) == ("idle", True)
@@ -238,40 +227,33 @@ def test_before_anything_it_says_what_to_press_and_what_will_happen(page):
     assert "chat · last_token_logits · layer 30" in again["reading_note"]
 
 
-def test_a_run_is_told_of_until_its_end(page, lab):
-    lab.engine.seconds_per_step = 0.05
-    started = page.run(source="bundled", sets=["news"])
-    assert started["view"]["state"] == "running"
-    assert started["view"]["poll"]
-    assert started["view"]["figures"] == []  # whatever was drawn goes
-    assert started["run"]["interactive"] is False
-    assert started["stop"]["visible"]
-    seen = dict(started)
-    eventually(lambda: seen.update(page.tick(source="bundled", sets=["news"])) or len(page.state.run.steps) > 4)
-    assert seen["view"]["note"] == "Training"
-    assert 0 < seen["view"]["progress"] < 1
-    assert seen["pause"]["visible"]
-    assert seen["keep"]["interactive"]
-    assert "of 12" in seen["state"]
-    assert "In words, at step" in seen["formula"]
-    done = page.finish(source="bundled", sets=["news"])
-    view = done["view"]
-    assert view["state"] == "ready"
-    assert "Done after 12 steps. Held-out AUC from " in view["note"]
-    assert "Margin of your texts from " in view["note"]
+def test_running_job_is_followed_to_its_end(page, lab):
+    lab.engine.seconds_per_step = 0.3
+    form = {"source": "bundled", "sets": ["news"]}
+    seen = page.run(**form)
+    assert (seen["view"]["state"], seen["view"]["poll"]) == ("running", True)
+    assert seen["view"]["figures"] == [], "the last run's figures go"
+    assert (seen["run"]["interactive"], seen["stop"]["visible"]) == (False, True)
+    eventually(lambda: seen.update(page.tick(**form)) or "of 12" in seen["state"] and "step 1" in seen["formula"])
+    assert (seen["view"]["note"], 0 < seen["view"]["progress"] < 1) == ("Training", True)
+    assert (seen["pause"]["visible"], seen["keep"]["interactive"]) == (True, True)
+    lab.engine.seconds_per_step = 0.002
+    seen |= page.finish(**form)
+    assert seen["view"]["state"] == "ready"
+    assert "Done after 12 steps. Held-out AUC from " in seen["view"]["note"]
+    assert "Margin of your texts from " in seen["view"]["note"]
     drawn = page.state.drawn
     assert list(drawn["live"]) == ["train-heatmap", "train-loss", "train-progress"]
     assert list(drawn["held"]) == ["train-points", "train-cosines"]
-    assert done["run"]["interactive"]
-    assert not done["pause"]["visible"]
-    assert not done["stop"]["visible"]
-    again = page.tick(source="bundled", sets=["news"])
+    assert seen["run"]["interactive"]
+    assert (seen["pause"]["visible"], seen["stop"]["visible"]) == (False, False)
+    again = page.tick(**form)
     assert set(again) == {"view"}
     assert "figures" not in again["view"]
-    assert page.beside("two").tick()["view"]["state"] == "idle"  # nobody else sees it
+    assert page.beside("two").tick()["view"]["state"] == "idle", "nobody else sees it"
 
 
-def test_looking_back_draws_that_look_and_follows_again_at_the_end(page):
+def test_slider_draws_an_earlier_snapshot(page):
     page.complete()
     answer = page.send("look", 3)
     heatmap, loss, progress = answer["view"]["figures"]
@@ -292,7 +274,7 @@ def test_looking_back_draws_that_look_and_follows_again_at_the_end(page):
     assert page.send("look", None)["view"]["state"] == "ready"
 
 
-def test_it_pauses_goes_on_and_stops(page, lab):
+def test_run_pauses_resumes_and_stops(page, lab):
     lab.engine.seconds_per_step = 0.03
     page.run()
     eventually(lambda: page.state.run.steps)
@@ -343,7 +325,7 @@ def test_full_queue_is_a_sentence(page, lab):
         each.leave()
 
 
-def test_what_was_reached_becomes_a_model_of_this_page(page, lab):
+def test_kept_model_joins_the_list_of_models(page, lab):
     page.complete()
     answer = send(page, "keep")
     model = answer["model"]
@@ -362,7 +344,7 @@ def test_what_was_reached_becomes_a_model_of_this_page(page, lab):
     assert kept_folder(lab, model["value"]).is_dir()  # in somebody's list: it stays
 
 
-def test_what_was_trained_here_is_trained_again_from_the_model_below(page, lab):
+def test_adapter_is_trained_again_from_its_base_model(page, lab):
     page.complete()
     kept = send(page, "keep")["model"]["value"]
     lab.open(kept)
@@ -372,19 +354,19 @@ def test_what_was_trained_here_is_trained_again_from_the_model_below(page, lab):
     assert page.state.run.settings.model == MODEL
 
 
-def test_in_the_middle_of_a_run_it_can_be_kept_too(page, lab):
-    lab.engine.seconds_per_step = 0.05
+def test_model_of_a_running_job_can_be_kept(page, lab):
+    lab.engine.seconds_per_step = 0.2
     page.run()
-    eventually(lambda: len(page.state.run.steps) > 2)
-    answer = send(page, "keep")
-    name = answer["model"]["choices"][-1][0]
-    steps = int(re.search(r"trained (\d+) steps", name)[1])
-    assert 2 < steps < 12
-    assert lab.open(answer["model"]["value"]).name.endswith(f"trained {steps} steps")
+    eventually(lambda: page.state.run.steps)
+    model = send(page, "keep")["model"]
+    steps = int(re.search(r"trained (\d+) steps", model["choices"][-1][0])[1])
+    assert 0 < steps < 12
+    assert lab.open(model["value"]).name.endswith(f"trained {steps} steps")
+    page.stop()
     page.finish()
 
 
-def test_a_run_that_nobody_took_makes_room_for_the_next(page, lab):
+def test_unused_model_is_removed_by_the_next_run(page, lab):
     page.complete()
     first = page.state.run
     page.complete()
@@ -392,7 +374,7 @@ def test_a_run_that_nobody_took_makes_room_for_the_next(page, lab):
     assert kept_folder(lab, page.state.run.kept).is_dir()
 
 
-def test_the_adapter_is_a_zip(page, lab):
+def test_adapter_is_downloaded_as_zip(page, lab):
     page.complete()
     answer = send(page, "download")
     path = answer["file"]
@@ -408,7 +390,7 @@ def test_the_adapter_is_a_zip(page, lab):
 # ---- what cannot be -----------------------------------------------------------------------------------------------
 
 
-def test_nothing_to_learn_from_is_a_sentence(page):
+def test_missing_pairs_are_a_sentence(page):
     answer = page.run(source="bundled")
     assert (answer["view"]["state"], "At least one set" in answer["view"]["note"]) == ("error", True)
     assert page.send("choose")["view"]["state"] == "idle"
@@ -420,7 +402,7 @@ def test_nothing_to_learn_from_is_a_sentence(page):
     assert "no pairs to train on" in page.complete(questions="One?", answers="One.")["view"]["note"]
 
 
-def test_pairs_of_ones_own_need_no_texts_in_the_boxes(page, tmp_path):
+def test_uploaded_pairs_need_no_texts(page, tmp_path):
     upload(page, tmp_path, PAIRS)
     done = page.complete(source="file", questions="", answers=" ")
     assert "margin" not in done["view"]["note"].lower()
@@ -429,7 +411,7 @@ def test_pairs_of_ones_own_need_no_texts_in_the_boxes(page, tmp_path):
     assert [figure["title"] for figure in state.figures("en", "live")] == ["Loss by step", "Held-out AUC by step"]
 
 
-def test_what_the_engine_refuses_is_a_sentence_and_the_last_run_comes_back(page, lab, monkeypatch):
+def test_last_run_comes_back_after_a_refused_one(page, lab, monkeypatch):
     page.complete()
 
     def refuse(recipe, *rest):
@@ -453,7 +435,7 @@ def test_what_the_engine_refuses_is_a_sentence_and_the_last_run_comes_back(page,
     assert page.complete()["view"]["state"] == "ready"
 
 
-def test_what_goes_wrong_in_the_middle_leaves_what_was_seen(page, lab, monkeypatch):
+def test_failed_run_keeps_its_snapshots(page, lab, monkeypatch):
     steps = FakeEngine.train
 
     def train_a_little(engine, recipe, pairs, sources, guide=None):
@@ -476,7 +458,7 @@ def test_what_goes_wrong_in_the_middle_leaves_what_was_seen(page, lab, monkeypat
     assert page.state.job is None  # what the run held is not remembered
 
 
-def test_the_readings(page, lab):
+def test_chosen_reading_is_trained(page, lab):
     page.complete(reading="lab", prompt="plain", pooling="mean", layer=30, eos=True, postprocess="zscore")
     recipe = page.state.run.recipe.reading
     assert (recipe.prompt.value, recipe.pooling.value, recipe.layer, recipe.eos) == ("plain", "mean", -1, True)
@@ -488,7 +470,7 @@ def test_the_readings(page, lab):
     assert (recipe.prompt.value, recipe.pooling.value, recipe.layer) == ("prompteol", "last_token", -1)
 
 
-def test_a_public_host_trains_a_projection_only_unless_it_says_otherwise(lab, tmp_path):
+def test_public_host_trains_projections_only_by_default(lab, tmp_path):
     assert offered_efforts(Settings(engine="fake")) == ("projection", "lora_quick", "lora")
     assert offered_efforts(Settings(engine="fake", public=True)) == ("projection",)
     assert offered_efforts(Settings(engine="fake", public=True, train_lora=True))[1:] == ("lora_quick", "lora")
@@ -503,7 +485,7 @@ def test_a_public_host_trains_a_projection_only_unless_it_says_otherwise(lab, tm
     assert send(page, "keep")["model"]["value"].startswith("trained:")
 
 
-def test_where_a_gpu_is_lent_for_single_calls_nothing_is_trained(tmp_path):
+def test_zerogpu_host_trains_nothing(tmp_path):
     page = open_page(Lab(Settings(engine="zerogpu", cache_dir=tmp_path), FakeEngine()))
     answer = page.run()
     assert "lent for a call at a time" in answer["view"]["note"]
@@ -511,7 +493,7 @@ def test_where_a_gpu_is_lent_for_single_calls_nothing_is_trained(tmp_path):
 
 
 @pytest.mark.parametrize("nonsense", ["", None, "<b>", "lora_slow"])
-def test_an_effort_that_there_is_not_begins_nothing(page, nonsense):
+def test_unknown_effort_starts_nothing(page, nonsense):
     answer = page.run(effort=nonsense)
     assert answer["view"]["state"] == "error"
     assert page.state.job is None
@@ -520,7 +502,7 @@ def test_an_effort_that_there_is_not_begins_nothing(page, nonsense):
 # ---- files --------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_is_learned_from(page, tmp_path):
+def test_uploaded_pairs_are_learned(page, tmp_path):
     note = upload(page, tmp_path, PAIRS, f"{NASTY.replace('/', '')}.jsonl")
     assert "pairs 40, with a negative 0" in note
     assert "<img" not in note
@@ -533,33 +515,22 @@ def test_a_file_is_learned_from(page, tmp_path):
 @pytest.mark.parametrize(
     ("content", "name", "said"),
     [
-        ("", "a.jsonl", "is empty"),
-        ("{", "a.jsonl", "is not JSON"),
         ("[1]", "a.json", "neither a list of objects"),
-        ("a,b\n1,2\n", "a.csv", "names no question column"),
         ("question,answer\n1,\n", "a.csv", "no question or no answer"),
-        ("question,answer\n1,2\n", "a.csv", "fewer than two pairs"),
-        (b"\xff\xfe\x00", "a.csv", "not UTF-16"),
         ("x" * (2 * 2**20 + 1), "a.csv", "At most 2 MiB"),
         ("question,answer\n" + "".join(f"q{i},a{i}\n" for i in range(5001)), "a.csv", "At most 5,000"),
     ],
 )
-def test_a_file_that_cannot_be_used_says_why_and_what_is(page, tmp_path, content, name, said):
+def test_unusable_file_says_why_and_names_the_formats(page, tmp_path, content, name, said):
     upload(page, tmp_path, PAIRS)
     note = upload(page, tmp_path, content, name)
     assert 'role="alert"' in note
     assert said in note
     assert "JSONL, JSON, CSV or TSV" in note
     assert page.state.uploaded is None
-    korean = re.sub(
-        r"\([^)]*\)|<[^>]*>|JSONL?|CSV|TSV|UTF|MiB|negative|a\.\w+",
-        "",
-        upload(page.beside("one", "ko"), tmp_path, content, name),
-    )
-    assert not re.search("[a-z]{3}", korean), korean
 
 
-def test_the_texts_in_the_boxes_come_with_a_warning(page):
+def test_training_on_typed_texts_warns(page):
     answer = page.tick()
     assert 'class="caution"' in answer["source_note"]
     assert "learned by heart" in answer["source_note"]
@@ -568,7 +539,7 @@ def test_the_texts_in_the_boxes_come_with_a_warning(page):
 # ---- words and figures --------------------------------------------------------------------------------------------
 
 
-def test_the_formula_holds_the_numbers_of_a_row_and_says_them():
+def test_formula_shows_the_numbers_of_a_row():
     step = TrainStep(7, 1.5, 1e-3, 10.0, np.array([0.6, 0.5, 0.55], dtype=np.float32))
     run = SimpleNamespace(steps=[step], recipe=SimpleNamespace(temperature=0.05))
     said = render_formula("en", run)
@@ -635,7 +606,7 @@ def test_held_out_pairs_are_joined_and_their_texts_are_escaped():
     assert figure.layout.xaxis.range == figure.layout.yaxis.range == (-1.02, 1.02)
 
 
-def test_figures_come_with_words_and_a_table(page, tmp_path):
+def test_figures_have_alt_text_and_table(page, tmp_path):
     upload(page, tmp_path, PAIRS.replace("what is 3", NASTY + "3"))
     page.complete(source="file")
     state = page.state
@@ -653,8 +624,3 @@ def test_figures_come_with_words_and_a_table(page, tmp_path):
 def test_efforts_have_names_in_both_languages():
     for texts in LOCALES.values():
         assert all(f"label.train_effort_{name}" in texts and f"train.effort.{name}" in texts for name in EFFORTS)
-
-
-def test_refusals_are_said_in_korean():
-    said = translate_phrase("ko", "it carries an adapter already. Train the model below it.")
-    assert not re.search("[a-z]{3}", said)
