@@ -59,6 +59,7 @@ _SCRIPTS = (
     "live/live.js",
     "static/page.js",
     "live/cell_text.js",
+    "kit/cell_cursor.js",
     "static/announce.js",
     "live/link.js",
 )

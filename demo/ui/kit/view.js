@@ -218,20 +218,10 @@ function canDraw3d() {
   return webgl;
 }
 
-// The same numbers for those who cannot see the picture. Built only when asked for.
+// The same numbers for those who cannot see the picture.
 function drawTable({ details, said }) {
-  details.hidden = !said.table;
-  if (!said.table) return;
-  details.querySelector("summary").textContent = words.table;
-  if (!details.open) return;
-  const table = document.createElement("table");
-  const head = table.createTHead().insertRow();
-  head.append(...said.table.head.map((text) => make("th", "", text)));
-  const body = table.createTBody();
-  for (const cells of said.table.rows) {
-    body.insertRow().append(...cells.map((text, column) => make(column ? "td" : "th", "", text)));
-  }
-  details.querySelector("div").replaceChildren(table);
+  if (said.table) lab.fillTable(details, words.table, () => said.table);
+  else details.hidden = true;
 }
 
 function make(tag, name = "", text = "") {

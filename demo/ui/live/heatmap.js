@@ -191,33 +191,14 @@ function digits(value) {
   return value < -0.005 ? "−" + text : text;
 }
 
-// The same numbers for those who cannot see colours. Built only when asked for: it may have thousands of cells.
+// The same numbers for those who cannot see colours.
 function drawTable() {
-  const details = $("table");
-  details.hidden = false;
-  details.querySelector("summary").textContent = words.table;
-  if (!details.open) return;
-  const table = document.createElement("table");
-  const head = table.createTHead().insertRow();
-  head.append(make("td", ""), ...shown.answers.map((text, i) => make("th", `A${i + 1} ${text}`, "col")));
-  const body = table.createTBody();
-  shown.questions.forEach((text, row) => {
-    const line = body.insertRow();
-    line.append(make("th", `Q${row + 1} ${text}`, "row"));
-    shown.values[row].forEach((value, column) => {
-      const data = make("td", digits(value));
-      if (belongs(row, column)) data.className = "hm-match";
-      line.append(data);
-    });
+  const named = (letter, texts) => texts.map((text, i) => `${letter}${i + 1} ${text}`);
+  const create = () => ({
+    head: ["", ...named("A", shown.answers)],
+    rows: named("Q", shown.questions).map((name, row) => [name, ...shown.values[row].map(digits)]),
   });
-  details.querySelector("div").replaceChildren(table);
-}
-
-function make(tag, text, scope) {
-  const node = document.createElement(tag);
-  node.textContent = text;
-  if (scope) node.scope = scope;
-  return node;
+  lab.fillTable($("table"), words.table, create, belongs);
 }
 
 // ---- cells: what lies under the pointer, the finger or the keyboard's cursor ----------------------------------
@@ -230,28 +211,17 @@ function position(row, column) {
 }
 
 function showTip(row, column) {
-  const line = (label, text) => {
-    const paragraph = make("p", "");
-    paragraph.append(make("b", label), document.createTextNode(" " + text));
-    return paragraph;
-  };
-  const value = shown.values[row][column];
-  const number = value.toFixed(4).replace("-", "−").replace("0.", ".");
-  const verdict = make("p", `${words.cosine} ${number}` + (belongs(row, column) ? ` · ${words.matching}` : ""));
-  verdict.className = "hm-tip-value";
-  tip.replaceChildren(verdict, line(`Q${row + 1}`, shown.questions[row]), line(`A${column + 1}`, shown.answers[column]));
-  if (root.dataset.explained === `${row},${column}`) tip.append(make("p", words.explained));
-  tip.hidden = false;
+  const number = shown.values[row][column].toFixed(4).replace("-", "−").replace("0.", ".");
+  const lines = [
+    ["", `${words.cosine} ${number}` + (belongs(row, column) ? ` · ${words.matching}` : "")],
+    [`Q${row + 1}`, shown.questions[row]],
+    [`A${column + 1}`, shown.answers[column]],
+  ];
+  if (root.dataset.explained === `${row},${column}`) lines.push(["", words.explained]);
   const at = position(row, column);
+  const [origin, within, drawn] = [frame, stage, plot].map((node) => node.getBoundingClientRect());
   const half = Math.abs(position(row, column + 1).x - at.x) / 2;
-  const [origin, within] = [frame.getBoundingClientRect(), stage.getBoundingClientRect()];
-  const x = at.x + plot.getBoundingClientRect().left - origin.left;
-  const y = at.y + within.top - origin.top;
-  const leftmost = Math.max(0, Math.min(frame.clientWidth - tip.offsetWidth, x - tip.offsetWidth / 2));
-  tip.style.left = leftmost + "px";
-  // Over the cell where there is room on the screen, else under it; never on it.
-  const above = y - half - tip.offsetHeight - 8;
-  tip.style.top = (above + origin.top > 0 ? above : y + half + 8) + "px";
+  lab.showTip(tip, frame, lines, { x: at.x + drawn.left - origin.left, y: at.y + within.top - origin.top, half });
 }
 
 // A frame over a cell; none where the cell is zoomed out of the picture.
@@ -287,21 +257,14 @@ function leaveCell() {
   tip.hidden = true;
 }
 
-const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 function onKey(event) {
   if (event.key === "Escape") return leaveCell();
-  if (cell && (event.key === "Enter" || event.key === " ")) {
-    event.preventDefault();
-    return explain(cell);
-  }
-  const step = STEPS[event.key];
-  if (!step || !shown) return;
+  const chosen = cell && (event.key === "Enter" || event.key === " ");
+  const next = shown && lab.nextCell(event.key, cell, shown.questions.length, shown.answers.length);
+  if (!chosen && !next) return;
   event.preventDefault();
-  const bound = (value, count) => Math.max(0, Math.min(count - 1, value));
-  showCell({
-    row: cell ? bound(cell.row + step[0], shown.questions.length) : 0,
-    column: cell ? bound(cell.column + step[1], shown.answers.length) : 0,
-  });
+  if (chosen) explain(cell);
+  else showCell(next);
 }
 
 function listen() {

@@ -28,22 +28,9 @@ function describe({ row, column }) {
 
 function showTip(at) {
   const { lines, right, value } = describe(at);
-  const verdict = [words.cosine, digits(value, 4) + (right && ` · ${right}`)];
-  tip.replaceChildren(
-    ...[verdict, ...lines].map(([label, text]) => {
-      const [paragraph, name] = ["p", "b"].map((tag) => document.createElement(tag));
-      name.textContent = label;
-      paragraph.append(name, " " + text);
-      return paragraph;
-    })
-  );
-  tip.firstChild.className = "hm-tip-value";
-  tip.hidden = false;
   const { x, y, height } = position(at);
-  tip.style.left = Math.max(0, Math.min(frame.clientWidth - tip.offsetWidth, x - tip.offsetWidth / 2)) + "px";
-  // Over the cell where there is room on the screen, else under it; never on it.
-  const above = y - height / 2 - tip.offsetHeight - 10;
-  tip.style.top = (above + frame.getBoundingClientRect().top > 0 ? above : y + height / 2 + 10) + "px";
+  const verdict = [words.cosine, digits(value, 4) + (right && ` · ${right}`)];
+  lab.showTip(tip, frame, [verdict, ...lines], { x, y, half: height / 2 });
 }
 
 function showCell(next, say = true) {
@@ -63,19 +50,16 @@ function leaveCell() {
   cursor.hidden = tip.hidden = true;
 }
 
-const KEYS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 function onKey(event) {
   if (!picture || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape") return leaveCell();
   if (event.key === "+" || event.key === "-") return zoom(event.key === "+" ? 0.5 : 2);
-  const step = KEYS[event.key];
-  if (!step) return;
+  const first = { row: Math.max(0, Math.ceil(view.y[0])), column: Math.max(0, Math.ceil(view.x[0])) };
+  const next = lab.nextCell(event.key, cell, picture.rows, picture.columns, first);
+  if (!next) return;
   event.preventDefault();
-  const bound = (value, count) => Math.max(0, Math.min(count - 1, value));
-  const next = cell
-    ? { row: bound(cell.row + step[0], picture.rows), column: bound(cell.column + step[1], picture.columns) }
-    : { row: Math.max(0, Math.ceil(view.y[0])), column: Math.max(0, Math.ceil(view.x[0])) };
-  if (!inside(next.row, next.column)) look(view.x.map((end) => end + step[1]), view.y.map((end) => end + step[0]));
+  const [down, across] = cell ? [next.row - cell.row, next.column - cell.column] : [0, 0];
+  if (!inside(next.row, next.column)) look(view.x.map((end) => end + across), view.y.map((end) => end + down));
   showCell(next);
 }
 
