@@ -24,7 +24,7 @@ from demo.export.vectors import write_npz, write_safetensors, write_similarity  
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.ui.kit.downloads import Downloads  # noqa: E402
-from demo.ui.kit.i18n import LOCALES, placeholders  # noqa: E402
+from demo.ui.kit.i18n import LOCALES  # noqa: E402
 from demo.ui.panels.save.handlers import NAMES, SaveHandlers  # noqa: E402
 from demo.ui.panels.save.panel import FILES, PICTURES, create_save  # noqa: E402
 from demo.wording.comparison import describe_reading  # noqa: E402
@@ -61,7 +61,7 @@ def report(lab, found):
 
 
 def told(page: str) -> dict:
-    """What a saved page draws from."""
+    """The data of a saved page's figure."""
     return json.loads(re.search(r'<script type="application/json" id="told">(.*?)</script>', page, re.DOTALL)[1])
 
 
@@ -215,14 +215,6 @@ def test_of_a_model_elsewhere_no_layer_is_told(lab, found):
     assert "layer" not in [each.name for each in describe_reading("en", found.reading, elsewhere)]
 
 
-def test_words_in_both_languages():
-    english, korean = LOCALES["en"], LOCALES["ko"]
-    keys = [key for key in english if key.startswith(("report.", "save.", "label.save"))]
-    assert len(keys) > 30
-    for key in keys:
-        assert placeholders(english[key]) == placeholders(korean[key]), key
-
-
 # ---- the fold -------------------------------------------------------------------------------------------------------
 
 
@@ -233,16 +225,9 @@ def handlers(lab):
 
 
 def answered(**chosen) -> str:
-    """The form that the heatmap answers, as live.js says it."""
-    said = {
-        "questions": "\n".join(QUESTIONS),
-        "answers": "\n".join(ANSWERS),
-        "matches": "",
-        "model": "",
-        "prompt": "plain",
-    }
-    more = {"task": "", "template": "", "eos": False, "pooling": "mean", "layer": 30, "postprocess": "none"}
-    return json.dumps({**said, **more, **chosen})
+    """The form of the heatmap, as live.js sends it."""
+    texts = {"questions": "\n".join(QUESTIONS), "answers": "\n".join(ANSWERS)}
+    return json.dumps({**texts, "pooling": "mean", **chosen})
 
 
 def test_each_kind_is_a_file_of_what_is_shown(handlers):

@@ -34,11 +34,9 @@ def lab():
 
 
 def ask(lab: Lab, library: str, language: str = "en", **chosen) -> tuple[str, str]:
-    """The fold's answer to what stands in the widgets."""
-    blank = dict.fromkeys(Form.__annotations__, "")
-    default = {"model": MODEL, "prompt": "plain", "eos": False, "pooling": "mean", "layer": 30, "postprocess": "none"}
-    asked = Form(**{**blank, **default, **chosen})
-    return write_script(language, lab, library, *vars(asked).values())
+    """The fold's answer to a form."""
+    form = Form(**{"model": MODEL, "pooling": "mean", **chosen})
+    return write_script(language, lab, library, *vars(form).values())
 
 
 @pytest.mark.parametrize("language", sorted(LOCALES))

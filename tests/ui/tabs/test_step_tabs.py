@@ -69,6 +69,7 @@ def test_nothing_is_computed_before_somebody_looks(tab):
 def test_every_figure_has_words_in_every_language(tab, language):
     visit = tab.visit(language=language)
     for step in tab.steps:
+        assert f"label.{tab.name}_step_{step}" in LOCALES[language]
         announced, seen = visit.announce(step), visit.look(step)
         title = translate(language, f"{tab.name}.{step}.title")
         assert title in announced["text"].replace("&#x27;", "'")

@@ -17,7 +17,6 @@ from demo.figures.story import plot_models, plot_next_tokens, plot_positions  # 
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.stages.article import PRINTED, printed, procedure  # noqa: E402
-from demo.ui.kit.i18n import LOCALES  # noqa: E402
 from demo.ui.kit.job_tab import ModelsJob  # noqa: E402
 from demo.ui.tabs.story.board import render_board  # noqa: E402
 from demo.ui.tabs.story.handlers import StoryHandlers  # noqa: E402
@@ -246,10 +245,3 @@ def test_right_pairs_are_full_and_wrong_ones_open():
 def test_a_margin_shows_its_third_digit():
     assert format_margin(printed(MISTRAL, PAIRING)) == "+.035"
     assert format_margin(printed(MISTRAL, replace(PAIRING, matches=frozenset({(0, 1), (1, 0)})))) == "−.035"
-
-
-@pytest.mark.parametrize("language", sorted(LOCALES))
-def test_every_step_and_row_has_a_name(language):
-    keys = [f"label.story_step_{step}" for step in STEPS]
-    keys += [f"story.how.{name}" for name in ("printed", "article", "own", "both", "here")]
-    assert all(LOCALES[language][key] for key in keys)
