@@ -72,33 +72,13 @@ LINK = st.one_of(
     ),
     st.text("abcdefABCDEF0123456789-_", max_size=120).map(lambda letters: f"z={letters}"),
 )
-PATH = st.one_of(
-    st.sampled_from(
-        [
-            "/",
-            "/config",
-            "/health",
-            "/ready",
-            "/metrics",
-            "/mcp",
-            "/v1/embeddings",
-            "/v1/models",
-            "/v1/models/x",
-            "/theme.css",
-        ]
-        + ["/gradio_api/run/predict", "/gradio_api/queue/join", "/gradio_api/queue/data", "/gradio_api/upload"]
-        + ["/gradio_api/call/compare", "/gradio_api/call/embed", "/gradio_api/file=/etc/passwd", "/gradio_api/info"]
-        + [
-            "/gradio_api/heartbeat",
-            "/gradio_api/cancel",
-            "/gradio_api/reset",
-            "/assets/../app.py",
-            "/%00",
-            "/gradio_api/",
-        ]
-    ),
-    st.text("abc/.%0123456789_-=?&~", max_size=40).map(lambda path: "/" + path),
+PATHS = (
+    "/ /config /health /ready /metrics /mcp /v1/embeddings /v1/models /v1/models/x /theme.css /gradio_api/run/predict "
+    "/gradio_api/queue/join /gradio_api/queue/data /gradio_api/upload /gradio_api/call/compare /gradio_api/call/embed "
+    "/gradio_api/file=/etc/passwd /gradio_api/info /gradio_api/heartbeat /gradio_api/cancel /gradio_api/reset "
+    "/assets/../app.py /%00 /gradio_api/"
 )
+PATH = st.sampled_from(PATHS.split()) | st.text("abc/.%0123456789_-=?&~", max_size=40).map("/".__add__)
 VALUES = st.lists(JSON, min_size=len(Form.__dataclass_fields__), max_size=len(Form.__dataclass_fields__))
 ENDPOINT = st.sampled_from(
     [f"/gradio_api/{path}" for path in ("call/compare", "call/embed", "queue/join")]
@@ -242,14 +222,10 @@ def main() -> int:
     server, url = serve()
     page = Page(url)
     with closing(page.client):
+        texts = dict.fromkeys(("questions", "answers", "matches", "template"), JSON)
         parts: list[tuple[str, float, Callable[..., None], dict[str, st.SearchStrategy]]] = [
-            (
-                "texts and matches",
-                0.15,
-                read_texts,
-                dict.fromkeys(("questions", "answers", "matches", "template"), JSON),
-            ),
-            ("what a page sends", 0.15, read_page, {"values": VALUES, "link": LINK, "body": JSON}),
+            ("texts and matches", 0.15, read_texts, texts),
+            ("what a page sends", 0.15, read_page, {"values": VALUES, "link": LINK, "shown": LINK}),
             ("files", 0.15, read_file, {"data": FILE, "name": NAME}),
             ("requests for embeddings", 0.05, read_request, {"body": FILE, "told": JSON}),
             ("the page's functions", 0.2, page.call, {"called": _filled(page), "link": LINK, "event": JSON}),
