@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,7 +68,7 @@ def sweep(
 
 def _to_dict(found: Sweep) -> dict:
     def lead(value: Lead | None):
-        return {"figure": value.figure, **value.difference.to_dict()} if value else None
+        return {"figure": value.figure, **asdict(value.difference)} if value else None
 
     def scored(reading: Reading | None):
         return {"reading": reading.to_dict(), "scores": found.scores[reading].to_dict()} if reading else None
