@@ -17,64 +17,38 @@ from torch import Tensor
 from demo.domain.datamodels import Pooling
 
 
-def pool_last_token(hidden_states: Tensor, mask: Tensor) -> Tensor:
-    """The state of the last pooled token: in a GPT the only one that has seen the whole text."""
-    return _pick(hidden_states, last_positions(mask))
+def pool(pooling: Pooling, hidden_states: Tensor, mask: Tensor) -> Tensor:
+    """(batch, dim) float32. Raises ValueError if a row has no pooled token."""
+    if not bool(mask.bool().any(dim=1).all()):
+        raise ValueError("a text has no pooled token")
+    if pooling is Pooling.MAX:
+        return hidden_states.float().masked_fill(mask.unsqueeze(-1) == 0, float("-inf")).amax(dim=1)
+    weights = token_weights(pooling, mask)
+    # Padding may hold anything, NaN included, and NaN · 0 is NaN.
+    states = hidden_states.float().masked_fill(weights.unsqueeze(-1) == 0, 0.0)
+    total = weights.sum(dim=1, keepdim=True)
+    return (states * weights.unsqueeze(-1)).sum(dim=1) / (total.sqrt() if pooling is Pooling.MEAN_SQRT_LEN else total)
 
 
-def pool_first_token(hidden_states: Tensor, mask: Tensor) -> Tensor:
-    """The state of the first pooled token ([CLS] of an encoder)."""
-    return _pick(hidden_states, mask.long().argmax(dim=1))
+def token_weights(pooling: Pooling, mask: Tensor) -> Tensor:
+    """The weight of each token's state, (batch, tokens) float32, not normalized. Every pooling but max is such a sum.
 
-
-def pool_mean(hidden_states: Tensor, mask: Tensor) -> Tensor:
-    """Σ mask·h / Σ mask."""
-    weights = mask.float()
-    return _weighted_sum(hidden_states, weights) / weights.sum(dim=1, keepdim=True)
-
-
-def pool_weighted_mean(hidden_states: Tensor, mask: Tensor) -> Tensor:
-    """Mean with weights 1…n over the pooled tokens: later tokens have seen more of the text.
-
-    Source: SGPT, arXiv 2202.08904; sentence-transformers' "weightedmean".
+    last_token: in a GPT the only token that has seen the whole text; last_token_logits: the same, since the LM head is
+    applied after pooling. first_token: [CLS] of an encoder. weighted_mean: 1…n, as later tokens have seen more of the
+    text (SGPT, arXiv 2202.08904; "weightedmean" in sentence-transformers).
     """
-    weights = mask.float().cumsum(dim=1) * mask.float()
-    return _weighted_sum(hidden_states, weights) / weights.sum(dim=1, keepdim=True)
-
-
-def pool_mean_sqrt_len(hidden_states: Tensor, mask: Tensor) -> Tensor:
-    """Σ mask·h / √Σ mask."""
-    weights = mask.float()
-    return _weighted_sum(hidden_states, weights) / weights.sum(dim=1, keepdim=True).sqrt()
-
-
-def pool_max(hidden_states: Tensor, mask: Tensor) -> Tensor:
-    """The largest value of each dimension over the pooled tokens."""
-    return hidden_states.float().masked_fill(mask.unsqueeze(-1) == 0, float("-inf")).amax(dim=1)
+    real = mask.float()
+    if pooling in (Pooling.MEAN, Pooling.MEAN_SQRT_LEN):
+        return real
+    if pooling is Pooling.WEIGHTED_MEAN:
+        return real.cumsum(dim=1) * real
+    positions = mask.long().argmax(dim=1) if pooling is Pooling.FIRST_TOKEN else last_positions(mask)
+    return torch.zeros_like(real).scatter_(1, positions.unsqueeze(1), 1.0)
 
 
 def last_positions(mask: Tensor) -> Tensor:
     """Index of the last pooled token of each row, (batch,). Not `mask.sum() - 1`, which is wrong with left padding."""
     return mask.shape[1] - 1 - mask.long().flip(dims=[1]).argmax(dim=1)
-
-
-POOLINGS: dict[Pooling, Callable[[Tensor, Tensor], Tensor]] = {
-    # The logits come from the last token's state; the LM head is applied after pooling, to that one position.
-    Pooling.LAST_TOKEN_LOGITS: pool_last_token,
-    Pooling.LAST_TOKEN: pool_last_token,
-    Pooling.FIRST_TOKEN: pool_first_token,
-    Pooling.MEAN: pool_mean,
-    Pooling.WEIGHTED_MEAN: pool_weighted_mean,
-    Pooling.MEAN_SQRT_LEN: pool_mean_sqrt_len,
-    Pooling.MAX: pool_max,
-}
-
-
-def pool(pooling: Pooling, hidden_states: Tensor, mask: Tensor) -> Tensor:
-    """(batch, dim) float32. Raises ValueError if a row has no pooled token."""
-    if not bool(mask.bool().any(dim=1).all()):
-        raise ValueError("a text has no pooled token")
-    return POOLINGS[pooling](hidden_states, mask)
 
 
 # Computed together in one pass. The logits come from the last token's state, and mean_sqrt_len from the mean.
@@ -87,12 +61,7 @@ def pool_kept(mask: Tensor) -> Callable[[Tensor], Tensor]:
     The weights depend on the mask alone and serve every layer of a pass. All poolings but the maximum are weighted
     sums, so one product computes them, in .4 to .8 of the time that each took by itself (measured).
     """
-    rows, real = torch.arange(len(mask), device=mask.device), mask.float()
-    sums = torch.zeros(len(mask), len(KEPT_POOLINGS) - 1, mask.shape[1], device=mask.device)
-    sums[rows, 0, last_positions(mask)] = 1.0
-    sums[:, 1] = real
-    sums[:, 2] = real.cumsum(dim=1) * real
-    sums[rows, 3, mask.long().argmax(dim=1)] = 1.0
+    sums = torch.stack([token_weights(pooling, mask) for pooling in KEPT_POOLINGS if pooling is not Pooling.MAX], dim=1)
     sums /= sums.sum(dim=2, keepdim=True)
     inside = mask.unsqueeze(-1) != 0
     lowered = None if bool(inside.all()) else torch.where(inside, 0.0, float("-inf"))
@@ -123,14 +92,3 @@ def from_kept(pooling: Pooling, kept: np.ndarray, count: np.ndarray) -> np.ndarr
 def scale(vectors: np.ndarray, normalize: bool) -> np.ndarray:
     """(…, dim) → (…, dim), L2-normalized if `normalize`: where the checkpoint does so itself."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12) if normalize else vectors
-
-
-def _pick(hidden_states: Tensor, positions: Tensor) -> Tensor:
-    rows = torch.arange(hidden_states.shape[0], device=hidden_states.device)
-    return hidden_states[rows, positions].float()
-
-
-def _weighted_sum(hidden_states: Tensor, weights: Tensor) -> Tensor:
-    # Padding may hold anything, NaN included, and NaN · 0 is NaN.
-    states = hidden_states.float().masked_fill(weights.unsqueeze(-1) == 0, 0.0)
-    return (states * weights.unsqueeze(-1)).sum(dim=1)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from demo.backend.model.pooling import KEPT_POOLINGS, POOLINGS, last_positions, pool, pool_kept
+from demo.backend.model.pooling import KEPT_POOLINGS, last_positions, pool, pool_kept
 from demo.domain.datamodels import Pooling
 
 ORACLE_MODES = {
@@ -91,10 +91,6 @@ def test_equal_to_sentence_transformers(batch):
         oracle = Oracle(states.shape[-1], pooling_mode=mode)
         expected = oracle({"token_embeddings": states.clone(), "attention_mask": mask})["sentence_embedding"]
         torch.testing.assert_close(pool(pooling, states, mask), expected, atol=1e-6, rtol=1e-6)
-
-
-def test_every_pooling_has_a_function():
-    assert set(POOLINGS) == set(Pooling)
 
 
 @pytest.mark.parametrize("padding", [0.0, float("nan"), float("inf"), float("-inf")])
