@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,14 +43,11 @@ def assert_same(lab: Lab, model, folder: Path, texts=STRIPPED, **asked) -> None:
     from sentence_transformers import SentenceTransformer
 
     exported = SentenceTransformer(str(folder), device="cpu")
-    expected = {role: lab.embed(texts, model=str(model), role=role, **asked) for role in ("question", "answer")}
-    scale = max(1.0, float(np.abs(expected["answer"]).max()))
-    for found, role in (
-        (exported.encode_query(texts), "question"),
-        (exported.encode_document(texts), "answer"),
-        (exported.encode(texts), "answer"),
-    ):
-        np.testing.assert_allclose(found, expected[role], atol=1e-5 * scale)
+    question, answer = (lab.embed(texts, model=str(model), role=role, **asked) for role in ("question", "answer"))
+    scale = max(1.0, float(np.abs(answer).max()))
+    encoders = (exported.encode_query, question), (exported.encode_document, answer), (exported.encode, answer)
+    for encode, expected in encoders:
+        np.testing.assert_allclose(encode(texts), expected, atol=1e-5 * scale)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "qwen3", "bert"])
@@ -119,8 +117,6 @@ def test_what_a_folder_cannot_hold_is_refused(lab, tiny, tmp_path, asked, field)
 
 @pytest.mark.parametrize("change", [{"pooling": Pooling.LAST_TOKEN_LOGITS}, {"layer": 2}])
 def test_the_writer_itself_refuses_too(lab, tiny, tmp_path, change):
-    from dataclasses import replace
-
     reading = replace(lab.reading(str(tiny("llama")), prompt="plain", pooling="mean"), **change)
     with pytest.raises(ReadingRefused):
         export_sentence_transformer(lab.engine._checkpoint(reading.model), reading, {}, tmp_path / "out")

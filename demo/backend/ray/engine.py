@@ -193,6 +193,11 @@ def _wait_for(response: DeploymentResponse) -> Any:
             if isinstance(error, RayTaskError):  # the replica's own
                 raise
         if is_cancelled():
-            with suppress(BackPressureError, RayError):  # a call that failed by itself need not be cancelled
-                response.cancel()
+            cancel(response)
             raise Stopped
+
+
+def cancel(response: DeploymentResponse) -> None:
+    """Tell the replica that nobody waits; a call that failed by itself need not be cancelled."""
+    with suppress(BackPressureError, RayError):
+        response.cancel()

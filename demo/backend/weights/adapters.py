@@ -110,7 +110,7 @@ def replaced_whole(folder: Path) -> Iterator[Path]:
     try:
         yield made
         made.chmod(0o755)  # mkdtemp's are for their maker alone, and so are safetensors' files
-        for path in made.iterdir():
+        for path in filter(Path.is_file, made.iterdir()):
             path.chmod(0o644)
         if folder.exists():
             # A folder cannot be put over a full one: the old one steps aside first.

@@ -37,10 +37,8 @@ def write(folder, pooling=None, kinds=("Transformer", "Pooling", "Normalize"), p
 )
 def test_a_mode_in_the_old_form_and_in_the_new_one(tmp_path, flag, named, pooling):
     old = {"word_embedding_dimension": 384, "pooling_mode_mean_tokens": False, flag: True}
-    assert read_declared_reading(write(tmp_path, old)).pooling is pooling
-    assert (
-        read_declared_reading(write(tmp_path, {"embedding_dimension": 384, "pooling_mode": named})).pooling is pooling
-    )
+    for config in (old, {"embedding_dimension": 384, "pooling_mode": named}):
+        assert read_declared_reading(write(tmp_path, config)).pooling is pooling
 
 
 def test_what_sentence_transformers_itself_writes_is_read(tmp_path):
@@ -65,15 +63,17 @@ def test_normalisation_is_what_the_modules_say(tmp_path):
     assert read_declared_reading(newer).normalize, "newer releases name the modules by another path"
 
 
-def test_joined_poolings_are_told(tmp_path):
-    own = read_declared_reading(write(tmp_path, {"pooling_mode_cls_token": True, "pooling_mode_max_tokens": True}))
-    assert own.pooling is Pooling.FIRST_TOKEN
-    assert any("first_token" in notice for notice in own.notices)
-
-
-def test_a_module_after_the_pooling_is_told(tmp_path):
-    own = read_declared_reading(write(tmp_path, {"pooling_mode": "mean"}, kinds=("Transformer", "Pooling", "Dense")))
-    assert any("Dense" in notice for notice in own.notices)
+@pytest.mark.parametrize(
+    ("config", "kinds", "pooling", "word"),
+    [
+        ({"pooling_mode_cls_token": 1, "pooling_mode_max_tokens": 1}, (), Pooling.FIRST_TOKEN, "first_token"),
+        ({"pooling_mode": "mean"}, ("Dense",), Pooling.MEAN, "Dense"),
+    ],
+)
+def test_joined_poolings_and_later_modules_are_told(tmp_path, config, kinds, pooling, word):
+    own = read_declared_reading(write(tmp_path, config, ("Transformer", "Pooling", *kinds)))
+    assert own.pooling is pooling
+    assert any(word in notice for notice in own.notices)
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,10 @@ def test_the_longest_text_is_what_the_checkpoint_says(tmp_path):
     assert read_declared_reading(folder).max_tokens == 256
 
 
-def test_a_folder_without_modules_is_no_such_checkpoint(tmp_path):
-    assert read_declared_reading(tmp_path) is None
-    assert read_declared_reading(tmp_path / "nowhere") is None
-
-
-@pytest.mark.parametrize("content", ["", "{", "null", "{}", '"text"', "7", "\ufeff[]x"])
-def test_damaged_modules_are_no_such_checkpoint(tmp_path, content):
-    (tmp_path / "modules.json").write_text(content, encoding="utf-8")
+@pytest.mark.parametrize("content", [None, "", "{", "null", "{}", '"text"', "7", "\ufeff[]x"])
+def test_missing_or_damaged_modules_are_no_such_checkpoint(tmp_path, content):
+    if content is not None:
+        (tmp_path / "modules.json").write_text(content, encoding="utf-8")
     assert read_declared_reading(tmp_path) is None
 
 

@@ -20,7 +20,6 @@ import pytest
 
 from demo.backend import create_engine
 from demo.backend.fake import FakeEngine
-from demo.backend.protocol import Engine
 from demo.backend.ray.start import create_ray_engine
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Pooling, Prompt, PromptedText, Reading
@@ -182,12 +181,6 @@ def test_a_ray_of_ones_own_answers_nobody_else(cluster):
                 assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-@needs_ray
-def test_a_cluster_offers_all_that_an_engine_must(cluster):
-    offered = {name for name in vars(Engine) if not name.startswith("_")}
-    assert {name for name in offered if not callable(getattr(cluster, name, None))} == set()
-
-
 def was_turned_away(response) -> bool:
     from ray.serve.exceptions import BackPressureError
 
@@ -203,7 +196,7 @@ def was_turned_away(response) -> bool:
 @needs_ray
 def test_a_cluster_in_use_says_so_and_a_question_that_nobody_wants_is_dropped(cluster):
     """Long work waits while all is busy; a person is told. The last one with this cluster: its threads stay busy."""
-    from demo.backend.ray.engine import _drop
+    from demo.backend.ray.engine import cancel
 
     cluster.load(MODEL)
     slow = [PromptedText(f"slow {i}") for i in range(1000)]  # ten seconds
@@ -231,23 +224,13 @@ def test_a_cluster_in_use_says_so_and_a_question_that_nobody_wants_is_dropped(cl
         cluster.embed([PromptedText("patient")], READING)
     assert asks.is_set()
     for response in sent:  # a question that is on its way when Ray ends would end this process with it
-        _drop(response)
+        cancel(response)
     assert cluster._forward("", "device").kind == "fake", "what is dropped makes room"
 
 
 @needs_ray
 def test_the_page_over_ray_imports_no_torch_and_leaves_no_process_behind():
-    command = [
-        sys.executable,
-        "app.py",
-        "--engine",
-        "ray",
-        "--ray-engine",
-        "fake",
-        "--port",
-        "0",
-        "--ray-object-mb=100",
-    ]
+    command = [sys.executable, "app.py", *"--engine ray --ray-engine fake --port 0 --ray-object-mb=100".split()]
     page = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         said = ""
