@@ -1,8 +1,7 @@
-"""The worker: who shares a pass, who goes first, who is dropped, and whose failure is whose."""
+"""The scheduler: which texts share a pass, which go first, cancellation, failures, and two lanes."""
 
 import ctypes
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -24,7 +23,7 @@ def items(*names, **how) -> list[WorkItem]:
 
 
 class Device:
-    """Answers in capitals, writes down every pass, and can be held."""
+    """Answers in capitals, records every pass, and can be held."""
 
     def __init__(self):
         self.passes: list[tuple[str, ...]] = []
@@ -58,13 +57,13 @@ def people():
         yield pool
 
 
-def ask(scheduler, texts, **turn):
-    with request_context(**turn):
+def ask(scheduler, texts, **context):
+    with request_context(**context):
         return dict(scheduler.results(texts))
 
 
 def held(scheduler, device, people):
-    """The device is busy with somebody's text."""
+    """The device is busy with the text of another request."""
     device.hold()
     first = people.submit(ask, scheduler, items("first", group="other"))
     assert device.busy.wait(10)
@@ -89,7 +88,7 @@ def test_every_item_gets_its_own_result(device, threaded):
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 30), st.integers(0, 5)), max_size=40))
-def test_whatever_is_asked_is_answered(wanted):
+def test_every_request_is_answered_and_nothing_is_left_queued(wanted):
     scheduler = Scheduler(lambda group, contents: [(group, content) for content in contents], 16, threaded=False)
     asked = [WorkItem(group, (group, name, length), name, length) for group, length, name in wanted]
     assert ask(scheduler, asked) == {i: (each.group, each.content) for i, each in enumerate(asked)}
@@ -97,7 +96,7 @@ def test_whatever_is_asked_is_answered(wanted):
     assert not scheduler._queue.requests
 
 
-def test_what_came_meanwhile_shares_the_next_pass(device, people):
+def test_requests_that_arrive_during_a_pass_share_the_next_one(device, people):
     scheduler = Scheduler(device.run, 100)
     first = held(scheduler, device, people)
     others = [people.submit(ask, scheduler, items(name)) for name in "abcdef"]
@@ -108,7 +107,7 @@ def test_what_came_meanwhile_shares_the_next_pass(device, people):
     assert [sorted(contents) for contents in device.passes] == [["first"], list("abcdef")]
 
 
-def test_a_text_that_many_ask_for_runs_once(device, people):
+def test_a_text_of_many_requests_runs_once(device, people):
     scheduler = Scheduler(device.run, 100)
     held(scheduler, device, people)
     others = [people.submit(ask, scheduler, items("same", "and", str(i))) for i in range(30)]
@@ -119,7 +118,7 @@ def test_a_text_that_many_ask_for_runs_once(device, people):
     assert not scheduler._queue.pending
 
 
-def test_a_text_that_is_running_already_is_waited_for(device, people):
+def test_a_text_that_runs_already_is_not_run_again(device, people):
     scheduler = Scheduler(device.run, 100)
     device.hold()
     first = people.submit(ask, scheduler, items("same"))
@@ -131,7 +130,7 @@ def test_a_text_that_is_running_already_is_waited_for(device, people):
     assert device.passes == [("same",)]
 
 
-def test_an_edit_goes_before_a_sweep_but_not_for_ever(device, people):
+def test_interactive_requests_go_before_background_ones_but_not_for_ever(device, people):
     scheduler = Scheduler(device.run, 4)
     held(scheduler, device, people)
     sweep = people.submit(ask, scheduler, items(*(f"sweep {i}" for i in range(40))), interactive=False)
@@ -146,7 +145,7 @@ def test_an_edit_goes_before_a_sweep_but_not_for_ever(device, people):
     assert max(len(contents) for contents in device.passes if contents[0].startswith("sweep")) == 1, "in small portions"
 
 
-def test_whoever_has_had_least_goes_first(device, people):
+def test_the_request_with_fewest_tokens_so_far_goes_first(device, people):
     scheduler = Scheduler(device.run, 2)
     held(scheduler, device, people)
     long = people.submit(ask, scheduler, items(*(f"long {i}" for i in range(10)), group="long"))
@@ -159,7 +158,7 @@ def test_whoever_has_had_least_goes_first(device, people):
     assert device.passes.index(("short",)) <= 2
 
 
-def test_a_bad_text_is_told_of_to_those_alone_who_asked_for_it(device, people):
+def test_an_error_reaches_only_the_requests_of_that_text(device, people):
     scheduler = Scheduler(device.run, 100)
     held(scheduler, device, people)
     good = [people.submit(ask, scheduler, items("a", str(i))) for i in range(3)]
@@ -177,7 +176,7 @@ def test_a_bad_text_is_told_of_to_those_alone_who_asked_for_it(device, people):
     assert not scheduler._queue.pending
 
 
-def test_what_nobody_wants_any_more_never_runs(device, people):
+def test_cancelled_texts_never_run(device, people):
     scheduler = Scheduler(device.run, 100)
     held(scheduler, device, people)
     gone = threading.Event()
@@ -194,7 +193,7 @@ def test_what_nobody_wants_any_more_never_runs(device, people):
     assert ask(scheduler, items("stale")) == {0: "STALE"}, "asked for again, it runs"
 
 
-def test_what_a_failure_has_ended_is_not_computed_after_it(device, monkeypatch):
+def test_texts_of_a_failed_request_are_not_run_after_it(device, monkeypatch):
     scheduler = Scheduler(device.run, 100)
     alone = scheduler._run_alone
 
@@ -211,7 +210,7 @@ def test_what_a_failure_has_ended_is_not_computed_after_it(device, monkeypatch):
     assert not scheduler._queue.pending
 
 
-def test_who_goes_away_leaves_nothing_behind(device):
+def test_a_closed_request_leaves_nothing_queued(device):
     scheduler = Scheduler(device.run, 2, threaded=False)
     results = scheduler.results(items(*"abcdef"))
     next(results)
@@ -222,7 +221,7 @@ def test_who_goes_away_leaves_nothing_behind(device):
 
 
 @pytest.mark.parametrize("threaded", [True, False])
-def test_other_work_runs_in_the_same_thread(device, threaded):
+def test_calls_run_in_the_device_thread(device, threaded):
     scheduler = Scheduler(lambda group, contents: [threading.current_thread().name] * len(contents), 10, threaded)
     [name] = ask(scheduler, items("a")).values()
     assert scheduler.call(lambda: threading.current_thread().name) == name
@@ -231,7 +230,7 @@ def test_other_work_runs_in_the_same_thread(device, threaded):
     assert scheduler.call(lambda: 2) == 2
 
 
-def test_other_work_need_not_wait_for_what_is_in_line(device, people):
+def test_a_call_goes_before_queued_texts(device, people):
     scheduler = Scheduler(device.run, 1)
     held(scheduler, device, people)
     long = people.submit(ask, scheduler, items(*(f"long {i}" for i in range(20))))
@@ -247,7 +246,7 @@ def raised(error):
     raise error
 
 
-def test_no_exception_ends_the_thread(device):
+def test_no_exception_ends_the_device_thread(device):
     """Neither one out of a pass that ends threads elsewhere, nor one from outside while it waits."""
     scheduler = Scheduler(
         lambda group, contents: raised(SystemExit) if "exit" in contents else device.run(group, contents), 9
@@ -267,127 +266,7 @@ def test_no_exception_ends_the_thread(device):
     assert thread.is_alive()
 
 
-# --- two lanes ------------------------------------------------------------------------------------------------------
-
-
-class TwoLanes:
-    """Cores for two lanes. Writes down which pass has all of them."""
-
-    count = 2
-
-    def __init__(self):
-        self.exclusive: list[bool] = []
-
-    def use_cores(self, exclusive):
-        self.exclusive.append(exclusive)
-
-
-class Road:
-    """A device on which every pass waits until it is let go."""
-
-    def __init__(self):
-        self.under_way: list[tuple[str, ...]] = []
-        self.most = 0
-        self._moved = threading.Condition()
-
-    def run(self, group, contents):
-        with self._moved:
-            self.under_way.append(tuple(contents))
-            self.most = max(self.most, len(self.under_way))
-            self._moved.notify_all()
-            assert self._moved.wait_for(lambda: tuple(contents) not in self.under_way, 10)
-        return [content.upper() for content in contents]
-
-    def wait_for(self, *passes):
-        with self._moved:
-            assert self._moved.wait_for(lambda: sorted(self.under_way) == sorted(passes), 10), self.under_way
-
-    def beside(self, content):
-        """What runs beside the pass of one text."""
-        with self._moved:
-            assert self._moved.wait_for(lambda: len(self.under_way) == 2, 10), self.under_way
-            [[other]] = [contents for contents in self.under_way if contents != (content,)]
-        return other
-
-    def stays(self, *passes):
-        """Nothing else begins."""
-        with self._moved:
-            assert not self._moved.wait_for(lambda: sorted(self.under_way) != sorted(passes), 0.2), self.under_way
-
-    def let_go(self, *contents):
-        with self._moved:
-            self.under_way.remove(contents)
-            self._moved.notify_all()
-
-
-@pytest.fixture
-def road():
-    road = Road()
-    yield road
-    with road._moved:
-        road.under_way.clear()
-        road._moved.notify_all()
-
-
-def test_two_passes_go_side_by_side_and_who_is_alone_has_all_cores(road, people, monkeypatch):
-    monkeypatch.setattr("demo.backend.scheduler.scheduler._SHARED_SECONDS", 0.3)
-    cores = TwoLanes()
-    scheduler = Scheduler(road.run, 8, cpu_lanes=cores)
-    asked = [people.submit(ask, scheduler, items("a", group="a"))]
-    road.wait_for(("a",))
-    asked += [people.submit(ask, scheduler, items(name, group=name)) for name in "bc"]
-    in_line(scheduler, 3)
-    second = road.beside("a")
-    [third] = {"b", "c"} - {second}
-    road.stays(("a",), (second,))  # there is no third lane
-    road.let_go("a")
-    road.wait_for((second,), (third,))
-    road.let_go(second)
-    road.let_go(third)
-    assert [each.result(10) for each in asked] == [{0: name.upper()} for name in "abc"]
-    assert cores.exclusive == [True, False, False]
-    time.sleep(0.4)
-    alone = people.submit(ask, scheduler, items("d"))
-    road.wait_for(("d",))
-    road.let_go("d")
-    assert alone.result(10) == {0: "D"}
-    assert cores.exclusive == [True, False, False, True]
-    assert road.most == 2
-
-
-@pytest.mark.parametrize(("budget", "first", "second"), [(8, "abcd", "efgh"), (16, "abc", "def")])
-def test_the_lanes_share_the_budget_and_what_is_less_than_it_by_halves(road, people, budget, first, second):
-    scheduler = Scheduler(road.run, budget, cpu_lanes=TwoLanes())
-    asked = people.submit(ask, scheduler, items(*first, *second))
-    road.wait_for(tuple(first), tuple(second))
-    road.let_go(*first)
-    road.let_go(*second)
-    assert asked.result(10) == {i: name.upper() for i, name in enumerate(first + second)}
-
-
-def test_what_is_little_is_not_split(road, people):
-    cores = TwoLanes()
-    scheduler = Scheduler(road.run, 16, cpu_lanes=cores)
-    asked = people.submit(ask, scheduler, items(*"abcd"))
-    road.wait_for(tuple("abcd"))
-    road.let_go(*"abcd")
-    assert len(asked.result(10)) == 4
-    assert cores.exclusive == [True]
-
-
-def test_beside_a_pass_under_way_the_rest_is_not_halved(road, people):
-    scheduler = Scheduler(road.run, 16, cpu_lanes=TwoLanes())
-    first = people.submit(ask, scheduler, items("first", group="other"))
-    road.wait_for(("first",))
-    asked = people.submit(ask, scheduler, items(*"abcdef"))
-    road.wait_for(("first",), tuple("abcdef"))
-    road.let_go("first")
-    road.let_go(*"abcdef")
-    assert first.result(10)
-    assert len(asked.result(10)) == 6
-
-
-def test_texts_that_begin_alike_are_neighbours_and_may_be_padded_more(device):
+def test_texts_that_begin_alike_run_together_and_may_be_padded_more(device):
     """Budget 12, padding included: three passes. Where padding costs attention alone, two."""
     beginnings = {"a": (1, 2, 3), "b": (9, 9), "c": (1, 2, 4), "d": (9,)}
     lengths = {"a": 5, "b": 6, "c": 7, "d": 1}
@@ -400,98 +279,217 @@ def test_texts_that_begin_alike_are_neighbours_and_may_be_padded_more(device):
     assert device.passes == [("c",), ("b", "a"), ("d",)]
 
 
-def test_however_little_padding_costs_a_pass_stays_within_its_budget_of_tokens(device):
+def test_a_pass_stays_within_its_budget_of_tokens_however_cheap_padding_is(device):
     scheduler = Scheduler(device.run, 12, threaded=False)
     ask(scheduler, [WorkItem("g", name, name, 7, (1,)) for name in "abc"])
     assert device.passes == [("a",), ("b",), ("c",)]
 
 
-def test_while_somebody_types_long_work_gets_the_gaps(road, people):
-    cores = TwoLanes()
-    scheduler = Scheduler(road.run, 32, cpu_lanes=cores)
-    edit = people.submit(ask, scheduler, items("edit"))
-    road.wait_for(("edit",))
-    sweep = people.submit(ask, scheduler, items(*"abcdefgh", group="sweep"), interactive=False)
-    road.stays(("edit",))
-    road.let_go("edit")
-    edit.result(10)
-    road.wait_for(tuple("abcd"))  # a quarter of a lane's budget at a time
-    road.stays(tuple("abcd"))
-    edit = people.submit(ask, scheduler, items("again"))
-    road.wait_for(tuple("abcd"), ("again",))
-    road.let_go("again")
-    assert edit.result(10) == {0: "AGAIN"}
-    road.stays(tuple("abcd"))
-    road.let_go(*"abcd")
-    road.wait_for(tuple("efgh"))
-    road.let_go(*"efgh")
-    assert len(sweep.result(10)) == 8
-    assert cores.exclusive == [True, False, False, False], "long work beside somebody who types has a part of the cores"
+# --- two lanes ------------------------------------------------------------------------------------------------------
 
 
-def test_long_work_does_not_wait_for_ever_beside_two_lanes(road, people):
-    scheduler = Scheduler(road.run, 32, cpu_lanes=TwoLanes())
-    edits = [people.submit(ask, scheduler, items("edit 0"))]
-    road.wait_for(("edit 0",))
-    sweep = people.submit(ask, scheduler, items("sweep"), interactive=False)
+class TwoLanes:
+    """CPU lanes that record which pass has all cores."""
+
+    count = 2
+
+    def __init__(self):
+        self.exclusive: list[bool] = []
+
+    def use_cores(self, exclusive):
+        self.exclusive.append(exclusive)
+
+
+class Road:
+    """A scheduler with two lanes whose every pass waits until it is released."""
+
+    def __init__(self, people):
+        self.people = people
+        self.lanes = TwoLanes()
+        self.running: list[str] = []  # texts of each pass in one string
+        self.most = 0
+        self._changed = threading.Condition()
+
+    def scheduler(self, budget, run=None):
+        self.scheduled = Scheduler(run or self.run, budget, cpu_lanes=self.lanes)
+        return self.scheduled
+
+    def submit(self, names, group="g", **context):
+        return self.people.submit(ask, self.scheduled, items(*names, group=group), **context)
+
+    def run(self, group, contents):
+        texts = " ".join(contents)
+        with self._changed:
+            self.running.append(texts)
+            self.most = max(self.most, len(self.running))
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: texts not in self.running, 20)
+        return [content.upper() for content in contents]
+
+    def until(self, *passes):
+        """Wait until just these passes run."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: sorted(self.running) == sorted(passes), 20), self.running
+
+    def nothing_else_may_begin(self, *passes):
+        self.until(*passes)
+        with self.scheduled._changed:
+            queue = self.scheduled._queue
+            assert len(queue.running) == len(passes)
+            assert len(queue.running) == self.lanes.count or not queue.ready()
+
+    def release(self, *passes):
+        with self._changed:
+            for texts in passes:
+                self.running.remove(texts)
+            self._changed.notify_all()
+
+
+@pytest.fixture
+def road(people, monkeypatch):
+    monkeypatch.setattr("demo.backend.scheduler.request_queue._TYPING_SECONDS", 100)  # however slow this machine is
+    road = Road(people)
+    yield road
+    with road._changed:
+        road.running.clear()
+        road._changed.notify_all()
+
+
+def answers(*names):
+    return {i: name.upper() for i, name in enumerate(names)}
+
+
+def test_two_passes_run_side_by_side_and_one_alone_has_all_cores(road):
+    scheduler = road.scheduler(8)
+    requests = [road.submit(["a"], "a")]
+    road.until("a")
+    requests += [road.submit([name], name) for name in "bc"]
+    in_line(scheduler, 3)
+    [second] = set(eventually(lambda: list(road.running), until=lambda now: len(now) == 2)) - {"a"}
+    [third] = {"b", "c"} - {second}
+    road.nothing_else_may_begin("a", second)
+    road.release("a")
+    road.until(second, third)
+    road.release(second, third)
+    assert [each.result(20) for each in requests] == [answers(name) for name in "abc"]
+    assert road.lanes.exclusive == [True, False, False]
+    scheduler._last_shared = float("-inf")  # long ago
+    alone = road.submit(["d"])
+    road.until("d")
+    road.release("d")
+    assert alone.result(20) == answers("d")
+    assert road.lanes.exclusive == [True, False, False, True]
+    assert road.most == 2
+
+
+@pytest.mark.parametrize(
+    ("budget", "passes"),
+    [(8, ("a b c d", "e f g h")), (16, ("a b c", "d e f")), (16, ("a b c d",))],
+    ids=["a budget each", "halves of less", "a small batch is not split across lanes"],
+)
+def test_lanes_share_the_budget_and_split_smaller_batches_in_halves(road, budget, passes):
+    road.scheduler(budget)
+    names = " ".join(passes).split()
+    request = road.submit(names)
+    road.until(*passes)
+    road.release(*passes)
+    assert request.result(20) == answers(*names)
+    assert len(road.lanes.exclusive) == len(passes)
+
+
+def test_a_batch_beside_a_running_pass_is_not_split(road):
+    road.scheduler(16)
+    first = road.submit(["first"], "other")
+    road.until("first")
+    request = road.submit("abcdef")
+    road.until("first", "a b c d e f")
+    road.release("first", "a b c d e f")
+    assert first.result(20)
+    assert len(request.result(20)) == 6
+
+
+def test_background_work_fills_the_gaps_while_somebody_types(road):
+    road.scheduler(32)
+    edit = road.submit(["edit"])
+    road.until("edit")
+    sweep = road.submit("abcdefgh", "sweep", interactive=False)
+    in_line(road.scheduled, 2)
+    road.nothing_else_may_begin("edit")
+    road.release("edit")
+    assert edit.result(20) == answers("edit")
+    road.nothing_else_may_begin("a b c d")  # a quarter of a lane's budget at a time
+    edit = road.submit(["again"])
+    road.until("a b c d", "again")
+    road.release("again")
+    assert edit.result(20) == answers("again")
+    road.nothing_else_may_begin("a b c d")
+    road.release("a b c d")
+    road.until("e f g h")
+    road.release("e f g h")
+    assert len(sweep.result(20)) == 8
+    assert road.lanes.exclusive == [True, False, False, False], "background work beside typing gets a part of the cores"
+
+
+def test_background_work_does_not_starve_beside_two_lanes(road):
+    road.scheduler(32)
+    edits = [road.submit(["edit0"])]
+    road.until("edit0")
+    sweep = road.submit(["sweep"], interactive=False)
     for i in range(1, 8):
-        edits.append(people.submit(ask, scheduler, items(f"edit {i}")))
-        road.wait_for((f"edit {i - 1}",), (f"edit {i}",))
-        road.let_go(f"edit {i - 1}")
-    road.wait_for(("edit 7",), ("sweep",))
-    road.let_go("edit 7")
-    road.let_go("sweep")
-    assert sweep.result(10) == {0: "SWEEP"}
-    assert all(edit.result(10) for edit in edits)
+        edits.append(road.submit([f"edit{i}"]))
+        road.until(f"edit{i - 1}", f"edit{i}")
+        road.release(f"edit{i - 1}")
+    road.until("edit7", "sweep")
+    road.release("edit7", "sweep")
+    assert sweep.result(20) == answers("sweep")
+    assert all(edit.result(20) for edit in edits)
 
 
-def test_a_text_that_runs_in_the_other_lane_is_waited_for(road, people):
-    scheduler = Scheduler(road.run, 8, cpu_lanes=TwoLanes())
-    first = people.submit(ask, scheduler, items("same"))
-    road.wait_for(("same",))
-    second = people.submit(ask, scheduler, items("same", "other"))
-    road.wait_for(("same",), ("other",))
-    road.let_go("same")
-    road.let_go("other")
-    assert first.result(10) == {0: "SAME"}
-    assert second.result(10) == {0: "SAME", 1: "OTHER"}
+def test_a_text_that_runs_in_the_other_lane_is_not_run_again(road):
+    scheduler = road.scheduler(8)
+    first = road.submit(["same"])
+    road.until("same")
+    second = road.submit(["same", "other"])
+    road.until("same", "other")
+    road.release("same", "other")
+    assert first.result(20) == answers("same")
+    assert second.result(20) == answers("same", "other")
     assert not scheduler._queue.pending
 
 
-def test_the_second_lane_ends_when_there_is_nothing_for_it_and_begins_anew(road, people, monkeypatch):
+def test_an_idle_second_lane_ends_and_a_new_one_begins(road, monkeypatch):
     monkeypatch.setattr("demo.backend.scheduler.scheduler._IDLE_SECONDS", 0.05)
-    scheduler = Scheduler(road.run, 8, cpu_lanes=TwoLanes())
+    scheduler = road.scheduler(8)
     for _ in range(2):
-        asked = [people.submit(ask, scheduler, items(name, group=name)) for name in "ab"]
-        road.wait_for(("a",), ("b",))
+        requests = [road.submit([name], name) for name in "ab"]
+        road.until("a", "b")
         lane = scheduler._second
         assert lane.is_alive()
-        road.let_go("a")
-        road.let_go("b")
-        assert [each.result(10) for each in asked] == [{0: "A"}, {0: "B"}]
-        lane.join(10)
+        road.release("a", "b")
+        assert [each.result(20) for each in requests] == [answers("a"), answers("b")]
+        lane.join(20)
         assert not lane.is_alive()
         assert scheduler._second is None
 
 
-def test_no_exception_closes_the_second_lane(road, people):
+def test_no_exception_closes_the_second_lane(road):
     def run(group, contents):
         results = road.run(group, contents)
         if "exit" in contents:
             raise SystemExit
         return results
 
-    scheduler = Scheduler(run, 8, cpu_lanes=TwoLanes())
-    first = people.submit(ask, scheduler, items("first", group="first"))
-    road.wait_for(("first",))
+    road.scheduler(8, run)
+    first = road.submit(["first"], "first")
+    road.until("first")
     for name in ("exit", "next"):
-        beside = people.submit(ask, scheduler, items(name, group=name))
-        road.wait_for(("first",), (name,))
-        road.let_go(name)
+        beside = road.submit([name], name)
+        road.until("first", name)
+        road.release(name)
         if name == "exit":
             with pytest.raises(SystemExit):
-                beside.result(10)
+                beside.result(20)
         else:
-            assert beside.result(10) == {0: "NEXT"}
-    road.let_go("first")
-    assert first.result(10) == {0: "FIRST"}
+            assert beside.result(20) == answers(name)
+    road.release("first")
+    assert first.result(20) == answers("first")
