@@ -6,12 +6,13 @@ of block k, and the last one is taken after the final norm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from demo.domain.datamodels import LAST_LAYER
 from demo.domain.errors import UnsupportedModel
@@ -77,20 +78,19 @@ def hidden_states(
     input_ids: (batch, tokens). attention_mask: 1 where a token is real, or None where nothing is padded; padding must
     be on the right, so that absolute positions (GPT-2) need no correction.
     """
-    depth = len(anatomy.blocks)
-    with prepended(anatomy, prepending):
-        if layer in (LAST_LAYER, depth):
-            return _run(anatomy, input_ids, attention_mask)
 
-        def stop(states: Tensor) -> None:
-            raise _EarlyExit(states)
+    def stop(states: Tensor) -> None:
+        raise _EarlyExit(states)
 
-        with _hooked(anatomy, layer, stop):
-            try:
-                _run(anatomy, input_ids, attention_mask)
-            except _EarlyExit as early_exit:
-                return early_exit.states
-    raise UnsupportedModel(model=type(anatomy.backbone).__name__, reason=f"its layer {layer} was never reached.")
+    is_last = layer in (LAST_LAYER, len(anatomy.blocks))
+    with prepended(anatomy, prepending), nullcontext() if is_last else _on_layer(anatomy, layer, stop):
+        try:
+            states = _run(anatomy, input_ids, attention_mask)
+        except _EarlyExit as early_exit:
+            return early_exit.states
+    if not is_last:
+        raise UnsupportedModel(model=type(anatomy.backbone).__name__, reason=f"its layer {layer} was never reached.")
+    return states
 
 
 def every_layer(
@@ -110,55 +110,48 @@ def every_layer(
     with ExitStack() as hooks:
         hooks.enter_context(prepended(anatomy, prepending))
         for layer in range(depth):
-            hooks.enter_context(_hooked(anatomy, layer, keep(layer)))
+            hooks.enter_context(_on_layer(anatomy, layer, keep(layer)))
         keep(depth)(_run(anatomy, input_ids, attention_mask))
     if len(reduced) != depth + 1:
         raise UnsupportedModel(model=type(anatomy.backbone).__name__, reason="not every layer of it was reached.")
     return [reduced[layer] for layer in range(depth + 1)]
 
 
-@contextmanager
-def _hooked(anatomy: Anatomy, layer: int, on_states: Callable[[Tensor], None]) -> Iterator[None]:
-    """While it lasts, `on_states` gets the states of a layer below the last one, (batch, tokens, dim)."""
-    if layer == 0:
+def on_entry(block: nn.Module, change: Callable[[Tensor], Tensor]) -> RemovableHandle:
+    """While the handle, a context manager, lasts, a block runs on change(states), (batch, tokens, dim) each."""
 
-        def before(module, args, kwargs):
-            on_states(args[0] if args else kwargs["hidden_states"])
-
-        hook = anatomy.blocks[0].register_forward_pre_hook(before, with_kwargs=True)
-    else:
-
-        def after(module, args, output):
-            on_states(output[0] if isinstance(output, tuple) else output)
-
-        hook = anatomy.blocks[layer - 1].register_forward_hook(after)
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
-@contextmanager
-def prepended(anatomy: Anatomy, prepending: Prepending | None) -> Iterator[None]:
-    """Token prepending (arXiv 2412.11556): entering blocks 2 to 8, the placeholder's state is the last token's."""
-    if prepending is None:
-        yield
-        return
-
-    def overwrite(module, args, kwargs):
-        # A copy: the state that left the block below is still that layer's.
-        states = (args[0] if args else kwargs["hidden_states"]).clone()
-        rows = torch.arange(len(states), device=states.device)
-        states[rows, prepending.placeholder] = states[rows, prepending.last]
+    def hook(module, args, kwargs):
+        states = change(args[0] if args else kwargs["hidden_states"])
         return ((states, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": states})
 
-    blocks = [anatomy.blocks[i] for i in PREPENDING if i < len(anatomy.blocks)]
-    hooks = [block.register_forward_pre_hook(overwrite, with_kwargs=True) for block in blocks]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    return block.register_forward_pre_hook(hook, with_kwargs=True)
+
+
+def _on_layer(anatomy: Anatomy, layer: int, on_states: Callable[[Tensor], None]) -> RemovableHandle:
+    """While the handle lasts, `on_states` gets the states of a layer below the last one, (batch, tokens, dim)."""
+    if layer == 0:
+        return on_entry(anatomy.blocks[0], lambda states: on_states(states) or states)
+
+    def hook(module, args, output) -> None:
+        on_states(output[0] if isinstance(output, tuple) else output)
+
+    return anatomy.blocks[layer - 1].register_forward_hook(hook)
+
+
+def prepended(anatomy: Anatomy, prepending: Prepending | None) -> ExitStack:
+    """Token prepending (arXiv 2412.11556): entering blocks 2 to 8, the placeholder's state is the last token's."""
+
+    def overwrite(states: Tensor) -> Tensor:
+        states = states.clone()  # the state that left the block below is still that layer's
+        rows = torch.arange(len(states), device=states.device)
+        states[rows, prepending.placeholder] = states[rows, prepending.last]
+        return states
+
+    hooks = ExitStack()
+    if prepending is not None:
+        for block in list(anatomy.blocks)[PREPENDING.start : PREPENDING.stop]:
+            hooks.enter_context(on_entry(block, overwrite))
+    return hooks
 
 
 def logits(anatomy: Anatomy, states: Tensor, layer: int) -> Tensor:

@@ -11,22 +11,16 @@ from pathlib import Path
 
 from demo.domain.datamodels import Pooling
 
-_MODES = {
-    "cls": Pooling.FIRST_TOKEN,
-    "max": Pooling.MAX,
-    "mean": Pooling.MEAN,
-    "mean_sqrt_len_tokens": Pooling.MEAN_SQRT_LEN,
-    "weightedmean": Pooling.WEIGHTED_MEAN,
-    "lasttoken": Pooling.LAST_TOKEN,
+_NAMES = {  # newer name of a pooling, end of its older flag
+    Pooling.FIRST_TOKEN: ("cls", "cls_token"),
+    Pooling.MAX: ("max", "max_tokens"),
+    Pooling.MEAN: ("mean", "mean_tokens"),
+    Pooling.MEAN_SQRT_LEN: ("mean_sqrt_len_tokens", "mean_sqrt_len_tokens"),
+    Pooling.WEIGHTED_MEAN: ("weightedmean", "weightedmean_tokens"),
+    Pooling.LAST_TOKEN: ("lasttoken", "lasttoken"),
 }
-POOLING_FLAGS = {  # the older form, which every release reads
-    "pooling_mode_cls_token": Pooling.FIRST_TOKEN,
-    "pooling_mode_max_tokens": Pooling.MAX,
-    "pooling_mode_mean_tokens": Pooling.MEAN,
-    "pooling_mode_mean_sqrt_len_tokens": Pooling.MEAN_SQRT_LEN,
-    "pooling_mode_weightedmean_tokens": Pooling.WEIGHTED_MEAN,
-    "pooling_mode_lasttoken": Pooling.LAST_TOKEN,
-}
+_MODES = {name: pooling for pooling, (name, _) in _NAMES.items()}
+POOLING_FLAGS = {f"pooling_mode_{flag}": pooling for pooling, (_, flag) in _NAMES.items()}  # every release reads them
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # the names sentence-transformers looks for, in its order
 _KNOWN_MODULES = ("Transformer", "Pooling", "Normalize")
 

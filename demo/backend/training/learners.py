@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from demo.backend.loader import Checkpoint
-from demo.backend.model.forward import Anatomy, find_anatomy, hidden_states, logits
+from demo.backend.model.forward import Anatomy, find_anatomy, hidden_states, logits, on_entry
 from demo.backend.model.pooling import pool
 from demo.backend.model.tokenization import TokenizedText
 from demo.backend.private_apis import linear_kinds, speed_up_lora
@@ -193,17 +193,12 @@ def share_weights(network: nn.Module) -> nn.Module:
 def started_at_block(anatomy: Anatomy, first: int, states: Tensor) -> Iterator[None]:
     """While it lasts, a pass skips the blocks below `first`, which starts from `states`, (batch, tokens, dim)."""
     blocks = list(anatomy.blocks)[:first]
-
-    def enter(module, args, kwargs):
-        return ((states, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": states})
-
-    hook = anatomy.blocks[first].register_forward_pre_hook(enter, with_kwargs=True)
     for block in blocks:
         block.forward = _skip
     try:
-        yield
+        with on_entry(anatomy.blocks[first], lambda _: states):
+            yield
     finally:
-        hook.remove()
         for block in blocks:
             del block.forward
 
