@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from demo.backend import fake
 from demo.domain.recipe import EFFORTS
-from tests.browser import test_benchmark, test_file, test_sweep
+from tests.browser import test_benchmark, test_file, test_story, test_sweep
 from tests.browser.page_actions import PHONE, idle, settle, wait_text
 
 pytest.importorskip("axe_playwright_python", reason="axe is not installed")
@@ -70,6 +70,11 @@ def explain(page) -> None:
     page.wait_for_selector("#takehome-code .cm-line")
 
 
+def story(page) -> None:
+    test_story.wait_figures(page, "story-positions")
+    test_story.go(page, "models", "story-models")
+
+
 def sweep(page) -> None:
     test_sweep.open_sweep(page)
     test_sweep.run(page)
@@ -93,7 +98,7 @@ def benchmark(page) -> None:
     test_benchmark.run(page)
 
 
-DRAW = {"heatmap": explain, "sweep": sweep, "file": compare_file, "train": train, "benchmark": benchmark}
+DRAW = {"heatmap": explain, "file": compare_file} | {act.__name__: act for act in (story, sweep, train, benchmark)}
 
 
 def draw(page, view: str) -> None:
@@ -148,8 +153,9 @@ def test_every_tab_with_its_results(address, open_page, language, device):
         page.set_viewport_size(size)
         faults += [f"{view}: {fault}" for fault in told]
     assert not faults, "\n".join(faults)
-    card = "() => getComputedStyle(document.querySelector('#benchmark-board tbody tr')).display"
-    assert (page.evaluate(card) == "grid") == (language == "ko"), "on a phone a row is a card"
+    display = "(rows) => getComputedStyle(document.querySelector(rows)).display"
+    for rows in ("#benchmark-board tbody tr", "#story-found tbody tr"):
+        assert (page.evaluate(display, rows) == "grid") == (language == "ko"), "on a phone a row is a card"
 
 
 def press(page, *keys: str) -> None:

@@ -8,7 +8,6 @@ from playwright.sync_api import expect
 from demo.backend import fake
 from tests.browser.page_actions import (
     HEATMAP,
-    PHONE,
     QUESTIONS,
     SEQ,
     choose,
@@ -154,22 +153,3 @@ def test_every_model_is_measured_when_asked_and_stops_when_asked(serve, open_pag
     )
     page.wait_for_selector("#story-stop", state="hidden", timeout=30_000)
     expect_text(page, f"{rows}:has-text('GPT-2')", "could not be fetched")
-
-
-def test_in_korean_on_a_phone_nothing_scrolls_sideways(open_page):
-    page = open_page("?lang=ko#tab=story", drawn=False, **PHONE, color_scheme="dark")
-    page.wait_for_function(f"() => document.querySelector('{STORY}')?.textContent === '이야기'")
-    open_story(page)
-    expect(page.locator(TITLE).first).to_have_text("글 네 개가 토큰이 돼요", use_inner_text=True)
-    for step, figures in (
-        ("result", ("story-here", "story-printed")),
-        ("why", ("story-last", "story-asked", "story-gap")),
-        ("loss", ("story-before", "story-after")),
-        ("models", ("story-models",)),
-    ):
-        go(page, step, *figures)
-        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), step
-    expect(page.locator("#story-next")).to_have_text("다음", use_inner_text=True)
-    expect_text(page, "#story-found", "아직 재지 않았어요")
-    row = "() => getComputedStyle(document.querySelector('#story-found tbody tr')).display"
-    assert page.evaluate(row) == "grid"

@@ -13,7 +13,6 @@ from tests.browser.page_actions import (
     READY,
     SEQ,
     SPACE,
-    expect_text,
     expect_value,
     idle,
     open_space,
@@ -66,17 +65,6 @@ def test_the_keyboard_opens_a_view(open_page):
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_selector(READY)
-
-
-@pytest.mark.parametrize("how", [{"locale": "ko-KR"}, {"address": "?lang=ko"}])
-def test_in_korean(open_page, how):
-    page = open_page(**how)
-    page.wait_for_function(f"() => document.querySelector('{SPACE}').textContent === '공간'")
-    expect(page.locator(HEATMAP).first).to_have_text("히트맵", use_inner_text=True)
-    open_space(page)
-    expect_text(page, "#space-dimensions", "2차원")
-    expect(page.locator("#space figcaption >> nth=0")).to_have_text("임베딩 공간에 놓인 질문과 답", use_inner_text=True)
-    expect_text(page, "#space-facts", "서로 아무 상관 없는 두 글")
 
 
 def test_on_a_phone_the_tabs_stand_over_the_view_and_nothing_scrolls_sideways(open_page):
