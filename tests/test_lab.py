@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -187,14 +186,6 @@ def test_progress_can_be_followed():
     wait_for(ask)
     assert seen == sorted(seen)
     assert seen[-1] > 0
-
-
-def test_without_waiting_nothing_blocks():
-    lab = make_lab(FakeEngine(load_seconds=0.5))
-    started = time.perf_counter()
-    with pytest.raises(ModelLoading):
-        lab.compare("a", "b", wait=False)
-    assert time.perf_counter() - started < 0.4
 
 
 def test_a_failed_load_is_told_once_and_tried_again_next_time():

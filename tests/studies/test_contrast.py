@@ -78,9 +78,9 @@ def test_it_goes_the_same_way_as_the_labs_own_figures():
 def test_many_cells_take_less_than_a_second():
     random = np.random.default_rng(0)
     a, b = (comparison(random.normal(size=(100, 200)) * 0.1) for _ in range(2))
-    started = time.perf_counter()
+    started = time.process_time()
     contrast(a, b)
-    assert time.perf_counter() - started < 3  # an idle machine needs a tenth of it
+    assert time.process_time() - started < 3  # an idle machine needs a tenth of it
 
 
 # ---- the figures ------------------------------------------------------------------------------------------------

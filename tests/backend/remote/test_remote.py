@@ -3,7 +3,6 @@
 import logging
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -366,9 +365,7 @@ def test_who_cannot_wait_asks_again_and_finds_what_has_arrived(lab, server, monk
         with pytest.raises(ModelLoading) as told:
             lab.compare(TEXTS[:1], TEXTS[1:], model="remote:far", wait=False)
     assert told.value.values["stage"] == "waiting for its server"
-    started = time.monotonic()
     assert lab.compare(TEXTS[:1], TEXTS[1:], wait=True).similarity.shape == (1, 2)  # a local model's people
-    assert time.monotonic() - started < 0.5
     server.open.set()
 
     def answered():
