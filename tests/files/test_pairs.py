@@ -1,8 +1,6 @@
 """Training pairs: files and data sets of the Hub become a TrainingSet of right answers, or are refused."""
 
-import csv
 import gzip
-import io
 import json
 import sys
 from types import SimpleNamespace
@@ -15,12 +13,6 @@ from demo.files.bundled import load_benchmark, load_reference, load_training
 from demo.files.pairs import PairLimits, load_hub_pairs, load_pairs, make_training_set
 from demo.files.table import parse_table
 
-ROWS = [
-    {"question": "What is GPU?", "answer": "A graphics processor.", "negative": "A city."},
-    {"question": "Where, exactly?", "answer": "In “San Francisco”; California", "negative": ""},
-]
-PAIRS = tuple(Pair(**row) for row in ROWS)
-
 
 def parse(content: str | list, name: str = "x.json", limits: PairLimits | None = None) -> TrainingSet:
     limits = limits or PairLimits()
@@ -28,30 +20,14 @@ def parse(content: str | list, name: str = "x.json", limits: PairLimits | None =
     return make_training_set(parse_table(data, name, limits), "x", limits)
 
 
-def table(separator: str) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, ROWS[0], delimiter=separator)
-    writer.writeheader()
-    writer.writerows(ROWS)
-    return out.getvalue()
-
-
-FILES = {
-    "a.jsonl": "\n".join(map(json.dumps, ROWS)) + "\n\n",
-    "a.json": json.dumps(ROWS),
-    "a.csv": table(","),
-    "a.tsv": table("\t"),
-}
-
-
-@pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("packed", [False, True])
-def test_every_format_gives_the_same_pairs(tmp_path, name, packed):
-    data = FILES[name].encode("utf-8")
-    path = tmp_path / (name + ".gz" * packed)
+def test_a_file_may_be_gzipped_and_hold_hard_negatives(tmp_path, packed):
+    data = b'{"query": "q1", "positive": "a1", "negative": "n"}\n{"query": "q2", "positive": "a2", "negative": null}'
+    path = tmp_path / ("a.jsonl" + ".gz" * packed)
     path.write_bytes(gzip.compress(data) if packed else data)
     found = load_pairs(path, weight=0.3)
-    assert (found.name, found.pairs, found.weight, found.left_out) == ("a", PAIRS, 0.3, 0)
+    assert (found.name, found.weight, found.left_out) == ("a", 0.3, 0)
+    assert found.pairs == (Pair("q1", "a1", "n"), Pair("q2", "a2"))
 
 
 @pytest.mark.parametrize(
