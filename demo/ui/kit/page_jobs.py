@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import gradio as gr
+from cachetools import LRUCache
 
 from demo.domain.datamodels import Progress
 from demo.domain.errors import DemoError, Stopped
@@ -81,12 +81,19 @@ class PageJob:
 Page = TypeVar("Page", bound=PageJob)
 
 
+class _Pages(LRUCache):
+    def popitem(self) -> tuple[str, PageJob]:
+        session, page = super().popitem()
+        page.stop()
+        return session, page
+
+
 class PageJobs(Generic[Page]):
-    """Every open page's job by its session, in a bounded LRU; an evicted page's job is stopped."""
+    """Every open page's job by its session, in a bounded LRU cache; an evicted page's job is stopped."""
 
     def __init__(self, create: Callable[[], Page]):
         self._create = create
-        self._pages: OrderedDict[str, Page] = OrderedDict()
+        self._pages = _Pages(_MAX_PAGES)
         self._lock = threading.Lock()
 
     def of(self, request: gr.Request) -> Page:
@@ -95,9 +102,6 @@ class PageJobs(Generic[Page]):
         with self._lock:
             if session not in self._pages:
                 self._pages[session] = self._create()
-            self._pages.move_to_end(session)
-            if len(self._pages) > _MAX_PAGES:
-                self._pages.popitem(last=False)[1].stop()
             return self._pages[session]
 
     def close(self, request: gr.Request) -> None:

@@ -133,23 +133,20 @@ class FileHandlers(JobTab):
             if run.pairing is page.pairing and run.reading == lab.reading:
                 raise page.failed.with_traceback(None)
             page.failed = None
-        notes, state = [event.say("file.stopped")] if page.stopped else [], "ready"
-        if self.results.get(event.session) is not None:
-            if page.result_run.pairing is not page.pairing:
-                state = "stale"
-                notes.append(event.say("file.stale.file"))
-            elif page.result_run.reading != lab.reading:
-                state = "stale"
-                notes.append(event.say("file.stale.reading"))
-        elif page.result_run is not None and page.result_run is run:
-            state = "stale"
-            notes.append(event.say("file.gone"))
-        elif run and run.shown:
-            state = "stale"
-            notes.append(part_note(language, run.shown))
+        state, notes = "stale", [event.say("file.stopped")] if page.stopped else []
+        if self.results.get(event.session) is None:
+            if run and page.result_run is run:
+                notes.append(event.say("file.gone"))
+            elif run and run.shown:
+                notes.append(part_note(language, run.shown))
+            else:
+                state, notes = "idle", notes or [event.say("file.press" if page.pairing else "file.idle")]
+        elif page.result_run.pairing is not page.pairing:
+            notes.append(event.say("file.stale.file"))
+        elif page.result_run.reading != lab.reading:
+            notes.append(event.say("file.stale.reading"))
         else:
-            state = "idle"
-            notes = notes or [event.say("file.press" if page.pairing else "file.idle")]
+            state = "ready"
         return show_view(language, next_seq(), state, " ".join(notes))
 
     def controls(self, event: TabEvent) -> dict[Any, Any]:

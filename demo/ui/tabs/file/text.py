@@ -219,7 +219,7 @@ def _means(language: str, result: LargeComparison) -> str:
 
 
 def _value(score: Interval | None, signed: bool = False) -> str:
-    return "–" if score is None else two_digits(score.value, signed)
+    return two_digits(score and score.value, signed)
 
 
 def _range(score: Interval | None, signed: bool = False, percent: bool = False) -> str:

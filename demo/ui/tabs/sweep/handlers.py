@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -113,13 +114,11 @@ class SweepHandlers(JobTab):
 
     def on_use_best(self, request: gr.Request, model: str) -> dict:
         """The best reading goes into the lab's widgets, whose changes draw the heatmap."""
-        page = self.pages.of(request)
-        return self._use(page, page.result.best if page.result else None, model)
+        return self._use(request, lambda page: page.result.best, model)
 
     def on_use_picked(self, request: gr.Request, model: str) -> dict:
         """The reading of the clicked cell goes into the lab's widgets."""
-        page = self.pages.of(request)
-        return self._use(page, page.picked, model)
+        return self._use(request, lambda page: page.picked, model)
 
     def read(self, values: tuple) -> _Form:
         count = len(self.lab_widgets.choices)
@@ -218,8 +217,10 @@ class SweepHandlers(JobTab):
             updates[widget] = gr.update(value=text, interactive=same_model and not in_use, visible=True)
         return updates
 
-    def _use(self, page: _Page, reading: Reading | None, model: str) -> dict:
-        if reading is None or page.result is None or page.result_input[0] != model:
+    def _use(self, request: gr.Request, choose: Callable[[_Page], Reading | None], model: str) -> dict:
+        page = self.pages.of(request)
+        reading = choose(page) if page.result and page.result_input[0] == model else None
+        if reading is None:
             return {self.lab_widgets.prompt: gr.skip()}
         choices = reading_choices(page.result, reading)
         return {getattr(self.lab_widgets, name): value for name, value in choices.items()}
