@@ -39,7 +39,7 @@ def rendered(text, prompt, role=ANSWER, **reading):
 
 
 @pytest.mark.parametrize(("prompt", "expected"), PAPERS.items())
-def test_the_papers_forms(prompt, expected):
+def test_prompt_is_printed_as_in_its_paper(prompt, expected):
     assert rendered(TEXT, prompt) == rendered(TEXT, prompt, QUESTION) == expected
 
 
@@ -87,7 +87,7 @@ def test_eos_is_appended_once_and_pooled(tiny_tokenizer, chat):
     assert again.input_ids.count(tiny_tokenizer.eos_token_id) == 1
 
 
-def test_a_tokenizer_without_eos_is_said(tiny_tokenizer):
+def test_tokenizer_without_eos_is_refused(tiny_tokenizer):
     bare = type(tiny_tokenizer)(tokenizer_object=tiny_tokenizer.backend_tokenizer)
     with pytest.raises(ReadingRefused, match="no EOS token"):
         tokenize([PromptedText("a", eos=True)], bare, 64)
@@ -110,35 +110,13 @@ def test_a_cut_text_leaves_the_template_whole(tiny_tokenizer, prompt, eos):
         assert text.removesuffix("</s>").endswith('means in one word:"')
 
 
-SLOW = {
-    # prompt: (what the paper feeds the model, which tokens it reads)
-    "prompteol": lambda text: (f'This sentence : "{text}" means in one word:"', "last"),
-    "chain_of_thought": lambda text: (
-        f'After thinking step by step , this sentence : "{text}" means in one word:"',
-        "last",
-    ),
-    "echo": lambda text: (f"Rewrite the sentence: {text}, rewritten sentence: {text}", "second copy"),
-    "custom": lambda text: (f"<<{text}>>", "last"),
-    "prompteol_example": lambda text: (
-        f'This sentence : "A man is smoking." means in one word:"Smoking".This sentence : "{text}" means in one word:"',
-        "last",
-    ),
-    "knowledge": lambda text: (
-        "The essence of a sentence is often captured by its main subjects and actions, while descriptive terms provide "
-        "additional but less central details. With this in mind , "
-        f'this sentence : "{text}" means in one word:"',
-        "last",
-    ),
-    "plain": lambda text: (text, "last"),
-    "e5_instruct": lambda text: (text, "last"),  # answers are plain
-    "chat": lambda text: (f"<|im_start|>user\n{text}<|im_end|>\n", "last"),
-}
+FORMS = {**PAPERS, "custom": f"<<{TEXT}>>", "e5_instruct": TEXT, "chat": f"<|im_start|>user\n{TEXT}<|im_end|>\n"}
 
 
-@pytest.mark.parametrize("prompt", SLOW)
+@pytest.mark.parametrize("prompt", FORMS)
 @pytest.mark.parametrize("layer", [-1, 2])
 @torch.inference_mode()
-def test_each_equals_a_slow_reading_written_from_the_paper(settings, tiny, prompt, layer):
+def test_prompt_equals_a_slow_reading_written_from_its_paper(settings, tiny, prompt, layer):
     folder = str(tiny("llama"))
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
     lab = Lab(settings, LocalEngine(settings))
@@ -146,12 +124,11 @@ def test_each_equals_a_slow_reading_written_from_the_paper(settings, tiny, promp
     pooling = "mean" if prompt == "echo" else "last_token"
     found = lab.embed(texts, model=folder, prompt=prompt, pooling=pooling, layer=layer, template="<<{text}>>")
     for text, vector in zip(texts, found, strict=True):
-        string, read = SLOW[prompt](text)
+        string = FORMS[prompt].replace("What is GPU.", text).replace(TEXT, text)  # the texts end with a full stop
         encoded = tokenizer(string, return_tensors="pt", return_offsets_mapping=True)
         states = model(input_ids=encoded["input_ids"], output_hidden_states=True).hidden_states[layer][0]
-        if read == "last":
-            expected = states[-1]
-        else:
+        expected = states[-1]
+        if prompt == "echo":
             second = string.rindex(text)
             expected = states[[i for i, (_, end) in enumerate(encoded["offset_mapping"][0]) if end > second]].mean(0)
         np.testing.assert_allclose(vector, expected.numpy(), atol=1e-5)
@@ -166,7 +143,7 @@ def test_each_equals_a_slow_reading_written_from_the_paper(settings, tiny, promp
         ("{text}" + "a" * 30_000, TextTooLong),
     ],
 )
-def test_a_template_that_cannot_be_used_is_said(template, error):
+def test_unusable_template_is_refused(template, error):
     lab = Lab(engine=FakeEngine())
     with pytest.raises(error) as refused:
         lab.compare("a", "b", prompt="custom", template=template)

@@ -212,6 +212,8 @@ def test_the_placeholder_stands_before_the_mark_that_opens_the_text(tiny_tokeniz
 
 @pytest.mark.parametrize("prompt", [PromptedText("What is GPU"), PromptedText("What is GPU", template=SENTENCE)])
 def test_inspection_shows_the_tokens_and_their_states(engine, tiny, prompt):
+    [with_eos] = engine.inspect([PromptedText("a", eos=True)], reading(tiny("llama")))
+    assert with_eos.tokens[-1] == "</s>", "special tokens by their names"
     [seen] = engine.inspect([prompt], reading(tiny("llama"), Pooling.MEAN, 2))
     assert seen.prompted == prompt.rendered() == "".join(seen.tokens)
     assert "".join(seen.tokens[slice(*seen.inside)]).strip(' "') == "What is GPU"
@@ -219,11 +221,6 @@ def test_inspection_shows_the_tokens_and_their_states(engine, tiny, prompt):
     np.testing.assert_array_equal(
         seen.vector, engine.embed([prompt], reading(tiny("llama"), Pooling.MEAN, 2)).vectors[0]
     )
-
-
-def test_special_tokens_are_shown_by_their_names(engine, tiny):
-    [seen] = engine.inspect([PromptedText("a", eos=True)], reading(tiny("llama")))
-    assert seen.tokens[-1] == "</s>"
 
 
 @torch.inference_mode()
@@ -275,19 +272,9 @@ def test_a_model_without_a_head_says_nothing(engine, tiny):
 @pytest.mark.parametrize("pooling", list(Pooling))
 def test_a_cell_is_explained_by_shares_of_its_cosine(settings, engine, tiny, pooling):
     lab = Lab(settings, engine)
-    told = lab.explain(
-        TEXTS[1:4],
-        TEXTS[4:7],
-        1,
-        2,
-        model=str(tiny("llama")),
-        prompt="plain",
-        pooling=pooling.value,
-        postprocess="center",
-    )
-    compared = lab.compare(
-        TEXTS[1:4], TEXTS[4:7], model=str(tiny("llama")), prompt="plain", pooling=pooling.value, postprocess="center"
-    )
+    reading = {"model": str(tiny("llama")), "prompt": "plain", "pooling": pooling.value, "postprocess": "center"}
+    told = lab.explain(TEXTS[1:4], TEXTS[4:7], 1, 2, **reading)
+    compared = lab.compare(TEXTS[1:4], TEXTS[4:7], **reading)
     assert told.cosine == pytest.approx(float(compared.similarity[1, 2]), abs=1e-6)
     if told.method == "decomposition":
         assert told.question_shares.sum() == pytest.approx(told.cosine, abs=1e-4)

@@ -48,7 +48,7 @@ def test_a_handful_is_trained_on_whole():
     assert split_held_out([few]) == ([few], [])
 
 
-def test_every_step_is_told_and_the_looks_show_the_margin_grow(lab):
+def test_every_step_is_reported_and_the_margin_grows(lab):
     run = start(lab)
     events = list(run.events(look_seconds=0))
     assert [event.step.step if event.step else 0 for event in events] == list(range(7))
@@ -63,12 +63,12 @@ def test_every_step_is_told_and_the_looks_show_the_margin_grow(lab):
     np.testing.assert_allclose(looks[0].similarity, similarity, atol=1e-5)
 
 
-def test_looks_come_by_the_clock_and_always_at_the_end(lab):
+def test_evaluation_follows_the_clock_and_always_the_last_step(lab):
     events = list(start(lab).events(look_seconds=1e9))
     assert [event.snapshot is not None for event in events] == [True, *[False] * 5, True]
 
 
-def test_the_plane_is_turned_to_lie_on_the_look_before(lab):
+def test_points_are_rotated_onto_those_of_the_last_evaluation(lab):
     looks = [event.snapshot for event in start(lab).events(look_seconds=0)]
     points = [look.held_out.points for look in looks if look.held_out]
     assert len(points) > 1
@@ -107,7 +107,7 @@ def test_on_a_public_host_only_what_was_trained_here_may_be_named(tmp_path):
 
 
 @pytest.mark.parametrize("sets", [[], [TrainingSet("x", PAIRS[:1])]])
-def test_nothing_to_train_on_is_said(lab, sets):
+def test_training_without_pairs_is_refused(lab, sets):
     with pytest.raises(BadInput, match="no pairs to train on"):
         start(lab, sets)
 
