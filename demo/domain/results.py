@@ -44,6 +44,10 @@ class Interval:
     low: float
     high: float
 
+    def to_dict(self) -> dict[str, float]:
+        """JSON-ready."""
+        return asdict(self)
+
 
 @dataclass(frozen=True)
 class Scores:

@@ -1,6 +1,6 @@
 """Benchmark figure: the quality of readings against their speed. Holds no person's text, only names and numbers.
 
-`words` says what is written on a figure, so that a page can bring its own language.
+words: the figure's labels in the page's language.
 """
 
 from __future__ import annotations

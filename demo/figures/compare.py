@@ -1,6 +1,6 @@
 """Comparison figures: a small heatmap for each reading, and the difference of two. Axes say Q1 and A1, no texts.
 
-`words` says what is written on a figure, so that a page can bring its own language.
+words: the figure's labels in the page's language.
 """
 
 from __future__ import annotations

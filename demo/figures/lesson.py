@@ -1,6 +1,6 @@
 """The lesson's figures: a prediction beside the measurement, next tokens, layers, and the readings' top-1 counts.
 
-Tokens are escaped. `words` says what is written on a figure, so that a page can bring its own language.
+Tokens are escaped. words: the figure's labels in the page's language.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The space's figures: texts as points, and the shares of their variance. People's texts stand escaped in the hover.
 
-`words` says what is written on a figure, so that a page can bring its own language.
+words: the figure's labels in the page's language.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The story's figures: token positions, next tokens, mean cosines, and the cosines of several models.
 
-Tokens are escaped. `words` says what is written on a figure, so that a page can bring its own language.
+Tokens are escaped. words: the figure's labels in the page's language.
 """
 
 from __future__ import annotations

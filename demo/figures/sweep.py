@@ -1,6 +1,6 @@
 """The sweep's figures: a metric by layer, prompt and pooling. Holds no person's text, only readings and numbers.
 
-`words` says what is written on a figure, so that a page can bring its own language.
+words: the figure's labels in the page's language.
 """
 
 from __future__ import annotations
