@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Hashable
+from functools import wraps
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -28,3 +29,13 @@ class Memo:
     def cached(self, key: Hashable) -> Any | None:
         """The cached result, or None; computes nothing."""
         return self._results.get(key)
+
+
+def memoized(method: Callable[..., Result]) -> Callable[..., Result]:
+    """A method whose results are kept in its object's `memo`, by the method's name and arguments."""
+
+    @wraps(method)
+    def call(self, *args: Hashable) -> Result:
+        return self.memo.get((method.__name__, *args), lambda: method(self, *args))
+
+    return call

@@ -206,7 +206,7 @@ def test_the_pages_own_model_tells_the_story_if_no_other_is_available(engine, mo
 
 
 def test_tokens_are_escaped(handlers):
-    side = handlers.runs.readouts("article")[0].inspected
+    side = handlers.runs.readouts(GPT, "article")[0].inspected
     tokens = (NASTY, "\n", "a&b")
     side = replace(side, text=NASTY, prompted="".join(tokens), tokens=tokens, token_ids=(1, 2, 3), pooled=(0, 3))
     nasty = [Readout("Q1", replace(side, inside=(0, 2)), ((NASTY, 0.9), ("<b>x</b>", 0.1)))]
@@ -221,7 +221,7 @@ def test_tokens_are_escaped(handlers):
 
 
 def test_the_read_position_is_the_last_and_marked(handlers):
-    readouts = handlers.runs.readouts("article")
+    readouts = handlers.runs.readouts(GPT, "article")
     sides = [each.inspected for each in readouts]
     read = plot_positions(sides, [each.name for each in readouts]).data[2]
     assert list(read.y) == ["Q1", "Q2", "A1", "A2"]

@@ -15,7 +15,7 @@ from demo.domain.choices import Role
 from demo.domain.datamodels import Comparison, Reading
 from demo.domain.errors import DemoError, ModelLoading
 from demo.lab import Lab
-from demo.ui.kit.memo import Memo
+from demo.ui.kit.memo import Memo, memoized
 from demo.ui.kit.presets import BASELINE_MODEL, preset_options
 from demo.ui.tabs.lesson.steps import ENCODER, GPT, SUMMARY, TUNED, LessonReading, Step, load_texts
 from demo.ui.tabs.story.runs import TUNED as TUNED_GPT
@@ -65,7 +65,7 @@ class LessonRuns:
     def __init__(self, lab: Lab):
         self.lab = lab
         self.questions, self.answers = load_texts("en")  # in every language: small GPTs have read little else
-        self._memo = Memo()
+        self.memo = Memo()
         self._outcomes: dict[str, Outcome] = {}
 
     def model(self, role: str) -> str:
@@ -82,13 +82,12 @@ class LessonRuns:
         layers: tuple[Comparison, ...] = ()
         for reading in step.readings:
             try:
-                comparisons[reading] = self._memo.get(("compared", reading), lambda r=reading: self._compare(r))
+                comparisons[reading] = self._compare(reading)
                 if reading == step.subject:
                     if step.name in ("next", "one_word"):
-                        settled = comparisons[reading].reading
-                        tokens = self._memo.get(("tokens", reading), lambda s=settled: self._first_tokens(s))
+                        tokens = self._first_tokens(comparisons[reading].reading)
                     if step.name == "layer":
-                        layers = self._memo.get(("layers", reading), lambda r=reading: self._compare_layers(r))
+                        layers = self._compare_layers(reading)
             except ModelLoading:
                 raise
             except DemoError as error:
@@ -109,16 +108,18 @@ class LessonRuns:
         subjects = (outcome.subject for outcome in map(self.cached, names) if outcome)
         return next((subject.reading for subject in subjects if subject), None)
 
-    def _compare(self, reading: LessonReading, **options: int) -> Comparison:
+    @memoized
+    def _compare(self, reading: LessonReading, layer: int | None = None) -> Comparison:
         info = self.lab.open(self.model(reading.model), wait=False)
-        options = {**preset_options(reading.preset, info), **options}
+        options = preset_options(reading.preset, info) | ({} if layer is None else {"layer": layer})
         return self.lab.compare(self.questions, self.answers, info.model, wait=False, **options)
 
     def _compare_layers(self, reading: LessonReading) -> tuple[Comparison, ...]:
         """All layers come from the forward pass of the first."""
         n_layers = self.lab.open(self.model(reading.model), wait=False).n_layers
-        return tuple(self._compare(reading, layer=layer) for layer in range(n_layers + 1))
+        return tuple(self._compare(reading, layer) for layer in range(n_layers + 1))
 
+    @memoized
     def _first_tokens(self, reading: Reading) -> tuple[FirstToken, ...]:
         tokens: list[FirstToken] = []
         for role, letter, texts in ((Role.QUESTION, "Q", self.questions), (Role.ANSWER, "A", self.answers)):

@@ -102,15 +102,17 @@ class StoryHandlers(StepTab):
     def _compute(self, language: str, step: str) -> StepResult:
         runs = self.runs
         if step == "tokens":
-            return explain_tokens(language, runs.readouts(ARTICLE))
+            return explain_tokens(language, runs.readouts(runs.gpt, ARTICLE))
         if step == "logits":
-            return explain_logits(language, runs.readouts(ARTICLE))
+            return explain_logits(language, runs.readouts(runs.gpt, ARTICLE))
         if step == "result":
             return explain_result(language, runs.compare(runs.gpt, ARTICLE), runs.printed("mistral-7b-instruct-v0.1"))
         if step == "why":
             last, prompteol = (runs.compare(runs.gpt, preset) for preset in (LAST_TOKEN, PROMPTEOL))
-            readouts = {preset: runs.readouts(preset) for preset in (LAST_TOKEN, PROMPTEOL)}
-            return explain_why(language, last, prompteol, {preset: runs.gap(preset) for preset in SAMPLED}, readouts)
+            readouts = {preset: runs.readouts(runs.gpt, preset) for preset in (LAST_TOKEN, PROMPTEOL)}
+            return explain_why(
+                language, last, prompteol, {preset: runs.gap(runs.gpt, preset) for preset in SAMPLED}, readouts
+            )
         article, after = runs.compare(runs.gpt, ARTICLE), runs.compare(runs.tuned, OWN)
         return explain_loss(language, article, runs.compare(runs.gpt, UNTUNED), after, instead=runs.tuned != TUNED)
 

@@ -20,7 +20,7 @@ from demo.jobs.queue import OnProgress
 from demo.lab import Lab
 from demo.stages.article import PRINTED, printed, procedure
 from demo.ui.kit.job_tab import ModelsJob
-from demo.ui.kit.memo import Memo
+from demo.ui.kit.memo import Memo, memoized
 from demo.ui.kit.presets import BASELINE_MODEL, preset_options
 from demo.ui.live.examples import load_examples
 
@@ -72,7 +72,7 @@ class StoryRuns:
         self.questions, self.answers = article.questions, article.answers
         diagonal = frozenset((place, place) for place in range(len(article.questions)))
         self.pairing = Pairing(article.questions, article.answers, diagonal)
-        self._memo = Memo()
+        self.memo = Memo()
 
     @property
     def gpt(self) -> str:
@@ -84,17 +84,41 @@ class StoryRuns:
         """The same GPT after contrastive training; if it is unavailable, a model trained with the same loss."""
         return choose_available(self.lab, TUNED, BASELINE_MODEL)
 
-    def readouts(self, preset: str) -> tuple[Readout, ...]:
-        """The four texts as the GPT receives them under a reading, questions first. Raises ModelLoading."""
-        return self._memo.get(("readouts", self.gpt, preset), lambda: self._read_out(self.gpt, preset))
-
+    @memoized
     def compare(self, model: str, preset: str) -> Comparison:
         """The article's four texts. Raises ModelLoading."""
-        return self._memo.get(("compared", model, preset), lambda: self._compare(model, preset))
+        info = self.lab.open(model, wait=False)
+        try:
+            return self.lab.compare(self.questions, self.answers, model, wait=False, **self._options(info, preset))
+        except ReadingRefused:
+            if preset != UNTUNED:
+                raise
+            return self.compare(model, ARTICLE)  # the pure GPT lacks something that the tuned one's reading needs
 
-    def gap(self, preset: str) -> Gap:
-        """Pairs about other things, read by the GPT. Raises ModelLoading."""
-        return self._memo.get(("gap", self.gpt, preset), lambda: self._gap(self.gpt, preset))
+    @memoized
+    def readouts(self, model: str, preset: str) -> tuple[Readout, ...]:
+        """The four texts as a model receives them under a reading, questions first. Raises ModelLoading."""
+        info = self.lab.open(model, wait=False)
+        reading = self.lab.reading(model, wait=False, **self._options(info, preset))
+        names, inspected = [], []
+        for role, letter, texts in ((Role.QUESTION, "Q", self.questions), (Role.ANSWER, "A", self.answers)):
+            names += [f"{letter}{place}" for place in range(1, len(texts) + 1)]
+            inspected += self.lab.engine.inspect(self.lab.prompted(texts, reading, role), reading)
+        next_tokens: list[tuple] = [()] * len(names)
+        if info.has_lm_head:
+            vectors = np.stack([side.vector for side in inspected])
+            next_tokens = self.lab.engine.read_tokens(model, vectors, reading.pooling, reading.layer, _TOP_TOKENS)
+        return tuple(Readout(*each) for each in zip(names, inspected, next_tokens, strict=True))
+
+    @memoized
+    def gap(self, model: str, preset: str) -> Gap:
+        """Pairs about other things under a reading. Raises ModelLoading."""
+        options = self._options(self.lab.open(model, wait=False), preset)
+        count = 2 * min(_SAMPLE, self.lab.limits.texts)
+        texts = load_reference()[:count]  # a question, its answer, the next question, …
+        questions, answers = texts[::2], texts[1::2]
+        space = self.lab.space(questions, answers, model=model, wait=False, **options)
+        return Gap(preset, space, self.lab.compare(questions, answers, model, wait=False, **options))
 
     def printed(self, model: str) -> Comparison:
         """The article's own figures for a model."""
@@ -103,7 +127,7 @@ class StoryRuns:
     def reading(self, step: str) -> Reading | None:
         """The last reading of a step, to open in the lab; None until it is computed."""
         shown = {"result": (self.gpt, ARTICLE), "why": (self.gpt, PROMPTEOL), "loss": (self.tuned, OWN)}
-        cached = self._memo.cached(("compared", *shown[step])) if step in shown else None
+        cached = self.memo.cached(("compare", *shown[step])) if step in shown else None
         return cached.reading if cached else None
 
     def board(self, job: ModelsJob) -> list[BoardRow]:
@@ -148,36 +172,6 @@ class StoryRuns:
 
         job.measure_all(models, measure_one, report)
 
-    def _compare(self, model: str, preset: str) -> Comparison:
-        info = self.lab.open(model, wait=False)
-        try:
-            return self.lab.compare(self.questions, self.answers, model, wait=False, **self._options(info, preset))
-        except ReadingRefused:
-            if preset != UNTUNED:
-                raise
-            return self.compare(model, ARTICLE)  # the pure GPT lacks something that the tuned one's reading needs
-
-    def _read_out(self, model: str, preset: str) -> tuple[Readout, ...]:
-        info = self.lab.open(model, wait=False)
-        reading = self.lab.reading(model, wait=False, **self._options(info, preset))
-        names, inspected = [], []
-        for role, letter, texts in ((Role.QUESTION, "Q", self.questions), (Role.ANSWER, "A", self.answers)):
-            names += [f"{letter}{place}" for place in range(1, len(texts) + 1)]
-            inspected += self.lab.engine.inspect(self.lab.prompted(texts, reading, role), reading)
-        next_tokens: list[tuple] = [()] * len(names)
-        if info.has_lm_head:
-            vectors = np.stack([side.vector for side in inspected])
-            next_tokens = self.lab.engine.read_tokens(model, vectors, reading.pooling, reading.layer, _TOP_TOKENS)
-        return tuple(Readout(*each) for each in zip(names, inspected, next_tokens, strict=True))
-
-    def _gap(self, model: str, preset: str) -> Gap:
-        options = self._options(self.lab.open(model, wait=False), preset)
-        count = 2 * min(_SAMPLE, self.lab.limits.texts)
-        texts = load_reference()[:count]  # a question, its answer, the next question, …
-        questions, answers = texts[::2], texts[1::2]
-        space = self.lab.space(questions, answers, model=model, wait=False, **options)
-        return Gap(preset, space, self.lab.compare(questions, answers, model, wait=False, **options))
-
     def _options(self, info: ModelInfo, preset: str) -> dict[str, Any]:
         """A reading as the lab takes it."""
         if preset == ARTICLE:
@@ -194,7 +188,7 @@ class StoryRuns:
             self.compare(model, preset)
 
     def _measured(self, model: str) -> bool:
-        return all(self._memo.cached(("compared", model, preset)) for preset in (ARTICLE, OWN))
+        return all(self.memo.cached(("compare", model, preset)) for preset in (ARTICLE, OWN))
 
     def _rows(self, status: ModelStatus, job: ModelsJob) -> list[BoardRow]:
         row = BoardRow(status.model, status.name, ARTICLE)
