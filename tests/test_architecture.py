@@ -15,7 +15,7 @@ from tests import ROOT
 
 DEMO = ROOT / "demo"
 FILES = sorted(DEMO.rglob("*.py"))
-MOST_LINES, MOST_FILES = 410, 14  # of a file, of a folder
+MOST_LINES, MOST_FILES = 350, 14  # of a file, of a folder
 HEAVY = {"torch", "transformers", "accelerate", "gguf", "safetensors", "peft"}
 SLOW = HEAVY | {"scipy", "sklearn", "mteb"}  # seconds to import: the page is there before them
 # The rooms, and what each imports. A folder below demo/ is a room; in ui/ and backend/ every folder and file is.
@@ -214,20 +214,18 @@ def test_insides_of_libraries_are_reached_in_two_rooms_only():
 # ---- size and names --------------------------------------------------------------------------------------------------
 
 
-def test_no_file_outgrows_its_limit():
-    lines = {str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES}
+def test_no_file_and_no_folder_outgrows_its_limit():
+    code = [file for file in DEMO.rglob("*") if file.suffix in {".py", ".js"}]
+    lines = {str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines()) for file in code}
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
-
-
-def test_no_folder_outgrows_14_files_of_code():
-    code = [file for file in DEMO.rglob("*") if file.suffix in {".py", ".js"} and file.name != "__init__.py"]
-    assert {str(folder): n for folder, n in Counter(file.parent for file in code).items() if n > MOST_FILES} == {}
+    files = Counter(file.parent.relative_to(ROOT) for file in code if file.name != "__init__.py")
+    assert {str(folder): count for folder, count in files.items() if count > MOST_FILES} == {}
 
 
 def test_every_file_opens_with_a_sentence():
     for file in FILES:
         first = (ast.get_docstring(tree(file)) or "").split("\n\n")[0]
-        assert re.match(r"[A-Z`‘“]", first), f"{file}: begins with a capital letter"
+        assert re.match(r"[A-Z`]|sentence-transformers", first), f"{file}: begins with a capital letter"
         assert re.search(r"[.:?]$", first), f"{file}: its first paragraph is a sentence"
         assert len(first.split()) >= 4, f"{file}: says too little"
 
@@ -235,6 +233,18 @@ def test_every_file_opens_with_a_sentence():
 def test_files_are_named_for_what_they_do():
     vague = {"utils", "util", "common", "helpers", "helper", "manager", "misc", "types"}
     assert not {file.stem for file in FILES} & vague
+
+
+def test_public_names_use_the_field_s_words():
+    dialect = set("asked told said heard wanted wished calm aloud desk doors".split())
+    public = [
+        f"{file.relative_to(ROOT)}: {node.name}"
+        for kind in (ast.FunctionDef, ast.ClassDef)
+        for file, node in nodes(kind)
+        if node in tree(file).body and not node.name.startswith("_")
+    ]
+    words = {name: re.findall("[A-Z]?[a-z]+", name.split(": ")[1]) for name in public}
+    assert [name for name, parts in words.items() if {part.lower() for part in parts} & dialect] == []
 
 
 # ---- safety ----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from demo.settings import Settings
 from demo.ui.api import create_api
 from demo.ui.gradio.cheap_sessions import lighten_gradio
 from demo.ui.gradio.event_options import QUIET
-from demo.ui.gradio.redact_prints import calm_gradio
+from demo.ui.gradio.redact_prints import redact_prints
 from demo.ui.gradio.theme import create_theme
 from demo.ui.kit.i18n import LOCALES, choose_language, label, page_i18n, translate_error
 from demo.ui.kit.panel import relabel
@@ -151,7 +151,7 @@ def _say(request: Request, error: DemoError) -> str:
 def launch_options(lab: Lab) -> dict[str, Any]:
     """How the page is served: no history, no monitoring, no tracebacks, nothing from outside."""
     settings = lab.settings
-    calm_gradio()
+    redact_prints()
     metrics = Metrics(lab)
     routes = [plotly_route(), create_live_route(lab), *create_routes(lab, metrics)]
     scripts = [(_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS]

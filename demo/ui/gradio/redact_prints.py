@@ -1,4 +1,4 @@
-"""Calm: Gradio prints what a request raised, with every word of it; here it goes to our log, without them.
+"""Redacted prints: what Gradio prints of an exception, with people's texts, goes to our log without them.
 
 A request of the wrong shape is raised over in Gradio's own code, before any handler of ours, and its message quotes the
 texts. There is no setting for it: the `print_exc` that two of its modules call is replaced, and a test holds it there.
@@ -16,7 +16,7 @@ import gradio.routes
 from demo.serving.ops.request_log import report_fault
 
 
-def calm_gradio() -> None:
+def redact_prints() -> None:
     """Once or often, for the whole process."""
     for module in (gradio.routes, gradio.queueing):
         module.traceback = SimpleNamespace(**{**vars(traceback), "print_exc": _print_nothing})
