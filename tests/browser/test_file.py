@@ -11,6 +11,8 @@ import pytest
 from playwright.sync_api import expect
 
 from demo.backend.fake import FakeEngine
+from demo.lab import Lab
+from demo.settings import Settings
 from tests.browser.page_actions import PHONE, expect_text, expect_value
 
 pytestmark = pytest.mark.browser
@@ -99,7 +101,7 @@ def hover(page, x: float, y: float) -> str:
     return page.inner_text(TIP)
 
 
-def test_from_a_file_to_a_picture_its_figures_and_what_was_missed(small, open_page):
+def test_from_a_file_to_a_picture_its_figures_and_what_was_missed(small, engine, open_page):
     page = open_page(small)
     open_file(page)
     expect(page.locator("#file-run")).to_be_disabled()
@@ -120,24 +122,13 @@ def test_from_a_file_to_a_picture_its_figures_and_what_was_missed(small, open_pa
     other = hover(page, 3.5 / 40, 0.5 / 40)
     assert f"A4 {rows(4)[3][1]}" in other
     assert "belong together" not in other
+    sides = zip(*rows(40), strict=True)
+    expected = Lab(Settings(engine="fake", model="all-minilm-l6-v2"), engine).compare(*sides)
+    sign, cosine = re.search(r"cosine (−?)(\.\d{4})", other).groups()
+    assert float(sign.replace("−", "-") + cosine) == pytest.approx(expected.similarity[0, 3], abs=6e-5)
     page.click("#file-best summary")
     page.wait_for_selector("#file-best tbody tr >> nth=39")
     expect(page.locator("#file-matrix .mx-plot").first).to_have_attribute("aria-label", re.compile("cosines from"))
-
-
-def test_the_tip_says_the_lab_s_own_cosine(small, engine, open_page):
-    from demo.lab import Lab
-    from demo.settings import Settings
-
-    page = open_page(small)
-    open_file(page)
-    upload(page, table(8))
-    run(page, "8x8")
-    lab = Lab(Settings(engine="fake", model="all-minilm-l6-v2"), engine)
-    questions, answers = zip(*rows(8), strict=True)
-    expected = lab.compare(questions, answers).similarity[2, 5]
-    told = re.search(r"cosine (−?)(\.\d{4})", hover(page, 5.5 / 8, 2.5 / 8))
-    assert float(told[1].replace("−", "-") + told[2]) == pytest.approx(expected, abs=6e-5)
 
 
 def test_columns_are_chosen_by_hand(small, open_page):

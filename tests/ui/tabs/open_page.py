@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import gradio as gr
+
+from demo.lab import Lab
 from demo.ui.kit.job_tab import JobTab
 from demo.ui.kit.page_jobs import PageJob
+from demo.ui.live.tab import create_lab_tab
 from tests.page_requests import by_name, page_request
 from tests.waiting import eventually
 
@@ -17,6 +21,14 @@ class OpenPage:
     def __init__(self, handlers: JobTab, values: Callable[..., list], session: str = "one", language: str = "en"):
         self.handlers, self.values = handlers, values
         self.request = page_request(session, language)
+
+    @classmethod
+    def of_tab(cls, lab: Lab, create_tab: Callable, handlers: Callable[..., JobTab], values: Callable) -> OpenPage:
+        """A page with the lab's own widgets and those of one tab."""
+        with gr.Blocks():
+            lab_widgets = create_lab_tab(lab.settings, lab.status(lab.settings.model))
+            widgets = create_tab(lab.settings)
+        return cls(handlers(lab, widgets, lab_widgets), values)
 
     def beside(self, session: str, language: str = "en") -> OpenPage:
         """Another page of the same tab, or the same page in another language."""

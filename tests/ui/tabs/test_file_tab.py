@@ -19,7 +19,6 @@ from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.datamodels import Pairing  # noqa: E402
 from demo.figures.matrix import palette, quantize, shown_range  # noqa: E402
 from demo.lab import Lab  # noqa: E402
-from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.panels.save.handlers import NAMES  # noqa: E402
 from demo.ui.tabs.file.handlers import FileHandlers  # noqa: E402
 from demo.ui.tabs.file.matrix import show_matrix  # noqa: E402
@@ -85,16 +84,9 @@ def test_right_pairs_outside_a_part_are_not_sent():
 # ---- the tab --------------------------------------------------------------------------------------------------------
 
 
-def open_page(lab: Lab) -> OpenPage:
-    with gr.Blocks():
-        lab_widgets = create_lab_tab(lab.settings, lab.status(MODEL))
-        widgets = create_file_tab(lab.settings)
-    return OpenPage(FileHandlers(lab, widgets, lab_widgets), values)
-
-
 @pytest.fixture
 def page(lab) -> OpenPage:
-    return open_page(lab)
+    return OpenPage.of_tab(lab, create_file_tab, FileHandlers, values)
 
 
 def values(order: str = "given", **chosen) -> list:
@@ -194,7 +186,7 @@ def test_unexpected_error_of_an_upload_logs_no_text(page, tmp_path, monkeypatch,
 def test_parts_are_shown_before_the_result_and_texts_are_sent_once(lab, tmp_path):
     lab = Lab(lab.settings, FakeEngine(seconds_per_text=0.0005))
     lab.open(MODEL)
-    page = open_page(lab)
+    page = OpenPage.of_tab(lab, create_file_tab, FileHandlers, values)
     upload(page, tmp_path, table(300))
     answers = [started := page.run()]
     eventually(lambda: answers.append(page.tick()) or answers[-1]["view"]["state"] != "running")

@@ -22,7 +22,6 @@ from demo.files.table import parse_table  # noqa: E402
 from demo.jobs.queue import JobQueue  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
-from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.tabs.sweep.handlers import SweepHandlers  # noqa: E402
 from demo.ui.tabs.sweep.tab import FOR_EVERY_MODEL, create_sweep_tab  # noqa: E402
 from demo.ui.tabs.sweep.text import (  # noqa: E402
@@ -63,10 +62,9 @@ def graded(lab):
 
 @pytest.fixture
 def page(lab) -> OpenPage:
-    with gr.Blocks():
-        lab_widgets = create_lab_tab(lab.settings, lab.status(SMALL))
-        widgets = create_sweep_tab(lab.settings)
-    return OpenPage(SweepHandlers(lab, widgets, lab_widgets, JobQueue(workers=1)), values)
+    page = OpenPage.of_tab(lab, create_sweep_tab, SweepHandlers, values)
+    page.handlers.queue = JobQueue(workers=1)
+    return page
 
 
 def values(prompts=("plain",), source="texts", figure="auc", method="best", **lab_choices) -> list:

@@ -31,7 +31,6 @@ from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.studies.training import TrainingRun, kept_folder  # noqa: E402
 from demo.ui.kit.i18n import LOCALES  # noqa: E402
-from demo.ui.live.tab import create_lab_tab  # noqa: E402
 from demo.ui.tabs.train import runs as train_runs  # noqa: E402
 from demo.ui.tabs.train.formula import plain, render_formula  # noqa: E402
 from demo.ui.tabs.train.handlers import TrainHandlers  # noqa: E402
@@ -66,10 +65,7 @@ def lab(tmp_path) -> Lab:
 
 
 def open_page(lab: Lab) -> OpenPage:
-    with gr.Blocks():
-        lab_widgets = create_lab_tab(lab.settings, lab.status(MODEL))
-        widgets = create_train_tab(lab.settings)
-    return OpenPage(TrainHandlers(lab, widgets, lab_widgets), values)
+    return OpenPage.of_tab(lab, create_train_tab, TrainHandlers, values)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from demo.ui.kit.text import render_note
 from demo.ui.kit.view import figure_payload
 from demo.ui.tabs.benchmark.runs import OWN, Row, Run
 from demo.ui.tabs.benchmark.tab import SORTS, SPEED
+from demo.wording.numbers import digits
 from demo.wording.translate import translate_group
 
 _FIGURES = SORTS[:-1]
@@ -120,7 +121,7 @@ def benchmark_figures(language: str, rows: Sequence[Row], sort: str) -> list[dic
         figure=words[figure],
         count=len(plotted),
         best=_full_name(language, best),
-        value=_digits(getattr(best.result.scores, figure).value),
+        value=digits(getattr(best.result.scores, figure).value, 3),
         fastest=_full_name(language, fastest),
         speed=_speed(fastest.result),
     )
@@ -171,7 +172,7 @@ def _cell(row: Row, name: str, best: float | None, lowest: float) -> dict[str, A
     if name == SPEED or value is None:
         return {**cell, "value": _speed(row.result) if name == SPEED else "–"}
     score = getattr(row.result.scores, name)
-    cell |= {"value": _digits(value), "range": f"{_digits(score.low)}–{_digits(score.high)}"}
+    cell |= {"value": digits(value, 3), "range": f"{digits(score.low, 3)}–{digits(score.high, 3)}"}
     if name == "auc":
         ends = {"low": score.low, "value": value, "chance": 0.5, "width": score.high - score.low + lowest}
         cell["whisker"] = {end: f"{100 * (at - lowest) / (1 - lowest):.1f}" for end, at in ends.items()}
@@ -216,12 +217,8 @@ def _model(row: BenchmarkRow) -> str:
     return entry.name if entry else row.provenance["model"]
 
 
-def _digits(value: float) -> str:
-    return f"{value:.3f}".removeprefix("0")
-
-
 def _interval(score: Interval | None) -> str:
-    return f"{_digits(score.value)} [{_digits(score.low)}, {_digits(score.high)}]" if score else "–"
+    return f"{digits(score.value, 3)} [{digits(score.low, 3)}, {digits(score.high, 3)}]" if score else "–"
 
 
 def _speed(row: BenchmarkRow) -> str:

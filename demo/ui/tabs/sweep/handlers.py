@@ -76,8 +76,8 @@ class SweepHandlers(JobTab):
 
     name = "sweep"
 
-    def __init__(self, lab: Lab, widgets: Panel, lab_widgets: Widgets, queue: JobQueue):
-        super().__init__(lab, widgets, queue, _Page)
+    def __init__(self, lab: Lab, widgets: Panel, lab_widgets: Widgets):
+        super().__init__(lab, widgets, JobQueue(_RUNNING, _WAITING), _Page)
         self.lab_widgets = lab_widgets
         self._limits = LabelledLimits(
             rows=_MAX_PAIRS, characters=lab.limits.characters, bytes=_MAX_BYTES, cells=lab.limits.cells
@@ -228,7 +228,7 @@ class SweepHandlers(JobTab):
 
 def wire_sweep(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -> None:
     """The tab's events."""
-    handlers = SweepHandlers(lab, widgets, lab_widgets, JobQueue(_RUNNING, _WAITING))
+    handlers = SweepHandlers(lab, widgets, lab_widgets)
     inputs = [*lab_widgets.choices, *widgets.select(*FORM)]
     results = ("view", "verdict", "scores", "hint", "picked", "figure", "method", "use_best", "use_picked")
     controls = ("prompts", "estimate", "run", "stop", "upload_note", "fold")
