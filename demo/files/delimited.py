@@ -10,6 +10,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 
 from demo.files.columns import name_roles, parse_label
@@ -30,11 +31,11 @@ def split_rows(content: str, limits: FileLimits) -> tuple[str, Rows]:
     declared = _DECLARED.match(content)
     separator = declared[1] if declared else find_separator(content)
     body = content[declared.end() :] if declared else content
-    quoted = separator != "\t" or _is_quoted_tsv(body, limits)
+    number = above = 1 if declared else 0  # of the last row that was read
+    quoted = separator != "\t" or _is_quoted_tsv(body, above, limits)
     rows: Rows = []
-    number = first = 2 if declared else 1
     try:
-        for number, cells in enumerate(_split(body, separator, quoted), start=first):
+        for number, cells in enumerate(_split(body, separator, quoted), start=above + 1):
             cells = [cell.strip() for cell in cells]
             if not any(cells):
                 continue
@@ -43,7 +44,7 @@ def split_rows(content: str, limits: FileLimits) -> tuple[str, Rows]:
             rows.append((number, cells))
             limits.check_rows(len(rows) - 1)
     except csv.Error as error:
-        raise _unreadable(number + bool(rows or number > first), limits) from error
+        raise _unreadable(number + 1, limits) from error
     return separator, rows
 
 
@@ -65,43 +66,40 @@ def find_separator(content: str) -> str:
     return max(";,", key=fitness)
 
 
-def _split(content: str, separator: str, quoted: bool) -> Iterator[list[str]]:
-    if quoted:
-        return csv.reader(io.StringIO(content, newline=""), delimiter=separator, strict=True)
-    return csv.reader(io.StringIO(content, newline=""), delimiter=separator, quoting=csv.QUOTE_NONE)
+def _split(content: str, separator: str, quoted: bool, strict: bool = True) -> Iterator[list[str]]:
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    return csv.reader(io.StringIO(content, newline=""), delimiter=separator, quoting=quoting, strict=strict)
 
 
 def _sample(content: str, separator: str) -> list[list[str]]:
-    """The first rows under a separator that may be the wrong one, as far as quotes allow."""
+    """The first rows under a separator that may be the wrong one."""
     rows: list[list[str]] = []
-    try:
-        for cells in islice(_split(content[:_SAMPLE], separator, quoted=True), _SAMPLE_ROWS):
+    with suppress(csv.Error):
+        for cells in islice(_split(content[:_SAMPLE], separator, quoted=True, strict=False), _SAMPLE_ROWS):
             rows += [cells] if any(cell.strip() for cell in cells) else []
-    except csv.Error:
-        return rows
-    return rows
+    return rows[:-1] if len(content) > _SAMPLE and 1 < len(rows) < _SAMPLE_ROWS else rows  # the last one may be cut
 
 
-def _is_quoted_tsv(content: str, limits: FileLimits) -> bool:
+def _is_quoted_tsv(content: str, above: int, limits: FileLimits) -> bool:
     """Whether double quotes enclose the texts of a TSV, and are no part of them. Raises BadInput where both can be.
 
     They enclose texts where only this gives rows of one width, where they are doubled within a text, or where they
-    enclose every text.
+    enclose every text. above: rows above the content.
     """
     if not _QUOTED_CELL.search(content):
         return False
     try:
         raw = [cells for cells in _split(content, "\t", quoted=False) if any(cells)]
-        quoted = [cells for cells in _split(content, "\t", quoted=True) if any(cells)]
+        numbered = list(enumerate(_split(content, "\t", quoted=True), start=above + 1))
     except csv.Error:
         return False
+    quoted = [cells for _, cells in numbered if any(cells)]
     if not _is_even(quoted):
         return False
     if not _is_even(raw) or len(raw[0]) != len(quoted[0]):
         return True
     if len(raw) != len(quoted):
-        row = next(number for number, cells in enumerate(quoted, start=1) if any("\n" in cell for cell in cells))
-        raise _unreadable(row, limits)
+        raise _unreadable(next(row for row, cells in numbered if any("\n" in cell for cell in cells)), limits)
     texts = [cell for cells in raw for cell in cells if cell.strip() and parse_label(cell, "\t") is None]
     enclosed = [cell for cell in texts if cell.startswith('"')]
     return len(enclosed) == len(texts) or any('""' in cell[1:-1] for cell in enclosed)
