@@ -34,12 +34,12 @@ def with_tree(ids: torch.Tensor) -> PrefixTree:
 
 
 def watch(monkeypatch, look) -> list:
-    """What `look` sees of the tree of every pass."""
-    seen, run = [], Decoder._run
+    """`look` at the tree of every pass."""
+    looks, run = [], Decoder._run
     monkeypatch.setattr(
-        Decoder, "_run", lambda self, tree, *a, **k: seen.append(look(tree)) or run(self, tree, *a, **k)
+        Decoder, "_run", lambda self, tree, *a, **k: looks.append(look(tree)) or run(self, tree, *a, **k)
     )
-    return seen
+    return looks
 
 
 def slow(settings, folder) -> LocalEngine:
@@ -51,21 +51,20 @@ def slow(settings, folder) -> LocalEngine:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_who_is_read_by_it(engine, tiny, family):
+def test_the_decoder_runs_these_families_only(engine, tiny, family):
     """cohere norms differently, granite and gemma2 do more, gpt2 and bert are built otherwise."""
     assert (engine._checkpoint(str(tiny(family))).decoder is not None) == (family in FAST)
 
 
 @pytest.mark.parametrize("family", FAST)
 @torch.inference_mode()
-def test_every_state_of_every_layer_is_the_models(tiny, family):
+def test_every_state_of_every_layer_equals_the_models(tiny, family):
     network, anatomy = load(tiny(family))
     ids = torch.tensor([[7, 8, 9, 10, 11, 12], [30, 31, 32, 33, 34, 35]])
     expected = every_layer(anatomy, ids, None, torch.clone)
     decoder = make_decoder(anatomy, network.config, 8, PROBE)
-    for layer, (found, states) in enumerate(
-        zip(decoder.every_layer(with_tree(ids), torch.clone), expected, strict=True),
-    ):
+    every = decoder.every_layer(with_tree(ids), torch.clone)
+    for layer, (found, states) in enumerate(zip(every, expected, strict=True)):
         torch.testing.assert_close(found, states, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(decoder.hidden_states(with_tree(ids), layer), states, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(decoder.hidden_states(with_tree(ids), LAST_LAYER), expected[-1], atol=1e-5, rtol=1e-5)
@@ -75,7 +74,7 @@ def test_every_state_of_every_layer_is_the_models(tiny, family):
 
 @pytest.mark.parametrize("family", FAST)
 @torch.inference_mode()
-def test_what_follows_a_kept_beginning_is_what_follows_it_in_one_pass(tiny, family):
+def test_tokens_after_a_cached_prefix_equal_those_of_one_pass(tiny, family):
     network, anatomy = load(tiny(family))
     decoder = make_decoder(anatomy, network.config, 16, PROBE)
     beginning, rests = (9, 8, 7, 6), torch.tensor([[20, 21, 22], [23, 24, 25]])
@@ -130,7 +129,7 @@ ALIKE = (SAME, f"{SAME} six", f"{SAME} seven eight", f"{SAME} six seven", "one",
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 @pytest.mark.parametrize("pooling", [Pooling.LAST_TOKEN, Pooling.WEIGHTED_MEAN, Pooling.MAX])
-def test_texts_that_begin_alike_are_read_as_if_each_ran_alone(settings, tiny, prompt, pooling):
+def test_texts_with_a_common_beginning_equal_each_text_alone(settings, tiny, prompt, pooling):
     texts = [PromptedText(text, **PROMPTS[prompt]) for text in ALIKE]
     reading = Reading(str(tiny("llama")), Prompt.PLAIN, pooling)
     alone = slow(settings, tiny("llama"))
@@ -140,7 +139,7 @@ def test_texts_that_begin_alike_are_read_as_if_each_ran_alone(settings, tiny, pr
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_their_beginning_runs_once(engine, tiny, prompt):
+def test_a_common_beginning_runs_once(engine, tiny, prompt):
     """With token prepending the end of a text stands in its beginning, too: none is shared."""
     checkpoint = engine._checkpoint(str(tiny("llama")))
     texts = engine._tokenize([PromptedText(text, **PROMPTS[prompt]) for text in ALIKE], checkpoint)
@@ -153,7 +152,7 @@ def test_their_beginning_runs_once(engine, tiny, prompt):
 
 
 @pytest.mark.parametrize("family", ["llama", "bert", "gpt2"])
-def test_only_the_decoders_texts_say_what_they_begin_with(engine, tiny, family):
+def test_only_the_decoders_work_items_name_their_beginning(engine, tiny, family):
     """The model's own pass runs its padding: there like lengths go together, and nothing else counts."""
     checkpoint = engine._checkpoint(str(tiny(family)))
     [text] = engine._tokenize([PromptedText("What is GPU?")], checkpoint)
@@ -161,7 +160,7 @@ def test_only_the_decoders_texts_say_what_they_begin_with(engine, tiny, family):
     assert item.beginning == (text.input_ids if family in FAST else ())
 
 
-def test_a_model_whose_states_are_others_is_left_to_itself(tiny):
+def test_a_model_with_other_states_gets_no_decoder(tiny):
     network, anatomy = load(tiny("llama"))
     assert make_decoder(anatomy, network.config, 8, PROBE) is not None
     block = anatomy.blocks[2]
@@ -176,10 +175,7 @@ def test_half_precision_is_near_float32_and_hardly_depends_on_batch_mates(tiny):
     half = make_decoder(anatomy, network.config, 64, PROBE)
     ids = torch.arange(40).reshape(4, 10) + 5
     with torch.inference_mode():
-        expected, found = (
-            exact.hidden_states(with_tree(ids), LAST_LAYER),
-            half.hidden_states(with_tree(ids), LAST_LAYER),
-        )
+        expected, found = (each.hidden_states(with_tree(ids), LAST_LAYER) for each in (exact, half))
         assert torch.cosine_similarity(expected, found, dim=-1).min() > 0.999
         alone = torch.cat([half.hidden_states(with_tree(row[None, :6]), LAST_LAYER) for row in ids])
         assert torch.cosine_similarity(alone, found[:, :6], dim=-1).min() > 0.9999

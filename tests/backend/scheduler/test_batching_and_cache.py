@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.backend.scheduler.batch import out_of_memory, plan_batches, run_with_retreat
+from demo.backend.scheduler.batch import plan_batches, run_with_retreat
 from demo.backend.scheduler.cache import EmbeddingCache, Entry
 from demo.backend.scheduler.request_queue import RequestQueue, WorkItem
 from demo.jobs.request_context import RequestContext
@@ -61,7 +61,7 @@ def test_of_like_lengths_those_that_begin_alike_are_neighbours():
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("can't allocate memory")]
+    "error", [torch.OutOfMemoryError("CUDA"), MemoryError(), RuntimeError("[enforce fail] can't allocate memory: …")]
 )
 def test_where_memory_runs_out_halves_are_run_in_order(error):
     sizes = []
@@ -76,30 +76,21 @@ def test_where_memory_runs_out_halves_are_run_in_order(error):
     assert sizes == [5, 2, 3, 1, 2]
 
 
-def test_a_single_text_that_is_too_much_is_told():
-    def run(batch):
-        raise torch.OutOfMemoryError("too much")
+@pytest.mark.parametrize(
+    ("error", "tried"),
+    [(torch.OutOfMemoryError("too much"), [[0, 1], [0]]), (RuntimeError("shapes do not fit"), [[0, 1]])],
+    ids=["a single text that is too much is an error", "another error is not tried again"],
+)
+def test_a_retreat_ends_with_the_error(error, tried):
+    batches = []
 
-    with pytest.raises(torch.OutOfMemoryError):
+    def run(batch):
+        batches.append(batch)
+        raise error
+
+    with pytest.raises(type(error), match=str(error)):
         run_with_retreat(run, [0, 1])
-
-
-def test_another_error_is_not_tried_again():
-    calls = []
-
-    def run(batch):
-        calls.append(batch)
-        raise RuntimeError("shapes do not fit")
-
-    with pytest.raises(RuntimeError, match="shapes"):
-        run_with_retreat(run, [0, 1, 2, 3])
-    assert calls == [[0, 1, 2, 3]]
-
-
-def test_what_counts_as_out_of_memory():
-    assert out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried …"))
-    assert out_of_memory(MemoryError())
-    assert not out_of_memory(RuntimeError("expected scalar type Float"))
+    assert batches == tried
 
 
 def vector(value: float, length: int = 10) -> Entry:
@@ -116,28 +107,16 @@ def test_the_least_recently_used_leaves_first():
     assert [cache.get(key).vectors[0] for key in "ac"] == [1, 3]
 
 
-def test_the_budget_is_in_bytes_not_in_entries():
-    cache = EmbeddingCache(80)
-    cache.put("a", vector(1))
-    cache.put("b", vector(2))
-    cache.put("large", vector(3, 20))  # 80 bytes: the others must go
-    assert cache.get("a") is None
-    assert cache.get("b") is None
-    assert cache.get("large").nbytes == 80
-
-
-def test_a_vector_larger_than_the_budget_pushes_nothing_out():
-    cache = EmbeddingCache(80)
-    cache.put("a", vector(1))
-    cache.put("huge", vector(2, 21))
-    assert cache.get("huge") is None
-    assert cache.get("a") is not None
-
-
-def test_no_budget_keeps_nothing():
-    cache = EmbeddingCache(0)
-    cache.put("a", vector(1))
-    assert cache.get("a") is None
+@pytest.mark.parametrize(
+    ("budget", "lengths", "kept"),
+    [(80, [10, 10, 20], [2]), (80, [10, 21], [0]), (0, [10], [])],
+    ids=["an entry of the whole budget evicts the others", "a larger one evicts none", "no budget keeps nothing"],
+)
+def test_the_budget_is_in_bytes(budget, lengths, kept):
+    cache = EmbeddingCache(budget)
+    for key, length in enumerate(lengths):
+        cache.put(key, vector(key, length))
+    assert [key for key in range(len(lengths)) if key in cache] == kept
 
 
 def test_a_kept_vector_cannot_be_written_to():

@@ -23,7 +23,8 @@ from huggingface_hub import constants
 
 from demo.backend.weights import hub, packages
 from demo.backend.weights import locate as weights
-from demo.backend.weights.locate import hub_reachable, locate_weights, unavailable_reason
+from demo.backend.weights.hub import hub_reachable
+from demo.backend.weights.locate import locate_weights, unavailable_reason
 from demo.domain.catalog import CATALOG, CatalogEntry, PackageFile, PackageSource
 from demo.domain.datamodels import Kind, Pooling, Prompt
 from demo.domain.errors import ModelNotFound, UnsafeWeights, UnsupportedModel, WeightsDamaged, WeightsUnavailable
