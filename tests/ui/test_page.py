@@ -416,7 +416,7 @@ def test_locales_are_plain_text():
 @pytest.mark.parametrize("told", [None, [], "x", 5, {}, {"other": 1}])
 def test_an_event_that_says_nothing_is_none(told):
     """A post made by hand may say anything where the page's JavaScript says what was clicked."""
-    from demo.ui.gradio.event_data import event_value
+    from demo.ui.gradio.private import event_value
 
     assert event_value(gradio.EventData(None, told), "point") is None
     assert event_value(gradio.EventData(None, {"point": 3}), "point") == 3

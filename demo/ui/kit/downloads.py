@@ -12,6 +12,8 @@ from pathlib import Path
 
 import gradio as gr
 
+from demo.ui.gradio.private import publish_file
+
 _SECONDS = 600  # by then the browser has fetched the file
 _MAX_BYTES = 2**30  # of all files together; the oldest makes room
 FETCH = "(file) => { window.lab.fetchFile(file); return []; }"  # a listener's js, whose input is the button
@@ -32,8 +34,7 @@ class Downloads:
         with tempfile.TemporaryDirectory(prefix="download-") as folder:
             written = Path(folder) / name
             write(written)
-            # Gradio serves files from its own folder only, under a digest of their content.
-            served = Path(self._button.move_resource_to_block_cache(written))
+            served = publish_file(self._button, written)
         self._register(served, served.stat().st_size)
         return str(served)
 

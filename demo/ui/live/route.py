@@ -27,7 +27,7 @@ from demo.domain.errors import RequestUnreadable, Stopped
 from demo.jobs.request_context import request_context
 from demo.lab import Lab
 from demo.serving.limits.client_address import page_of
-from demo.ui.gradio.visitor import visitor_of
+from demo.ui.gradio.private import visitor_of
 from demo.ui.kit.i18n import choose_language, translate_error
 from demo.ui.live.handlers import LiveHandlers
 

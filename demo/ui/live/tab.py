@@ -15,7 +15,7 @@ from demo.domain.choices import DEFAULT_TASK
 from demo.domain.datamodels import TEXT, ModelStatus, Pooling, Postprocess, Prompt, Reference, Served
 from demo.figures.similarity import SCALES
 from demo.settings import Settings
-from demo.ui.gradio.unchecked import leave_unchecked
+from demo.ui.gradio.private import leave_unchecked
 from demo.ui.kit.i18n import label
 from demo.ui.kit.panel import Panel
 from demo.ui.live.examples import load_examples

@@ -113,3 +113,10 @@ def test_another_site_cannot_ask_through_a_browser(web):
 def test_requests_are_counted_by_their_route(web):
     web.post("/live", json=BODY)
     assert 'route="/live"' in web.get("/metrics").text
+
+
+def test_layer_of_a_deeper_model_reaches_the_other_panels(served, web):
+    """Gradio's server knows the first model's bounds only, and checks no layer against them."""
+    config = web.get("/config").json()
+    layer = next(each["id"] for each in config["components"] if each["props"].get("elem_id") == "layer")
+    assert served.page.blocks[layer].preprocess(300) == 300

@@ -11,8 +11,8 @@ import gradio as gr
 from demo.domain.errors import DamagedLink
 from demo.lab import Lab
 from demo.serving.ops.lan_addresses import network_addresses
-from demo.ui.gradio.event_data import event_value
 from demo.ui.gradio.event_options import QUIET
+from demo.ui.gradio.private import event_value
 from demo.ui.kit.i18n import choose_language, translate, translate_error
 from demo.ui.live.link import read_link
 from demo.ui.panels.share.panel import show_code, show_share

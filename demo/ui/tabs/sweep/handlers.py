@@ -14,8 +14,8 @@ from demo.domain.results import LabelledSet, Sweep
 from demo.files.labelled import LabelledLimits, load_labelled
 from demo.jobs.queue import JobQueue
 from demo.lab import Lab
-from demo.ui.gradio.event_data import event_value
 from demo.ui.gradio.event_options import LIVE, QUIET
+from demo.ui.gradio.private import event_value
 from demo.ui.kit.i18n import choose_language, translate
 from demo.ui.kit.job_tab import JobTab, Payload, TabEvent, read_upload
 from demo.ui.kit.page_jobs import PageJob

@@ -1,0 +1,43 @@
+"""Gradio's private parts: the few that this page needs. CONTRIBUTING.md lists them, and the test that holds each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.context import LocalContext
+from starlette.requests import Request
+
+
+def event_value(event: gr.EventData, name: str) -> Any:
+    """One value that was sent with an event; None where a post made by hand sends nothing, or no such name."""
+    return event._data.get(name) if isinstance(event._data, dict) else None
+
+
+def leave_unchecked(widget: gr.components.Component) -> None:
+    """Gradio passes this widget's values on as they come; `demo/ui/live/form.py` checks them.
+
+    Its bounds change in the browser alone: Gradio's server knows only the first ones. Lost where a Python listener
+    updates the widget's options.
+    """
+    widget.preprocess = lambda payload: payload
+
+
+def publish_file(button: gr.DownloadButton, path: Path) -> Path:
+    """A copy in Gradio's own folder, from which alone it serves files, under a digest of the content."""
+    return Path(button.move_resource_to_block_cache(path))
+
+
+@contextmanager
+def visitor_of(request: Request) -> Iterator[None]:
+    """ZeroGPU (`spaces`) finds this request's headers in Gradio's context, which Gradio sets for its own handlers."""
+    set_request = LocalContext.request.set(gr.Request(request))
+    set_page = LocalContext.blocks.set(request.app.get_blocks())
+    try:
+        yield
+    finally:
+        LocalContext.blocks.reset(set_page)
+        LocalContext.request.reset(set_request)
