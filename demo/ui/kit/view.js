@@ -45,14 +45,7 @@ function working(answer) {
 }
 
 function showProgress(answer) {
-  bar.hidden = !working(answer);
-  const known = typeof answer.progress === "number" && !bar.hidden;
-  const percent = Math.round(answer.progress * 100) + "%";
-  note.textContent = (answer.note || "") + (known ? ` ${percent.replace("%", " %")}` : "");
-  bar.classList.toggle("view-unknown", !known);
-  bar.firstElementChild.style.width = known ? percent : "";
-  if (known) bar.setAttribute("aria-valuenow", Math.round(answer.progress * 100));
-  else bar.removeAttribute("aria-valuenow");
+  lab.showProgress(bar, note, answer, working(answer));
 }
 
 // ---- asking: one question at most is under way, and none while nobody looks ------------------------------------

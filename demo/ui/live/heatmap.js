@@ -38,7 +38,7 @@ function onAnswer(answer) {
   root.classList.toggle("hm-has-figure", shown !== null);
   element.closest("#hero").dataset.state = answer.state; // what stands under the picture dims with it
   stage.setAttribute("aria-busy", String(answer.state === "loading"));
-  showProgress(answer);
+  lab.showProgress($("bar"), $("wait-text"), answer, answer.state === "loading");
 }
 
 // {bdata, shape: "rows, columns"} → rows of numbers.
@@ -46,17 +46,6 @@ function unpack({ bdata, shape }) {
   const numbers = new Float32Array(Uint8Array.from(atob(bdata), (letter) => letter.charCodeAt(0)).buffer);
   const [rows, columns] = shape.split(",").map(Number);
   return Array.from({ length: rows }, (_, row) => Array.from(numbers.subarray(row * columns, (row + 1) * columns)));
-}
-
-function showProgress(answer) {
-  const bar = $("bar");
-  bar.hidden = answer.state !== "loading";
-  const known = typeof answer.progress === "number" && !bar.hidden;
-  $("wait-text").textContent = (answer.note || "") + (known ? ` ${Math.round(answer.progress * 100)} %` : "");
-  bar.classList.toggle("hm-unknown", !known);
-  bar.firstElementChild.style.width = known ? Math.round(answer.progress * 100) + "%" : "";
-  if (known) bar.setAttribute("aria-valuenow", Math.round(answer.progress * 100));
-  else bar.removeAttribute("aria-valuenow");
 }
 
 const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();

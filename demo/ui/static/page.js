@@ -95,6 +95,17 @@
     (again || box)?.focus({ preventScroll: true });
   }
 
+  // How far an answer is: in words, and as a bar, which moves by itself where nobody knows. progress: 0…1 or null.
+  lab.showProgress = (bar, line, { note, progress }, running) => {
+    bar.hidden = !running;
+    const percent = running && typeof progress === "number" ? Math.round(progress * 100) : null;
+    line.textContent = (note || "") + (percent === null ? "" : ` ${percent} %`);
+    bar.classList.toggle("bar-unknown", percent === null);
+    bar.firstElementChild.style.width = percent === null ? "" : percent + "%";
+    if (percent === null) bar.removeAttribute("aria-valuenow");
+    else bar.setAttribute("aria-valuenow", percent);
+  };
+
   // The bar is written anew with every answer: the reason for the device stays open if somebody has opened it.
   let asksWhy = false;
   document.addEventListener(
