@@ -225,7 +225,6 @@ def test_no_file_and_no_folder_outgrows_its_limit():
 def test_every_file_opens_with_a_sentence():
     for file in FILES:
         first = (ast.get_docstring(tree(file)) or "").split("\n\n")[0]
-        assert re.match(r"[A-Z`]|sentence-transformers", first), f"{file}: begins with a capital letter"
         assert re.search(r"[.:?]$", first), f"{file}: its first paragraph is a sentence"
         assert len(first.split()) >= 4, f"{file}: says too little"
 
