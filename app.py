@@ -1,4 +1,4 @@
-"""The page's start: settings → lab → page → launch → engine. Also a Space's app_file.
+"""Entry point of the web app: settings → lab → page → launch → engine. Also a Space's app_file.
 
 python app.py --port 8000 --model all-minilm-l6-v2
 """
@@ -23,19 +23,19 @@ from demo.serving.limits.header_timeout import set_header_timeout
 from demo.serving.ops.logs import configure_logs
 from demo.settings import parse_settings
 
-# Python's own 5 ms let any thread that answers a browser hold up each of the thousand steps of a pass: of thirty people
-# who typed, one in twenty waited 4 s and more, with this a third of a second (measured).
+# With Python's default of 5 ms any thread that serves a browser delays each of the thousand steps of a forward pass:
+# of thirty people typing, one in twenty waited 4 s and more; with this, a third of a second (measured).
 _SWITCH_SECONDS = 0.0001
 
 
 def main(arguments: list[str]) -> int:
-    """Serves the page until it is stopped. Returns 2 when a flag or a setting cannot be used."""
+    """Serve the page until it is stopped. Returns 2 when a flag or a setting cannot be used."""
     settings = parse_settings(arguments)
     configure_logs(settings.log_json)
-    gc.disable()  # until all is imported: nothing of it is garbage, and looking for some takes a fifth of the time
+    gc.disable()  # during the imports: they leave no garbage, and collecting takes a fifth of the time
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
-        # ZeroGPU wants its engine before anything is served; the fake one takes no time.
+        # ZeroGPU needs its engine before anything is served; the fake one starts at once.
         late = settings.engine in ("local", "ray")
         elsewhere = [server_status(server) for server in settings.servers]
         engine = StartingEngine(partial(create_engine, settings), elsewhere) if late else create_engine(settings)
@@ -49,7 +49,7 @@ def _serve(lab: Lab) -> int:
     from demo.ui.page import create_page, launch_options
 
     with suppress(ModelLoading):
-        lab.open(wait=False)  # the page answers at once, the model comes behind it
+        lab.open(wait=False)  # the page is served while the model loads
     page = create_page(lab)
     try:
         _, url, _ = page.launch(**launch_options(lab), prevent_thread_lock=True)

@@ -1,6 +1,6 @@
-"""Settings: the only reader of flags and environment. Every flag has an environment twin, DEMO_<NAME>.
+"""Settings: flags and environment variables; no other module reads them. Every flag has a variable, DEMO_<NAME>.
 
-A flag wins over the environment, the environment over the default.
+A flag takes precedence over the environment, the environment over the default.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _on_zerogpu() -> bool:
 
 
 class Settings(BaseSettings):
-    """What a host decides. Frozen: made once, at the start, and handed down."""
+    """The configuration of a host: made once at the start, and frozen."""
 
     model_config = SettingsConfigDict(
         env_prefix="DEMO_",
@@ -181,7 +181,7 @@ class Settings(BaseSettings):
 
     @staticmethod
     def key_of(server: RemoteServer) -> str:
-        """A server's key, "" where it has none. Read when it is needed, and kept in no setting."""
+        """A server's API key, "" where it has none. Read when it is needed; never stored in a setting."""
         return os.environ.get(server.key_variable, "")
 
 
@@ -194,7 +194,7 @@ def parse_settings(arguments: Sequence[str] | None = None) -> Settings:
             if wrong["type"] == "default_factory_not_called":  # a default that another field's mistake left open
                 continue
             name = str(wrong["loc"][0]).removeprefix("DEMO_").lower() if wrong["loc"] else "settings"
-            said = "" if name == "remote" else f" {wrong['input']!r}"  # an address may hold a password
+            value = "" if name == "remote" else f" {wrong['input']!r}"  # an address may hold a password
             message = wrong["msg"].removeprefix("Value error, ")
-            print(f"--{name.replace('_', '-')}{said}: {message}.", file=sys.stderr)
+            print(f"--{name.replace('_', '-')}{value}: {message}.", file=sys.stderr)
         raise SystemExit(2) from error

@@ -73,18 +73,10 @@ class CatalogEntry:
         )
 
     def status(self, state: str, reason: str = "") -> ModelStatus:
-        """The entry with whether it can be chosen here, as an engine finds it."""
-        return ModelStatus(
-            model=self.id,
-            name=self.name,
-            kind=self.kind,
-            licence=self.licence,
-            parameters=self.parameters,
-            n_layers=self.n_layers,
-            state=state,
-            reason=reason,
-            default_reading=self.default_reading,
-        )
+        """The entry with its state here, as an engine determines it."""
+        shared = ("name", "kind", "licence", "parameters", "n_layers", "default_reading")
+        fields = {name: getattr(self, name) for name in shared}
+        return ModelStatus(model=self.id, state=state, reason=reason, **fields)
 
     def memory_bytes(self, bytes_per_parameter: int) -> int:
         """Weights plus a fifth for activations and buffers."""

@@ -1,4 +1,4 @@
-"""Servers elsewhere: what a host writes of one, `NAME=URL#model`, taken apart. Knows no key and asks nobody."""
+"""Server addresses: parses `NAME=URL#MODEL`, a model on an embeddings server. Holds no key, sends no request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readings: what was asked for and what a model is become a Reading with nothing left open. Knows no engine."""
+"""Reading resolution: choices and a model's defaults become a complete Reading. Knows no engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def resolve_reading(
     task: Any = None,
     template: Any = None,
 ) -> Reading:
-    """The model's default reading with what was asked for put over it.
+    """The model's default reading, overridden by the given choices.
 
     layer: 0 … n, negative ones count from the end. Raises UnknownChoice, BadInput, or ReadingRefused where this model
     cannot be read in this way.
@@ -81,20 +81,14 @@ def _refuse_impossible(info: ModelInfo, reading: Reading) -> None:
         raise ReadingRefused(
             field="eos", model=info.name, reason="it runs elsewhere, and its server alone decides how a text ends."
         )
+    lacks = None
     if reading.prompt is Prompt.CHAT and not info.has_chat_template:
-        raise ReadingRefused(
-            field="prompt",
-            model=info.name,
-            reason="its tokenizer has no chat template. Choose plain instead.",
-            instead=Prompt.PLAIN.value,
-        )
-    if reading.prompt is Prompt.OWN and not info.names_prompts:
-        raise ReadingRefused(
-            field="prompt",
-            model=info.name,
-            reason="its checkpoint names no prompts of its own. Choose plain instead.",
-            instead=Prompt.PLAIN.value,
-        )
+        lacks = "its tokenizer has no chat template"
+    elif reading.prompt is Prompt.OWN and not info.names_prompts:
+        lacks = "its checkpoint names no prompts of its own"
+    if lacks:
+        reason = f"{lacks}. Choose plain instead."
+        raise ReadingRefused(field="prompt", model=info.name, reason=reason, instead=Prompt.PLAIN.value)
 
 
 def _pooling(value, info: ModelInfo) -> Pooling | Served:

