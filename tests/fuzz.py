@@ -225,7 +225,7 @@ def main() -> int:
         texts = dict.fromkeys(("questions", "answers", "matches", "template"), JSON)
         parts: list[tuple[str, float, Callable[..., None], dict[str, st.SearchStrategy]]] = [
             ("texts and matches", 0.15, read_texts, texts),
-            ("what a page sends", 0.15, read_page, {"values": VALUES, "link": LINK, "shown": LINK}),
+            ("what a page sends", 0.15, read_page, {"values": VALUES, "link": LINK, "body": JSON}),
             ("files", 0.15, read_file, {"data": FILE, "name": NAME}),
             ("requests for embeddings", 0.05, read_request, {"body": FILE, "told": JSON}),
             ("the page's functions", 0.2, page.call, {"called": _filled(page), "link": LINK, "event": JSON}),
