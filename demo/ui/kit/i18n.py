@@ -9,30 +9,15 @@ from typing import Any
 
 import gradio as gr
 
-from demo.wording.translate import (
-    DEFAULT_LANGUAGE,
-    LOCALES,
-    placeholders,
-    translate,
-    translate_error,
-    translate_group,
-    translate_phrase,
-    translate_word,
-)
+from demo.wording.translate import DEFAULT_LANGUAGE as DEFAULT_LANGUAGE
+from demo.wording.translate import LOCALES as LOCALES
+from demo.wording.translate import placeholders as placeholders
+from demo.wording.translate import translate as translate
+from demo.wording.translate import translate_error as translate_error
+from demo.wording.translate import translate_group as translate_group
+from demo.wording.translate import translate_phrase as translate_phrase
+from demo.wording.translate import translate_word as translate_word
 
-__all__ = [
-    "DEFAULT_LANGUAGE",
-    "LOCALES",
-    "choose_language",
-    "label",
-    "page_i18n",
-    "placeholders",
-    "translate",
-    "translate_error",
-    "translate_group",
-    "translate_phrase",
-    "translate_word",
-]
 _LABEL = "label."
 
 

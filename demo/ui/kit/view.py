@@ -22,7 +22,7 @@ _HERE = Path(__file__).parent
 _numbers = itertools.count(time.time_ns() // 1_000_000)  # higher than those of the page's last server
 
 
-def create_view(name: str, follow: bool = False, **html_args: Any) -> gr.HTML:
+def create_view(name: str, follow: bool = False) -> gr.HTML:
     """The component, with elem_id `name`. follow: `tick` comes after every new heatmap, too.
 
     Wire it with `gr.on([view.tick, …], fn, outputs=[view, …])`; `view.pick(fn)` where fn takes a gr.EventData with
@@ -35,7 +35,6 @@ def create_view(name: str, follow: bool = False, **html_args: Any) -> gr.HTML:
         html_template=template.replace("DATA_LIVE", "data-live" if follow else ""),
         js_on_load=(_HERE / "view.js").read_text(encoding="utf-8"),
         apply_default_css=False,
-        **html_args,
     )
 
 
