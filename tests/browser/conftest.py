@@ -12,6 +12,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from demo.backend.fake import FakeEngine
 from demo.domain.datamodels import Device
+from demo.domain.recipe import EFFORTS
 from demo.lab import Lab
 from demo.settings import Settings
 from tests.browser.page_actions import PATIENCE_MS, PLOT, STATE, watch_activity
@@ -120,6 +121,26 @@ def url(shared_engine):
     pages: list = []
     yield launch(shared_engine, pages, max_texts=50)
     pages[0].close(verbose=False)
+
+
+@pytest.fixture(scope="session")
+def small():
+    """The address of a page whose first model has seven layers only; the article's is loaded as well."""
+    engine, pages = FakeEngine(), []
+    for model in ("all-minilm-l6-v2", "smollm2-135m-instruct"):
+        engine.load(model)
+    yield launch(engine, pages, model="all-minilm-l6-v2")
+    pages[0].close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def short_runs():
+    """Training runs of 60 steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        for effort in EFFORTS.values():
+            patch.setitem(effort, "steps", 60)
+            patch.setitem(effort, "batch_size", 8)
+        yield
 
 
 @pytest.fixture

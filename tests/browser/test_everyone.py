@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from demo.backend import fake
-from demo.domain.recipe import EFFORTS
 from tests.browser import test_benchmark, test_file, test_story, test_sweep
 from tests.browser.page_actions import PHONE, idle, settle, wait_text
 
@@ -14,7 +12,7 @@ pytest.importorskip("axe_playwright_python", reason="axe is not installed")
 from axe_playwright_python.sync_playwright import Axe
 from playwright import sync_api
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("short_runs")]
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 EVERYTHING = {
     "runOnly": {"type": "tag", "values": TAGS},
@@ -40,23 +38,6 @@ UNTOLD = """() => [...document.querySelectorAll('#hero .js-plotly-plot')].filter
             [live || !plot._fullLayout._has('cartesian') || axes.every((axis) => axis.title.text), 'a nameless axis'],
         ].filter(([told]) => !told).map(([, lacks]) => `${name}: ${lacks}`);
     })"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def short_training():
-    with pytest.MonkeyPatch.context() as patch:
-        for how in EFFORTS.values():
-            patch.setitem(how, "steps", 20)
-            patch.setitem(how, "batch_size", 8)
-        yield
-
-
-@pytest.fixture(scope="module")
-def address(serve) -> str:
-    engine = fake.FakeEngine()
-    for model in ("all-minilm-l6-v2", "smollm2-135m-instruct"):
-        engine.load(model)
-    return serve(engine, model="all-minilm-l6-v2")
 
 
 def explain(page) -> None:
@@ -121,7 +102,7 @@ def find_faults(page, options: dict, place: str | None = None) -> list[str]:
 
 
 @pytest.mark.parametrize(("language", "device"), [("en", {"locale": "en-US"}), ("ko", {"locale": "ko-KR", **PHONE})])
-def test_every_tab_with_its_results(address, open_page, language, device):
+def test_every_tab_with_its_results(small, open_page, language, device):
     """Read by axe in light; in dark, where only colours differ, its colours. Then on the narrowest screen.
 
     In English at a desk, in Korean on a phone, where nothing that is written is left in English.
@@ -130,7 +111,7 @@ def test_every_tab_with_its_results(address, open_page, language, device):
     from demo.ui.page import VIEWS
 
     english = {said for key, said in LOCALES["en"].items() if LOCALES[language].get(key) != said}
-    page = open_page(address, reduced_motion="reduce", **device)
+    page = open_page(small, reduced_motion="reduce", **device)
     size = page.viewport_size
     page.wait_for_function("(language) => document.documentElement.lang === language", arg=language)
     assert page.title() == translate(language, "page.title")
@@ -212,9 +193,9 @@ def type_in(page, box: str, text: str) -> None:
     page.keyboard.type(text, delay=15)
 
 
-def test_the_main_job_without_a_mouse(address, open_page):
+def test_the_main_job_without_a_mouse(small, open_page):
     """Texts, reading, a cell and why, the table, the script to take home; in another tab a file, and one comes back."""
-    page = open_page(address, reduced_motion="reduce")
+    page = open_page(small, reduced_motion="reduce")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     press(page, "Tab")
     assert page.evaluate(FOCUS) == "skip"

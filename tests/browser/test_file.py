@@ -24,18 +24,6 @@ NASTY = "<img src=x onerror='window.hacked=1'>"
 WORDS = "river stone apple window garden paper winter silver music bread forest candle".split()
 
 
-@pytest.fixture(scope="module")
-def engine() -> FakeEngine:
-    engine = FakeEngine()
-    engine.load("all-minilm-l6-v2")
-    return engine
-
-
-@pytest.fixture(scope="module")
-def small(serve, engine) -> str:
-    return serve(engine, model="all-minilm-l6-v2")
-
-
 def rows(count: int) -> list[tuple[str, str]]:
     """Each question with an answer about the same two things."""
     pairs = [(a, b) for a in WORDS for b in WORDS if a != b]
@@ -101,7 +89,7 @@ def hover(page, x: float, y: float) -> str:
     return page.inner_text(TIP)
 
 
-def test_from_a_file_to_a_picture_its_figures_and_what_was_missed(small, engine, open_page):
+def test_from_a_file_to_a_picture_its_figures_and_what_was_missed(small, open_page):
     page = open_page(small)
     open_file(page)
     expect(page.locator("#file-run")).to_be_disabled()
@@ -123,7 +111,7 @@ def test_from_a_file_to_a_picture_its_figures_and_what_was_missed(small, engine,
     assert f"A4 {rows(4)[3][1]}" in other
     assert "belong together" not in other
     sides = zip(*rows(40), strict=True)
-    expected = Lab(Settings(engine="fake", model="all-minilm-l6-v2"), engine).compare(*sides)
+    expected = Lab(Settings(engine="fake", model="all-minilm-l6-v2"), FakeEngine()).compare(*sides)
     sign, cosine = re.search(r"cosine (−?)(\.\d{4})", other).groups()
     assert float(sign.replace("−", "-") + cosine) == pytest.approx(expected.similarity[0, 3], abs=6e-5)
     page.click("#file-best summary")

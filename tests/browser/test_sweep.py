@@ -17,14 +17,6 @@ MAP = "#sweep [data-figure^=sweep-map] .js-plotly-plot"
 NASTY = "<img src=x onerror='window.hacked=1'>"
 
 
-@pytest.fixture(scope="module")
-def small(serve) -> str:
-    """A page whose model has seven layers only."""
-    engine = fake.FakeEngine()
-    engine.load("all-minilm-l6-v2")
-    return serve(engine, model="all-minilm-l6-v2")
-
-
 def open_sweep(page, prompts: int = 1) -> None:
     """The tab, with so many prompts ticked."""
     page.click(SWEEP)

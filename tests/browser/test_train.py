@@ -10,7 +10,6 @@ import pytest
 from playwright.sync_api import expect
 
 from demo.backend.fake import FakeEngine
-from demo.domain.recipe import EFFORTS
 from tests.browser.page_actions import (
     ANSWERS,
     HEATMAP,
@@ -24,7 +23,7 @@ from tests.browser.page_actions import (
     wait_values,
 )
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("short_runs")]
 TRAIN = "#view-train-button"
 STATE = '#train .view[data-state="{}"]'
 CELLS = "#train [data-figure=train-heatmap] .js-plotly-plot"
@@ -39,16 +38,6 @@ PAIRS = "".join(
     json.dumps({"question": f"what is number {i}{NASTY}", "answer": f"number {i} it is", "negative": f"no {i}"}) + "\n"
     for i in range(40)
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def short_runs():
-    """Runs of 60 steps: three seconds at the pace below."""
-    with pytest.MonkeyPatch.context() as patch:
-        for how in EFFORTS.values():
-            patch.setitem(how, "steps", 60)
-            patch.setitem(how, "batch_size", 8)
-        yield
 
 
 @pytest.fixture(scope="module")
