@@ -15,7 +15,7 @@ from demo.backend.encoder.encoder import Encoder, make_encoder
 from demo.backend.model.device import Placement
 from demo.backend.model.forward import Anatomy, find_anatomy, hidden_states, logits
 from demo.backend.model.st_config import DeclaredReading, read_declared_reading
-from demo.backend.private_apis import language_model_types
+from demo.backend.private_apis import CAUSAL_LANGUAGE_MODELS, MASKED_LANGUAGE_MODELS
 from demo.backend.weights.adapters import add_projection, base_of, is_projection, merge_lora, read_info
 from demo.backend.weights.checkpoint_files import read_header, weight_files
 from demo.backend.weights.locate import Weights
@@ -24,7 +24,6 @@ from demo.domain.datamodels import LAST_LAYER, Kind, ModelInfo, Pooling, Prompt,
 from demo.domain.errors import UnsafeWeights, UnsupportedModel
 from demo.domain.recipe import TRAINED
 
-_CAUSAL, _MASKED = language_model_types()
 _NO_LENGTH = 1_000_000  # tokenizers without a limit carry a huge number
 _PROBE = "An ordinary sentence, by which two ways through a model are compared."
 
@@ -113,7 +112,7 @@ def load_checkpoint(
     decoder = encoder = None
     if own_pass:
         probe = anatomy, text_config, info.max_tokens, tokenizer(_PROBE)["input_ids"]
-        decoder = make_decoder(*probe) if config.model_type in _CAUSAL else None
+        decoder = make_decoder(*probe) if config.model_type in CAUSAL_LANGUAGE_MODELS else None
         encoder = None if decoder else make_encoder(*probe)
         info = replace(info, memory_bytes=info.memory_bytes + getattr(decoder or encoder, "packed_bytes", 0))
     return Checkpoint(tokenizer, network, anatomy, info, pad_id, decoder, encoder)
@@ -144,7 +143,7 @@ def _load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
 def _load_model(folder: Path, config, placement: Placement, name: str) -> tuple[torch.nn.Module, bool]:
     """(model, whether it has an LM head of its own)."""
     architecture = (config.architectures or [""])[0]
-    causal = architecture in _CAUSAL.values()
+    causal = architecture in CAUSAL_LANGUAGE_MODELS.values()
     options = {
         "config": config,
         "dtype": placement.dtype,
@@ -242,7 +241,7 @@ def _longest(tokenizer, config, own: DeclaredReading | None) -> int:
 
 
 def _kind(config, own: DeclaredReading | None) -> Kind:
-    if config.model_type in _MASKED or config.model_type not in _CAUSAL:
+    if config.model_type in MASKED_LANGUAGE_MODELS or config.model_type not in CAUSAL_LANGUAGE_MODELS:
         return Kind.ENCODER
     return Kind.TUNED_GPT if own else Kind.GPT
 

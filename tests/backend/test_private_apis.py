@@ -39,16 +39,15 @@ def test_a_weight_that_onednn_cannot_pack_stays_unpacked():
 
 
 def test_transformers_lists_causal_and_masked_language_models():
-    causal, masked = private_apis.language_model_types()
-    assert causal["llama"] == "LlamaForCausalLM"
-    assert masked["bert"] == "BertForMaskedLM"
-    assert "distilbert" not in causal
+    assert private_apis.CAUSAL_LANGUAGE_MODELS["llama"] == "LlamaForCausalLM"
+    assert private_apis.MASKED_LANGUAGE_MODELS["bert"] == "BertForMaskedLM"
+    assert "distilbert" not in private_apis.CAUSAL_LANGUAGE_MODELS
 
 
 def test_linear_kinds_cover_gpt2(tiny):
     network = AutoModelForCausalLM.from_pretrained(tiny("gpt2"))
-    assert isinstance(network.transformer.h[0].mlp.c_fc, private_apis.linear_kinds())
-    assert isinstance(nn.Linear(2, 2), private_apis.linear_kinds())
+    assert isinstance(network.transformer.h[0].mlp.c_fc, private_apis.LINEAR_KINDS)
+    assert isinstance(nn.Linear(2, 2), private_apis.LINEAR_KINDS)
 
 
 def test_a_model_with_the_marks_of_a_quantized_file_can_be_saved(tiny, tmp_path):
@@ -73,5 +72,5 @@ def test_the_lean_lora_forward_equals_pefts(engine, tiny, family):
 
 def test_a_dead_hub_raises_the_transport_error(monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    with pytest.raises(private_apis.hub_transport_error()):
+    with pytest.raises(private_apis.HUB_TRANSPORT_ERROR):
         HfApi(endpoint="http://127.0.0.1:1").model_info("a/b", timeout=1)

@@ -20,7 +20,7 @@ from demo.backend.loader import Checkpoint
 from demo.backend.model.forward import Anatomy, find_anatomy, hidden_states, logits, on_entry
 from demo.backend.model.pooling import pool
 from demo.backend.model.tokenization import TokenizedText
-from demo.backend.private_apis import linear_kinds, speed_up_lora
+from demo.backend.private_apis import LINEAR_KINDS, speed_up_lora
 from demo.backend.scheduler.batch import stack
 from demo.backend.weights.adapters import PROJECTION_FILE
 from demo.domain.catalog import CATALOG
@@ -209,8 +209,8 @@ def _skip(hidden_states: Tensor, *args, **kwargs) -> Tensor:
 
 def _linear_layers(block: nn.Module) -> list[str]:
     """The names of a block's linear layers."""
-    kinds = linear_kinds()
-    return sorted({name.rpartition(".")[2] for name, module in block.named_modules() if isinstance(module, kinds)})
+    linear = (name for name, module in block.named_modules() if isinstance(module, LINEAR_KINDS))
+    return sorted({name.rpartition(".")[2] for name in linear})
 
 
 def _name_of_blocks(anatomy: Anatomy) -> str:

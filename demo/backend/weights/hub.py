@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
 )
 from tqdm import tqdm
 
-from demo.backend.private_apis import hub_transport_error
+from demo.backend.private_apis import HUB_TRANSPORT_ERROR
 from demo.backend.weights.checkpoint_files import (
     ALLOWED,
     PICKLED,
@@ -43,7 +43,6 @@ from demo.domain.errors import UnsafeWeights, UnsupportedModel
 _DEADLINE = 3.0  # seconds
 _TRUST_REACHABLE, _TRUST_UNREACHABLE = 600.0, 60.0  # seconds that the probe's result is cached
 _LOGIN_WANTED = "The Hub asks for a login and accepted terms."
-_TransportError = hub_transport_error()
 
 
 class NoSuchRepository(SourceFailed):
@@ -98,7 +97,7 @@ def _endpoint_answers(timeout: float) -> bool:
     def request() -> None:
         try:
             answers.append(get_session().head(constants.ENDPOINT, timeout=timeout).status_code < 500)
-        except (_TransportError, OSError):
+        except (HUB_TRANSPORT_ERROR, OSError):
             answers.append(False)
 
     thread = threading.Thread(target=request, daemon=True)
@@ -166,7 +165,7 @@ def from_hub(model: str, hub_id: str, revision: str, report: Report) -> Weights:
         status = error.response.status_code
         refused = status in (401, 403)
         raise SourceFailed(_LOGIN_WANTED if refused else f"The Hub answered with an error (HTTP {status}).") from error
-    except (_TransportError, LocalEntryNotFoundError, RuntimeError) as error:  # RuntimeError: the Hub's Xet transfers
+    except (HUB_TRANSPORT_ERROR, LocalEntryNotFoundError, RuntimeError) as error:  # RuntimeError: of Xet transfers
         hub_probe.forget()
         raise SourceFailed("The connection to the Hub broke off; what has arrived is kept.") from error
     except OSError as error:
