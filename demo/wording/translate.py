@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 from demo.domain.errors import DemoError
@@ -100,8 +99,3 @@ def translate_error(language: str, error: DemoError) -> str:
         if name in values:
             values[name] = translate_phrase(language, str(values[name]))
     return template.format(**values)
-
-
-def placeholders(template: str) -> set[str]:
-    """The names of a template's blanks."""
-    return {name for _, name, _, _ in Formatter().parse(template) if name}

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
@@ -22,7 +23,7 @@ from demo.domain.datamodels import Kind, Metrics, Pooling, Postprocess, Prompt  
 from demo.figures.similarity import SCALES  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
-from demo.ui.kit.i18n import LOCALES, choose_language, placeholders, translate_error, translate_phrase  # noqa: E402
+from demo.ui.kit.i18n import LOCALES, choose_language, translate_error, translate_phrase  # noqa: E402
 from demo.ui.kit.text import render_note, render_verdict  # noqa: E402
 from demo.ui.live.examples import load_examples  # noqa: E402
 from demo.ui.live.link import parse_link  # noqa: E402
@@ -168,6 +169,10 @@ def test_both_languages_have_the_same_keys():
         for language in ("en", "ko")
     )
     assert english == korean
+
+
+def placeholders(template: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(template) if name}
 
 
 def test_both_languages_fill_the_same_blanks():

@@ -11,7 +11,6 @@ import gradio as gr
 
 from demo.wording.translate import DEFAULT_LANGUAGE as DEFAULT_LANGUAGE
 from demo.wording.translate import LOCALES as LOCALES
-from demo.wording.translate import placeholders as placeholders
 from demo.wording.translate import translate as translate
 from demo.wording.translate import translate_error as translate_error
 from demo.wording.translate import translate_group as translate_group
