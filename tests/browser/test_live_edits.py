@@ -20,6 +20,16 @@ def begin(page) -> list[dict]:
     return sent
 
 
+@pytest.fixture
+def own_page(browser, url):
+    """A page of its own browser, whose console may complain."""
+    page = browser.new_page(locale="en-US")
+    page.goto(url)
+    page.wait_for_selector('#heatmap .hm[data-state="ready"]')
+    yield page
+    page.close()
+
+
 def is_live(request) -> bool:
     return request.method == "POST" and request.url.split("?")[0].endswith("/live")
 
@@ -93,23 +103,16 @@ def test_example_set_is_one_request(open_page):
     assert len(sent) <= 2
 
 
-def test_request_that_is_lost_on_its_way_is_sent_again(browser, url):
-    page = browser.new_page(locale="en-US")
-    page.goto(url)
-    page.wait_for_selector('#heatmap .hm[data-state="ready"]')
-    sent = begin(page)
+def test_request_that_is_lost_on_its_way_is_sent_again(own_page):
+    page, sent = own_page, begin(own_page)
     page.route("**/live*", lambda route: route.abort(), times=1)
     page.keyboard.type("x")
     wait_text(page, "What is GPU?x")
     assert len(sent) == 2
-    page.close()
 
 
-def test_busy_server_is_asked_again_with_what_was_typed_meanwhile(browser, url):
-    page = browser.new_page(locale="en-US")
-    page.goto(url)
-    page.wait_for_selector('#heatmap .hm[data-state="ready"]')
-    sent = begin(page)
+def test_busy_server_is_asked_again_with_what_was_typed_meanwhile(own_page):
+    page, sent = own_page, begin(own_page)
     refusal = {"status": 429, "headers": {"Retry-After": "1"}, "json": {"error": "Too many requests."}}
     page.route("**/live*", lambda route: route.fulfill(**refusal), times=1)
     page.keyboard.type("x")
@@ -118,14 +121,10 @@ def test_busy_server_is_asked_again_with_what_was_typed_meanwhile(browser, url):
     wait_text(page, "What is GPU?xy")
     assert [form["questions"][-2:] for form in sent] == ["?x", "xy"]
     page.wait_for_selector("#wait-line", state="hidden")
-    page.close()
 
 
-def test_refusal_stands_beside_the_picture(browser, url):
-    page = browser.new_page(locale="en-US")
-    page.goto(url)
-    page.wait_for_selector('#heatmap .hm[data-state="ready"]')
-    begin(page)
+def test_refusal_stands_beside_the_picture(own_page):
+    page, _ = own_page, begin(own_page)
     page.route(
         "**/live*", lambda route: route.fulfill(status=413, json={"error": "Too large, at most 1 MiB."}), times=1
     )
@@ -134,7 +133,6 @@ def test_refusal_stands_beside_the_picture(browser, url):
     assert page.inner_text(".hm-wait-text") == "Too large, at most 1 MiB."
     page.keyboard.type("y")
     page.wait_for_selector('#heatmap .hm[data-state="ready"]')
-    page.close()
 
 
 def test_the_numbers_lie_on_their_cells_and_are_read_on_every_colour(open_page):

@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, Prompt, Reference, Served
+from demo.domain.datamodels import LAST_LAYER, READING_FIELDS, Pooling, Postprocess, Prompt, Reference, Served
 from demo.domain.errors import UnknownChoice
 from demo.figures.similarity import SCALES
 
-# As the pipeline goes.
-READING = ("model", "prompt", "task", "template", "eos", "pooling", "layer", "postprocess", "reference")
 PROMPT_BOXES = {"task": Prompt.E5_INSTRUCT, "template": Prompt.CUSTOM}  # boxes that only one prompt needs
-_CHOICES = {
+CHOICES = {
     "prompt": [choice.value for choice in Prompt],
     "pooling": [choice.value for choice in (*Pooling, *Served)],
     "postprocess": [choice.value for choice in Postprocess],
@@ -51,12 +49,12 @@ class Form:
             elif name == "layer":
                 is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6
                 checked[name] = int(value) if is_number else LAST_LAYER
-            elif name not in _CHOICES:
+            elif name not in CHOICES:
                 checked[name] = value if isinstance(value, str) else ""
-            elif value in _CHOICES[name]:
+            elif value in CHOICES[name]:
                 checked[name] = value
             elif value not in (None, ""):
-                accepted = ", ".join(_CHOICES[name])
+                accepted = ", ".join(CHOICES[name])
                 raise UnknownChoice(field=name, value=str(value)[:80], kind=name, accepted=accepted)
         checked["model"] = checked["model"].strip()
         return cls(**checked)
@@ -74,7 +72,7 @@ class Form:
     @property
     def reading(self) -> dict[str, Any]:
         """The reading, as the lab takes it."""
-        return {name: getattr(self, name) for name in READING}
+        return {name: getattr(self, name) for name in ("model", *READING_FIELDS)}
 
     @property
     def signed(self) -> bool:

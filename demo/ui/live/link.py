@@ -12,25 +12,16 @@ import zlib
 from typing import Any
 from urllib.parse import parse_qs
 
-from demo.domain.datamodels import Pooling, Postprocess, Prompt, Reference, Served
 from demo.domain.errors import DamagedLink
-from demo.figures.similarity import SCALES
+from demo.ui.live.form import CHOICES, FORM_FIELDS
 
 _LONGEST = 32_768  # characters of an address; link.js writes no longer one
 _LONGEST_UNPACKED = 262_144  # bytes: a bomb goes no further
 _MOST_FIELDS = 32
 _TEXTS = ("questions", "answers", "matches", "task", "template")
-_READING = ("model", "prompt", "eos", "pooling", "layer", "postprocess", "reference")
 _FLAGS = {"true": True, "false": False}
-_ACCEPTED = {
-    "prompt": {prompt.value for prompt in Prompt},
-    "pooling": {pooling.value for pooling in (*Pooling, *Served)},
-    "postprocess": {method.value for method in Postprocess},
-    "reference": {choice.value for choice in Reference},
-    "scale": set(SCALES),
-}
 _PACKED, _TAB = "z", "tab"  # the tab is the browser's own affair
-_NAMES = {*_TEXTS, *_READING, "scale", _PACKED, _TAB}
+_NAMES = {*FORM_FIELDS, _PACKED, _TAB}
 
 
 def parse_link(link: Any) -> dict[str, Any]:
@@ -52,7 +43,7 @@ def read_link(link: Any) -> dict[str, Any]:
         fields |= _split(_unpack(fields[_PACKED]), _LONGEST_UNPACKED)
     said: dict[str, Any] = {}
     for name, value in fields.items():
-        if name in _TEXTS or value in _ACCEPTED.get(name, ()):
+        if name in _TEXTS or value in CHOICES.get(name, ()):
             said[name] = value
         elif name == "eos" and value in _FLAGS:
             said[name] = _FLAGS[value]
@@ -65,7 +56,7 @@ def read_link(link: Any) -> dict[str, Any]:
 
 def without_reading(said: dict[str, Any]) -> dict[str, Any]:
     """What was typed, alone: a reading means nothing without its model."""
-    return {name: value for name, value in said.items() if name not in _READING}
+    return {name: value for name, value in said.items() if name in (*_TEXTS, "scale")}
 
 
 def _split(link: str, longest: int) -> dict[str, str]:

@@ -8,10 +8,9 @@ from typing import Any
 import gradio as gr
 
 from demo.domain.catalog import CATALOG
-from demo.domain.datamodels import LAST_LAYER, Reading
+from demo.domain.datamodels import LAST_LAYER, READING_FIELDS, Reading
 from demo.lab import Lab
 from demo.ui.kit.view import next_seq
-from demo.ui.live.form import READING
 from demo.ui.live.tab import Widgets
 
 OPEN_JS = "(...values) => { document.querySelector('#view-heatmap-button').click(); return values; }"
@@ -41,5 +40,5 @@ def open_in_lab(
 def _choices(reading: Reading, n_layers: int) -> dict[str, Any]:
     """A reading as the lab's widgets take it."""
     values = reading.to_dict()
-    chosen = {name: values[name] for name in READING if name not in ("task", "template") or values[name]}
-    return {**chosen, "layer": n_layers if reading.layer == LAST_LAYER else reading.layer}
+    chosen = {name: values[name] for name in READING_FIELDS if name not in ("task", "template") or values[name]}
+    return {"model": reading.model, **chosen, "layer": n_layers if reading.layer == LAST_LAYER else reading.layer}

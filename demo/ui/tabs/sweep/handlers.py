@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from demo.domain.datamodels import ModelInfo, Postprocess, Prompt, Reading
+from demo.domain.datamodels import READING_FIELDS, ModelInfo, Postprocess, Prompt, Reading
 from demo.domain.errors import DemoError
 from demo.domain.results import LabelledSet, Sweep
 from demo.files.labelled import LabelledLimits, load_labelled
@@ -22,7 +22,7 @@ from demo.ui.kit.page_jobs import PageJob
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import render_note
 from demo.ui.kit.view import next_seq, show_view
-from demo.ui.live.form import READING, Form
+from demo.ui.live.form import Form
 from demo.ui.live.tab import Widgets
 from demo.ui.tabs.sweep.tab import BEST_METHOD, FIGURES, FOR_EVERY_MODEL, FORM, METHODS
 from demo.ui.tabs.sweep.text import (
@@ -41,7 +41,6 @@ _RUNNING, _WAITING = 2, 8  # sweeps of all pages
 _MAX_PAIRS = 2_000
 _MAX_TEXTS = 400  # distinct ones of a file: each runs through the model once a prompt
 _MAX_BYTES = 2**20
-_READING = [name for name in READING if name != "model"]
 
 
 @dataclass(frozen=True)
@@ -237,7 +236,7 @@ def wire_sweep(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) 
     for trigger in (widgets.view.opened, widgets.upload.upload):
         trigger(handlers.on_upload, widgets.upload, widgets.upload_note, **QUIET)
     widgets.view.pick(handlers.on_pick, inputs, widgets.select("picked", "use_best", "use_picked"), **LIVE)
-    reading = [getattr(lab_widgets, name) for name in _READING]
+    reading = [getattr(lab_widgets, name) for name in READING_FIELDS]
     widgets.use_best.click(handlers.on_use_best, lab_widgets.model, reading, **QUIET)
     widgets.use_picked.click(handlers.on_use_picked, lab_widgets.model, reading, **QUIET)
 
