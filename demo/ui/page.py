@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ from starlette.requests import Request
 from demo.domain.errors import DemoError
 from demo.lab import Lab
 from demo.serving import Metrics, create_middleware, create_routes
-from demo.settings import Settings
 from demo.ui.api import create_api
 from demo.ui.gradio.cheap_sessions import lighten_gradio
 from demo.ui.gradio.event_options import QUIET
@@ -67,25 +64,17 @@ _AT_ONCE = 8  # how many answers may be under way together, all people taken tog
 _WAITING = 64
 
 
-@dataclass(frozen=True)
-class View:
-    """A tab behind the heatmap's. Its label is `label.view_{name}`, its elements' id `view-{name}`."""
-
-    name: str
-    create: Callable[[Settings], Any]  # (settings) → its widgets
-    wire: Callable[..., None]  # (page, lab, its widgets, the lab's widgets): its events
-
-
-VIEWS = (  # in the order of the tabs
-    View("story", create_story_tab, wire_story),
-    View("lesson", create_lesson_tab, wire_lesson),
-    View("sweep", create_sweep_tab, wire_sweep),
-    View("compare", create_compare_tab, wire_compare),
-    View("file", create_file_tab, wire_file),
-    View("space", create_space_tab, wire_space),
-    View("train", create_train_tab, wire_train),
-    View("benchmark", create_benchmark_tab, wire_benchmark),
-)
+# The tabs behind the heatmap's, in their order: what builds each, and what wires it. Its label is `label.view_{name}`.
+VIEWS = {
+    "story": (create_story_tab, wire_story),
+    "lesson": (create_lesson_tab, wire_lesson),
+    "sweep": (create_sweep_tab, wire_sweep),
+    "compare": (create_compare_tab, wire_compare),
+    "file": (create_file_tab, wire_file),
+    "space": (create_space_tab, wire_space),
+    "train": (create_train_tab, wire_train),
+    "benchmark": (create_benchmark_tab, wire_benchmark),
+}
 
 
 def create_page(lab: Lab) -> gr.Blocks:
@@ -99,9 +88,9 @@ def create_page(lab: Lab) -> gr.Blocks:
         created["explain"], created["takehome"], created["save"] = create_explain(), create_takehome(), create_save()
 
     def create_views() -> None:
-        for view in VIEWS:
-            with gr.Tab(label(f"view_{view.name}"), id=view.name, elem_id=f"view-{view.name}") as tabs[view.name]:
-                created[view.name] = view.create(settings)
+        for name, (create, _) in VIEWS.items():
+            with gr.Tab(label(f"view_{name}"), id=name, elem_id=f"view-{name}") as tabs[name]:
+                created[name] = create(settings)
 
     kept = {"delete_cache": (600, 600)}  # seconds: files that came, and files that were made to be fetched
     with gr.Blocks(title=LOCALES["en"]["page.title"], analytics_enabled=False, fill_width=True, **kept) as page:
@@ -116,8 +105,8 @@ def create_page(lab: Lab) -> gr.Blocks:
         wire_explain(page, lab, created["explain"], widgets)
         wire_takehome(page, lab, created["takehome"], widgets)
         wire_save(page, lab, created["save"])
-        for view in VIEWS:
-            view.wire(page, lab, created[view.name], widgets)
+        for name, (_, wire) in VIEWS.items():
+            wire(page, lab, created[name], widgets)
         labelled = {"skip": skip}
         for part in created.values():
             labelled |= getattr(part, "labelled", {})
