@@ -66,7 +66,7 @@ ROOMS = {
     "ui/gradio": "serving",
     "ui/kit": "domain jobs lab ui/gradio wording",
     "ui/live": "domain export figures jobs lab serving settings ui/gradio ui/kit",
-    "ui/page": "domain lab serving settings ui/api ui/gradio ui/kit ui/live ui/panels ui/tabs",
+    "ui/page": "domain lab serving ui/api ui/gradio ui/kit ui/live ui/panels ui/tabs",
     "ui/panels": "domain export figures lab serving ui/gradio ui/kit ui/live wording",
     "ui/tabs": "analysis domain figures files jobs lab settings stages studies ui/gradio ui/kit ui/live ui/panels"
     " wording",
