@@ -8,9 +8,9 @@ from __future__ import annotations
 from demo.domain.choices import Role
 from demo.domain.datamodels import TEXT, ModelInfo, Prompt, PromptedText, Reading
 
-# The exact forms of the papers that Prompt's docstring names.
+# The exact forms of the papers that Prompt's docstring names. Texts are tidied by `_as_sentence`.
 _SENTENCE = f'This sentence : "{TEXT}" means in one word:"'
-_TEMPLATES = {
+_PROMPTEOL_TEMPLATES = {
     Prompt.PROMPTEOL: _SENTENCE,
     Prompt.TOKEN_PREPENDING: _SENTENCE,
     Prompt.PROMPTEOL_EXAMPLE: f'This sentence : "A man is smoking." means in one word:"Smoking".{_SENTENCE}',
@@ -38,10 +38,12 @@ def render_prompt(text: str, reading: Reading, role: Role, info: ModelInfo) -> P
         return PromptedText(text, template=_ECHO, eos=eos, pool_text_only=True)
     if prompt is Prompt.CUSTOM:
         return PromptedText(text, template=reading.template, eos=eos)
-    if prompt in _TEMPLATES:
+    if prompt in _PROMPTEOL_TEMPLATES:
         placeholder = prompt is Prompt.TOKEN_PREPENDING
-        return PromptedText(_as_sentence(text), template=_TEMPLATES[prompt], eos=eos, placeholder=placeholder)
-    return PromptedText(text, eos=eos)
+        return PromptedText(_as_sentence(text), template=_PROMPTEOL_TEMPLATES[prompt], eos=eos, placeholder=placeholder)
+    if prompt in (Prompt.PLAIN, Prompt.E5_INSTRUCT):
+        return PromptedText(text, eos=eos)
+    raise ValueError(f"{prompt.value} has no template")
 
 
 def _as_sentence(text: str) -> str:

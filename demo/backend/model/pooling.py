@@ -42,7 +42,12 @@ def token_weights(pooling: Pooling, mask: Tensor) -> Tensor:
         return real
     if pooling is Pooling.WEIGHTED_MEAN:
         return real.cumsum(dim=1) * real
-    positions = mask.long().argmax(dim=1) if pooling is Pooling.FIRST_TOKEN else last_positions(mask)
+    if pooling is Pooling.FIRST_TOKEN:
+        positions = mask.long().argmax(dim=1)
+    elif pooling in (Pooling.LAST_TOKEN, Pooling.LAST_TOKEN_LOGITS):
+        positions = last_positions(mask)
+    else:
+        raise ValueError(f"{pooling.value} is no weighted sum of states")
     return torch.zeros_like(real).scatter_(1, positions.unsqueeze(1), 1.0)
 
 
@@ -56,7 +61,7 @@ KEPT_POOLINGS = (Pooling.LAST_TOKEN, Pooling.MEAN, Pooling.WEIGHTED_MEAN, Poolin
 
 
 def pool_kept(mask: Tensor) -> Callable[[Tensor], Tensor]:
-    """hidden_states → (batch, poolings, dim) float32: every pooling of KEPT, in its order, of one mask.
+    """hidden_states → (batch, poolings, dim) float32: every pooling of KEPT_POOLINGS, in their order, of one mask.
 
     The weights depend on the mask alone and serve every layer of a pass. All poolings but the maximum are weighted
     sums, so one product computes them, in .4 to .8 of the time that each took by itself (measured).
