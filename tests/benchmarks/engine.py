@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import multiprocessing
 import statistics
 import subprocess
 import sys
@@ -36,56 +35,12 @@ from demo.backend.weights.locate import locate_weights
 from demo.domain.catalog import CATALOG
 from demo.domain.choices import Role
 from tests.benchmarks import processor_name
+from tests.benchmarks.peers import Peer, same_vectors, take_turns
 
 MODEL = "smollm2-135m-instruct"
-RUNS = 5
 BATCH = 32  # sentence-transformers' own default
 PROMPTS = ("plain", "chat", "prompteol")
 _MODULES = {"sentence-transformers": "sentence_transformers", "llama-cpp-python": "llama_cpp"}
-
-
-class Peer:
-    """Somebody in a process of their own: two engines that compute in one would slow each other's threads."""
-
-    def __init__(self, make: Callable, *arguments):
-        self._pool = multiprocessing.get_context("spawn").Pool(1, _begin, (make, arguments))
-
-    def __call__(self, ask: Callable, *arguments):
-        """ask(what was made, *arguments), in that process."""
-        return self._pool.apply(_ask, (ask, arguments))
-
-    def seconds(self, ask: Callable, *arguments) -> float:
-        """How long that takes there."""
-        return self._pool.apply(_time, (ask, arguments))
-
-    def end(self) -> None:
-        self._pool.terminate()
-
-
-def _begin(make: Callable, arguments: tuple) -> None:
-    global _made
-    _made = make(*arguments)
-
-
-def _ask(ask: Callable, arguments: tuple):
-    return ask(_made, *arguments)
-
-
-def _time(ask: Callable, arguments: tuple) -> float:
-    started = time.perf_counter()
-    ask(_made, *arguments)
-    return time.perf_counter() - started
-
-
-def take_turns(contenders: dict[str, Callable[[], float]], runs: int = RUNS) -> dict[str, float]:
-    """Median seconds of each, after one round that warms up."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(runs + 1):
-        for name, run in contenders.items():
-            taken = run()
-            if turn:
-                times[name].append(taken)
-    return {name: statistics.median(taken) for name, taken in times.items()}
 
 
 # ---- ours ----------------------------------------------------------------------------------------------------------
@@ -256,14 +211,6 @@ def article_loop(made: tuple, questions: list[str], answers: list[str]) -> None:
 
 
 # ---- the comparison ------------------------------------------------------------------------------------------------
-
-
-def same_vectors(name: str, found, expected, least: float) -> None:
-    """A peer that computes something else is no peer."""
-    found, expected = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
-    cosines = (found * expected).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(expected, axis=1)
-    if cosines.min() < least:
-        raise SystemExit(f"{name} gives other vectors: cosine {cosines.min():.4f}")
 
 
 def against_sentence_transformers(ours: Peer, about: dict, texts: list[str]) -> dict[str, float]:
