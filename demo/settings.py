@@ -86,9 +86,9 @@ class Settings(BaseSettings):
         default_factory=_on_spaces,
         description="Believe the proxy before the page about who asks (X-Forwarded-For). On by itself on Spaces.",
     )
-    person_rate: int = Field(900, ge=6, description="Questions a minute of one person, with --public.")
+    person_rate: int = Field(900, ge=6, description="Requests a minute of one open page, with --public.")
     address_rate: int = Field(
-        5400, ge=6, description="Questions a minute of one address, say a school's, with --public."
+        5400, ge=6, description="Requests a minute of one address, say a school's, with --public."
     )
     metrics: Literal["off", "local", "all"] = Field(
         default_factory=lambda chosen: "off" if chosen["public"] else "local",
@@ -118,7 +118,9 @@ class Settings(BaseSettings):
         default_factory=lambda: user_cache_path("gpt-embedding-lab"),
         description="Where downloaded and converted weights are kept.",
     )
-    max_texts: int = Field(200, ge=1, description="Questions, and answers, at most.")
+    max_texts: int = Field(
+        200, ge=1, description="Questions of a comparison, and as many answers, at most (see max_cells)."
+    )
     max_characters: int = Field(20_000, ge=1, description="Characters of one text, at most.")
     max_tokens: int = Field(2048, ge=16, description="Tokens of one text; what is longer is cut, and the page says so.")
     max_cells: int = Field(20_000, ge=1, description="Questions × answers, at most.")
@@ -138,10 +140,10 @@ class Settings(BaseSettings):
     ray_ongoing: int = Field(
         8,
         ge=1,
-        description="Questions at the same time for which a replica is enough; above it another one starts, and a "
+        description="Requests at the same time for which a replica is enough; above it another one starts, and a "
         "replica takes twice as many at most.",
     )
-    ray_queue: int = Field(200, ge=1, description="Questions that may wait for a replica; others are turned away.")
+    ray_queue: int = Field(200, ge=1, description="Requests that may wait for a replica; others are turned away.")
     ray_cpus: float = Field(1, gt=0, description="Processor cores of a replica, and torch's threads in it.")
     ray_gpus: float = Field(0, ge=0, description="GPUs of a replica; 0.5: two replicas share one.")
     ray_models: int = Field(3, ge=1, description="Models that a replica keeps in memory.")

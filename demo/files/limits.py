@@ -14,7 +14,7 @@ class FileLimits:
 
     rows: int = 20_000
     characters: int = 20_000  # of a text
-    bytes: int = 5 * 2**20  # unpacked
+    bytes: int = 5 * 2**20  # unpacked; each tab sets its own
     columns: int = 64
 
     field: ClassVar[str] = "file"  # of the page, that errors belong to

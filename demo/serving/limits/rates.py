@@ -3,7 +3,8 @@
 Arithmetic: thirty students behind one school address who edit every 2 s make 15 edits a second. An edit sends up to
 three requests (the heatmap, its explanation, the open tab): 2,700 a minute, which must pass; an address may send twice
 that. A person who types sends a request with nearly every key, 5 to 8 a second in a burst, at most twice each: 900 a
-minute never stop a person, and stop a script. The window is ten seconds, so nobody waits longer than that.
+minute never stop a person, and stop a script. The window is ten seconds, and a
+minute for uploads and page loads.
 """
 
 from __future__ import annotations
