@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import inspect
+from contextlib import suppress
 
 import anyio
 import anyio.lowlevel
@@ -151,6 +152,58 @@ def test_thirty_concurrent_requests_share_one_fetch():
     assert len(fetched) == 1
     bodies = [message["body"] for message in sent if message["type"] == "http.response.body"]
     assert [brotli.decompress(body).decode() for body in bodies] == [SCRIPT] * 30
+
+
+def run_requests(app, disconnected: int, staying: int) -> list[bytes]:
+    """The bodies that clients get who stay, after some who leave at once."""
+    bodies = []
+
+    async def leave():
+        return {"type": "http.disconnect"}
+
+    async def ignore(message) -> None:
+        pass
+
+    async def collect(message) -> None:
+        if message["type"] == "http.response.body":
+            bodies.append(message["body"])
+
+    async def request_all() -> None:
+        cache = AssetCache(app)
+        scope = {"type": "http", "method": "GET", "path": "/assets/a.css", "headers": [(b"accept-encoding", b"br")]}
+        for _ in range(disconnected):
+            with suppress(RuntimeError):
+                await cache(dict(scope), leave, ignore)
+        for _ in range(staying):
+            await cache(dict(scope), leave, collect)
+
+    anyio.run(request_all)
+    return bodies
+
+
+def test_client_that_leaves_spoils_the_file_for_nobody():
+    async def app(scope, receive, send):
+        """As a streaming response does, it stops where its client disconnects."""
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/css")]})
+        with anyio.move_on_after(0.01):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
+        await send({"type": "http.response.body", "body": SCRIPT.encode()})
+
+    assert [brotli.decompress(body).decode() for body in run_requests(app, 1, 2)] == [SCRIPT] * 2
+
+
+def test_half_a_file_is_never_cached():
+    fetched = []
+
+    async def app(scope, receive, send):
+        fetched.append(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/css")]})
+        if len(fetched) > 1:
+            await send({"type": "http.response.body", "body": SCRIPT.encode()})
+
+    assert [brotli.decompress(body).decode() for body in run_requests(app, 1, 1)] == [SCRIPT]
 
 
 def test_cache_evicts_beyond_its_size(fetched):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from weakref import WeakValueDictionary
 
+import anyio
 import anyio.to_thread
 import brotli
 from cachetools import LRUCache
@@ -67,31 +68,52 @@ class AssetCache:
         if encoding is None or not (path == "/" or _FIXED.match(path)):
             return await self.app(scope, receive, send)
         # The page may differ, so the app renders it each time; equal pages are compressed once.
-        page = await self._fetch(scope, receive) if path == "/" else None
+        page = await self._fetch(scope) if path == "/" else None
         key = (path if page is None else _digest(page), encoding)
         async with self._locks.setdefault(key, asyncio.Lock()):
             response = self._cache.get(key)
             if response is None:
-                fetched = page or await self._fetch(scope, receive)
+                fetched = page or await self._fetch(scope)
                 response = await anyio.to_thread.run_sync(_compress, fetched, encoding)
                 if response.status == 200 and len(response.body) <= self._cache.maxsize:
                     self._cache[key] = response
         await response(scope, receive, send)
 
-    async def _fetch(self, scope: Scope, receive: Receive) -> _Response:
-        """The app's whole response."""
+    async def _fetch(self, scope: Scope) -> _Response:
+        """The app's whole response. It is for everybody, so the app does not see that this client disconnects.
+
+        Raises RuntimeError where the app breaks off: half a file must never be cached.
+        """
         start: Message = {"type": "http.response.start", "status": 500, "headers": []}  # should none come
-        body = bytearray()
+        body, complete = bytearray(), False
 
         async def collect(message: Message) -> None:
+            nonlocal complete
             if message["type"] == "http.response.start":
                 start.update(message)
-            body.extend(message.get("body", b""))
+            elif message["type"] == "http.response.body":
+                body.extend(message.get("body", b""))
+                complete = not message.get("more_body")
 
         inner = {**scope, "headers": [header for header in scope["headers"] if header[0] not in _HANDLED]}
-        await self.app(inner, receive, collect)
+        await self.app(inner, _EmptyRequest(), collect)
+        if not complete:
+            raise RuntimeError("a response broke off")
         scope.update((name, value) for name, value in inner.items() if name != "headers")
         return _Response(start["status"], tuple(start["headers"]), bytes(body), inner.get("route"))
+
+
+class _EmptyRequest:
+    """`receive` of a GET without a body, whose client stays."""
+
+    def __init__(self) -> None:
+        self._sent = False
+
+    async def __call__(self) -> Message:
+        if self._sent:
+            await anyio.sleep_forever()
+        self._sent = True
+        return {"type": "http.request", "body": b"", "more_body": False}
 
 
 def _choose_encoding(scope: Scope) -> str | None:
