@@ -13,12 +13,11 @@ import socket
 import statistics
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from playwright.sync_api import Error as PlaywrightError
 
 from tests import ROOT
 from tests.waiting import eventually
@@ -68,10 +67,9 @@ def running_app(checkout: Path, arguments: list[str], **options: Any) -> Iterato
 
 
 def open_when_up(page, url: str) -> None:
-    """Load the page as soon as the server answers."""
-    eventually(
-        lambda: page.goto(url, wait_until="commit"), 120, "no answer", until=lambda _: True, catching=PlaywrightError
-    )
+    """Load the page as soon as the server answers. Once: a visit that is broken off costs the server work, too."""
+    eventually(lambda: urllib.request.urlopen(f"{url}/health").status, 120, "no answer", every=0.05, catching=OSError)
+    page.goto(url, wait_until="commit")
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:

@@ -111,11 +111,14 @@ def test_a_series_is_told_by_more_than_its_colour():
 
 def test_the_pages_own_greys_can_be_read():
     """What is said in small letters, on the page, on white, and on the tinted rows of tables; in dark as well."""
-    from demo.ui.gradio.theme import _ACCENT, _NEUTRAL
+    import gradio as gr
 
-    for paper in ("#ffffff", _NEUTRAL.c50, _NEUTRAL.c100):
-        assert contrast(_NEUTRAL.c500, paper) > 4.5
-        assert contrast(_ACCENT.c600, paper) > 4.5
-    for paper in (_NEUTRAL.c950, _NEUTRAL.c900, _NEUTRAL.c800):
-        assert contrast(_NEUTRAL.c400, paper) > 4.5
-        assert contrast(_ACCENT.c300, paper) > 4.5
+    from demo.ui.gradio import theme
+
+    accent, neutral = (gr.themes.Color(*ramp.split()) for ramp in (theme._ACCENT, theme._NEUTRAL))
+    for paper in ("#ffffff", neutral.c50, neutral.c100):
+        assert contrast(neutral.c500, paper) > 4.5
+        assert contrast(accent.c600, paper) > 4.5
+    for paper in (neutral.c950, neutral.c900, neutral.c800):
+        assert contrast(neutral.c400, paper) > 4.5
+        assert contrast(accent.c300, paper) > 4.5
