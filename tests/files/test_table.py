@@ -341,7 +341,13 @@ def test_what_csv_writers_write_is_read_at_every_entrance(data, encoding, header
 def test_raw_tsv_is_read_at_every_entrance_or_refused(rows, header):
     rows = FIRST + [row for row in rows if not any(set(cell) & {"\t", "\n"} or '""' in cell for cell in row)]
     content = "\n".join("\t".join(row) for row in ([header, *rows] if header else rows))
-    assert read_everywhere(content.encode(), "set.tsv") == set(rows)
+    try:
+        found = read_everywhere(content.encode(), "set.tsv")
+    except BadInput:
+        if sum('"' in cell for row in rows for cell in row) < 2:
+            raise
+        return  # two quotation marks may enclose a text over several lines, too
+    assert found == set(rows)
 
 
 @settings(max_examples=100, deadline=None)
