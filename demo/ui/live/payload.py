@@ -118,7 +118,7 @@ class _Renderer:
             )
         elif not self.request.drawn:
             pieces["status"] = render_status(language, device, None, "", self._name(answer.form.model))
-        if self.first:
+        if not self.request.drawn:  # not the first answer alone: Gradio may still be building the places of its words
             pieces["examples-note"] = render_note(example_teaches(language, next(iter(load_examples()))))
             pieces["texts_head"] = render_fold_head(self._say("heading.texts"), "", self._say("summary.texts"))
         return pieces

@@ -43,6 +43,8 @@ def test_model_list_is_built_before_the_first_figure_only(page, engine):
     loading = page.ask(model="gemma-3-270m")
     assert loading["state"] == "loading"
     assert len(loading["updates"]["model"]["choices"]) > 5
+    waiting = page.ask()
+    assert {"texts_head", "examples-note"} <= set(waiting["pieces"]), "the page may not have had places for the first"
     page.loaded()
     assert "choices" not in page.ask(questions="Another?")["updates"].get("model", {})
 
