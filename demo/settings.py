@@ -86,6 +86,17 @@ class Settings(BaseSettings):
         default_factory=_on_spaces,
         description="Believe the proxy before the page about who asks (X-Forwarded-For). On by itself on Spaces.",
     )
+    allow_host: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="A name under which this lab is reached, beside localhost, addresses and this machine's own name; "
+        "repeat it for more. A private lab answers no other, against DNS rebinding.",
+    )
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[\w.~-]+)*/?$",
+        description="The path under which a proxy serves this lab, say /lab.",
+        validation_alias=AliasChoices("root_path", "DEMO_ROOT_PATH", "GRADIO_ROOT_PATH"),
+    )
     person_rate: int = Field(900, ge=6, description="Requests a minute of one open page, with --public.")
     address_rate: int = Field(
         5400, ge=6, description="Requests a minute of one address, say a school's, with --public."
@@ -157,9 +168,9 @@ class Settings(BaseSettings):
         "default where --public is off.",
     )
 
-    @field_validator("remote", mode="before")
+    @field_validator("remote", "allow_host", mode="before")
     @classmethod
-    def _split_servers(cls, value: Any) -> Any:
+    def _split_words(cls, value: Any) -> Any:
         """Flags arrive with commas between them, the environment with spaces."""
         return tuple(filter(None, re.split(r"[\s,]+", value))) if isinstance(value, str) else value
 

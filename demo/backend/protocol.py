@@ -68,6 +68,9 @@ class Engine:
         """Raises ReadingRefused for this model, named as people know it."""
         raise ReadingRefused(field=field, model=self.load(model).name, reason=reason, **values)
 
+    def close(self) -> None:
+        """End what would outlive this process. By default there is nothing."""
+
     def device(self) -> Device:
         """What computes, in which precision, and why."""
         return self._forward("", "device")

@@ -20,6 +20,9 @@ class RoutingEngine(Engine):
         engine = self.elsewhere if model.startswith(REMOTE) else self.here
         return getattr(engine, method)(*arguments)
 
+    def close(self) -> None:
+        self.here.close()
+
     def counts(self) -> EngineCounts:
         both = zip(astuple(self.here.counts()), astuple(self.elsewhere.counts()), strict=True)
         return EngineCounts(*map(sum, both))

@@ -32,6 +32,10 @@ class StartingEngine(Engine):
             self._engine.set_exception(error)
             raise
 
+    def close(self) -> None:
+        if self._engine.done() and self._engine.exception() is None:
+            self._engine.result().close()
+
     def counts(self) -> EngineCounts:
         return super().counts() if self._engine.done() else EngineCounts()
 

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from demo.cli.printing import note
 from demo.domain.errors import BadInput, DemoError, ModelNotAllowed, ModelNotFound, ReadingRefused
+from demo.jobs.leave import leave
 
 _USAGE_ERRORS = (BadInput, ReadingRefused, ModelNotAllowed, ModelNotFound)
 _ORDER = ("compare", "embed", "models", "sweep", "benchmark", "train", "code", "export")
@@ -77,4 +78,9 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A letter that a terminal cannot show becomes its number instead of ending the program.
         stream.reconfigure(errors="backslashreplace")
-    app(prog_name="python -m demo")
+    try:
+        app(prog_name="python -m demo")
+    except SystemExit as end:
+        if end.code:  # a thread may still compute what nobody waits for any more
+            leave(end.code)
+        raise

@@ -30,6 +30,9 @@
     │   ├── RequestTooLarge   more bytes than are read
     │   ├── RequestTooSlow    it did not come to its end
     │   ├── RequestUnreadable it is not what the page or a program sends
+    │   ├── HostNotAllowed    it names a host that is not this lab's
+    │   ├── StorageFailed     this machine's disk cannot take it
+    │   ├── ServerStopping    the server stops before it could answer
     │   └── RequestFailed     our own mistake
     ├── Busy                  all places for long work are taken
     │   └── ClusterBusy       every replica works, and as many questions wait as may
@@ -211,6 +214,18 @@ class RequestUnreadable(RequestRefused):
     template = (
         "This is not a request that the page can read. Accepted is what the page sends, or what its API describes."
     )
+
+
+class HostNotAllowed(RequestRefused):
+    template = "This lab does not answer under the name “{host}”. Whoever runs it allows a name with --allow-host."
+
+
+class StorageFailed(RequestRefused):
+    template = "This server's disk cannot take it: {reason}. Whoever runs the lab must look after it."
+
+
+class ServerStopping(RequestRefused):
+    template = "This server stops now. Try again when it is back."
 
 
 class RequestFailed(RequestRefused):

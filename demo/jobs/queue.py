@@ -120,6 +120,13 @@ class JobQueue:
         if following is not None:
             following.begin()
 
+    def stop_all(self) -> None:
+        """Ask every job to end, or never to begin."""
+        with self._lock:
+            jobs = [*self._waiting, *self._running]
+        for job in jobs:
+            job.stop()
+
     def count(self) -> tuple[int, int]:
         """How many jobs run, and how many wait."""
         with self._lock:
@@ -144,6 +151,12 @@ def _lower_priority() -> None:
 
 
 _queues: WeakSet[JobQueue] = WeakSet()
+
+
+def stop_jobs() -> None:
+    """Ask every job of all queues to end."""
+    for queue in list(_queues):
+        queue.stop_all()
 
 
 def count_jobs() -> dict[str, int]:

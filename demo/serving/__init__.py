@@ -2,7 +2,9 @@
 
 The middleware, in order, with the responses that each gives by itself:
 
-    RequestLog         500 our exception; 400 a request that Gradio cannot read
+    RequestLog         500 our exception; 507 a full disk; 400 a request that Gradio cannot read
+    EndWithServer      503 the server stops
+    AllowedHosts       421 a host that is not this lab's (private hosts)
     AssetCache         304 the browser has the file already
     SecurityHeaders    (adds headers only)
     AllowedRoutes      404 address not on the allow-list; 405 method; 403 another site's page (CSRF)
@@ -30,7 +32,9 @@ from demo.serving.ops.asset_cache import AssetCache
 from demo.serving.ops.health import create_health_routes
 from demo.serving.ops.metrics import Metrics, create_metrics_routes
 from demo.serving.ops.request_log import RequestLog
+from demo.serving.ops.shutdown import EndWithServer, UnderWay
 from demo.serving.refusal import Translate
+from demo.serving.security.allowed_hosts import AllowedHosts
 from demo.serving.security.allowed_routes import AllowedRoutes
 from demo.serving.security.headers import SecurityHeaders
 
@@ -51,15 +55,20 @@ def create_middleware(
     routes: Sequence[BaseRoute] = (),
     translate: Translate | None = None,
     scripts: Sequence[str] = (),
+    under_way: UnderWay | None = None,
 ) -> Sequence[Middleware]:
     """The table above, the outermost first.
 
-    routes: our own, all allowed. translate: words every refusal. scripts: those in the page's head.
+    routes: our own, all allowed. translate: words every refusal. scripts: those in the page's head. under_way: for
+    `stop_server`.
     """
     settings = lab.settings
     proxy = {"behind_proxy": settings.behind_proxy}
+    private = not (settings.public or settings.on_spaces)
     table = (
         Middleware(RequestLog, metrics or Metrics(lab), routes, translate),
+        Middleware(EndWithServer, under_way or UnderWay()),
+        Middleware(AllowedHosts, [settings.host, *settings.allow_host] if private else None, **proxy),
         Middleware(AssetCache),
         Middleware(SecurityHeaders, scripts, embedded=settings.on_spaces),
         Middleware(AllowedRoutes, routes, **proxy),

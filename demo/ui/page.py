@@ -10,7 +10,8 @@ from starlette.requests import Request
 
 from demo.domain.errors import DemoError
 from demo.lab import Lab
-from demo.serving import Metrics, create_middleware, create_routes
+from demo.serving import Metrics, UnderWay, create_middleware, create_routes
+from demo.serving.limits.client_address import ignore_forwarded_addresses
 from demo.ui.api import create_api
 from demo.ui.gradio.cheap_sessions import lighten_gradio
 from demo.ui.gradio.event_options import QUIET
@@ -137,16 +138,18 @@ def _say(request: Request, error: DemoError) -> str:
     return translate_error(choose_language(request), error)
 
 
-def launch_options(lab: Lab) -> dict[str, Any]:
+def launch_options(lab: Lab, under_way: UnderWay | None = None) -> dict[str, Any]:
     """How the page is served: no history, no monitoring, no tracebacks, nothing from outside."""
     settings = lab.settings
     redact_prints()
+    ignore_forwarded_addresses()
     metrics = Metrics(lab)
     routes = [plotly_route(), create_live_route(lab), *create_routes(lab, metrics)]
     scripts = [(_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS]
     return {
         "server_name": settings.host,
         "server_port": settings.port or None,
+        "root_path": settings.root_path.rstrip("/"),
         "quiet": True,
         "show_error": False,
         "run_history": False,
@@ -162,6 +165,6 @@ def launch_options(lab: Lab) -> dict[str, Any]:
         "i18n": page_i18n(),
         "app_kwargs": {
             "routes": routes,
-            "middleware": create_middleware(lab, metrics, routes, _say, scripts),
+            "middleware": create_middleware(lab, metrics, routes, _say, scripts, under_way),
         },
     }

@@ -21,7 +21,8 @@ SECRET = "MarkerThatSomebodyTyped"
 def serve(lab: Lab, **options) -> TestClient:
     """A client of the routes for programs, behind the middleware, without a page."""
     routes = create_routes(lab)
-    return TestClient(Starlette(routes=routes, middleware=create_middleware(lab, routes=routes)), **options)
+    app = Starlette(routes=routes, middleware=create_middleware(lab, routes=routes))
+    return TestClient(app, **{"base_url": "http://localhost", **options})
 
 
 @contextmanager

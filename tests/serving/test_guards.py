@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import socket
@@ -10,6 +11,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+import httpx
 import pytest
 import uvicorn
 from starlette.applications import Starlette
@@ -32,7 +34,7 @@ from demo.serving.ops.request_log import RequestLog
 from demo.serving.security.allowed_routes import AllowedRoutes
 from demo.serving.security.headers import SecurityHeaders
 from demo.settings import Settings
-from tests.serving.conftest import SECRET, serve
+from tests.serving.conftest import SECRET, live_page, serve
 from tests.waiting import eventually
 
 RUN = "/gradio_api/run/predict"
@@ -401,3 +403,24 @@ def test_body_and_response_may_take_longer_than_the_head(server):
         eventually(lambda: is_closed(idle), catching=TimeoutError)  # so the time of a head has passed
         line.sendall(b"b")
         assert b"200 OK" in line.recv(4096)
+
+
+def test_a_full_disk_is_this_machines_fault_and_logged(lab, caplog):
+    def upload(request):
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/somebody's file.csv")
+
+    web = client(Middleware(RequestLog, Metrics(lab)), **{"/upload": upload})
+    refused = web.get("/upload")
+    assert (refused.status_code, refused.json()["code"]) == (507, "StorageFailed")
+    assert "No space left on device" in refused.json()["error"]
+    assert "No space left on device" in caplog.text
+    assert "somebody" not in refused.text + caplog.text
+
+
+def test_an_upload_on_a_full_disk_is_not_the_requests_fault(small_disk, monkeypatch):
+    folder, _ = small_disk
+    lab = Lab(Settings(engine="fake", port=0, public=False), FakeEngine())
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
+    with live_page(lab) as (url, _):
+        refused = httpx.post(f"{url}/gradio_api/upload", files={"files": ("texts.csv", b"x" * 200_000)}, timeout=20)
+    assert (refused.status_code, refused.json()["code"]) == (507, "StorageFailed")

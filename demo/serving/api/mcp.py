@@ -16,14 +16,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from demo.domain.errors import DemoError, RequestFailed
-from demo.lab import Lab
 from demo.serving.api.calls import ApiCalls
 from demo.serving.api.mcp_tools import INSTRUCTIONS, TOOLS
 from demo.serving.api.request import ReadingRequest
 from demo.serving.ops.request_log import report_fault
 
 _MOST_BYTES = 2**20  # of a request
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 def create_mcp_routes(calls: ApiCalls) -> list[Route]:
@@ -46,9 +44,11 @@ class McpEndpoint:
                 # In a thread: half a second of imports must not delay people who type at the page.
                 self._server = await asyncio.to_thread(create_server, self._calls)
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+        from mcp.server.transport_security import TransportSecuritySettings
 
-        security = _transport_security(self._calls.lab)
-        limits = {"max_request_body_size": _MOST_BYTES, "security_settings": security}
+        # Without its checks of Host and Origin: the middleware makes them for every address of the lab.
+        unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+        limits = {"max_request_body_size": _MOST_BYTES, "security_settings": unchecked}
         manager = StreamableHTTPSessionManager(self._server, stateless=True, **limits)
         async with manager.run():
             await manager.handle_request(scope, receive, send)
@@ -93,16 +93,4 @@ def create_server(calls: ApiCalls):
         instructions=INSTRUCTIONS,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
-    )
-
-
-def _transport_security(lab: Lab):
-    """Host and Origin checks against DNS rebinding, on one's own machine; a public host's names are its owner's."""
-    from mcp.server.transport_security import TransportSecuritySettings
-
-    local = lab.settings.host in ("127.0.0.1", "localhost", "::1") and not lab.settings.public
-    return TransportSecuritySettings(
-        enable_dns_rebinding_protection=local,
-        allowed_hosts=[f"{host}:*" for host in _LOOPBACK],
-        allowed_origins=[f"http://{host}:*" for host in _LOOPBACK],
     )

@@ -1,11 +1,13 @@
 """Request log: one line and one count for each request, by its route, never by its text or address.
 
 Also the last resort for exceptions. One that Gradio raises over a request it cannot read is the client's fault: 400
-with a sentence. One that our rooms raise is ours: 500. No traceback reaches a client.
+with a sentence. One that our rooms raise is ours: 500. A disk that takes no upload is this machine's: 507. No traceback
+reaches a client.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 import traceback
@@ -16,11 +18,12 @@ from pathlib import Path
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from demo.domain.errors import RequestFailed, RequestUnreadable
+from demo.domain.errors import RequestFailed, RequestUnreadable, StorageFailed
 from demo.serving.ops.metrics import Metrics
 from demo.serving.refusal import Translate, refuse
 
 _DEMO = Path(__file__).parents[2]
+_STORAGE = (errno.ENOSPC, errno.EROFS, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))
 _MIDDLEWARE = tuple(str(_DEMO / "serving" / folder) for folder in ("limits", "ops", "security"))
 _log = logging.getLogger(__name__)
 _scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
@@ -42,6 +45,12 @@ def is_ours(error: BaseException) -> bool:
     """Whether a room of ours raised it, or called what did. Middleware does not count: it is on every stack."""
     files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
     return any(file.startswith(str(_DEMO)) and not file.startswith(_MIDDLEWARE) for file in files)
+
+
+def _storage_reason(error: Exception) -> str:
+    """What the operating system says of a disk that cannot be written; "" for any other exception."""
+    full = isinstance(error, OSError) and error.errno in _STORAGE
+    return error.strerror or "" if full else ""
 
 
 class RequestLog:
@@ -71,10 +80,15 @@ class RequestLog:
             self._record(scope, response.status, time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, receive: Receive, response: _Response) -> None:
+        storage = None
         try:
             await self.app(scope, receive, response)
         except Exception as error:  # uvicorn would log its message, which may quote people's texts
-            report_fault(error)
+            storage = _storage_reason(error)
+            if storage:
+                _log.error("the disk took no upload or answer: %s", storage, extra={"event": "fault", "code": "disk"})
+            else:
+                report_fault(error)
             if response.started and scope.get("our_fault"):
                 raise _BrokenOff from None  # half of a response is out: the connection must end
             if response.started:  # a stream; Gradio's last event in it names the error
@@ -82,6 +96,8 @@ class RequestLog:
         if not response.started:
             ours = scope.get("our_fault", False)
             error, response.status = (RequestFailed(), 500) if ours else (RequestUnreadable(), 400)
+            if storage:
+                error, response.status = StorageFailed(reason=storage), 507
             await refuse(scope, error, response.status)(scope, receive, response.send)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
