@@ -16,9 +16,10 @@ from demo.backend.model.device import Placement
 from demo.backend.model.forward import Anatomy, find_anatomy, hidden_states, logits
 from demo.backend.model.st_config import DeclaredReading, read_declared_reading
 from demo.backend.private_apis import CAUSAL_LANGUAGE_MODELS, MASKED_LANGUAGE_MODELS
-from demo.backend.weights.adapters import add_projection, base_of, is_projection, merge_lora, read_info
+from demo.backend.weights.adapters import add_projection, base_of, has_tokenizer, is_projection, read_info
 from demo.backend.weights.checkpoint_files import read_header, weight_files
 from demo.backend.weights.locate import Weights
+from demo.backend.weights.merge import merge_adapter
 from demo.domain.catalog import CATALOG, CatalogEntry
 from demo.domain.datamodels import LAST_LAYER, Kind, ModelInfo, Pooling, Prompt, Reading
 from demo.domain.errors import UnsafeWeights, UnsupportedModel
@@ -69,17 +70,29 @@ def load_checkpoint(
     name = entry.name if entry else _name_trained(model, training) if weights.adapter else model
     folder = weights.folder
     config = _load_config(folder, name)
-    tokenizer = _load_tokenizer(folder, name)
+    adapter = weights.adapter
+    adapter_tokenizer = bool(adapter and has_tokenizer(adapter))
+    tokenizer = _load_tokenizer(adapter if adapter_tokenizer else folder, name)
     own = read_declared_reading(folder, entry.query_prompt if entry else "")
     network, has_lm_head = _load_model(folder, config, placement, name)
-    network, anatomy = _with_adapter(network, has_lm_head, weights.adapter, name)
     notices = weights.notices + (own.notices if own else ())
+    adapter_class = ""
+    if adapter and not is_projection(adapter):
+        merged = merge_adapter(network, adapter, len(tokenizer), tokenizer(_PROBE)["input_ids"], name)
+        network.eval().requires_grad_(False)
+        notices, adapter_class = notices + merged.notices, merged.over
+        if has_lm_head and not merged.has_whole_head:
+            notices += ("The LM head has no rows for the tokens that the adapter adds, so its logits are not offered.",)
+            has_lm_head = False
+    anatomy = find_anatomy(network, has_lm_head)
+    if adapter and is_projection(adapter):
+        _project(anatomy, adapter, name)
     if has_lm_head and not _head_agrees(network, anatomy):
         notices += ("The model does more after its LM head than the lab knows, so its logits are not offered.",)
         has_lm_head = False
         anatomy = find_anatomy(network, has_lm_head)
-    text_config = config.get_text_config()
-    kind = entry.kind if entry else Kind.TUNED_GPT if weights.adapter else _kind(config, own)
+    text_config = network.config.get_text_config()  # an adapter may have changed the vocabulary's size
+    kind = entry.kind if entry else _kind(config, tuned=bool(own or adapter))
     parameters = sum(parameter.numel() for parameter in network.parameters())
     info = ModelInfo(
         model=model,
@@ -105,6 +118,8 @@ def load_checkpoint(
         pool_text_only=bool(own and own.pool_text_only),
         base=base_of(weights.adapter) if weights.adapter else "",
         adapter=_name_adapter(model, weights.adapter, entry),
+        adapter_class=adapter_class,
+        adapter_tokenizer=adapter_tokenizer,
         projected=bool(weights.adapter and is_projection(weights.adapter)),
         notices=notices,
     )
@@ -170,20 +185,11 @@ def _load_model(folder: Path, config, placement: Placement, name: str) -> tuple[
     return network.to(placement.device).eval().requires_grad_(False), has_lm_head
 
 
-def _with_adapter(network, has_lm_head: bool, adapter: Path | None, name: str) -> tuple[torch.nn.Module, Anatomy]:
-    """(model, its anatomy), with the adapter where there is one."""
-    if adapter is None:
-        return network, find_anatomy(network, has_lm_head)
+def _project(anatomy: Anatomy, adapter: Path, name: str) -> None:
     try:
-        if is_projection(adapter):
-            anatomy = find_anatomy(network, has_lm_head)
-            add_projection(anatomy, adapter)
-        else:
-            network = merge_lora(network, adapter)
+        add_projection(anatomy, adapter)
     except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
         raise UnsupportedModel(model=name, reason="its adapter does not fit the model, or is damaged.") from error
-    network = network.eval().requires_grad_(False)
-    return network, find_anatomy(network, has_lm_head)
 
 
 def _name_trained(model: str, training: dict) -> str:
@@ -240,10 +246,10 @@ def _longest(tokenizer, config, own: DeclaredReading | None) -> int:
     return min([limit for limit in limits if limit and limit < _NO_LENGTH], default=_NO_LENGTH)
 
 
-def _kind(config, own: DeclaredReading | None) -> Kind:
+def _kind(config, tuned: bool) -> Kind:
     if config.model_type in MASKED_LANGUAGE_MODELS or config.model_type not in CAUSAL_LANGUAGE_MODELS:
         return Kind.ENCODER
-    return Kind.TUNED_GPT if own else Kind.GPT
+    return Kind.TUNED_GPT if tuned else Kind.GPT
 
 
 def _default_reading(model: str, kind: Kind, own: DeclaredReading | None, has_lm_head: bool, has_chat: bool) -> Reading:

@@ -154,6 +154,8 @@ class ModelInfo:
     pool_text_only: bool = False  # the checkpoint leaves its prompts out of the pooled span
     base: str = ""  # the model below, where this one is an adapter over it
     adapter: str = ""  # the folder that holds what was learned over the weights, as a script beside the lab names it
+    adapter_class: str = ""  # transformers' auto class that a script puts the adapter onto; "" where it cannot
+    adapter_tokenizer: bool = False  # the adapter brings the tokenizer
     projected: bool = False  # what was learned is a linear map after the final norm
     host: str = ""  # where the texts are sent, of a model that runs elsewhere
     notices: tuple[str, ...] = ()

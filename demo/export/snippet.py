@@ -162,6 +162,11 @@ def _refuse_impossible(plan: _Plan, encode: bool, folder: bool = False) -> None:
         (frame.chat and not info.has_chat_template, "prompt", "its tokenizer has no chat template."),
         (plan.source.endswith(".gguf"), "model", "a GGUF file is converted by the lab; a script needs safetensors."),
         (info.projected, "model", "it is a model with a linear map inside, which only the lab can put together."),
+        (
+            info.adapter and not (info.projected or info.adapter_class or folder),
+            "model",
+            "its adapter was trained over another class of the model; export it as a folder instead.",
+        ),
     ]
     if encode:
         rules += [

