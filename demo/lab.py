@@ -170,10 +170,18 @@ class Lab(Pipeline):
         return run_large(self, pairing, model, on_progress, on_part, **reading)
 
     def benchmark(
-        self, sets: Iterable[LabelledSet], wanted: Iterable[ReadingGrid] = (), on_progress=None, mixtures=()
+        self,
+        sets: Iterable[LabelledSet],
+        wanted: Iterable[ReadingGrid] = (),
+        on_progress=None,
+        mixtures=(),
+        on_refused=None,
     ) -> Iterator[BenchmarkRow]:
-        """Scores and throughput of readings and mixtures on labelled sets, row by row."""
-        return run_benchmark(self, list(sets), list(wanted), on_progress, list(mixtures))
+        """Scores and throughput of readings and mixtures on labelled sets, row by row.
+
+        on_refused: as in `run_benchmark`.
+        """
+        return run_benchmark(self, list(sets), list(wanted), on_progress, list(mixtures), on_refused)
 
     def mteb(self, tasks: Iterable[str], wanted: Iterable[ReadingGrid], on_progress=None) -> Iterator[MtebRow]:
         """The same readings on tasks of the optional package mteb, by their names. Data sets come from the Hub."""

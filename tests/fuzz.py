@@ -26,8 +26,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from demo.domain.errors import DemoError
+from demo.files.columns import guess_columns
 from demo.files.labelled import LabelledLimits, make_labelled_set
-from demo.files.pairing import PairingLimits, guess_columns, pair_up
+from demo.files.pairing import PairingLimits, pair_up
 from demo.files.pairs import PairLimits, make_training_set
 from demo.files.table import parse_table
 from demo.serving.api.request import OpenAIRequest, load_json

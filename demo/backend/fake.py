@@ -250,6 +250,7 @@ def _info(entry: CatalogEntry) -> ModelInfo:
         query_prompt="query: " if entry.prompt is Prompt.OWN else None,
         document_prompt="" if entry.prompt is Prompt.OWN else None,
         base=entry.base,
+        has_eos=entry.kind is not Kind.ENCODER,
     )
 
 

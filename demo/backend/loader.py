@@ -104,6 +104,7 @@ def load_checkpoint(
         max_tokens=min(max_tokens, _longest(tokenizer, text_config, own)),
         has_lm_head=has_lm_head,
         has_chat_template=bool(tokenizer.chat_template),
+        has_eos=tokenizer.eos_token_id is not None,
         default_reading=_trained_reading(model, training)
         or _default_reading(model, kind, own, has_lm_head, bool(tokenizer.chat_template)),
         revision=weights.revision,

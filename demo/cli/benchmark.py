@@ -9,10 +9,22 @@ import typer
 
 from demo.analysis.labelled_sets import sample
 from demo.cli.app import app
-from demo.cli.options import MACHINE_OPTIONS, JsonOption, choices, expand_options, make_lab, option, shared_options
+from demo.cli.options import (
+    ADVICE,
+    FILE_OPTIONS,
+    FORMATS,
+    MACHINE_OPTIONS,
+    JsonOption,
+    choices,
+    expand_options,
+    file_choice,
+    make_lab,
+    option,
+    shared_options,
+)
 from demo.cli.printing import interval, note, print_json, print_line, print_table, showing_progress
 from demo.domain.datamodels import Pooling, Postprocess, Prompt
-from demo.domain.errors import UnknownChoice
+from demo.domain.errors import BadInput, ReadingRefused, UnknownChoice
 from demo.domain.results import BenchmarkRow, LabelledSet
 from demo.files.bundled import load_benchmark
 from demo.files.labelled import LabelledLimits, load_labelled
@@ -21,7 +33,7 @@ from demo.studies.mixture import load_mixture
 from demo.studies.mteb_tasks import MtebRow
 
 _FIGURES = {"spearman": "Spearman", "auc": "AUC", "top1": "top-1", "mrr": "MRR", "ndcg10": "nDCG@10"}
-_LIMITS = LabelledLimits(bytes=64 * 2**20, rows=200_000, cells=2_000_000)  # nobody else waits for this machine
+_LIMITS = LabelledLimits(bytes=64 * 2**20, rows=200_000, cells=2_000_000, **ADVICE)  # nobody else waits here
 
 
 @app.command(
@@ -31,15 +43,18 @@ _LIMITS = LabelledLimits(bytes=64 * 2**20, rows=200_000, cells=2_000_000)  # nob
     "--layer last --layer best\n\n"
     "python -m demo benchmark pairs.csv --model all-minilm-l6-v2 --model smollm2-135m-instruct --json > figures.json"
 )
-@expand_options(reading=shared_options("eos", "reference", "task", "template"), machine=MACHINE_OPTIONS)
+@expand_options(
+    columns=FILE_OPTIONS, reading=shared_options("eos", "reference", "task", "template"), machine=MACHINE_OPTIONS
+)
 def benchmark(
     *,
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="FILE…", help="CSV or TSV: question, answer[, label or score]. None: the lab's own sets."
+            metavar="FILE…", help=f"{FORMATS}: question, answer[, label or score]. None: the lab's own sets."
         ),
     ] = None,
+    columns: dict[str, Any],
     bundled: Annotated[
         list[str] | None, option("NAME", "One of the lab's own sets, such as all-en.", "--set", panel=None)
     ] = None,
@@ -73,7 +88,7 @@ def benchmark(
     as_json: JsonOption = False,
 ) -> None:
     """Measure readings on labelled sets. What is not said is each model's own reading."""
-    own = [] if mteb and not files and not bundled else _gather_sets(files or [], bundled or [])
+    own = [] if mteb and not files and not bundled else _gather_sets(files or [], bundled or [], file_choice(**columns))
     sets = [sample(labelled, pairs) if pairs else labelled for labelled in own]
     lab = make_lab(**machine)
     grids = [
@@ -91,11 +106,20 @@ def benchmark(
         for name in model or ([] if mixture else [lab.settings.model])
     ]
     mixtures = [load_mixture(file) for file in mixture or []]
+    refused: dict[str, None] = {}
+
+    def on_refused(error: ReadingRefused) -> None:
+        if str(error) not in refused:
+            refused[str(error)] = None
+            note(f"Left out: {error}", style="yellow")
+
     with showing_progress() as on_progress:
         rows = []
-        for row in lab.benchmark(sets, grids, on_progress, mixtures):
+        for row in lab.benchmark(sets, grids, on_progress, mixtures, on_refused):
             rows.append(row)
             note(_line(row))  # as it is known: a long run that is cut short has not been for nothing
+        if refused and not mixtures and not any(row.reading for row in rows):
+            raise BadInput(problem="No reading is left: each is refused by its model, as stated above.")
         scored = []
         for row in lab.mteb(mteb or [], grids, on_progress):
             scored.append(row)
@@ -109,14 +133,18 @@ def benchmark(
         print_line(_mteb_line(row))
 
 
-def _gather_sets(files: list[Path], names: list[str]) -> list[LabelledSet]:
+def _gather_sets(files: list[Path], names: list[str], wanted: dict[str, Any]) -> list[LabelledSet]:
     own = load_benchmark()
     for name in names:
         if name not in own:
             raise UnknownChoice(field="set", value=name[:80], kind="set", accepted=", ".join(own))
     if not files and not names:
         names = ["all-en", "all-ko"]
-    return [load_labelled(file, _LIMITS) for file in files] + [own[name] for name in names]
+    read = [load_labelled(file, _LIMITS, **wanted) for file in files]
+    for labelled in read:
+        for notice in labelled.notices:
+            note(f"{labelled.name}: {notice}")
+    return read + [own[name] for name in names]
 
 
 def _line(row: BenchmarkRow) -> str:

@@ -12,11 +12,15 @@ from typing import Annotated, Any
 import typer
 
 from demo.domain.datamodels import Pooling, Postprocess, Prompt, Reference
+from demo.domain.errors import BadInput
+from demo.files.columns import ColumnChoice
+from demo.files.examples import Capacity
 from demo.lab import Lab
 from demo.settings import parse_settings
 from demo.stages.texts import load_texts
 
-READING, MACHINE, OUTPUT = "The reading", "The machine", "The output"  # the parts of a command's help
+# The parts of a command's help.
+READING, MACHINE, OUTPUT, FILE = "The reading", "The machine", "The output", "The file of pairs"
 
 
 def choices(kind: type[Enum]) -> str:
@@ -79,6 +83,51 @@ READING_OPTIONS = shared_options(
     *("model", "prompt", "pooling", "layer", "eos", "postprocess", "reference", "task", "template")
 )
 MACHINE_OPTIONS = shared_options("device", "dtype")
+FORMATS = "CSV, TSV, JSON, JSONL, .xlsx or Parquet"
+ADVICE = {  # what a refused file is answered with, beside what is wrong
+    "advice": "Say which with --question-column and --answer-column: a name, or a place from 1; --no-header where the "
+    "first row is a pair.",
+    "label_advice": "Say --grades, or --right LABEL for the label that means right, or which with --label-column.",
+}
+
+
+def _of_file(kind: Any, metavar: str | None, text: str, *flags: str, default: Any = None) -> tuple[Any, Any]:
+    return Annotated[kind, option(metavar, text, *flags, panel=FILE)], default
+
+
+# Which column of a file holds what, and how much of it is taken.
+FILE_OPTIONS: Options = {
+    "question_column": _of_file(str | None, "NAME", "The column of questions, where its name is not known."),
+    "answer_column": _of_file(str | None, "NAME", "The column of answers. Instead of a name: its place, from 1."),
+    "label_column": _of_file(str | None, "NAME", "The column of labels, 1 right and 0 wrong; or none."),
+    "right": _of_file(list[str] | None, "LABEL", "A label that means right, where it is not 1; repeatable."),
+    "grades": _of_file(bool, None, "The labels are grades, even if they are a few whole numbers.", default=False),
+    "header": _of_file(bool | None, None, "Whether the first row names the columns.", "--header/--no-header"),
+    "first": _of_file(int | None, "N", "Only the first N questions."),
+    "draw": _of_file(int | None, "N", "Only N questions, drawn with a fixed seed."),
+}
+
+
+def file_choice(
+    question_column: str | None,
+    answer_column: str | None,
+    label_column: str | None,
+    right: list[str] | None,
+    grades: bool,
+    header: bool | None,
+    first: int | None,
+    draw: int | None,
+) -> dict[str, Any]:
+    """FILE_OPTIONS as what reads a file takes them."""
+    if first is not None and draw is not None:
+        raise BadInput(problem="--first and --draw exclude each other. One of them is accepted.")
+    if min(first or 1, draw or 1) < 1 or 0 in (first, draw):
+        raise BadInput(problem="A number of questions from 1 on is accepted.")
+    choice = ColumnChoice(
+        question_column or "", answer_column or "", label_column or "", tuple(right or ()), grades, header
+    )
+    capacity = Capacity(questions=first or draw) if first or draw else None
+    return {"choice": choice, "capacity": capacity, "drawn": bool(draw)}
 
 
 def expand_options(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -9,7 +9,18 @@ from typing import Annotated, Any
 import typer
 
 from demo.cli.app import app
-from demo.cli.options import MACHINE_OPTIONS, JsonOption, expand_options, make_lab, option, shared_options
+from demo.cli.options import (
+    ADVICE,
+    FILE_OPTIONS,
+    FORMATS,
+    MACHINE_OPTIONS,
+    JsonOption,
+    expand_options,
+    file_choice,
+    make_lab,
+    option,
+    shared_options,
+)
 from demo.cli.printing import interval, note, print_json, print_line, print_table, showing_progress
 from demo.domain.datamodels import Prompt, Reading
 from demo.domain.results import Lead, Sweep
@@ -21,14 +32,21 @@ _SHOWN = 15  # readings
 @app.command(
     epilog="Examples:\n\n"
     "python -m demo sweep pairs.csv\n\n"
+    "python -m demo sweep faq.xlsx --question-column Frage --answer-column Antwort --draw 200\n\n"
     "python -m demo sweep pairs.csv --model gemma-3-270m --prompt plain --prompt prompteol --json > sweep.json"
 )
-@expand_options(model=shared_options("model"), reading=shared_options("eos", "reference"), machine=MACHINE_OPTIONS)
+@expand_options(
+    columns=FILE_OPTIONS,
+    model=shared_options("model"),
+    reading=shared_options("eos", "reference"),
+    machine=MACHINE_OPTIONS,
+)
 def sweep(
     *,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV or TSV: question, answer and, if there is one, label or score.")
+        Path, typer.Argument(metavar="FILE", help=f"{FORMATS}: question, answer and, if there is one, label or score.")
     ],
+    columns: dict[str, Any],
     model: dict[str, Any],
     prompt: Annotated[list[Prompt] | None, option("NAME", "Only this prompt; repeat it for more.")] = None,
     reading: dict[str, Any],
@@ -36,7 +54,9 @@ def sweep(
     as_json: JsonOption = False,
 ) -> None:
     """Find the reading that tells your pairs apart best, and how sure that is."""
-    labelled = load_labelled(file, LabelledLimits())
+    labelled = load_labelled(file, LabelledLimits(**ADVICE), **file_choice(**columns))
+    for notice in labelled.notices:
+        note(notice)
     lab = make_lab(**machine)
     with showing_progress() as on_progress:
         found = lab.sweep(

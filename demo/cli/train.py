@@ -10,14 +10,25 @@ from typing import Annotated, Any
 import typer
 
 from demo.cli.app import app
-from demo.cli.options import MACHINE_OPTIONS, JsonOption, Options, expand_options, make_lab, shared_options
+from demo.cli.options import (
+    ADVICE,
+    FILE_OPTIONS,
+    FORMATS,
+    MACHINE_OPTIONS,
+    JsonOption,
+    Options,
+    expand_options,
+    file_choice,
+    make_lab,
+    shared_options,
+)
 from demo.cli.printing import note, print_json, print_line, showing_progress, wait_for_model
 from demo.domain.datamodels import Pooling, Progress, Prompt, Reference
 from demo.domain.errors import BadInput
 from demo.domain.recipe import Method, Recipe, TrainingSet
 from demo.export.model_card import render_card
 from demo.files.bundled import load_training
-from demo.files.pairs import HUB, load_hub_pairs, load_pairs
+from demo.files.pairs import HUB, PairLimits, load_hub_pairs, load_pairs
 
 _DEFAULTS = Recipe(reading=None)
 
@@ -59,7 +70,7 @@ _STATE_EVERY = 25  # steps
     "--out my-adapter\n\n"
     "python -m demo compare --model my-adapter"
 )
-@expand_options(reading=_READING, recipe=_RECIPE, machine=MACHINE_OPTIONS)
+@expand_options(columns=FILE_OPTIONS, reading=_READING, recipe=_RECIPE, machine=MACHINE_OPTIONS)
 def train(
     *,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the adapter goes; an interrupted run goes on there.")],
@@ -67,7 +78,7 @@ def train(
         list[str] | None,
         typer.Option(
             metavar="FILE[:WEIGHT]",
-            help="JSONL, CSV or TSV of question, answer[, negative], gzipped or not, and how often it is drawn from; "
+            help=f"{FORMATS} of question, answer[, negative], gzipped or not, and how often it is drawn from; "
             "hub:OWNER/NAME[@SPLIT] for a data set of the Hub; repeatable. None: the lab's own pairs.",
         ),
     ] = None,
@@ -75,13 +86,15 @@ def train(
         list[str] | None,
         typer.Option(metavar="TEXT", help="The licence of each --pairs, in their order, for the card."),
     ] = None,
+    columns: dict[str, Any],
     reading: dict[str, Any],
     recipe: dict[str, Any],
     machine: dict[str, Any],
     as_json: JsonOption = False,
 ) -> None:
     """Train an adapter with contrastive loss, so that a GPT tells right answers from wrong ones."""
-    sets = [_load(source) for source in pairs] if pairs else list(load_training().values())
+    wanted = file_choice(**columns)
+    sets = [_load(source, wanted) for source in pairs] if pairs else list(load_training().values())
     licences = _licences(sets, licence or [], own=not pairs)
     lab = make_lab(**machine)
     how = {**recipe, "alpha": 2 * recipe["rank"], "guide_weight": recipe["guide_weight"] if recipe["guide"] else 0.0}
@@ -94,8 +107,8 @@ def train(
     elif out.exists() and any(out.iterdir()):
         raise BadInput(problem=f"{out} is there already. A new folder, or one of an interrupted run, is accepted.")
     for one in sets:
-        if one.left_out:
-            note(f"{one.name}: {one.left_out:,} rows labelled 0 are left out.")
+        for notice in one.notices:
+            note(f"{one.name}: {notice}")
     count = sum(len(one.pairs) for one in run.sets)
     note(f"{count:,} pairs to train on, {len(run.held_out)} held out, {run.training.trainable:,} numbers to learn")
     with showing_progress() as report:
@@ -118,14 +131,14 @@ def train(
     print_line(("adapter: ", "dim"), str(out))
 
 
-def _load(argument: str) -> TrainingSet:
+def _load(argument: str, wanted: dict[str, Any]) -> TrainingSet:
     """FILE[:WEIGHT] or hub:OWNER/NAME[@SPLIT][:WEIGHT]."""
     name, _, last = argument.rpartition(":")
     weight = _number(last) if name and not name.endswith("hub") else None
     source, weight = (argument, 1.0) if weight is None else (name, weight)
     if source.startswith(HUB):
-        return load_hub_pairs(source.removeprefix(HUB), weight=weight)
-    return load_pairs(source, weight=weight)
+        return load_hub_pairs(source.removeprefix(HUB), PairLimits(**ADVICE), weight, **wanted)
+    return load_pairs(source, PairLimits(**ADVICE), weight, **wanted)
 
 
 def _number(text: str) -> float | None:

@@ -158,6 +158,7 @@ class ModelInfo:
     adapter_tokenizer: bool = False  # the adapter brings the tokenizer
     projected: bool = False  # what was learned is a linear map after the final norm
     host: str = ""  # where the texts are sent, of a model that runs elsewhere
+    has_eos: bool = True  # whether the tokenizer has an EOS token, which token prepending writes too
     notices: tuple[str, ...] = ()
 
     @property
@@ -170,8 +171,12 @@ class ModelInfo:
         """Every prompt that this model can be given."""
         if self.host:
             return SERVED_PROMPTS
-        impossible = {None if self.has_chat_template else Prompt.CHAT, None if self.names_prompts else Prompt.OWN}
-        return tuple(prompt for prompt in Prompt if prompt not in impossible)
+        possible = {
+            Prompt.CHAT: self.has_chat_template,
+            Prompt.OWN: self.names_prompts,
+            Prompt.TOKEN_PREPENDING: self.has_eos,
+        }
+        return tuple(prompt for prompt in Prompt if possible.get(prompt, True))
 
     @property
     def poolings(self) -> tuple[Pooling | Served, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -77,7 +77,8 @@ class TrainingSet:
     name: str
     pairs: tuple[Pair, ...]
     weight: float = 1.0  # how often it is drawn from, beside the square root of its size
-    left_out: int = 0  # rows of its file that were labelled wrong
+    notices: tuple[str, ...] = field(default=(), compare=False)  # on how its file was read
+    partial: bool = field(default=False, compare=False)  # whether it holds some of its file's questions only
 
 
 def pairs_of(pairing: Pairing, name: str) -> TrainingSet:

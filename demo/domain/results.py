@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ class LabelledSet:
     pairs: tuple[tuple[int, int], ...]  # (question index, answer index), from 0
     labels: tuple[float, ...]  # one a pair
     graded: bool = False
+    notices: tuple[str, ...] = field(default=(), compare=False)  # on how its file was read
+    partial: bool = field(default=False, compare=False)  # whether it holds some of its file's questions only
 
 
 @dataclass(frozen=True)

@@ -10,26 +10,40 @@ from demo.domain.errors import BadInput
 
 @dataclass(frozen=True, kw_only=True)
 class FileLimits:
-    """How much one file may hold. Each entrance has a subclass, which says what it accepts."""
+    """How much one file may hold. Each entrance has a subclass."""
 
     rows: int = 20_000
     characters: int = 20_000  # of a text
-    bytes: int = 5 * 2**20  # unpacked; each tab sets its own
+    bytes: int = 5 * 2**20  # unpacked from gzip; each tab sets its own
     columns: int = 64
+    advice: str = "Name the columns question and answer in the first row."  # where it is not clear which is which
+    label_advice: str = "Name the column score if it holds grades; else write 1 for right and 0 for wrong."
 
     field: ClassVar[str] = "file"  # of the page, that errors belong to
-    accepted: ClassVar[str] = "Accepted: tables."  # the sentence that ends a refusal
-    unit: ClassVar[str] = "rows"  # how a row is called in a refusal
-    gzipped: ClassVar[bool] = False  # whether gzip is unpacked
+    accepted: ClassVar[str] = (
+        "Accepted: CSV, TSV, TXT, JSON, JSONL, Excel's .xlsx and Parquet, with a column of questions (question, query, "
+        "prompt …), one of answers (answer, positive, completion …) and, if any, one of labels (label, score …)."
+    )
 
     def refuse(self, problem: str, accepted: bool = True) -> BadInput:
         """The error to raise; accepted: whether the sentence on what is accepted follows the problem."""
         return BadInput(field=self.field, problem=f"{problem} {self.accepted}" if accepted else problem)
 
+    @property
+    def unpacked(self) -> int:
+        """Bytes, and characters, that a packed table (.xlsx, Parquet) may hold: markup is ten times its texts."""
+        return 20 * self.bytes
+
     def check_rows(self, count: int) -> None:
         """Raises BadInput above the limit."""
         if count > self.rows:
-            problem = f"The file has more than {self.rows:,} {self.unit}. At most {self.rows:,} are accepted."
+            problem = f"The file has more than {self.rows:,} rows. At most {self.rows:,} are accepted."
+            raise self.refuse(problem, accepted=False)
+
+    def check_unpacked(self, count: int) -> None:
+        """Raises BadInput above the limit. count: bytes or characters."""
+        if count > self.unpacked:
+            problem = f"The file unpacks to too much. At most {self.unpacked / 2**20:g} MiB are accepted."
             raise self.refuse(problem, accepted=False)
 
     def check_width(self, count: int) -> None:

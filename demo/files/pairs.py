@@ -1,21 +1,23 @@
 """Training pairs: a table, or a data set of the Hub, becomes a TrainingSet of questions with their right answers.
 
 A hard negative may stand beside each pair. Where a label column stands, rows labelled 0 or false hold no right answer:
-they are left out and counted in `TrainingSet.left_out`, and grades other than 0 and 1 are refused.
+they are left out and counted in a notice, and grades other than 0 and 1 are refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from demo.domain.recipe import Pair, TrainingSet
-from demo.files.columns import parse_truth
+from demo.files.columns import ANY, ColumnChoice, choose_columns
+from demo.files.examples import Capacity, read_examples, take_portion
+from demo.files.formats.parquet import as_json
+from demo.files.labels import parse_truth
 from demo.files.limits import FileLimits
-from demo.files.table import Table, find_columns, load_table, make_table
+from demo.files.table import Table, load_table, make_table
 
 HUB = "hub:"
 
@@ -30,21 +32,21 @@ class PairLimits(FileLimits):
     bytes: int = 512 * 2**20
 
     field = "pairs"
-    gzipped = True
-    accepted = (
-        "Accepted are JSONL, JSON, CSV or TSV, gzipped or not, with a question (question, query, anchor, sentence1 …) "
-        "and an answer (answer, positive, passage, sentence2 …) in every row and, if any, a negative."
-    )
 
 
-def load_pairs(path: str | Path, limits: PairLimits | None = None, weight: float = 1.0) -> TrainingSet:
-    """A file becomes a set named after it; copies of a pair count once. Raises UnreadableFile, BadInput."""
+def load_pairs(path: str | Path, limits: PairLimits | None = None, weight: float = 1.0, **wanted: Any) -> TrainingSet:
+    """A file becomes a set named after it; copies of a pair count once. Raises UnreadableFile, BadInput.
+
+    wanted: choice, capacity, drawn, as in `make_training_set`.
+    """
     limits = limits or PairLimits()
     table = load_table(path, limits)
-    return make_training_set(table, Path(table.name).stem, limits, weight)
+    return make_training_set(table, Path(table.name).stem, limits, weight, **wanted)
 
 
-def load_hub_pairs(name: str, limits: PairLimits | None = None, weight: float = 1.0, most: int = 20_000) -> TrainingSet:
+def load_hub_pairs(
+    name: str, limits: PairLimits | None = None, weight: float = 1.0, most: int = 20_000, **wanted: Any
+) -> TrainingSet:
     """The first `most` pairs of a data set of the Hub: "owner/name", "owner/name@split". Raises BadInput.
 
     Needs the package `datasets`, an optional extra.
@@ -57,44 +59,60 @@ def load_hub_pairs(name: str, limits: PairLimits | None = None, weight: float = 
     repository, _, split = name.partition("@")
     try:
         rows = datasets.load_dataset(repository, split=split or "train", streaming=True)
-        records = [_plain_values(row) for row in islice(rows, most)]
+        records = [as_json(dict(row)) for row in islice(rows, most)]
     except (OSError, ValueError, RuntimeError) as error:  # what a data set that is missing, gated or offline raises
         problem = f"The data set {name} could not be read from the Hugging Face Hub: {_first_line(error)}."
         raise limits.refuse(problem, accepted=False) from error
-    return make_training_set(make_table(enumerate(records, start=1), repository, limits), repository, limits, weight)
-
-
-def _plain_values(row: Any) -> dict[str, Any]:
-    """A row of the Hub without pictures, sounds and lists."""
-    return {key: value for key, value in row.items() if isinstance(value, str | int | float)}
+    table = make_table(list(enumerate(records, start=1)), repository, limits)
+    return make_training_set(table, repository, limits, weight, **wanted)
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:300]
 
 
-def make_training_set(table: Table, name: str, limits: PairLimits, weight: float = 1.0) -> TrainingSet:
-    """A table becomes a TrainingSet of its right pairs. Raises BadInput."""
-    table, roles = find_columns(table, limits)
+def make_training_set(
+    table: Table,
+    name: str,
+    limits: PairLimits,
+    weight: float = 1.0,
+    choice: ColumnChoice = ANY,
+    capacity: Capacity | None = None,
+    drawn: bool = False,
+) -> TrainingSet:
+    """A table becomes a TrainingSet of its right pairs. Raises BadInput.
+
+    Several right answers or hard negatives of a question are dealt out to as many pairs as use each of them.
+    """
+    table, columns = choose_columns(table, limits, choice)
+    table = take_portion(table, columns, capacity, drawn) if capacity else table
     pairs: dict[Pair, None] = {}
-    left_out = 0
-    for number, row in zip(table.row_numbers, table.rows, strict=True):
-        question, answer, negative = (
-            _first_text((row[place] for place in roles[role]), limits) for role in ("question", "answer", "negative")
+    left_out = without = copies = 0
+    for one in read_examples(table, columns):
+        question, answers, negatives = (
+            [_on_one_line(text, limits) for text in texts] for texts in ([one.question], one.answers, one.negatives)
         )
-        if not question or not answer:
-            raise limits.refuse(f"Row {number:,} of {name} has no question or no answer.")
-        if roles["label"] and not parse_truth(row[roles["label"][0]], number, table.separator, limits):
+        if not one.question or not (answers or negatives or columns.answer in table.lists):
+            raise limits.refuse(f"Row {one.number:,} of {name} has no question or no answer.")
+        labelled = isinstance(columns.label, int)
+        if labelled and not parse_truth(one.label, one.number, table.separator, limits, columns.right):
             left_out += 1
             continue
-        pairs[Pair(question, answer, negative)] = None
+        without += not answers
+        for i in range(max(len(answers), len(negatives)) if answers else 0):
+            negative = negatives[i % len(negatives)] if negatives else ""
+            pair = Pair(*question, answers[i % len(answers)], negative)
+            copies += pair in pairs
+            pairs[pair] = None
         if len(pairs) > limits.pairs:
             raise limits.refuse(f"{name} has too many pairs. At most {limits.pairs:,} are accepted.", accepted=False)
     if len(pairs) < 2:
         raise limits.refuse(f"{name} has fewer than two pairs: there would be no wrong answer.")
-    return TrainingSet(name, tuple(pairs), weight, left_out)
+    notices = table.notices + (f"Questions without an answer that are left out: {without:,}.",) * bool(without)
+    notices += (f"Rows labelled wrong that are left out: {left_out:,}.",) * bool(left_out)
+    notices += (f"Pairs that stand more than once count once: {copies:,} copies.",) * bool(copies)
+    return TrainingSet(name, tuple(pairs), weight, notices, table.partial)
 
 
-def _first_text(cells: Iterable[str], limits: PairLimits) -> str:
-    """The first cell that is not empty, on one line."""
-    return " ".join(next(filter(None, cells), "").split())[: limits.characters].strip()
+def _on_one_line(text: str, limits: PairLimits) -> str:
+    return " ".join(text.split())[: limits.characters].strip()

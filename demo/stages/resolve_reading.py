@@ -81,11 +81,15 @@ def _refuse_impossible(info: ModelInfo, reading: Reading) -> None:
         raise ReadingRefused(
             field="eos", model=info.name, reason="it runs elsewhere, and its server alone decides how a text ends."
         )
+    if reading.eos and not info.has_eos:
+        raise ReadingRefused(field="eos", model=info.name, reason="its tokenizer has no EOS token.")
     lacks = None
     if reading.prompt is Prompt.CHAT and not info.has_chat_template:
         lacks = "its tokenizer has no chat template"
     elif reading.prompt is Prompt.OWN and not info.names_prompts:
         lacks = "its checkpoint names no prompts of its own"
+    elif reading.prompt is Prompt.TOKEN_PREPENDING and not info.has_eos:
+        lacks = "its tokenizer has no EOS token"
     if lacks:
         reason = f"{lacks}. Choose plain instead."
         raise ReadingRefused(field="prompt", model=info.name, reason=reason, instead=Prompt.PLAIN.value)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
 from demo.analysis.evaluation import quick_metrics, score, word_overlap
 from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Progress, Prompt, Reading, Reference
-from demo.domain.errors import BadInput, UnknownChoice
+from demo.domain.errors import BadInput, ReadingRefused, UnknownChoice
 from demo.domain.results import BenchmarkRow, LabelledSet
 from demo.pipeline import Pipeline
 from demo.stages.resolve_reading import resolve_reading
@@ -45,14 +46,18 @@ def run_benchmark(
     wanted: Sequence[ReadingGrid],
     on_progress: OnProgress | None = None,
     mixtures: Sequence[Mixture] = (),
+    on_refused: Callable[[ReadingRefused], None] | None = None,
 ) -> Iterator[BenchmarkRow]:
-    """One row a set and reading, as soon as it is known; the floor that needs no model first. Raises DemoError."""
+    """One row a set and reading, as soon as it is known; the floor that needs no model first. Raises DemoError.
+
+    on_refused: receives the readings that a model refuses, which are left out; without it, they are raised.
+    """
     report = on_progress or (lambda progress: None)
     for labelled in sets:
         yield BenchmarkRow(labelled.name, None, FLOOR, score(word_overlap(labelled), labelled), None, {})
         for wish in wanted:
             info = pipeline.open(wish.model)
-            for readings in _by_prompt(pipeline, info, wish):
+            for readings in _by_prompt(pipeline, info, wish, on_refused):
                 stage = f"{labelled.name}: {info.name}, {readings[0].prompt.value}"
                 yield from _rows(pipeline, labelled, info, readings, wish.layers, stage, report)
         for mixture in mixtures:
@@ -72,7 +77,12 @@ def list_readings(pipeline: Pipeline, wanted: Iterable[ReadingGrid]) -> Iterator
                     yield replace(reading, layer=LAST_LAYER if layer == info.n_layers else layer)
 
 
-def _by_prompt(pipeline: Pipeline, info: ModelInfo, wish: ReadingGrid) -> Iterator[list[Reading]]:
+def _by_prompt(
+    pipeline: Pipeline,
+    info: ModelInfo,
+    wish: ReadingGrid,
+    on_refused: Callable[[ReadingRefused], None] | None = None,
+) -> Iterator[list[Reading]]:
     """The readings that share a forward pass, layers left open; what this model cannot do is left out of `all`."""
     default = info.default_reading
     prompts = wish.prompts or (default.prompt.value,)
@@ -82,11 +92,17 @@ def _by_prompt(pipeline: Pipeline, info: ModelInfo, wish: ReadingGrid) -> Iterat
     methods = wish.postprocess or (default.postprocess.value,)
     for prompt in dict.fromkeys(prompts):
         words = {"task": wish.task or None, "template": wish.template or None}
-        yield [
-            resolve_reading(info, pipeline.limits, prompt, pooling, None, wish.eos, method, wish.reference, **words)
-            for pooling in dict.fromkeys(poolings)
-            for method in dict.fromkeys(methods)
-        ]
+        readings = []
+        for pooling, method in product(dict.fromkeys(poolings), dict.fromkeys(methods)):
+            choices = prompt, pooling, None, wish.eos, method, wish.reference
+            try:
+                readings.append(resolve_reading(info, pipeline.limits, *choices, **words))
+            except ReadingRefused as error:
+                if on_refused is None:
+                    raise
+                on_refused(error)
+        if readings:
+            yield readings
 
 
 def _rows(

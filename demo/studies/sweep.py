@@ -139,6 +139,9 @@ def _plan(
     notices = ()
     if left_out:
         notices = (f"Left out, because {n_texts:,} texts are too few to fit them on: {', '.join(left_out)}.",)
+    impossible = [prompt.value for prompt in Prompt if prompt in wished - set(possible)]
+    if impossible:
+        notices += (f"Left out, because {info.name} cannot be given them: {', '.join(impossible)}.",)
     return _Axes(possible, info.poolings, methods, tuple(range(info.n_layers + 1))), notices
 
 

@@ -80,6 +80,12 @@ class TrainingRun:
         sources = [(len(one.pairs), one.weight) for one in groups]
         self.training: Training = pipeline.engine.train(self.recipe, pairs, sources, guide)
         self._held_texts = [self._prompted(pair) for pair in self.held_out]
+        known = {(pair.question, pair.answer) for one in sets for pair in one.pairs}  # several may be right for one
+        self._held_right = np.array(
+            [[(asked.question, one.answer) in known for one in self.held_out] for asked in self.held_out], dtype=bool
+        )
+        if self._held_right.all():  # nothing is wrong, so nothing can be told apart
+            self.held_out, self._held_texts = [], []
         self._last_points: np.ndarray | None = None
         self._spent = {"steps": 0.0, "held": 0.0}
         self.last_snapshot: Snapshot | None = None
@@ -156,7 +162,7 @@ class TrainingRun:
         asked = self.training.embed([pair.question for pair in self._held_texts])
         answered = self.training.embed([pair.answer for pair in self._held_texts])
         similarity = cos_sim(asked, answered)
-        right = np.eye(len(asked), dtype=bool)
+        right = self._held_right
         points = project(unit_vectors(asked), unit_vectors(answered))[0][:, :2]
         if self._last_points is not None:
             points = points @ orthogonal_procrustes(points, self._last_points)[0]

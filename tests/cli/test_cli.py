@@ -321,4 +321,4 @@ def test_every_command_reads_a_file_of_pairs_alike(tmp_path, name, content, enco
     assert (row["set"], row["scores"]["n_pairs"], row["scores"]["n_questions"]) == ("pairs", 4, 2)
     train = invoke("train", "--pairs", file, "--out", tmp_path / "out", "--steps", "1", "--batch", "2", "--json")
     assert json.loads(train.stdout)["data"] == [{"name": "pairs", "pairs": 2, "weight": 1.0}]
-    assert "pairs: 2 rows labelled 0 are left out." in train.stderr
+    assert "pairs: Rows labelled wrong that are left out: 2." in train.stderr

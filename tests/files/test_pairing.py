@@ -5,15 +5,8 @@ from __future__ import annotations
 import pytest
 
 from demo.domain.errors import DemoError, TooManyTexts
-from demo.files.pairing import (
-    EACH_ROW,
-    UNKNOWN,
-    Columns,
-    PairingLimits,
-    guess_columns,
-    load_pairing_table,
-    pair_up,
-)
+from demo.files.columns import EACH_ROW, UNKNOWN, Columns, guess_columns
+from demo.files.pairing import PairingLimits, load_pairing_table, pair_up
 from demo.files.table import parse_table
 
 LIMITS = PairingLimits()
@@ -58,7 +51,7 @@ def test_columns_are_guessed_by_name_else_by_what_they_hold():
     assert guess("question,label\na,1") == Columns(0, 1)
     assert guess("question,question\na,b") == Columns(0, 1)
     assert guess("question,answer,response\na,b,c") == Columns(0, 1)
-    assert guess("negative,질문,답\na,b,c") == Columns(1, 2)
+    assert guess("negative,질문,답\na,b,c") == Columns(1, 2, negatives=(0,))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_a_file_may_be_gzipped_and_hold_hard_negatives(tmp_path, packed):
     path = tmp_path / ("a.jsonl" + ".gz" * packed)
     path.write_bytes(gzip.compress(data) if packed else data)
     found = load_pairs(path, weight=0.3)
-    assert (found.name, found.weight, found.left_out) == ("a", 0.3, 0)
+    assert (found.name, found.weight, found.notices) == ("a", 0.3, ())
     assert found.pairs == (Pair("q1", "a1", "n"), Pair("q2", "a2"))
 
 
@@ -39,9 +39,10 @@ def test_columns_have_the_names_that_data_sets_give_them(names):
     assert parse(rows).pairs == (Pair("q0", "a", "no"), Pair("q1", "a", "no"))
 
 
-def test_of_two_columns_with_one_role_the_first_known_name_that_holds_a_text_counts():
-    rows = [{"passage": "p", "query": "q", "answer": "a"}, {"passage": "p2", "anchor": "q2", "answer": ""}]
-    assert parse(rows).pairs == (Pair("q", "a"), Pair("q2", "p2"))
+def test_of_two_columns_with_one_role_the_first_known_name_counts_and_the_other_is_named():
+    found = parse([{"passage": "p", "query": f"q{i}", "answer": "a", "anchor": "b"} for i in range(2)])
+    assert found.pairs == (Pair("q0", "a"), Pair("q1", "a"))
+    assert found.notices == ("Questions: “query”. Answers: “answer”. Not used: passage, anchor.",)
 
 
 def test_copies_count_once_and_long_texts_lose_their_end():
@@ -53,13 +54,14 @@ def test_copies_count_once_and_long_texts_lose_their_end():
 @pytest.mark.parametrize("wrong", ["0", "0.0", "false", "No"])
 def test_rows_labelled_wrong_are_not_trained_as_right_answers(wrong):
     found = parse(f"질문,답,라벨\nq1,right,1\nq1,wrong,{wrong}\nq2,also,true\n", "x.csv")
-    assert (found.pairs, found.left_out) == ((Pair("q1", "right"), Pair("q2", "also")), 1)
+    assert found.pairs == (Pair("q1", "right"), Pair("q2", "also"))
+    assert found.notices == ("Rows labelled wrong that are left out: 1.",)
 
 
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
-        ('{"x": 1, "y": 2}\n', "x.jsonl", "does not name the columns"),
+        ('{"x": 1, "y": 2}\n', "x.jsonl", "No name of a column is known"),
         ("question,answer\nq,a\nq,\n", "x.csv", "Row 3 of x has no question or no answer"),
         ("question,answer\nq,a\nq,a\n", "x.csv", "x has fewer than two pairs"),
         ("question,answer,label\nq,a,1\nq,b,0\n", "x.csv", "fewer than two pairs"),

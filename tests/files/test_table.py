@@ -14,12 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demo.domain.errors import BadCharacter, BadInput, DemoError, TextTooLong, UnreadableFile
-from demo.files.columns import name_roles
-from demo.files.delimited import find_separator
+from demo.files.columns import guess_columns
+from demo.files.examples import Example, check_texts, read_examples
+from demo.files.formats.delimited import find_separator
 from demo.files.labelled import LabelledLimits, load_labelled, make_labelled_set
 from demo.files.limits import FileLimits
-from demo.files.pairing import PairingLimits, guess_columns, load_pairing_table, pair_up
+from demo.files.pairing import PairingLimits, load_pairing_table, pair_up
 from demo.files.pairs import PairLimits, load_pairs, make_training_set
+from demo.files.roles import name_roles
 from demo.files.safe_csv import write_rows
 from demo.files.table import Table, fit_to_show, parse_table
 
@@ -30,6 +32,13 @@ Pairs = set[tuple[str, str]]
 
 def read(content: str | bytes, name: str = "set.csv", limits: FileLimits = LIMITS) -> Table:
     return parse_table(content if isinstance(content, bytes) else content.encode(), name, limits)
+
+
+def check(content: str | bytes, name: str = "set.csv", limits: FileLimits = LIMITS) -> list[Example]:
+    table = read(content, name, limits)
+    examples = read_examples(table, guess_columns(table))
+    check_texts(examples, limits)
+    return examples
 
 
 def pairing_of(data: bytes, name: str) -> Pairs:
@@ -170,11 +179,12 @@ def test_the_first_row_is_recognised_as_names_or_texts():
     assert not read('[{"q": "x", "a": "y"}]', "set.json").may_be_unnamed
 
 
-def test_json_columns_of_lists_and_objects_are_dropped():
+def test_json_columns_of_objects_without_a_text_are_named():
     records = '[{"q": "x", "tags": ["b"], "a": 4.5, "n": null}, {"q": "y", "meta": {"c": 1}, "a": true}]'
     table = read(records, "set.json")
-    assert (table.names, table.dropped) == (("q", "a", "n"), ("tags", "meta"))
-    assert table.rows == (("x", "4.5", ""), ("y", "true", ""))
+    assert (table.names, dict(table.unread)) == (("q", "tags", "a", "n"), {"meta": "objects with the keys “c”"})
+    assert table.rows == (("x", "b", "4.5", ""), ("y", "", "true", ""))
+    assert table.notices == ("Not read: “meta” holds objects with the keys “c”.",)
 
 
 def test_unchecked_text_is_made_fit_to_show():
@@ -202,9 +212,9 @@ def test_unchecked_text_is_made_fit_to_show():
         ("set.csv", b"q,a\nx,y\xb0", "not UTF-8: byte 8"),
         ("set.csv", "北京,巴黎\n首都,城市\n".encode("gbk"), "not UTF-8: byte 1"),
         ("set.csv", codecs.BOM_UTF16_LE + b"\x00\xd8", "not UTF-16: byte 3"),
-        ("set.csv", b"PK\x03\x04" + b"\0" * 50, "a spreadsheet or an archive"),
-        ("set.csv", gzip.compress(b"q,a", mtime=0), "a spreadsheet or an archive"),
-        ("set.csv", b"\xd0\xcf\x11\xe0rest", "a spreadsheet or an archive"),
+        ("set.csv", b"PK\x03\x04" + b"\0" * 50, "The file is a ZIP archive, not a table"),
+        ("set.csv", gzip.compress(b"q,a", mtime=0), "is a gzip archive"),
+        ("set.csv", b"\xd0\xcf\x11\xe0rest", "an old Excel workbook"),
         ("set.csv", "q,a\nx,y".encode("utf-16-le"), "a NUL character"),
         ("set.csv", "x" * 200_000 + ",y", "Row 1 cannot be read"),
         ("set.csv", "x," * 200_000, "200,001 columns"),
@@ -242,17 +252,17 @@ def test_every_limit():
         with pytest.raises(BadInput, match=match):
             read(content, name, SMALL)
     assert len(read("q,a\n" + "x,y\n" * 4, limits=SMALL).rows) == 4
-    assert read(f"q,a\nx,{'y' * 10}", limits=SMALL).texts(1, "answers", SMALL) == ("y" * 10,)
+    assert len(check(f"q,a\nx,{'y' * 10}", limits=SMALL)) == 1
     with pytest.raises(TextTooLong, match="Line 3 of the answers has 11"):
-        read(f"q,a\n\nx,{'y' * 11}", limits=SMALL).texts(1, "answers", SMALL)
+        check(f"q,a\n\nx,{'y' * 11}", limits=SMALL)
 
 
 @pytest.mark.parametrize("character", ["\x07", "\x1b"])
 def test_a_control_character_is_named_with_its_row(character):
     with pytest.raises(BadCharacter, match=rf"Line 4 of the questions .*U\+{ord(character):04X}"):
-        read(f"\nq,a\n\nx{character},y").texts(0, "questions", LIMITS)
+        check(f"\nq,a\n\nx{character},y")
     with pytest.raises(BadCharacter, match="D800"):
-        read('[{"q": "\\ud800", "a": "x"}]', "set.json").texts(0, "questions", LIMITS)
+        check('[{"q": "\\ud800", "a": "x"}]', "set.json")
 
 
 Load = Callable[[object], object]
@@ -296,7 +306,7 @@ KOREAN = st.text(st.sampled_from('가나다라마바사아자차카 ,;\t\n".0'),
     lambda text: text == text.strip() and any(letter >= "가" for letter in text)
 )
 HEADERS = st.sampled_from([("question", "answer"), ("질문", "답변"), ("Query", "Passage"), ()])
-FIRST = [("첫째 질문", "첫째 대답"), ("둘째 질문", "둘째 대답")]  # so that no answer belongs to every question
+FIRST = [("첫째 질문?", "첫째 대답."), ("둘째 질문?", "둘째 대답.")]  # so that no answer belongs to every question
 
 
 def may_be_raw(rows: Sequence[Sequence[object]], separator: str) -> bool:
@@ -333,7 +343,10 @@ def test_what_csv_writers_write_is_read_at_every_entrance(data, encoding, header
             raise
         return
     assert found == set(rows)
-    assert read(content).encoding == {"utf-16": "UTF-16", "cp949": "CP949"}.get(encoding, "")
+    letters = {"utf-16": "UTF-16", "cp949": "CP949"}.get(encoding)
+    assert read(content).notices[:1] == (f"Its letters were read as {letters}: look whether they are right.",) * bool(
+        letters
+    )
 
 
 @settings(max_examples=200, deadline=None)

@@ -120,6 +120,9 @@ class ContrastiveTraining:
         self.recipe = recipe
         self.done = 0
         self._pairs = pairs
+        self._right: dict[str, set[str]] = {}  # every right answer of a question, in whatever pair it stands
+        for pair in pairs:
+            self._right.setdefault(pair.question.text, {pair.question.text}).add(pair.answer.text)
         self._plan = plan_steps(recipe, sources)
         self._guide = guide
         self._device = next(checkpoint.network.parameters()).device
@@ -219,18 +222,9 @@ class ContrastiveTraining:
         return float(loss.detach()), example
 
     def _positives(self, pairs: Sequence[PromptedPair], texts: Sequence[PromptedText]) -> Tensor:
-        """bool (n, n + m): where an answer equals the row's own answer or question, or answers an equal question."""
-        count = len(pairs)
-        own = [pair.answer.text for pair in pairs]
-        to = [pair.question.text for pair in pairs] + [""] * (len(texts) - 2 * count)
-        equal = [
-            [
-                text.text == own[row] or to[column] == pairs[row].question.text or text.text == pairs[row].question.text
-                for column, text in enumerate(texts[count:])
-            ]
-            for row in range(count)
-        ]
-        return torch.tensor(equal, device=self._device)
+        """bool (n, n + m): where an answer or hard negative is right for the row's question, or equals it."""
+        right = [self._right[pair.question.text] for pair in pairs]
+        return torch.tensor([[text.text in own for text in texts[len(pairs) :]] for own in right], device=self._device)
 
     def _vectors(self, texts: list[TokenizedText]) -> Tensor:
         """(n, dim) float32; each distinct text runs once, with texts of similar length."""

@@ -23,6 +23,8 @@ from demo.ui.kit.page_jobs import JobState, PageJob, PageJobs
 from demo.ui.kit.unexpected import explain_error
 from demo.ui.kit.view import answer_view, next_seq, note_loading, show_view
 
+TAKES = ("first", DRAWN := "drawn")  # what is taken of a file that is too large: whole questions
+FILE_TYPES = [".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".parquet", ".gz"]
 Payload = dict[str, Any]  # of the view
 Content = TypeVar("Content")
 

@@ -125,7 +125,7 @@ def slow(lab, monkeypatch):
 
 def test_file_becomes_a_preview_and_columns(page, tmp_path):
     assert "At" not in send(page.beside("two", "ko"), "load")["note"]
-    assert "1,000 different questions" in send(page, "load")["note"]
+    assert "more than 1,000 different questions" in send(page, "load")["note"]
     content = f"nr,frage,antwort,label\n1,{NASTY},yes,1\n2,second,no,0\n"
     answer = upload(page, tmp_path, content, f"{'x' * 5}<b>.csv")
     assert not list(tmp_path.iterdir()), "the file itself is not kept"
@@ -158,6 +158,25 @@ def test_other_columns_can_be_chosen(page, tmp_path):
         send(page, "columns", nonsense, 1, nonsense, True)
         assert page.state.pairing is None
     assert send(page.beside("nobody"), "columns", 0, 1, 2, True) == {"note": gr.skip()}
+
+
+def test_of_a_large_file_a_part_is_taken_as_one_chooses(page, tmp_path):
+    first = upload(page, tmp_path, table(1003))
+    assert first["take"]["visible"]
+    assert "Of 1,003 questions 1,000 are taken, the first ones." in first["note"]
+    before = page.state.pairing
+    assert (len(before.questions), len(before.matches)) == (1000, 1000)
+    drawn = send(page, "take", "drawn")
+    assert "drawn at random" in drawn["note"]
+    assert len(page.state.pairing.questions) == 1000
+    assert page.state.pairing.questions != before.questions
+    assert not upload(page, tmp_path, table(3))["take"]["visible"]
+
+
+def test_a_column_of_ones_and_zeros_is_the_label_whatever_its_name(page, tmp_path):
+    answer = upload(page, tmp_path, "qid1,question1,question2,similar\n1,a?,b.,1\n2,c?,d.,0\n")
+    assert [answer[name]["value"] for name in ("question", "answer", "label")] == [1, 2, 3]
+    assert page.state.pairing.matches == {(0, 0)}
 
 
 def test_unusable_file_says_why_and_the_last_one_stays(page, tmp_path):

@@ -223,13 +223,13 @@ def use(page: OpenPage, which: str, model: str = SMALL) -> dict:
 def upload(page: OpenPage, tmp_path, content: str, name: str = "pairs.csv") -> str:
     path = tmp_path / name
     path.write_bytes(content.encode("utf-8", "surrogatepass"))
-    note = page.handlers.on_upload(page.request, str(path))
+    answer = page.named(page.handlers.on_upload(page.request, str(path), "first"))
     assert not path.exists(), "people's texts do not stay on the disk"
-    return note
+    return answer["upload_note"]
 
 
 def test_uploaded_file_is_swept(page, tmp_path):
-    assert "a row a pair" in page.handlers.on_upload(page.request, None)
+    assert "a row a pair" in page.named(page.handlers.on_upload(page.request, None, "first"))["upload_note"]
     note = upload(page, tmp_path, f"question,answer\nOne?,{NASTY}\nTwo?,Two.\n", f"{NASTY.replace('/', '')}.csv")
     assert "questions 2, answers 2; pairs 4, of which right 2" in note
     assert "<img" not in note
@@ -249,9 +249,8 @@ def test_grades_have_one_figure(page, tmp_path):
     ("content", "said"),
     [
         ("question,answer,label\na,b,<b>", "The label “&lt;b&gt;” in row 2 is not a number"),
-        ("question,answer\n" + "".join(f"q{i},a{i}\n" for i in range(201)), "cells"),
-        ("question,answer,label\n" + "".join(f"q{i},a{i},{i}\n" for i in range(201)), "402 different texts"),
-        ("question,answer,label\n" + "".join(f"q{i},a,{i}\n" for i in range(2001)), "2,000 are accepted"),
+        ("question,answer\n" + "x" * (4 * 2**20), "At most 4 MiB"),
+        ("question,answer,label\na,b,0\na,c,1\nd,b,2\n", "these may be classes"),
     ],
 )
 def test_unusable_file_says_why_and_replaces_the_last_one(page, tmp_path, content, said):
@@ -260,6 +259,29 @@ def test_unusable_file_says_why_and_replaces_the_last_one(page, tmp_path, conten
     assert 'role="alert"' in note
     assert said in note
     assert page.state.labelled is None
+
+
+@pytest.mark.parametrize(
+    ("content", "taken"),
+    [
+        ("question,answer\n" + "".join(f"q{i},a{i}\n" for i in range(201)), 141),  # 20,000 cells
+        ("question,answer,score\n" + "".join(f"q{i},a{i},{i}\n" for i in range(201)), 141),
+        ("question,answer,score\n" + "".join(f"q{i // 10},a{i % 9},{i}\n" for i in range(2001)), 200),  # 2,000 rows
+    ],
+)
+def test_of_a_large_file_a_part_is_taken_as_one_chooses(page, tmp_path, content, taken):
+    path = tmp_path / "large.csv"
+    path.write_text(content)
+    answer = page.named(page.handlers.on_upload(page.request, str(path), "first"))
+    assert answer["take"]["visible"]
+    assert f" questions {taken:,} are taken, the first ones." in answer["upload_note"]
+    assert page.state.labelled.questions == tuple(f"q{i}" for i in range(taken))
+    drawn = page.named(page.handlers.on_take(page.request, "drawn"))
+    assert "drawn at random" in drawn["upload_note"]
+    assert page.state.labelled.questions != tuple(f"q{i}" for i in range(taken))
+    small = page.beside("two")
+    upload(small, tmp_path, SCORED)
+    assert not small.named(small.handlers.on_take(small.request, "first"))["take"]["visible"]
 
 
 def test_heatmap_has_layers_and_grouped_poolings(found):

@@ -84,7 +84,7 @@ def values(
 def upload(page: OpenPage, tmp_path, content: str | bytes, name: str = "pairs.jsonl") -> str:
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    note = page.send("upload", str(path), source="file")["source_note"]
+    note = page.send("upload", str(path), "first", source="file")["source_note"]
     assert not path.exists(), "people's texts do not stay on the disk"
     return note
 
@@ -513,8 +513,8 @@ def test_uploaded_pairs_are_learned(page, tmp_path):
     [
         ("[1]", "a.json", "neither a list of objects"),
         ("question,answer\n1,\n", "a.csv", "no question or no answer"),
-        ("x" * (2 * 2**20 + 1), "a.csv", "At most 2 MiB"),
-        ("question,answer\n" + "".join(f"q{i},a{i}\n" for i in range(5001)), "a.csv", "At most 5,000"),
+        ("x" * (4 * 2**20 + 1), "a.csv", "At most 4 MiB"),
+        ("frage,antwort,thema\nq,a,x", "a.csv", "No name of a column is known: “frage”, “antwort”, “thema”"),
     ],
 )
 def test_unusable_file_says_why_and_names_the_formats(page, tmp_path, content, name, said):
@@ -522,8 +522,17 @@ def test_unusable_file_says_why_and_names_the_formats(page, tmp_path, content, n
     note = upload(page, tmp_path, content, name)
     assert 'role="alert"' in note
     assert said in note
-    assert "JSONL, JSON, CSV or TSV" in note
+    assert "CSV, TSV, TXT, JSON, JSONL" in note
     assert page.state.uploaded is None
+
+
+def test_of_a_large_file_a_part_is_taken_as_one_chooses(page, tmp_path):
+    note = upload(page, tmp_path, "question,answer\n" + "".join(f"q{i},a{i}\n" for i in range(5003)), "large.csv")
+    assert "Of 5,003 questions 5,000 are taken, the first ones." in note
+    assert page.state.sent["take"]["visible"]
+    drawn = page.send("take", "drawn", source="file")
+    assert "drawn at random" in drawn["source_note"]
+    assert {pair.question for pair in page.state.uploaded.pairs} != {f"q{i}" for i in range(5000)}
 
 
 def test_training_on_typed_texts_warns(page):

@@ -11,11 +11,13 @@ from typing import Any
 
 import gradio as gr
 
-from demo.domain.errors import DemoError
-from demo.files.pairing import EACH_ROW, UNKNOWN, Columns, PairingLimits, guess_columns, load_pairing_table, pair_up
+from demo.domain.errors import DemoError, TooManyTexts
+from demo.files.columns import EACH_ROW, UNKNOWN, Columns, guess_columns, negative_places
+from demo.files.examples import take_portion
+from demo.files.pairing import PairingLimits, load_pairing_table, pair_up
 from demo.files.table import Table
 from demo.ui.kit.i18n import choose_language, translate, translate_error
-from demo.ui.kit.job_tab import read_upload
+from demo.ui.kit.job_tab import DRAWN, read_upload
 from demo.ui.kit.page_jobs import PageJobs
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import render_note
@@ -56,8 +58,15 @@ class FileColumns:
             page.columns = guess_columns(page.table)
         else:
             known_label = type(label) is int or label in (EACH_ROW, UNKNOWN)
-            page.columns = Columns(_place(question), _place(answer), label if known_label else EACH_ROW)
+            places = _place(question), _place(answer), label if known_label else EACH_ROW
+            page.columns = Columns(*places, negatives=negative_places(page.table, places))
         return self._answer(language, page)
+
+    def on_take(self, request: gr.Request, take: str) -> dict:
+        """Of a file that is too large, other questions are taken."""
+        page = self.pages.of(request)
+        page.drawn = take == DRAWN
+        return self._answer(choose_language(request), page)
 
     def _read(self, path: Path) -> tuple[Table, Columns]:
         table = load_pairing_table(path, self.limits)
@@ -68,17 +77,24 @@ class FileColumns:
         widgets, table, columns = self.widgets, page.table, page.columns
         if table is None or columns is None:
             return {widgets.note: render_note(formats_note(language, self.limits), problem)}
+        taken = page.taken
         if not problem:
-            page.pairing = None
+            page.pairing, taken = None, table
             try:
-                page.pairing = pair_up(table, columns, self.limits)
+                try:
+                    page.pairing = pair_up(table, columns, self.limits)
+                except TooManyTexts:
+                    taken = take_portion(table, columns, self.limits.capacity, page.drawn)
+                    page.pairing = pair_up(taken, columns, self.limits)
             except DemoError as error:
                 problem = translate_error(language, error)
+            page.taken = taken
         choices = column_choices(language, table)
         return {
-            widgets.note: f"{render_note(file_note(language, table))}{render_note('', problem)}",
+            widgets.note: f"{render_note(file_note(language, table, taken.notices))}{render_note('', problem)}",
             widgets.preview: render_preview(language, table, columns),
             widgets.columns: gr.update(visible=True),
+            widgets.take: gr.update(visible=taken.partial),
             widgets.question: gr.update(choices=choices, value=columns.question),
             widgets.answer: gr.update(choices=choices, value=columns.answer),
             widgets.label: gr.update(choices=label_choices(language, table), value=columns.label),

@@ -208,10 +208,11 @@ def wire_file(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -
     outputs = widgets.select(*results, "run", "stop", "plan")
     handlers.wire(page, inputs, outputs)
     columns, chosen = handlers.columns, widgets.select(*COLUMNS)
-    read = [*widgets.select("note", "preview", "columns"), *chosen]
+    read = [*widgets.select("note", "preview", "columns", "take"), *chosen]
     uploaded = widgets.upload.upload(columns.on_upload, widgets.upload, [widgets.upload, *read], **QUIET)
     rearranged = gr.on([widget.input for widget in chosen], columns.on_columns, chosen, read, **LIVE)
-    for changed in (uploaded, rearranged):
+    retaken = widgets.take.input(columns.on_take, widgets.take, read, **LIVE)
+    for changed in (uploaded, rearranged, retaken):
         changed.then(handlers.on_tick, inputs, outputs, **LIVE)  # the plan, and whether there is something to compare
     widgets.order.input(handlers.on_order, widgets.order, widgets.select("matrix", "best"), **LIVE)
 

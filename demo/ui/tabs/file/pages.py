@@ -12,7 +12,7 @@ from cachetools import LRUCache
 from demo.domain.datamodels import Pairing
 from demo.domain.errors import DemoError
 from demo.domain.results import LargeComparison
-from demo.files.pairing import Columns
+from demo.files.columns import Columns
 from demo.files.table import Table
 from demo.ui.kit.page_jobs import PageJob
 
@@ -35,6 +35,8 @@ class Page(PageJob):
 
     table: Table | None = None
     columns: Columns | None = None
+    drawn: bool = False  # of a file that is too large: questions drawn at random instead of the first ones
+    taken: Table | None = None  # what is taken of it
     pairing: Pairing | None = None  # of the chosen columns; None where they cannot be used
     run: Run | None = None  # the present one, or the last one
     result_run: Run | None = None  # the last one that has a result

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gradio as gr
 
-from demo.files.pairing import EACH_ROW, UNKNOWN
+from demo.files.columns import EACH_ROW, UNKNOWN
 from demo.settings import Settings
+from demo.ui.kit.job_tab import TAKES
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.view import create_view
 from demo.ui.panels.save.panel import FILES
@@ -26,6 +27,7 @@ def create_file_tab(settings: Settings) -> Panel:
             options = {"choices": choices, "value": next(iter(choices), None)}
             panel.create(name, gr.Dropdown, filterable=False, interactive=True, min_width=0, **options)
         panel.create("named", gr.Checkbox, interactive=True, container=False)
+    panel.create_choice("take", TAKES, visible=False)
     with gr.Row(elem_id="file-start", elem_classes="choices-row"):
         panel.create_button("run", variant="primary", interactive=False)
         panel.create_button("stop", visible=False)

@@ -15,7 +15,8 @@ import numpy as np
 from demo.analysis.seriation import Orders
 from demo.domain.datamodels import Pairing, Progress
 from demo.domain.results import Interval, LargeComparison
-from demo.files.pairing import EACH_ROW, UNKNOWN, Columns, PairingLimits
+from demo.files.columns import EACH_ROW, UNKNOWN, Columns
+from demo.files.pairing import PairingLimits
 from demo.files.table import Table, fit_to_show
 from demo.ui.kit.html import render
 from demo.ui.kit.i18n import translate, translate_phrase
@@ -47,16 +48,11 @@ def formats_note(language: str, limits: PairingLimits) -> str:
     return translate(language, "file.formats", count=f"{limits.texts:,}", size=size)
 
 
-def file_note(language: str, table: Table) -> str:
-    """The size of a file, its encoding, and what was left out of it."""
+def file_note(language: str, table: Table, notices: tuple[str, ...]) -> str:
+    """The size of a file, and how it was read."""
     name = fit_to_show(table.name, 80)
     note = translate(language, "file.read", name=name, rows=f"{len(table.rows):,}", columns=len(table.names))
-    if table.encoding:
-        note += " " + translate(language, "file.encoding", encoding=table.encoding)
-    if table.dropped:
-        names = ", ".join(fit_to_show(each, 40) for each in table.dropped[:5])
-        note += " " + translate(language, "file.left_out", names=names)
-    return note
+    return " ".join([note, *(translate_phrase(language, notice) for notice in notices)])
 
 
 def column_choices(language: str, table: Table) -> list[tuple[str, int]]:

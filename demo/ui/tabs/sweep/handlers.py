@@ -11,13 +11,15 @@ import gradio as gr
 from demo.domain.datamodels import READING_FIELDS, ModelInfo, Postprocess, Prompt, Reading
 from demo.domain.errors import DemoError
 from demo.domain.results import LabelledSet, Sweep
-from demo.files.labelled import LabelledLimits, load_labelled
+from demo.files.examples import Capacity
+from demo.files.labelled import LabelledLimits, make_labelled_set
+from demo.files.table import Table, load_table
 from demo.jobs.queue import JobQueue
 from demo.lab import Lab
 from demo.ui.gradio.event_options import LIVE, QUIET
 from demo.ui.gradio.private import event_value
-from demo.ui.kit.i18n import choose_language, translate
-from demo.ui.kit.job_tab import JobTab, Payload, TabEvent, read_upload
+from demo.ui.kit.i18n import choose_language, translate, translate_error
+from demo.ui.kit.job_tab import DRAWN, JobTab, Payload, TabEvent, read_upload
 from demo.ui.kit.page_jobs import PageJob
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import render_note
@@ -38,9 +40,9 @@ from demo.ui.tabs.sweep.text import (
 )
 
 _RUNNING, _WAITING = 2, 8  # sweeps of all pages
-_MAX_PAIRS = 2_000
 _MAX_TEXTS = 400  # distinct ones of a file: each runs through the model once a prompt
-_MAX_BYTES = 2**20
+_MAX_PAIRS = 2_000
+_MAX_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class _Form:
 class _Page(PageJob):
     """One open page; its job is a sweep."""
 
-    labelled: LabelledSet | None = None  # of the uploaded file
+    table: Table | None = None  # the uploaded file
+    labelled: LabelledSet | None = None  # of it
     input: tuple = ()  # of the last job: the model, and the texts of the boxes unless a file was swept
     failed: DemoError | None = None  # of the last job; shown until its input changes
     result: Sweep | None = None
@@ -78,24 +81,35 @@ class SweepHandlers(JobTab):
     def __init__(self, lab: Lab, widgets: Panel, lab_widgets: Widgets):
         super().__init__(lab, widgets, JobQueue(_RUNNING, _WAITING), _Page)
         self.lab_widgets = lab_widgets
-        self._limits = LabelledLimits(
-            rows=_MAX_PAIRS, characters=lab.limits.characters, bytes=_MAX_BYTES, cells=lab.limits.cells
-        )
+        self._limits = LabelledLimits(characters=lab.limits.characters, bytes=_MAX_BYTES, cells=lab.limits.cells)
+        self._capacity = Capacity(texts=_MAX_TEXTS, rows=_MAX_PAIRS, cells=lab.limits.cells)
 
-    def on_upload(self, request: gr.Request, path: str | None) -> str:
+    def on_upload(self, request: gr.Request, path: str | None, take: str) -> dict:
         """A file becomes a set of pairs, or a sentence on what is wrong with it."""
-        language, page = choose_language(request), self.pages.of(request)
-        if not path:
-            return render_note(translate(language, "sweep.formats"))
+        language, page, problem = choose_language(request), self.pages.of(request), ""
+        if path:
+            page.table, problem = read_upload(language, path, lambda file: load_table(file, self._limits))
+        return self._read_table(language, page, take, problem)
+
+    def on_take(self, request: gr.Request, take: str) -> dict:
+        """Of a file that is too large, other questions are taken."""
+        return self._read_table(choose_language(request), self.pages.of(request), take)
+
+    def _read_table(self, language: str, page: _Page, take: str, problem: str = "") -> dict:
         page.failed = page.labelled = None
-        labelled, problem = read_upload(language, path, lambda file: load_labelled(file, self._limits))
-        if labelled is None:
-            return render_note("", problem)
-        count = len({*labelled.questions, *labelled.answers})
-        if count > _MAX_TEXTS:
-            return render_note("", translate(language, "sweep.upload.many", count=f"{count:,}", limit=_MAX_TEXTS))
-        page.labelled = labelled
-        return render_note(uploaded_note(language, labelled))
+        try:
+            if page.table:
+                page.labelled = make_labelled_set(
+                    page.table, self._limits, capacity=self._capacity, drawn=take == DRAWN
+                )
+        except DemoError as error:
+            problem = translate_error(language, error)
+        note = uploaded_note(language, page.labelled) if page.labelled else ""
+        note = note or ("" if problem else translate(language, "sweep.formats"))
+        return {
+            self.widgets.upload_note: render_note(note, problem),
+            self.widgets.take: gr.update(visible=bool(page.labelled and page.labelled.partial)),
+        }
 
     def on_pick(self, request: gr.Request, event: gr.EventData, *values: Any) -> dict:
         """A cell was clicked: its reading is offered."""
@@ -233,8 +247,10 @@ def wire_sweep(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) 
     controls = ("prompts", "estimate", "run", "stop", "upload_note", "fold")
     polls = [widgets.figure.input, widgets.method.input, widgets.prompts.input]
     handlers.wire(page, inputs, widgets.select(*results, *controls), polls)
+    read = widgets.select("upload_note", "take")
     for trigger in (widgets.view.opened, widgets.upload.upload):
-        trigger(handlers.on_upload, widgets.upload, widgets.upload_note, **QUIET)
+        trigger(handlers.on_upload, widgets.select("upload", "take"), read, **QUIET)
+    widgets.take.input(handlers.on_take, widgets.take, read, **LIVE)
     widgets.view.pick(handlers.on_pick, inputs, widgets.select("picked", "use_best", "use_picked"), **LIVE)
     reading = [getattr(lab_widgets, name) for name in READING_FIELDS]
     widgets.use_best.click(handlers.on_use_best, lab_widgets.model, reading, **QUIET)

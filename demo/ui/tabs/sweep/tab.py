@@ -7,6 +7,7 @@ import gradio as gr
 from demo.domain.datamodels import Postprocess, Prompt, Reference
 from demo.settings import Settings
 from demo.ui.kit.i18n import label
+from demo.ui.kit.job_tab import FILE_TYPES, TAKES
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.view import create_view
 
@@ -15,7 +16,6 @@ FIGURES = ("auc", "margin")  # the figures of right and wrong pairs; grades have
 BEST_METHOD = "best"
 METHODS = (BEST_METHOD, *(method.value for method in Postprocess))
 FORM = ("source", "prompts", "eos", "reference", "figure", "method")  # the inputs of every event, after the lab's own
-FILE_TYPES = [".csv", ".tsv", ".txt"]
 # Until the model is known; Gradio refuses a tick that is not among the choices.
 FOR_EVERY_MODEL = [p.value for p in Prompt if p not in (Prompt.CHAT, Prompt.OWN, Prompt.CUSTOM)]
 
@@ -28,6 +28,7 @@ def create_sweep_tab(settings: Settings) -> Panel:
     with gr.Row(elem_id="sweep-file", elem_classes="choices-row"):
         panel.create("upload", gr.UploadButton, size="sm", file_types=FILE_TYPES, min_width=0)
         panel.create_html("upload_note", elem_classes="note")
+        panel.create_choice("take", TAKES, visible=False)
     with panel.create("fold", gr.Accordion, open=False):
         panel.create("prompts", gr.CheckboxGroup, choices=FOR_EVERY_MODEL, value=FOR_EVERY_MODEL, interactive=True)
         with gr.Row(elem_classes="choices-row"):

@@ -60,7 +60,8 @@ def uploaded_note(language: str, labelled: LabelledSet) -> str:
         "pairs": f"{len(labelled.pairs):,}",
         "right": f"{sum(label == 1 for label in labelled.labels):,}",
     }
-    return translate(language, f"sweep.uploaded.{kind}", name=labelled.name, **counts)
+    note = translate(language, f"sweep.uploaded.{kind}", name=labelled.name, **counts)
+    return " ".join([note, *(translate_phrase(language, notice) for notice in labelled.notices)])
 
 
 def render_sweep_verdict(language: str, sweep: Sweep) -> str:

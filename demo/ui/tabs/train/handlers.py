@@ -5,22 +5,25 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, Prompt
-from demo.domain.errors import Busy, Stopped
+from demo.domain.errors import Busy, DemoError, Stopped
 from demo.domain.recipe import TrainingSet
 from demo.files.bundled import load_training
-from demo.files.pairs import PairLimits, load_pairs
+from demo.files.examples import Capacity
+from demo.files.pairs import PairLimits, make_training_set
+from demo.files.table import load_table
 from demo.jobs.queue import JobQueue
 from demo.lab import Lab
 from demo.studies.training import kept_folder
 from demo.ui.gradio.event_options import LIVE, QUIET
 from demo.ui.kit.downloads import FETCH, Downloads
-from demo.ui.kit.i18n import choose_language, translate
-from demo.ui.kit.job_tab import JobTab, Payload, TabEvent, read_upload
+from demo.ui.kit.i18n import choose_language, translate, translate_error
+from demo.ui.kit.job_tab import DRAWN, JobTab, Payload, TabEvent, read_upload
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import model_choices, render_note
 from demo.ui.kit.unexpected import explain_error
@@ -47,7 +50,7 @@ from demo.ui.tabs.train.text import (
 )
 
 _WAITING = 8  # runs in the queue
-_LIMITS = PairLimits(pairs=5_000, rows=50_000, bytes=2 * 2**20)  # of an uploaded file
+_LIMITS = PairLimits(pairs=5_000, rows=50_000, bytes=4 * 2**20)  # of an uploaded file
 _RECOMMENDED = {  # a reading to start training from, of any model
     "prompt": Prompt.PROMPTEOL.value,
     "pooling": Pooling.LAST_TOKEN.value,
@@ -134,13 +137,24 @@ class TrainHandlers(JobTab):
 
         return self.answer(request, values, look)
 
-    def on_upload(self, request: gr.Request, path: str | None, *values: Any) -> dict:
+    def on_upload(self, request: gr.Request, path: str | None, take: str, *values: Any) -> dict:
         """A file becomes pairs, or a sentence on what is wrong with it."""
         language, page = choose_language(request), self.pages.of(request)
-        page.uploaded, page.upload_problem = None, ""
         if path:
-            read = read_upload(language, path, lambda file: load_pairs(file, _LIMITS))
-            page.uploaded, page.upload_problem = read
+            page.table, page.upload_problem = read_upload(language, path, lambda file: load_table(file, _LIMITS))
+        return self.on_take(request, take, *values)
+
+    def on_take(self, request: gr.Request, take: str, *values: Any) -> dict:
+        """The file's pairs; of a file that is too large, those of its first questions or of drawn ones."""
+        page, page.uploaded = self.pages.of(request), None
+        if page.table:
+            try:
+                name, page.upload_problem = Path(page.table.name).stem, ""
+                page.uploaded = make_training_set(
+                    page.table, name, _LIMITS, capacity=Capacity(rows=_LIMITS.pairs), drawn=take == DRAWN
+                )
+            except DemoError as error:
+                page.upload_problem = translate_error(choose_language(request), error)
         return self.on_choose(request, *values)
 
     def on_keep(self, request: gr.Request) -> dict:
@@ -283,6 +297,7 @@ class TrainHandlers(JobTab):
             "look": gr.update(**slider),
             "reading_note": render_note(reading_hint(language, form.reading, form.lab.reading)),
             "source_note": render_source(language, form.source, self._sets(page, form), page.upload_problem),
+            "take": gr.update(visible=form.source == FILE and bool(page.uploaded and page.uploaded.partial)),
             "plan": render_note(plan),
             "run": gr.update(interactive=not running),
             "pause": gr.update(
@@ -314,14 +329,15 @@ def wire_train(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) 
     """The tab's events."""
     handlers = TrainHandlers(lab, widgets, lab_widgets)
     inputs = [*lab_widgets.choices, *widgets.select(*FORM)]
-    results = ("view", "state", "formula", "look", "reading_note", "source_note", "held", "plan")
+    results = ("view", "state", "formula", "look", "reading_note", "source_note", "take", "held", "plan")
     outputs = widgets.select(*results, "run", "pause", "stop", "keep", "download", "keep_note")
     handlers.wire(page, inputs, outputs)
     choices = [widget.input for widget in widgets.select("reading", "source", "sets", "effort")]
     gr.on(choices, handlers.on_choose, inputs, outputs, **LIVE)
     widgets.pause.click(handlers.on_pause, inputs, outputs, **QUIET)
     widgets.look.input(handlers.on_look, [widgets.look, *inputs], outputs, **LIVE)
-    widgets.upload.upload(handlers.on_upload, [widgets.upload, *inputs], outputs, **QUIET)
+    widgets.upload.upload(handlers.on_upload, [widgets.upload, widgets.take, *inputs], outputs, **QUIET)
+    widgets.take.input(handlers.on_take, [widgets.take, *inputs], outputs, **LIVE)
     kept = widgets.keep.click(handlers.on_keep, None, [lab_widgets.model, widgets.keep_note], **QUIET)
     kept.then(None, js=_ASK_HEATMAP, **QUIET)
     written = widgets.download.click(handlers.on_download, None, widgets.select("file", "keep_note"), **QUIET)

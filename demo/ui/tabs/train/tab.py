@@ -9,6 +9,7 @@ from demo.domain.recipe import EFFORTS, Method
 from demo.files.bundled import load_training
 from demo.settings import Settings
 from demo.ui.kit.i18n import label
+from demo.ui.kit.job_tab import FILE_TYPES, TAKES
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.view import create_view
 
@@ -18,7 +19,6 @@ READINGS = ("recommended", IN_THE_LAB)
 BUNDLED, FILE, TEXTS = "bundled", "file", "texts"
 SOURCES = (BUNDLED, FILE, TEXTS)
 FORM = ("model", "reading", "source", "sets", "effort")  # the inputs of every event, after the lab's own
-FILE_TYPES = [".jsonl", ".json", ".csv", ".tsv", ".txt", ".gz"]
 
 
 def offered_efforts(settings: Settings) -> tuple[str, ...]:
@@ -41,6 +41,7 @@ def create_train_tab(settings: Settings) -> Panel:
     sets = list(load_training())
     panel.create("sets", gr.CheckboxGroup, choices=sets, value=sets, show_label=False, interactive=True)
     panel.create_html("source_note", elem_classes="note")
+    panel.create_choice("take", TAKES, visible=False)
     with gr.Row(elem_id="train-start", elem_classes="choices-row"):
         panel.create_button("run", variant="primary")
         panel.create_button("pause", visible=False)

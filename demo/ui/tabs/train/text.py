@@ -21,7 +21,7 @@ from demo.figures.training import (
 )
 from demo.files.bundled import load_training
 from demo.studies.training import Snapshot
-from demo.ui.kit.i18n import translate, translate_word
+from demo.ui.kit.i18n import translate, translate_phrase, translate_word
 from demo.ui.kit.job_tab import note_loading
 from demo.ui.kit.page_jobs import JobState
 from demo.ui.kit.text import render_facts, render_note
@@ -99,9 +99,7 @@ def render_source(language: str, source: str, sets: Sequence[TrainingSet], refus
     values = {"count": f"{len(pairs):,}", "negatives": f"{with_negative:,}"}
     if source == FILE:
         note = translate(language, "train.uploaded", name=sets[0].name, **values)
-        if sets[0].left_out:
-            note += " " + translate(language, "train.left_out", count=f"{sets[0].left_out:,}")
-        return render_note(note)
+        return render_note(" ".join([note, *(translate_phrase(language, notice) for notice in sets[0].notices)]))
     if pairs and with_negative == len(pairs):
         return render_note(translate(language, "train.bundled_all", count=values["count"]))
     return render_note(translate(language, "train.bundled", **values))

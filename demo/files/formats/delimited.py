@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 
-from demo.files.columns import name_roles, parse_label
+from demo.files.formats import Rows
+from demo.files.labels import parse_label
 from demo.files.limits import FileLimits
+from demo.files.roles import name_roles
 
-Rows = list[tuple[int, list[str]]]  # number of the row as a spreadsheet counts it, and its cells
 _DECLARED = re.compile(r'"?sep=([^\w\s"]|\t)"?\n', re.IGNORECASE)
 _QUOTED_CELL = re.compile(r'(?:^|\t)"', re.MULTILINE)
 _SAMPLE = 2**16  # characters in which the separator is looked for
@@ -36,13 +37,9 @@ def split_rows(content: str, limits: FileLimits) -> tuple[str, Rows]:
     rows: Rows = []
     try:
         for number, cells in enumerate(_split(body, separator, quoted), start=above + 1):
-            cells = [cell.strip() for cell in cells]
-            if not any(cells):
-                continue
-            if rows and any(cells[len(rows[0][1]) :]):
-                raise _too_wide(number, len(cells), len(rows[0][1]), limits)
-            rows.append((number, cells))
-            limits.check_rows(len(rows) - 1)
+            if any(cell.strip() for cell in cells):
+                rows.append((number, cells))
+                limits.check_rows(len(rows) - 1)
     except csv.Error as error:
         raise _unreadable(number + 1, limits) from error
     return separator, rows
@@ -113,13 +110,5 @@ def _unreadable(row: int, limits: FileLimits):
     return limits.refuse(
         f"Row {row:,} cannot be read. Accepted: texts of at most {limits.characters:,} characters; in CSV, a text in "
         "double quotes ends with one, and a double quote within it is written twice.",
-        accepted=False,
-    )
-
-
-def _too_wide(row: int, count: int, width: int, limits: FileLimits):
-    return limits.refuse(
-        f"Row {row:,} has {count:,} columns, the first row has {width:,}. Accepted: the same number in every row; in "
-        "CSV, a text that holds the separator stands in double quotes.",
         accepted=False,
     )

@@ -7,9 +7,21 @@ from itertools import zip_longest
 from typing import Any
 
 from demo.domain.errors import BadInput
+from demo.files.formats import Records
+from demo.files.formats.nested import unwrap
 from demo.files.limits import FileLimits
 
-Records = list[tuple[int, dict[str, Any]]]  # number of the object, or of its line, from 1
+
+def is_json(content: str) -> bool:
+    """Whether a file is JSON, whatever its ending: it begins as an object or a list, and so does no table of texts."""
+    start = content.lstrip()[:1]
+    if start not in ("{", "["):
+        return False
+    line = next(line for line in content.split("\n") if line.strip())
+    try:
+        return isinstance(json.loads(line), dict | list)
+    except (ValueError, RecursionError):
+        return line.strip() in ("{", "[") or '":' in line
 
 
 def parse_records(content: str, by_line: bool, limits: FileLimits) -> Records:
@@ -37,6 +49,7 @@ def parse_records(content: str, by_line: bool, limits: FileLimits) -> Records:
 
 
 def _objects(value: Any, limits: FileLimits) -> Records:
+    value = unwrap(value)
     if isinstance(value, dict) and value and all(isinstance(column, list) for column in value.values()):
         # Before the table is made: a long list beside many names would be a table of all the memory there is.
         limits.check_width(len(value))
