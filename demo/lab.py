@@ -71,7 +71,7 @@ class Lab(Pipeline):
             similarity=similarity,
             metrics=score_pairs(similarity, measured.pairing.mask()),
             reading=measured.reading,
-            provenance=self.provenance(measured.info),
+            provenance=self.provenance(measured.info, measured.reading),
             notices=measured.notices,
             seconds=time.perf_counter() - started,
         )
@@ -110,7 +110,7 @@ class Lab(Pipeline):
             token_similarity=token_similarity(question, answer),
             question_top_tokens=tokens[0],
             answer_top_tokens=tokens[1],
-            provenance=self.provenance(measured.info),
+            provenance=self.provenance(measured.info, measured.reading),
             notices=tuple(dict.fromkeys(notices)),
         )
 
@@ -136,7 +136,7 @@ class Lab(Pipeline):
             variance_shares=variance_shares(vectors),
             rogue=rogue_dimensions(vectors, pairs),
             reading=measured.reading,
-            provenance=self.provenance(measured.info),
+            provenance=self.provenance(measured.info, measured.reading),
             notices=measured.notices,
         )
 

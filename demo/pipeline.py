@@ -200,12 +200,18 @@ class Pipeline:
             sides = tuple(self.vectors(load_reference(), reading, role).vectors for role in Role)
         return distinct(*sides)
 
-    def provenance(self, info: ModelInfo) -> dict[str, str]:
-        """Where a figure comes from: model, revision, precision, device, versions; `host` of a server elsewhere."""
-        names = ("revision", "source", "weights_precision", "precision", "device")
+    def provenance(self, info: ModelInfo, reading: Reading | None = None) -> dict[str, str]:
+        """Where a figure comes from: model, revision, precision, device, versions; `host` of a server elsewhere.
+
+        reading: the figure's; without one, the precision is that of the model itself.
+        """
         return {
             "model": info.name,
-            **{name: getattr(info, name) for name in names},
+            "revision": info.revision,
+            "source": info.source,
+            "weights_precision": info.weights_precision,
+            "precision": info.precision_of(reading) if reading else info.precision,
+            "device": info.device,
             "versions": _versions("openai") if info.host else _versions("torch", "transformers"),
             **({"host": info.host} if info.host else {}),
         }

@@ -129,7 +129,7 @@ class FakeEngine(Engine):
         self.embedded_texts = before + len(set(texts))
         return out
 
-    def count_cached(self, texts: Sequence[PromptedText], model: str) -> int:
+    def count_cached(self, texts: Sequence[PromptedText], reading: Reading) -> int:
         return 0
 
     def count_tokens(self, texts: Sequence[PromptedText], model: str) -> list[int]:

@@ -38,6 +38,7 @@ from demo.domain.datamodels import (
     ModelInfo,
     ModelStatus,
     Pooling,
+    Prompt,
     PromptedText,
     Reading,
 )
@@ -94,13 +95,15 @@ class LocalEngine(Engine):
         return checkpoint.info if checkpoint else None
 
     def load(self, model: str, on_progress: OnProgress | None = None) -> ModelInfo:
-        return self._checkpoint(model, on_progress).info
+        info = self._checkpoint(model, on_progress).info
+        self._checkpoint_for(info.default_reading)  # the first reading of most people
+        return info
 
     def release(self, model: str) -> None:
         self._store.release(model)
 
     def embed(self, texts: Sequence[PromptedText], reading: Reading, keep: bool = True) -> Embedded:
-        checkpoint = self._checkpoint(reading.model)
+        checkpoint = self._checkpoint_for(reading)
         wants_logits = reading.pooling is Pooling.LAST_TOKEN_LOGITS
         if wants_logits:
             self._require_head(checkpoint)
@@ -139,7 +142,7 @@ class LocalEngine(Engine):
         return join_entries([entries[text] for text in texts], checkpoint.info.max_tokens)
 
     def survey(self, texts: Sequence[PromptedText], reading: Reading, poolings: Sequence[Pooling]) -> np.ndarray:
-        checkpoint = self._checkpoint(reading.model)
+        checkpoint = self._checkpoint_for(reading)
         columns: dict[PromptedText, list[int]] = {}
         for i, text in enumerate(self._own_span(texts, checkpoint)):
             columns.setdefault(text, []).append(i)
@@ -158,15 +161,15 @@ class LocalEngine(Engine):
                 out[row][:, columns[text]] = vectors[:, None]
         return out
 
-    def count_cached(self, texts: Sequence[PromptedText], model: str) -> int:
-        checkpoint = self._checkpoint(model)
+    def count_cached(self, texts: Sequence[PromptedText], reading: Reading) -> int:
+        checkpoint = self._checkpoint_for(reading)
         return sum((checkpoint.key, text) in self.cache for text in self._own_span(texts, checkpoint))
 
     def count_tokens(self, texts: Sequence[PromptedText], model: str) -> list[int]:
         return [len(text) for text in self._tokenize(texts, self._checkpoint(model))]
 
     def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
-        checkpoint = self._checkpoint(model)
+        checkpoint = self._checkpoint_for(Reading(model, Prompt.PLAIN, Pooling.LAST_TOKEN_LOGITS))
         self._require_head(checkpoint)
         return self._scheduler.call(lambda: self._runner.logits(checkpoint, states, layer))
 
@@ -181,7 +184,7 @@ class LocalEngine(Engine):
         ]
 
     def inspect(self, texts: Sequence[PromptedText], reading: Reading) -> list[Inspected]:
-        checkpoint = self._checkpoint(reading.model)
+        checkpoint = self._checkpoint_for(reading)
         embedded = self.embed(texts, reading)
         return [
             Inspected(
@@ -199,7 +202,7 @@ class LocalEngine(Engine):
         ]
 
     def leave_one_out(self, text: PromptedText, reading: Reading) -> tuple[np.ndarray, tuple[int, ...]]:
-        checkpoint = self._checkpoint(reading.model)
+        checkpoint = self._checkpoint_for(reading)
         [whole] = self._tokenize([text], checkpoint)
         shortened = {position: remove_token(whole, position) for position in range(*whole.inside)}
         shortened = {position: rest for position, rest in shortened.items() if rest is not None}
@@ -227,6 +230,13 @@ class LocalEngine(Engine):
 
     def _checkpoint(self, model: str, on_progress: OnProgress | None = None) -> Checkpoint:
         return self._store.get(model, on_progress)
+
+    def _checkpoint_for(self, reading: Reading) -> Checkpoint:
+        """The model in the precision that the reading is computed in."""
+        checkpoint = self._checkpoint(reading.model)
+        precision = checkpoint.info.precision_of(reading)
+        same = precision == checkpoint.info.precision
+        return checkpoint if same else self._store.get(reading.model, precision=precision)
 
     def _cached(self, texts: Sequence[PromptedText], key: tuple) -> dict[PromptedText, Entry]:
         """Entries of texts under a reading, in memory or on disk."""

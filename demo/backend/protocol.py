@@ -107,14 +107,15 @@ class Engine:
     def survey(self, texts: Sequence[PromptedText], reading: Reading, poolings: Sequence[Pooling]) -> np.ndarray:
         """The embeddings of every layer and of several poolings from one forward pass a text.
 
-        float32 (n_poolings, n_layers + 1, n_texts, dim), without logits; the reading's own layer, pooling and
-        post-processing do not matter. Equal to `embed` layer by layer. Raises what `embed` raises.
+        float32 (n_poolings, n_layers + 1, n_texts, dim), without logits. The reading's layer and post-processing do
+        not matter; its pooling chooses the precision, in which it equals `embed` layer by layer. Raises what `embed`
+        raises.
         """
         return self._forward(reading.model, "survey", texts, reading, poolings)
 
-    def count_cached(self, texts: Sequence[PromptedText], model: str) -> int:
+    def count_cached(self, texts: Sequence[PromptedText], reading: Reading) -> int:
         """How many of the texts a survey would not have to run again."""
-        return self._forward(model, "count_cached", texts, model)
+        return self._forward(reading.model, "count_cached", texts, reading)
 
     def count_tokens(self, texts: Sequence[PromptedText], model: str) -> list[int]:
         """How many tokens the model reads of each text, with what the prompt adds. Runs no block of the model."""

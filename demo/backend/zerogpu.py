@@ -44,7 +44,8 @@ class ZeroGpuEngine(LocalEngine):
         # A thread does not survive the fork: each call runs its own texts.
         self._scheduler = Scheduler(self._runner.run, 16_384, threaded=False, retreat=run_with_retreat)
         for model in settings.preload:
-            self.load(model)
+            if precision := self.load(model).full_precision:
+                self._store.get(model, precision=precision)
         _engine = self
 
     def models(self) -> list[ModelStatus]:
@@ -59,7 +60,7 @@ class ZeroGpuEngine(LocalEngine):
     def _compute(
         self, texts: list[PromptedText], checkpoint: Checkpoint, reading: Reading | None, head: int | None = None
     ) -> Iterator[tuple[PromptedText, tuple[Entry, ...]]]:
-        outcome = _compute_on_gpu(texts, checkpoint.info.model, reading, head)
+        outcome = _compute_on_gpu(texts, checkpoint.info.model, checkpoint.info.precision, reading, head)
         if isinstance(outcome, DemoError):
             raise outcome
         yield from outcome
@@ -76,9 +77,9 @@ class ZeroGpuEngine(LocalEngine):
 
 
 @spaces.GPU(duration=_SECONDS_PER_CALL)
-def _compute_on_gpu(texts: list[PromptedText], model: str, reading: Reading | None, head: int | None):
+def _compute_on_gpu(texts: list[PromptedText], model: str, precision: str, reading: Reading | None, head: int | None):
     """[(text, entries)], or the DemoError: ZeroGPU wraps what is raised into an error of its own."""
     try:
-        return list(LocalEngine._compute(_engine, texts, _engine._checkpoint(model), reading, head))
+        return list(LocalEngine._compute(_engine, texts, _engine._store.get(model, precision=precision), reading, head))
     except DemoError as error:
         return error

@@ -26,6 +26,10 @@ class Pooling(str, Enum):
     FIRST_TOKEN = "first_token"
 
 
+# Poolings of one position: nothing averages out what half precision rounds.
+ROUNDING_SENSITIVE = (Pooling.LAST_TOKEN_LOGITS, Pooling.LAST_TOKEN)
+
+
 class Served(str, Enum):
     """The pooling of a model that runs elsewhere: nobody here can choose one of Pooling.
 

@@ -101,8 +101,8 @@ def _by_prompt(
                 if on_refused is None:
                     raise
                 on_refused(error)
-        if readings:
-            yield readings
+        for precision in dict.fromkeys(map(info.precision_of, readings)):
+            yield [reading for reading in readings if info.precision_of(reading) == precision]
 
 
 def _rows(
@@ -140,7 +140,7 @@ def _rows(
             settled = replace(reading, layer=LAST_LAYER if layer == info.n_layers else layer)
             label = settled.label() + (" (best)" if wished == BEST_LAYER else "")
             yield BenchmarkRow(
-                labelled.name, settled, label, score(at(layer), labelled), speed, pipeline.provenance(info)
+                labelled.name, settled, label, score(at(layer), labelled), speed, pipeline.provenance(info, settled)
             )
 
 

@@ -78,7 +78,7 @@ def run_large(
         question_vectors=question_vectors,
         answer_vectors=answer_vectors,
         reading=settled,
-        provenance=pipeline.provenance(info),
+        provenance=pipeline.provenance(info, settled),
         notices=measured.notices,
         seconds=time.perf_counter() - started,
     )

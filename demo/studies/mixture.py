@@ -84,5 +84,5 @@ def run_mixture(
         f"{mixture.name}: {parts[0][1].model}, a mixture of {len(parts)} readings",
         score(cosines / sum(weight for weight, _ in parts), labelled),
         n_texts / max(time.perf_counter() - started, 1e-9),
-        pipeline.provenance(pipeline.open(mixture.model or None)),
+        pipeline.provenance(pipeline.open(mixture.model or None), parts[0][1]),
     )

@@ -145,7 +145,7 @@ def run_mteb(
             seconds=time.perf_counter() - started,
             reading=reading,
             provenance={
-                **pipeline.provenance(encoder.info),
+                **pipeline.provenance(encoder.info, reading),
                 "mteb": mteb.__version__,
                 "task_revision": str(result.dataset_revision),
                 "splits": ", ".join(result.scores),

@@ -20,7 +20,8 @@ _TEXTS_AT_ONCE = 64  # between two reports of how far it is
 class Survey:
     """The vectors of a LabelledSet under one model and prompt.
 
-    reading: its prompt, EOS and reference set count; pooling, layer and post-processing are asked for afterwards.
+    reading: its prompt, EOS and reference set count, and its pooling for the precision; pooling, layer and
+    post-processing are chosen afterwards.
     on_done: how much of the passes is done, 0…1; it may raise to stop them.
     """
 
@@ -46,7 +47,7 @@ class Survey:
         self._pairs = np.asarray(labelled.pairs, dtype=np.intp).T
         self._dense = 4 * len(labelled.pairs) > len(labelled.questions) * len(labelled.answers)
         self.n_texts = len(texts)
-        self.n_new = len(texts) - pipeline.engine.count_cached(texts, reading.model)  # those that have to run
+        self.n_new = len(texts) - pipeline.engine.count_cached(texts, reading)  # those that have to run
         parts = []
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             on_done(start / len(texts))

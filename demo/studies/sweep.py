@@ -154,6 +154,8 @@ def _score_prompt(
     on_done: Callable[[float], None],
 ) -> Iterator[tuple[tuple[int, slice, int], dict[str, np.ndarray]]]:
     """((pooling, every method, layer), metric → (n_methods,)) of one prompt, over the pairs that choose."""
+    if Pooling.MEAN in axes.poolings:  # one pass for all poolings, in the model's own precision: it ranks readings
+        reading = replace(reading, pooling=Pooling.MEAN)
     survey = Survey(pipeline, labelled, reading, axes.poolings, lambda done: on_done(0.7 * done))
     spots = [
         (i, j)

@@ -8,8 +8,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from demo import Lab
+from demo.backend import model_store
 from demo.backend.local import LocalEngine
-from demo.domain.choices import Role
+from demo.backend.model import device
+from demo.domain.choices import ROUNDING_SENSITIVE, Role
 from demo.domain.datamodels import LAST_LAYER, Pooling, Prompt, PromptedText, Reading
 from demo.domain.errors import ModelDoesNotFit, NotFinite, OutOfMemory, ReadingRefused
 from demo.serving.api.embeddings import embed_texts
@@ -162,8 +164,6 @@ def test_a_program_gets_the_labs_own_vectors(settings, engine, tiny, pooling):
 
 
 def test_a_model_is_loaded_once_however_many_ask(engine, tiny, monkeypatch):
-    from demo.backend import model_store
-
     loads, original = [], model_store.load_checkpoint
 
     def counting(*args):
@@ -177,6 +177,56 @@ def test_a_model_is_loaded_once_however_many_ask(engine, tiny, monkeypatch):
     for thread in threads:
         thread.join()
     assert len(loads) == 1
+
+
+@pytest.fixture
+def in_half(settings, monkeypatch):
+    """Engines of a processor with bfloat16 products: (dtype) → engine."""
+    monkeypatch.setattr(device, "cpu_bfloat16_units", lambda: ["AMX"])
+    return lambda dtype="auto": LocalEngine(settings.model_copy(update={"dtype": dtype}))
+
+
+@pytest.mark.parametrize("pooling", ROUNDING_SENSITIVE)
+def test_readings_of_one_position_are_float32_in_small_gpts(engine, in_half, tiny, pooling):
+    chosen, full = reading(tiny("llama"), pooling), in_half()
+    np.testing.assert_allclose(full.embed(PROMPTED, chosen).vectors, engine.embed(PROMPTED, chosen).vectors, atol=1e-6)
+    info = full.loaded(chosen.model)
+    assert (info.precision, info.precision_of(chosen)) == ("bfloat16", "float32")
+    assert (
+        Lab(full.settings, full)
+        .compare(["a"], ["b"], model=chosen.model, prompt="plain", pooling=pooling)
+        .provenance["precision"]
+        == "float32"
+    )
+
+
+def test_a_survey_is_in_the_precision_of_its_readings_pooling(in_half, tiny):
+    engine = in_half()
+    for pooling in (Pooling.LAST_TOKEN, Pooling.MEAN):
+        surveyed = engine.survey(PROMPTED, reading(tiny("llama"), pooling), [pooling])[0, -1]
+        np.testing.assert_allclose(surveyed, engine.embed(PROMPTED, reading(tiny("llama"), pooling)).vectors, atol=1e-6)
+
+
+@pytest.mark.parametrize("why", ["another pooling", "a precision of choice", "a large model", "an encoder"])
+def test_everything_else_is_in_the_precision_of_the_device(in_half, tiny, monkeypatch, why):
+    pooling = Pooling.MEAN if why == "another pooling" else Pooling.LAST_TOKEN
+    if why == "a large model":
+        monkeypatch.setattr(model_store, "_MOST_FULL_BYTES", 1000)
+    engine = in_half("bfloat16" if why == "a precision of choice" else "auto")
+    chosen = reading(tiny("bert" if why == "an encoder" else "llama"), pooling)
+    engine.embed(PROMPTED, chosen)
+    assert engine.loaded(chosen.model).precision_of(chosen) == "bfloat16"
+
+
+def test_both_precisions_of_a_model_count_and_leave_together(in_half, tiny):
+    engine, model = in_half(), str(tiny("llama"))
+    for pooling in (Pooling.MEAN, Pooling.LAST_TOKEN):
+        engine.embed(PROMPTED, reading(model, pooling))
+    one = engine.loaded(model).memory_bytes
+    assert engine.counts().models == 1
+    assert engine.counts().model_bytes > 2 * one
+    engine.release(model)
+    assert engine.counts().models == engine.counts().model_bytes == 0
 
 
 def test_least_recently_used_leaves_first(settings, tiny):

@@ -126,6 +126,13 @@ def test_a_vector_does_not_depend_on_its_batch_mates(smollm2, dtype):
                 np.testing.assert_allclose(vector, alone, atol=1e-5 * max(1.0, float(np.abs(alone).max())))
 
 
+@pytest.mark.skipif(SLOW, reason="this processor has no bfloat16 products")
+def test_the_first_figures_are_float32s_on_a_processor_with_bfloat16(smollm2):
+    compared = Lab(device="cpu", dtype="auto", public=False).compare(ARTICLE["questions"], ARTICLE["answers"])
+    np.testing.assert_allclose(compared.similarity, [[0.353, 0.241], [0.364, 0.258]], atol=0.001)
+    assert compared.provenance["precision"] == "float32"
+
+
 def test_gemma_reads_the_article(lab):
     opened(lab, "gemma-3-270m")
     compared = lab.compare(ARTICLE["questions"], ARTICLE["answers"], model="gemma-3-270m")

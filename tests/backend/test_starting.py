@@ -11,6 +11,7 @@ import pytest
 from demo.backend.fake import FakeEngine
 from demo.backend.starting import StartingEngine
 from demo.domain.catalog import CATALOG, DEFAULT_MODEL
+from demo.domain.datamodels import Pooling, Prompt, Reading
 from demo.domain.errors import ModelLoading, ModelNotAllowed, UnknownChoice
 from demo.lab import Lab
 from demo.settings import Settings
@@ -18,6 +19,7 @@ from demo.ui.kit.i18n import translate_phrase
 from tests import ROOT
 
 TEXTS = (["What is GPU?", "Where?"], ["A chip.", "There."])
+READING = Reading(DEFAULT_MODEL, Prompt.PLAIN, Pooling.MEAN)
 
 
 def test_before_the_start_it_says_what_is_known_without_an_engine():
@@ -52,7 +54,7 @@ def test_the_page_never_waits_and_everything_else_does():
             lab.compare(*TEXTS, wait=False)
         assert told.value.values["stage"] == "starting"
     answers = []
-    asks = (lambda: lab.compare(*TEXTS), lambda: engine.count_cached([], DEFAULT_MODEL))
+    asks = (lambda: lab.compare(*TEXTS), lambda: engine.count_cached([], READING))
     waiting = [threading.Thread(target=lambda ask=ask: answers.append(ask())) for ask in asks]
     for thread in waiting:
         thread.start()

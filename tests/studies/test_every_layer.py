@@ -107,7 +107,7 @@ def test_of_a_part_of_many_texts_no_more_is_kept_than_its_reading_needs(settings
         found = engine.embed(PROMPTED, reading(folder, pooling), keep=False).vectors
         expected = slow.embed(PROMPTED, reading(folder, pooling)).vectors
         np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
-    assert engine.count_cached(PROMPTED, str(folder)) == 0
+    assert engine.count_cached(PROMPTED, reading(folder)) == 0
     passes = engine.counts().forward_passes
     engine.embed(PROMPTED, reading(folder, Pooling.MEAN), keep=False)
     assert engine.counts().forward_passes == passes
@@ -117,8 +117,8 @@ def test_of_a_part_of_many_texts_no_more_is_kept_than_its_reading_needs(settings
 
 def test_it_tells_how_many_texts_need_no_pass(settings, engine, tiny):
     engine.embed(PROMPTED[:2], reading(tiny("llama")))
-    assert engine.count_cached(PROMPTED, str(tiny("llama"))) == 2
-    assert uncached(settings).count_cached(PROMPTED, str(tiny("llama"))) == 0
+    assert engine.count_cached(PROMPTED, reading(tiny("llama"))) == 2
+    assert uncached(settings).count_cached(PROMPTED, reading(tiny("llama"))) == 0
 
 
 def test_a_final_norm_that_stands_one_level_down_is_found():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -27,6 +27,10 @@ class Placement:
     dtype: torch.dtype
     info: Device
 
+    def in_precision(self, precision: str) -> Placement:
+        """The same device in another precision."""
+        return Placement(self.device, PRECISIONS[precision], replace(self.info, precision=precision))
+
 
 def choose_device(device: str = "auto", dtype: str = "auto") -> Placement:
     """The named device, or the best one of this machine, and the precision that it computes natively.
@@ -43,6 +47,8 @@ def choose_device(device: str = "auto", dtype: str = "auto") -> Placement:
         precision = "bfloat16" if native else "float32" if place.type == "cpu" else "float16"
         why = f"{precision}, because {why_native}"
     rounding = "" if precision == "float32" else " A cosine may differ from float32's by a few hundredths."
+    if rounding and dtype == "auto":
+        rounding = " Small GPTs are read by their last token in float32."
     info = Device(_device_name(place), place.type, precision, f"{why_device}; {why}.{rounding}")
     return Placement(place, PRECISIONS[precision], info)
 

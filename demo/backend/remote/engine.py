@@ -84,8 +84,8 @@ class RemoteEngine(Engine):
         vectors = self.embed(texts, reading).vectors
         return np.broadcast_to(vectors, (len(poolings), 1, *vectors.shape))
 
-    def count_cached(self, texts: Sequence[PromptedText], model: str) -> int:
-        return self._model(model).count_cached([text.rendered() for text in texts])
+    def count_cached(self, texts: Sequence[PromptedText], reading: Reading) -> int:
+        return self._model(reading.model).count_cached([text.rendered() for text in texts])
 
     def _forward(self, model: str, method: str, *arguments: Any) -> NoReturn:
         """A server gives vectors and nothing else."""

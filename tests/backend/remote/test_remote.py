@@ -92,7 +92,8 @@ def test_the_first_question_holds_nobodys_text_and_a_text_is_sent_once(lab, serv
     assert sorted(sum(server.asked[1:], [])) == sorted(TEXTS)
     counts = lab.engine.counts()
     assert (counts.texts, counts.cache_hits, counts.waiting, counts.models) == (3, 3, 0, 0)
-    assert lab.engine.count_cached(lab.prompted(TEXTS, lab.reading("remote:far"), "answer"), "remote:far") == 3
+    reading = lab.reading("remote:far")
+    assert lab.engine.count_cached(lab.prompted(TEXTS, reading, "answer"), reading) == 3
 
 
 @pytest.mark.parametrize("answer", [bad.answer_in_base64, bad.answer_backwards])
