@@ -242,7 +242,10 @@ def test_what_other_rooms_say_is_said_in_korean(sentence):
             "CPU, because torch finds no GPU; bfloat16, because this processor has AVX512-BF16.",
             "torch가 GPU를 찾지 못해 CPU를 써요. 이 프로세서에 AVX512-BF16 명령어가 있어 bfloat16 정밀도로 계산해요.",
         ),
-        ("Small GPTs are read by their last token in float32.", "작은 GPT를 마지막 토큰으로 읽을 때는 float32로 계산해요."),
+        (
+            "Small GPTs are read by their last token in float32.",
+            "작은 GPT를 마지막 토큰으로 읽을 때는 float32로 계산해요.",
+        ),
         (
             "CUDA, because torch finds one; float16, because this GPU computes it faster than bfloat16.",
             "torch가 찾은 CUDA 장치를 써요. 이 GPU에서는 bfloat16보다 빨라 float16 정밀도로 계산해요.",
