@@ -27,6 +27,7 @@ from demo.domain.datamodels import (
     ModelStatus,
     Pairing,
     Postprocess,
+    Progress,
     PromptedText,
     Reading,
     Reference,
@@ -44,6 +45,7 @@ from demo.stages.texts import Limits, parse_pairing, parse_texts
 
 _SERVER_SECONDS = 2.0  # that a call with wait=False waits for a server elsewhere
 _POLL_SECONDS = 0.1
+_PROGRESS_SECONDS = 0.5  # between two reports of a pass through weights on disk
 Answer = TypeVar("Answer")
 
 
@@ -141,6 +143,15 @@ class Pipeline:
                 on_wait(loading)
             time.sleep(_POLL_SECONDS)
 
+    def wait_with_progress(self, call: Callable[[], Answer], report: Callable[[Progress], None]) -> Answer:
+        """call(), which reads weights from disk, with reports of how far it is; `report` may raise to end it."""
+
+        def on_wait(loading: ModelLoading) -> None:
+            report(Progress("embedding", loading.values.get("fraction")))
+
+        with request_context(timeout=_PROGRESS_SECONDS):
+            return self.wait_for_model(call, on_wait)
+
     def embed_pairing(
         self, questions, answers, matches=None, model=None, wait: bool = True, **reading
     ) -> EmbeddedPairing:
@@ -181,11 +192,11 @@ class Pipeline:
         return self.engine.embed(self.prompted(texts, reading, role), _before_postprocess(reading), keep)
 
     def embed_both(
-        self, questions: Sequence[str], answers: Sequence[str], reading: Reading
+        self, questions: Sequence[str], answers: Sequence[str], reading: Reading, keep: bool = True
     ) -> tuple[Embedded, Embedded]:
-        """`vectors` of questions and answers in one call, so that they share their batches."""
+        """`vectors` of both in one call, so that they share their batches. keep: as in Engine.embed."""
         prompted = self.prompted(questions, reading, Role.QUESTION) + self.prompted(answers, reading, Role.ANSWER)
-        return self.engine.embed(prompted, _before_postprocess(reading)).split(len(questions))
+        return self.engine.embed(prompted, _before_postprocess(reading), keep).split(len(questions))
 
     def fit(self, reading: Reading, *sides: np.ndarray) -> Transform:
         """The reading's post-processing, fitted on its reference set; sides: the vectors of the texts at hand."""

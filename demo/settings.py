@@ -58,6 +58,11 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Precision of the computation; auto takes bfloat16 where the device computes it natively."
     )
+    weights: Literal["auto", "resident", "stream"] = Field(
+        "auto",
+        description="Where a model's weights are while it computes. resident: in memory. stream: on disk, read for "
+        "every set of texts, where the model allows it. auto: in memory if they fit there.",
+    )
     model: str = Field(DEFAULT_MODEL, description="The model the page opens with.")
     engine: Literal["local", "ray", "zerogpu", "fake"] = Field(
         default_factory=lambda: "zerogpu" if _on_zerogpu() else "local",

@@ -26,7 +26,7 @@ ROOMS = {
     "analysis": "domain stages",
     "backend": "backend/fake backend/local backend/protocol backend/ray backend/remote backend/routing backend/zerogpu"
     " settings",
-    "backend/decoder": "backend/model backend/private_apis domain",
+    "backend/decoder": "backend/model backend/private_apis backend/weights domain",
     "backend/encoder": "backend/decoder backend/model domain",
     "backend/export": "backend/loader backend/model backend/weights domain",
     "backend/fake": "backend/protocol domain",
@@ -35,8 +35,8 @@ ROOMS = {
     " backend/scheduler backend/training backend/weights domain settings",
     "backend/model": "backend/private_apis domain",
     "backend/model_loading": "backend/protocol domain",
-    "backend/model_store": "backend/loader backend/model backend/protocol backend/scheduler backend/weights domain"
-    " settings",
+    "backend/model_store": "backend/decoder backend/loader backend/model backend/protocol backend/scheduler"
+    " backend/weights domain settings",
     "backend/private_apis": "",
     "backend/protocol": "domain",
     "backend/ray": "backend/protocol backend/scheduler domain jobs settings",

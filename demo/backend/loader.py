@@ -11,11 +11,13 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from demo.backend.decoder.decoder import Decoder, make_decoder
+from demo.backend.decoder.layer_stream import Compute, LayerStream
+from demo.backend.decoder.streamed_model import make_streamed_decoder, open_streamed
 from demo.backend.encoder.encoder import Encoder, make_encoder
 from demo.backend.model.device import Placement
 from demo.backend.model.forward import Anatomy, find_anatomy, hidden_states, logits
 from demo.backend.model.st_config import DeclaredReading, read_declared_reading
-from demo.backend.private_apis import CAUSAL_LANGUAGE_MODELS, MASKED_LANGUAGE_MODELS
+from demo.backend.private_apis import CAUSAL_LANGUAGE_MODELS, MASKED_LANGUAGE_MODELS, is_causal
 from demo.backend.weights.adapters import add_projection, base_of, has_tokenizer, is_projection, read_info
 from demo.backend.weights.checkpoint_files import read_header, weight_files
 from demo.backend.weights.locate import Weights
@@ -46,6 +48,11 @@ class Checkpoint:
         return next(self.network.parameters()).device
 
     @property
+    def stream(self) -> LayerStream | None:
+        """What reads its weights from disk for every pass; None where they are in memory."""
+        return self.decoder.stream if self.decoder else None
+
+    @property
     def key(self) -> tuple[str, ...]:
         """Cache key of everything that its vectors depend on, apart from text and reading."""
         return (self.info.model, self.info.revision, self.info.precision, self.info.device, torch.__version__)
@@ -58,12 +65,18 @@ def count_parameters(folder: Path) -> int:
 
 
 def load_checkpoint(
-    model: str, weights: Weights, placement: Placement, max_tokens: int, own_pass: bool = True
+    model: str,
+    weights: Weights,
+    placement: Placement,
+    max_tokens: int,
+    own_pass: bool = True,
+    stream_by: Compute | None = None,
 ) -> Checkpoint:
     """Tokenizer and model of a verified folder, on the device, in its precision.
 
-    own_pass: whether our decoder or encoder runs it where one fits. Never runs code of the checkpoint and never invents
-    weights: a checkpoint without an LM head has none here either. Raises UnsupportedModel or UnsafeWeights.
+    own_pass: whether our decoder or encoder runs it where one fits. stream_by: the weights stay on disk, and this runs
+    the steps of a pass. Never runs code of the checkpoint and never invents weights: a checkpoint without an LM head
+    has none here either. Raises UnsupportedModel, UnsafeWeights; UnexpectedArchitecture where it cannot be streamed.
     """
     entry = CATALOG.get(model)
     training = read_info(weights.adapter) if weights.adapter and not entry else {}
@@ -74,11 +87,18 @@ def load_checkpoint(
     adapter_tokenizer = bool(adapter and has_tokenizer(adapter))
     tokenizer = _load_tokenizer(adapter if adapter_tokenizer else folder, name)
     own = read_declared_reading(folder, entry.query_prompt if entry else "")
-    network, has_lm_head = _load_model(folder, config, placement, name)
+    streamed = open_streamed(folder, config, placement.dtype, name, stream_by) if stream_by else None
+    if streamed:
+        network, has_lm_head = streamed.network, streamed.has_lm_head
+    else:
+        network, has_lm_head = _load_model(folder, config, placement, name)
     notices = weights.notices + (own.notices if own else ())
-    adapter_class = ""
+    adapter_class, probe = "", tokenizer(_PROBE)["input_ids"]
     if adapter and not is_projection(adapter):
-        merged = merge_adapter(network, adapter, len(tokenizer), tokenizer(_PROBE)["input_ids"], name)
+        if streamed:
+            merged = streamed.add_lora(adapter, len(tokenizer), name)
+        else:
+            merged = merge_adapter(network, adapter, len(tokenizer), probe, name)
         network.eval().requires_grad_(False)
         notices, adapter_class = notices + merged.notices, merged.over
         if has_lm_head and not merged.has_whole_head:
@@ -87,13 +107,13 @@ def load_checkpoint(
     anatomy = find_anatomy(network, has_lm_head)
     if adapter and is_projection(adapter):
         _project(anatomy, adapter, name)
-    if has_lm_head and not _head_agrees(network, anatomy):
+    if has_lm_head and not _head_agrees(streamed.sample if streamed else network):
         notices += ("The model does more after its LM head than the lab knows, so its logits are not offered.",)
         has_lm_head = False
         anatomy = find_anatomy(network, has_lm_head)
     text_config = network.config.get_text_config()  # an adapter may have changed the vocabulary's size
     kind = entry.kind if entry else _kind(config, tuned=bool(own or adapter))
-    parameters = sum(parameter.numel() for parameter in network.parameters())
+    tensors = (*network.parameters(), *network.buffers())
     info = ModelInfo(
         model=model,
         name=name,
@@ -112,8 +132,9 @@ def load_checkpoint(
         weights_precision=weights.precision,
         precision=placement.info.precision,
         device=placement.info.name,
-        parameters=parameters,
-        memory_bytes=sum(t.numel() * t.element_size() for t in (*network.parameters(), *network.buffers())),
+        parameters=streamed.parameters if streamed else sum(map(torch.numel, network.parameters())),
+        memory_bytes=streamed.resident_bytes if streamed else sum(tensor.nbytes for tensor in tensors),
+        streams=streamed is not None,
         query_prompt=own.query_prompt if own else None,
         document_prompt=own.document_prompt if own else None,
         pool_text_only=bool(own and own.pool_text_only),
@@ -126,10 +147,12 @@ def load_checkpoint(
     )
     pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     decoder = encoder = None
-    if own_pass:
-        probe = anatomy, text_config, info.max_tokens, tokenizer(_PROBE)["input_ids"]
-        decoder = make_decoder(*probe) if config.model_type in CAUSAL_LANGUAGE_MODELS else None
-        encoder = None if decoder else make_encoder(*probe)
+    if streamed:
+        decoder = make_streamed_decoder(streamed, text_config, info.max_tokens, probe)
+    elif own_pass:
+        measured = anatomy, text_config, info.max_tokens, probe
+        decoder = make_decoder(*measured) if config.model_type in CAUSAL_LANGUAGE_MODELS else None
+        encoder = None if decoder else make_encoder(*measured)
         info = replace(info, memory_bytes=info.memory_bytes + getattr(decoder or encoder, "packed_bytes", 0))
     return Checkpoint(tokenizer, network, anatomy, info, pad_id, decoder, encoder)
 
@@ -158,8 +181,7 @@ def _load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
 
 def _load_model(folder: Path, config, placement: Placement, name: str) -> tuple[torch.nn.Module, bool]:
     """(model, whether it has an LM head of its own)."""
-    architecture = (config.architectures or [""])[0]
-    causal = architecture in CAUSAL_LANGUAGE_MODELS.values()
+    causal = is_causal(config)
     options = {
         "config": config,
         "dtype": placement.dtype,
@@ -231,8 +253,9 @@ def _is_head(network, key: str) -> bool:
 
 
 @torch.inference_mode()
-def _head_agrees(network, anatomy: Anatomy) -> bool:
+def _head_agrees(network) -> bool:
     """Whether our logits of a two-token text equal the model's own; families differ in what follows the head."""
+    anatomy = find_anatomy(network, has_lm_head=True)
     ids = torch.tensor([[1, 2]], device=next(network.parameters()).device)
     expected = network(input_ids=ids, use_cache=False).logits[:, -1].float()
     ours = logits(anatomy, hidden_states(anatomy, ids, None, LAST_LAYER)[:, -1], LAST_LAYER)

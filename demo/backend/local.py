@@ -27,6 +27,7 @@ from demo.backend.scheduler.disk_cache import DiskCache
 from demo.backend.scheduler.malloc import keep_freed_memory
 from demo.backend.scheduler.model_runner import ModelRunner
 from demo.backend.scheduler.scheduler import Scheduler
+from demo.backend.scheduler.streams import Streams
 from demo.backend.training.contrastive import ContrastiveTraining
 from demo.backend.weights.locate import find_adapter
 from demo.domain.catalog import CATALOG
@@ -73,16 +74,17 @@ class LocalEngine(Engine):
         device, dtype = self.placement.device, self.placement.dtype
         tokens = _CPU_TOKENS[dtype] if device.type == "cpu" else _GPU_TOKENS
         self._scheduler = Scheduler(self._runner.run, tokens, retreat=run_with_retreat, cpu_lanes=CpuLanes(device))
+        self._streams = Streams(self._runner, self._store.budget)
+        self._store.compute = lambda steps: self._scheduler.run_steps(steps)
 
     @property
     def placement(self) -> Placement:
         return self._store.placement
 
     def counts(self) -> EngineCounts:
-        runner = self._runner
-        return EngineCounts(
-            runner.passes, runner.texts, self.cache.hits, self._scheduler.waiting, *self._store.memory_use()
-        )
+        waiting = self._scheduler.waiting + self._streams.scheduler.waiting
+        ran = self._runner.passes, self._runner.texts, self.cache.hits, waiting
+        return EngineCounts(*ran, *self._store.memory_use(), self._store.bytes_read)
 
     def device(self) -> Device:
         return self.placement.info
@@ -104,6 +106,12 @@ class LocalEngine(Engine):
 
     def embed(self, texts: Sequence[PromptedText], reading: Reading, keep: bool = True) -> Embedded:
         checkpoint = self._checkpoint_for(reading)
+        if not checkpoint.stream:
+            return self._embed(checkpoint, texts, reading, keep)
+        key = checkpoint.key, tuple(texts), reading, keep
+        return self._streams.ask(checkpoint.info.name, key, lambda: self._embed(checkpoint, texts, reading, keep))
+
+    def _embed(self, checkpoint: Checkpoint, texts: Sequence[PromptedText], reading: Reading, keep: bool) -> Embedded:
         wants_logits = reading.pooling is Pooling.LAST_TOKEN_LOGITS
         if wants_logits:
             self._require_head(checkpoint)
@@ -171,7 +179,8 @@ class LocalEngine(Engine):
     def logits_of(self, model: str, states: np.ndarray, layer: int) -> np.ndarray:
         checkpoint = self._checkpoint_for(Reading(model, Prompt.PLAIN, Pooling.LAST_TOKEN_LOGITS))
         self._require_head(checkpoint)
-        return self._scheduler.call(lambda: self._runner.logits(checkpoint, states, layer))
+        act = partial(self._runner.logits, checkpoint, states, layer)
+        return act() if checkpoint.stream else self._scheduler.call(act)  # a stream computes in the scheduler's lanes
 
     def read_tokens(self, model: str, vectors: np.ndarray, pooling: Pooling, layer: int, count: int) -> TopTokens:
         tokenizer = self._checkpoint(model).tokenizer
@@ -186,6 +195,9 @@ class LocalEngine(Engine):
     def inspect(self, texts: Sequence[PromptedText], reading: Reading) -> list[Inspected]:
         checkpoint = self._checkpoint_for(reading)
         embedded = self.embed(texts, reading)
+        tokenized = self._tokenize(texts, checkpoint)
+        run = partial(self._runner.hidden_states, tokenized, checkpoint, reading.layer)
+        every = zip(texts, tokenized, self._scheduler_of(checkpoint).call(run), embedded.vectors, strict=True)
         return [
             Inspected(
                 text=text.text,
@@ -194,11 +206,11 @@ class LocalEngine(Engine):
                 token_ids=tokens.input_ids,
                 pooled=tokens.pooled,
                 inside=tokens.inside,
-                states=self._scheduler.call(partial(self._runner.hidden_states, tokens, checkpoint, reading.layer)),
+                states=states,
                 vector=vector,
                 cut=tokens.cut,
             )
-            for text, tokens, vector in zip(texts, self._tokenize(texts, checkpoint), embedded.vectors, strict=True)
+            for text, tokens, states, vector in every
         ]
 
     def leave_one_out(self, text: PromptedText, reading: Reading) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -214,12 +226,12 @@ class LocalEngine(Engine):
         return vectors, tuple(shortened)
 
     def export(self, reading: Reading, prompts: Mapping[str, str], out: Path) -> None:
-        export_sentence_transformer(self._checkpoint(reading.model), reading, prompts, out)
+        export_sentence_transformer(self._whole(reading.model), reading, prompts, out)
 
     def train(
         self, recipe: Recipe, pairs: Sequence[PromptedPair], sources: Sources, guide: Guide | None = None
     ) -> ContrastiveTraining:
-        checkpoint = self._checkpoint(recipe.reading.model)
+        checkpoint = self._whole(recipe.reading.model)
         if recipe.reading.pooling is Pooling.LAST_TOKEN_LOGITS:
             self._require_head(checkpoint)
         if find_adapter(recipe.reading.model, self.settings.cache_dir):
@@ -237,6 +249,9 @@ class LocalEngine(Engine):
         precision = checkpoint.info.precision_of(reading)
         same = precision == checkpoint.info.precision
         return checkpoint if same else self._store.get(reading.model, precision=precision)
+
+    def _scheduler_of(self, checkpoint: Checkpoint) -> Scheduler:
+        return self._streams.scheduler if checkpoint.stream else self._scheduler
 
     def _cached(self, texts: Sequence[PromptedText], key: tuple) -> dict[PromptedText, Entry]:
         """Entries of texts under a reading, in memory or on disk."""
@@ -264,6 +279,12 @@ class LocalEngine(Engine):
                 reason="its checkpoint has no LM head, so it has no logits.",
                 instead=Pooling.LAST_TOKEN.value,
             )
+
+    def _whole(self, model: str) -> Checkpoint:
+        checkpoint = self._checkpoint(model)
+        if checkpoint.stream:
+            self._refuse(model, "its weights are read from disk for every pass; this needs them in memory.")
+        return checkpoint
 
     def _fits_cache(self, count: int, checkpoint: Checkpoint) -> bool:
         """Whether the cache has room for every layer and pooling of so many texts."""
@@ -312,7 +333,7 @@ class LocalEngine(Engine):
         output = reading and (reading.pooling, reading.layer)
         items = [self._runner.work_item(text, checkpoint, output, head) for text in texts]
         try:
-            for i, result in self._scheduler.results(items):
+            for i, result in self._scheduler_of(checkpoint).results(items):
                 vectors = (result,) if head is None else result
                 if not all(np.isfinite(vector).all() for vector in vectors):
                     raise NotFinite(model=info.name, precision=info.precision, device=info.device)

@@ -10,18 +10,25 @@ from dataclasses import replace
 
 import torch
 
+from demo.backend.decoder.fused_linear import UnexpectedArchitecture
+from demo.backend.decoder.layer_stream import Compute, compute_here, expected_seconds
+from demo.backend.decoder.shards import disk_speed
 from demo.backend.loader import Checkpoint, count_parameters, load_checkpoint
 from demo.backend.model.device import Placement, memory_budget
 from demo.backend.protocol import OnProgress
 from demo.backend.scheduler.malloc import release_freed_memory
-from demo.backend.weights.locate import cached_unavailable_reason, locate_weights
+from demo.backend.weights.checkpoint_files import weight_files
+from demo.backend.weights.locate import Weights, cached_by_entry, fetched, locate_weights, unavailable_reason
 from demo.domain.catalog import CATALOG, CatalogEntry
 from demo.domain.datamodels import Kind, ModelInfo, ModelStatus, Progress
-from demo.domain.errors import ModelDoesNotFit
+from demo.domain.errors import ModelDoesNotFit, ModelNotFetched
 from demo.settings import Settings
 
 # float32 weights of a model that is kept in both precisions: up to 335 million parameters.
 _MOST_FULL_BYTES = 1.25 * 2**30
+_NOT_STREAMED = (
+    "Its weights are in memory all the same: only those of GPTs like Llama, Mistral or Qwen3 are read from disk."
+)
 
 logger = logging.getLogger("demo")
 
@@ -34,12 +41,15 @@ class ModelStore:
         self.own_pass = own_pass
         self.budget = memory_budget(placement.device, settings.memory_gb)
         self._settings = settings
-        self._unavailable_reason = cached_unavailable_reason(settings.cache_dir)
+        self._unavailable_reason = cached_by_entry(lambda entry: unavailable_reason(entry, settings.cache_dir))
+        self._fetched = cached_by_entry(fetched)
+        self._expected: dict[str, float] = {}
         # By model and precision, least recently used first.
         self._checkpoints: OrderedDict[tuple[str, torch.dtype], Checkpoint] = OrderedDict()
         self._loading: dict[tuple[str, torch.dtype], threading.Lock] = {}
         self._lock = threading.Lock()  # guards the two above
         self._load_lock = threading.Lock()  # one model at a time enters memory, so that the budget holds
+        self.compute: Compute = compute_here  # runs the steps of a pass whose weights are read from disk
 
     def find(self, model: str, precision: str = "") -> Checkpoint | None:
         """The model, if it is in memory. precision: by default the placement's. Never blocks on a load."""
@@ -73,16 +83,31 @@ class ModelStore:
         with self._lock:
             return len({model for model, _ in self._checkpoints}), self._used()
 
+    @property
+    def bytes_read(self) -> int:
+        """Of the weights that are read from disk for every pass."""
+        with self._lock:
+            streams = [checkpoint.stream for checkpoint in self._checkpoints.values() if checkpoint.stream]
+        return sum(stream.shards.bytes_read for stream in streams)
+
     def status(self, entry: CatalogEntry) -> ModelStatus:
-        """Whether a model of the catalogue is loaded or can be, and why not."""
+        """Whether a model of the catalogue is loaded or can be, and why not, or why its weights stay on disk."""
         need = entry.memory_bytes(self.placement.dtype.itemsize)
         with self._lock:
-            if any(model == entry.id for model, _ in self._checkpoints):
-                return entry.status("loaded")
-        if need > self.budget:
-            reason = f"needs {_gib(need)}, this machine has {_gib(self.budget)} for models"
-        else:
+            checkpoint = next((each for (model, _), each in self._checkpoints.items() if model == entry.id), None)
+        if checkpoint:
+            stream = checkpoint.stream
+            return entry.status("loaded", f"{self._why(need)}; {_read_from_disk(stream.seconds)}" if stream else "")
+        small = need <= self.budget
+        if small and self._settings.weights != "stream":
             reason = self._unavailable_reason(entry)
+            return entry.status("unavailable" if reason else "available", reason)
+        if not self._may_stream(need):
+            return entry.status("unavailable", self._why(need))
+        weights = self._fetched(entry)
+        if weights:
+            return entry.status("available", f"{self._why(need)}; {_read_from_disk(self._expect(entry, weights))}")
+        reason = self._unavailable_reason(entry) if small else f"{self._why(need)}; {_once_fetched(entry)}"
         return entry.status("unavailable" if reason else "available", reason)
 
     def _place(self, precision: str) -> Placement:
@@ -90,19 +115,23 @@ class ModelStore:
 
     def _load(self, model: str, place: Placement, on_progress: OnProgress) -> Checkpoint:
         entry, itemsize = CATALOG.get(model), place.dtype.itemsize
-        if entry:
-            self._require_fit(entry.name, entry.memory_bytes(itemsize))
+        if entry and not (self._may_stream(entry.memory_bytes(itemsize)) and self._fetched(entry)):
+            self._require_fit(entry, entry.memory_bytes(itemsize))
         on_progress(Progress("locating"))
         weights = locate_weights(model, self._settings.cache_dir, on_progress)
         need = entry.memory_bytes(itemsize) if entry else int(count_parameters(weights.folder) * itemsize * 1.2)
-        self._require_fit(entry.name if entry else model, need)
+        stream = self._may_stream(need)
+        if not stream:
+            self._require_fit(entry or model, need)
         with self._load_lock:
-            self._make_room(need)
             on_progress(Progress("loading"))
-            # A thread that ends: idle OpenMP threads of one that stays make the passes' own slower.
-            with ThreadPoolExecutor(1) as thread:
-                arguments = (model, weights, place, self._settings.max_tokens, self.own_pass)
-                checkpoint = thread.submit(load_checkpoint, *arguments).result()
+            checkpoint = self._stream(model, weights, place, need) if stream else None
+            if checkpoint is None:
+                self._require_fit(entry or model, need)
+                self._make_room(need)
+                checkpoint = self._read(model, weights, place)
+                if stream:
+                    checkpoint = _with_notice(checkpoint, _NOT_STREAMED)
             if self._keeps_full_precision(checkpoint.info, place):
                 checkpoint = replace(checkpoint, info=replace(checkpoint.info, full_precision="float32"))
             with self._lock:
@@ -115,7 +144,48 @@ class ModelStore:
         """Whether readings that rounding moves are computed in float32: in small GPTs, unless a precision is set."""
         half = place.dtype is not torch.float32 and self._settings.dtype == "auto"
         need = 4 * info.parameters
-        return half and info.kind is not Kind.ENCODER and need <= min(_MOST_FULL_BYTES, self.budget // 4)
+        return (
+            half
+            and info.kind is not Kind.ENCODER
+            and not info.streams
+            and need <= min(_MOST_FULL_BYTES, self.budget // 4)
+        )
+
+    def _may_stream(self, need: int) -> bool:
+        """Whether weights of so many bytes stay on disk, as far as the model allows it."""
+        wish, own = self._settings.weights, self.own_pass and self.placement.device.type == "cpu"
+        return own and (wish == "stream" or (wish == "auto" and need > self.budget))
+
+    def _stream(self, model: str, weights: Weights, place: Placement, need: int) -> Checkpoint | None:
+        """The model, its weights read from disk for every pass; None where its architecture does not allow it."""
+        try:
+            checkpoint = self._read(model, weights, place, self.compute)
+        except UnexpectedArchitecture:
+            return None
+        self._require_fit(checkpoint.info.name, checkpoint.info.memory_bytes)
+        self._make_room(checkpoint.info.memory_bytes)
+        reason = f"{_read_from_disk(checkpoint.stream.seconds)}: {self._why(need)}."
+        return _with_notice(checkpoint, reason[0].upper() + reason[1:])
+
+    def _read(self, model: str, weights: Weights, place: Placement, stream_by: Compute | None = None) -> Checkpoint:
+        # A thread that ends: idle OpenMP threads of one that stays make the passes' own slower.
+        with ThreadPoolExecutor(1) as thread:
+            arguments = (model, weights, place, self._settings.max_tokens, self.own_pass, stream_by)
+            return thread.submit(load_checkpoint, *arguments).result()
+
+    def _expect(self, entry: CatalogEntry, weights: Weights) -> float:
+        """Seconds of a pass of a model that is not loaded: from one look at its disk."""
+        if entry.id not in self._expected:
+            rate, dtype = disk_speed(weights.folder), self.placement.dtype
+            size = sum(file.stat().st_size for file in weight_files(weights.folder))
+            self._expected[entry.id] = expected_seconds(size, rate, entry.parameters, dtype)
+        return self._expected[entry.id]
+
+    def _why(self, need: int) -> str:
+        """Why weights stay on disk, or a model cannot be had."""
+        if need <= self.budget:
+            return "--weights stream was chosen"
+        return f"needs {_gib(need)}, this machine has {_gib(self.budget)} for models"
 
     def _make_room(self, need: int, keep: int = 0) -> None:
         """Let go of the least recently used models, except the last `keep`, until `need` bytes fit the budget."""
@@ -128,10 +198,26 @@ class ModelStore:
     def _used(self) -> int:
         return sum(checkpoint.info.memory_bytes for checkpoint in self._checkpoints.values())
 
-    def _require_fit(self, name: str, need: int) -> None:
-        if need > self.budget:
-            precision = self.placement.info.precision
-            raise ModelDoesNotFit(model=name, need=_gib(need), precision=precision, have=_gib(self.budget))
+    def _require_fit(self, model: str | CatalogEntry, need: int) -> None:
+        if need <= self.budget:
+            return
+        listed = isinstance(model, CatalogEntry)
+        values = {"need": _gib(need), "precision": self.placement.info.precision, "have": _gib(self.budget)}
+        if listed and self._may_stream(need) and not self._fetched(model):
+            raise ModelNotFetched(model=model.name, hub_id=model.hub_id, **values)
+        raise ModelDoesNotFit(model=model.name if listed else model, **values)
+
+
+def _read_from_disk(seconds: float) -> str:
+    return f"its weights are read from disk for every set of texts, about {max(1, round(seconds))} s each"
+
+
+def _once_fetched(entry: CatalogEntry) -> str:
+    return f"once they are on this disk (hf download {entry.hub_id}), its weights are read from there"
+
+
+def _with_notice(checkpoint: Checkpoint, notice: str) -> Checkpoint:
+    return replace(checkpoint, info=replace(checkpoint.info, notices=(*checkpoint.info.notices, notice)))
 
 
 def _gib(size: int) -> str:

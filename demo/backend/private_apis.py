@@ -5,12 +5,14 @@ tests/backend/test_private_apis.py fails when a release changes one of them; req
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from huggingface_hub.errors import HfHubHTTPError
 from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 from transformers.models.auto import modeling_auto
 from transformers.pytorch_utils import Conv1D
@@ -18,7 +20,13 @@ from transformers.pytorch_utils import Conv1D
 CAUSAL_LANGUAGE_MODELS = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES  # model type → class name
 MASKED_LANGUAGE_MODELS = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
 LINEAR_KINDS = (nn.Linear, Conv1D)  # GPT-2 has its own class of linear layers
+ADAPTED_KINDS = (BaseTunerLayer, AuxiliaryTrainingWrapper)  # what PEFT puts over a module: to adapt it, to replace it
 HUB_TRANSPORT_ERROR = HfHubHTTPError.__bases__[0]  # the base error of the Hub's HTTP library, which has changed once
+
+
+def is_causal(config) -> bool:
+    """Whether a checkpoint is stored as a language model with its head, by the class that its config names."""
+    return (config.architectures or [""])[0] in CAUSAL_LANGUAGE_MODELS.values()
 
 
 def cpu_bfloat16_units() -> list[str]:
@@ -54,6 +62,18 @@ def unmark_quantized(network: Any) -> None:
     network.config.__dict__.pop("quantization_config", None)
     network.hf_quantizer = None
     network.is_quantized = False
+
+
+def merge_again(layers: Sequence[LoraLayer]) -> None:
+    """Merge adapters into base weights that have just been read anew, in place."""
+    for layer in layers:
+        base = layer.get_base_layer()
+        weight = base.weight.data
+        layer.merged_adapters.clear()
+        layer.merge()
+        if base.weight.data_ptr() != weight.data_ptr():  # DoRA makes a new one
+            weight.copy_(base.weight.data)
+            base.weight.data = weight
 
 
 def speed_up_lora(network: nn.Module) -> None:

@@ -160,6 +160,7 @@ class ModelInfo:
     projected: bool = False  # what was learned is a linear map after the final norm
     host: str = ""  # where the texts are sent, of a model that runs elsewhere
     has_eos: bool = True  # whether the tokenizer has an EOS token, which token prepending writes too
+    streams: bool = False  # its weights are read from disk for every pass: the more texts share one, the better
     notices: tuple[str, ...] = ()
     full_precision: str = ""  # of readings of a single position, where the model is kept in this precision too
 
@@ -216,6 +217,7 @@ class EngineCounts:
     waiting: int = 0  # questions that wait for the device
     models: int = 0  # in memory
     model_bytes: int = 0
+    bytes_read: int = 0  # of weights that are read from disk for every pass
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,7 @@ class ModelStatus:
     parameters: int
     n_layers: int
     state: str  # "loaded", "loading", "available", "unavailable"
-    reason: str = ""  # for "unavailable": in words
+    reason: str = ""  # in words: for "unavailable"; for others, that the weights are read from disk
     default_reading: Reading | None = None
     host: str = ""  # where the texts are sent, of a model that runs elsewhere
 

@@ -15,10 +15,12 @@
     │   ├── ModelNotFound     neither in the catalogue, nor on the Hub, nor on this disk
     │   ├── ModelNotAllowed   typed models are switched off on this host
     │   ├── ModelDoesNotFit   it needs more memory than this machine has
+    │   ├── ModelNotFetched   the same, but its weights can be read from disk once they are there
     │   ├── WeightsUnavailable  every source of its weights failed
     │   ├── WeightsDamaged    a file's SHA-256 is not the one that was named
     │   ├── UnsafeWeights     only pickled weights, or code that would have to run
     │   ├── UnsupportedModel  an architecture that the lab cannot read
+    │   ├── StreamBroken      a file of weights that are read for every pass cannot be read any more
     │   └── ServerUnavailable  a model that runs elsewhere cannot be had there
     ├── ReadingRefused        this model cannot be read in this way, and why
     ├── ModelLoading          the model is being loaded: ask again (not a failure)
@@ -149,6 +151,13 @@ class ModelDoesNotFit(ModelError):
     template = "{model} needs about {need} of memory in {precision}; this machine has {have} for models."
 
 
+class ModelNotFetched(ModelDoesNotFit):
+    template = (
+        "{model} needs about {need} of memory in {precision}; this machine has {have} for models. Once it is on this "
+        "disk (hf download {hub_id}), its weights are read from there for every set of texts."
+    )
+
+
 class WeightsUnavailable(ModelError):
     template = "The weights of {model} could not be fetched. {reasons}"
 
@@ -165,6 +174,10 @@ class UnsafeWeights(ModelError):
 
 class UnsupportedModel(ModelError):
     template = "{model} cannot be read here: {reason}"
+
+
+class StreamBroken(ModelError):
+    template = "{model}: {file} cannot be read any more: {reason}. Its weights are read from disk for every pass."
 
 
 class ServerUnavailable(ModelError):

@@ -21,12 +21,14 @@ class RequestContext:
 
     interactive: a person waits for the answer, so it runs before background work.
     is_cancelled: True once nobody waits for the answer any more; may be called from any thread.
-    timeout: seconds to wait for another machine before the caller asks again; None waits as long as it takes.
+    timeout: seconds to wait for another machine or a slow model before the caller asks again; None waits as long as it
+    takes. asker: whose request this is: what an older one of theirs still computes after its timeout ends.
     """
 
     interactive: bool = True
     is_cancelled: Callable[[], bool] = _never
     timeout: float | None = None
+    asker: str = ""
 
 
 _DEFAULT = RequestContext()

@@ -50,7 +50,13 @@ def run_large(
     sides = {Role.QUESTION: _Side(pairing.questions), Role.ANSWER: _Side(pairing.answers)}
     asked, answered = sides.values()
     shown = 0
-    for role, start in _turns(len(pairing.questions), len(pairing.answers)):
+    if info.streams:  # its weights are read from disk for every call
+        asked_and_answered = pipeline.wait_with_progress(
+            lambda: pipeline.embed_both(pairing.questions, pairing.answers, settled, keep=False), report
+        )
+        asked.take(asked_and_answered[0])
+        answered.take(asked_and_answered[1])
+    for role, start in () if info.streams else _turns(len(pairing.questions), len(pairing.answers)):
         side = sides[role]
         some = side.texts[start : start + _AT_ONCE]
         side.take(pipeline.vectors(some, settled, role, keep=False))

@@ -49,9 +49,10 @@ class Survey:
         self.n_texts = len(texts)
         self.n_new = len(texts) - pipeline.engine.count_cached(texts, reading)  # those that have to run
         parts = []
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        at_once = len(texts) if pipeline.open(reading.model).streams else _TEXTS_AT_ONCE
+        for start in range(0, len(texts), at_once):
             on_done(start / len(texts))
-            parts.append(pipeline.engine.survey(texts[start : start + _TEXTS_AT_ONCE], reading, self._pooled))
+            parts.append(pipeline.engine.survey(texts[start : start + at_once], reading, self._pooled))
         self._vectors = np.concatenate(parts, axis=2)  # float32 (poolings, layers, n_texts, dim)
 
     def vectors(self, pooling: Pooling, layer: int) -> np.ndarray:

@@ -48,8 +48,8 @@ def translate_group(language: str, group: str) -> dict[str, str]:
 
 
 def translate_word(language: str, group: str, word: str) -> str:
-    """A word that may have a translation under `group.word`; itself where it has none."""
-    return LOCALES.get(language, {}).get(f"{group}.{word}", word)
+    """A word that may have a translation under `group.word`, or as a phrase; itself where it has none."""
+    return LOCALES.get(language, {}).get(f"{group}.{word}") or translate_phrase(language, word)
 
 
 def translate_phrase(language: str, text: str) -> str:

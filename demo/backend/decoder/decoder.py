@@ -6,38 +6,34 @@ product makes queries, keys and values, and another one gate and up (fused_linea
 needs no mask in a causal model; because texts that begin alike run their beginning once (prefix_tree.py); and because
 beginnings are cached (kv_prefix.py, prompt_cache.py).
 
-The residual stream and attention are float32 in every precision: rounded less, a vector depends less on its batch.
+Blocks come one after another, and each runs over every batch of a pass before the next one comes: so their weights may
+be in memory, or on disk and be read in turn (layer_stream.py). The residual stream and attention are float32 in every
+precision: rounded less, a vector depends less on its batch.
 """
 
 from __future__ import annotations
 
-import inspect
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from cachetools import LRUCache
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from demo.backend.decoder.fused_linear import (
-    FusedGate,
-    FusedLinear,
-    UnexpectedArchitecture,
-    fuse,
-    fuse_gate,
-    require,
-    worth_packing,
-)
+from demo.backend.decoder.blocks import Block, Norm, read_block, read_norm, rotate
+from demo.backend.decoder.fused_linear import UnexpectedArchitecture, require, worth_packing
 from demo.backend.decoder.kv_prefix import KVPrefix, PrefixRecorder
+from demo.backend.decoder.layer_stream import LayerStream
 from demo.backend.decoder.prefix_tree import PrefixTree, build_tree
 from demo.backend.decoder.prompt_cache import PromptCache
 from demo.backend.model.forward import PREPENDING, Anatomy, Prepending, every_layer
 from demo.domain.datamodels import LAST_LAYER
 
-_PLAIN_ROPE = {"default", "linear", "llama3", "yarn"}  # whose angles do not depend on the text's length
 # Distance of the states from the model's own, relative to their norm: of any state in float32; in half precision the
 # median over tokens and layers, since there the model itself is off. SmolLM2 in bfloat16, measured on one sentence:
 # the model's own states are .017 from float32's in the median and .20 at worst, this decoder's .007 and .06.
@@ -48,63 +44,76 @@ _PREFIX_BYTES = 64 * 2**20
 OnLayer = Callable[[int, Tensor], None]
 
 
-@dataclass(frozen=True, eq=False)
-class _Norm:
-    """x / rms(x) · weight, float32."""
+@dataclass(eq=False)
+class Pass:
+    """One batch on its way through the blocks.
 
-    weight: Tensor
-    eps: float
+    start: tokens before its own, those of the prefix. on_layer: gets each layer's states, (batch, tokens, dim);
+    on_block: each block's keys and values.
+    """
 
-    def __call__(self, states: Tensor) -> Tensor:
-        mean = torch.linalg.vector_norm(states, dim=-1, keepdim=True).square_().div_(states.shape[-1])
-        return (states * mean.add_(self.eps).rsqrt_()).mul_(self.weight)
+    tree: PrefixTree
+    prepending: Prepending | None = None
+    prefix: KVPrefix | None = None
+    start: int = 0
+    on_layer: OnLayer | None = None
+    on_block: Callable[[Tensor, Tensor], None] | None = None
+    states: Tensor | None = None  # (nodes, dim) float32, while it runs
+    masks: dict[int | None, Tensor | None] = field(default_factory=dict)
 
-
-@dataclass(frozen=True, eq=False)
-class _Block:
-    before_attention: _Norm
-    qkv: FusedLinear
-    query_norm: _Norm | None
-    key_norm: _Norm | None
-    out: FusedLinear
-    after_attention: _Norm | None  # Gemma norms what it adds, too
-    before_mlp: _Norm
-    gate_up: FusedGate
-    down: FusedLinear
-    after_mlp: _Norm | None
-    cos: Tensor  # (positions, 1, head_dim) float32
-    sin: Tensor
-    scaling: float
+    def mask(self, window: int | None) -> Tensor | None:
+        """Which tokens each one sees, (tokens, start + tokens), the last `window` at most; None: all before it."""
+        width = self.tree.nodes.shape[1]
+        if window is None or self.start + width <= window:
+            window = None
+        if window not in self.masks:
+            seen = None
+            if self.start or window:
+                everything = torch.ones(width, self.start + width, dtype=torch.bool, device=self.tree.nodes.device)
+                seen = everything.tril(self.start)
+                seen = seen.triu(self.start - window + 1) if window else seen
+            self.masks[window] = seen
+        return self.masks[window]
 
 
 class Decoder:
     """The blocks of one model; several threads may run it at once. Shares the model's weights."""
 
-    def __init__(self, anatomy: Anatomy, config, longest: int):
-        """longest: positions to prepare for. Raises UnexpectedArchitecture."""
+    def __init__(self, anatomy: Anatomy, config, longest: int, stream: LayerStream | None = None):
+        """longest: positions to prepare for. stream: reads the blocks' weights; None: they are in memory.
+
+        Raises UnexpectedArchitecture.
+        """
         backbone, blocks = anatomy.backbone, list(anatomy.blocks)
         require(hasattr(backbone, "embed_tokens") and hasattr(backbone, "rotary_emb"))
         require(not getattr(config, "attn_logit_softcapping", None))
         require(not getattr(config, "use_bidirectional_attention", False))
         self._embed = backbone.embed_tokens
-        self._final_norm = _read_norm(anatomy.final_norm) or anatomy.final_norm
+        self._final_norm = read_norm(anatomy.final_norm) or anatomy.final_norm
         attention = blocks[0].self_attn
         self._dtype = attention.q_proj.weight.dtype
         self._head_dim = attention.head_dim
         self._heads = attention.q_proj.out_features // self._head_dim
         self._kv_heads = attention.k_proj.out_features // self._head_dim
+        self.longest = longest
         window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-        self.longest = min(longest, window or longest)
-        device = attention.q_proj.weight.device
+        kinds = getattr(config, "layer_types", None) or ["sliding_attention"] * len(blocks)
+        self._windows = [window if kind == "sliding_attention" else None for kind in kinds]
+        self._device = attention.q_proj.weight.device
         # Half precision would do for attention on a GPU; on a CPU float32 is no slower there.
-        self._attention_dtype = torch.float32 if device.type == "cpu" else self._dtype
+        self._attention_dtype = torch.float32 if self._device.type == "cpu" else self._dtype
         angles: dict[str | None, tuple[Tensor, Tensor]] = {}
-        pack = worth_packing(blocks)
-        self._blocks = [_read_block(block, backbone.rotary_emb, angles, self.longest, device, pack) for block in blocks]
+        pack = stream is None and worth_packing(blocks)
+        read = partial(read_block, longest=self.longest, device=self._device, pack=pack)
+        self._blocks = [read(block, backbone.rotary_emb, angles) for block in blocks]
+        self.stream = stream
+        if stream:  # the products must see every weight that comes to lie there
+            weights = (product.weight for block in self._blocks for product in block.products)
+            require(all(map(stream.holds, weights)))
         kv_bytes = 2 * self._kv_heads * self._head_dim * self._attention_dtype.itemsize
-        state_bytes = 4 * self._embed.weight.shape[1]
+        state_bytes = 4 * attention.q_proj.in_features
         self.prompt_cache = PromptCache(len(self._blocks) * kv_bytes + (len(self._blocks) + 1) * state_bytes)
-        self._prefix_lock = threading.Lock()
+        self._prefix_lock = threading.RLock()
         self._prefixes: LRUCache = LRUCache(_PREFIX_BYTES, getsizeof=lambda prefix: prefix.nbytes)
 
     def __len__(self) -> int:
@@ -113,21 +122,32 @@ class Decoder:
     @property
     def packed_bytes(self) -> int:
         """Bytes that the decoder takes in addition to the model."""
-        products = (each for block in self._blocks for each in (block.qkv, block.out, block.gate_up, block.down))
-        return sum(product.packed_bytes for product in products)
+        return sum(product.packed_bytes for block in self._blocks for product in (*block.products, block.gate_up))
 
     def prefix(self, input_ids: tuple[int, ...]) -> KVPrefix:
         """The prompt's beginning that texts share, run once and cached."""
         with self._prefix_lock:
-            prefix = self._prefixes.get(input_ids)
-            if prefix is None:
-                recorder = PrefixRecorder(None)
-                tree = build_tree(np.array([input_ids]), self._embed.weight.device)
-                self._run(tree, len(self), recorder.add_layer, on_block=recorder.add_block)
-                prefix = recorder.prefix()
-                if prefix.nbytes <= self._prefixes.maxsize:
-                    self._prefixes[input_ids] = prefix
+            prefix, first = self.open_prefix(input_ids)
+            if first:
+                self._run(first, len(self))
+                self.keep_prefix(input_ids, prefix)
             return prefix
+
+    def open_prefix(self, input_ids: tuple[int, ...]) -> tuple[KVPrefix, Pass | None]:
+        """The cached prefix; else one that grows with the pass beside it, which runs ahead of those after it."""
+        with self._prefix_lock:
+            prefix = self._prefixes.get(input_ids)
+        if prefix is not None:
+            return prefix, None
+        recorder = PrefixRecorder(None)
+        tree = build_tree(np.array([input_ids]), self._device)
+        return recorder.growing, Pass(tree, on_layer=recorder.add_layer, on_block=recorder.add_block)
+
+    def keep_prefix(self, input_ids: tuple[int, ...], prefix: KVPrefix) -> None:
+        """Cache a prefix that has run through every block."""
+        with self._prefix_lock:
+            if prefix.nbytes <= self._prefixes.maxsize:
+                self._prefixes[input_ids] = prefix
 
     def hidden_states(
         self, tree: PrefixTree, layer: int, prepending: Prepending | None = None, prefix: KVPrefix | None = None
@@ -136,7 +156,7 @@ class Decoder:
 
         States at the padding are meaningless. Equal to `forward.hidden_states`.
         """
-        return self._run(tree, len(self) if layer == LAST_LAYER else layer, None, prepending, prefix)
+        return self._run(Pass(tree, prepending, prefix, len(prefix or ())), self.depth(layer))
 
     def every_layer(
         self,
@@ -159,42 +179,85 @@ class Decoder:
             if recorder:
                 recorder.add_layer(layer, states)
 
-        self._run(tree, len(self), on_layer, prepending, prefix, recorder.add_block if recorder else None)
+        on_block = recorder.add_block if recorder else None
+        self._run(Pass(tree, prepending, prefix, len(prefix or ()), on_layer, on_block), len(self))
         if recorder:
-            keep(recorder.prefix())
+            keep(recorder.growing)
         return reduced
 
-    def _run(
-        self, tree: PrefixTree, depth: int, on_layer: OnLayer | None, prepending=None, prefix=None, on_block=None
-    ) -> Tensor:
-        """The first `depth` blocks: states, (batch, tokens, dim). on_layer, on_block: get each layer's states, each
-        block's keys and values."""
-        start, width = len(prefix) if prefix else 0, tree.nodes.shape[1]
-        mask = None
-        if start:
-            mask = torch.ones(width, start + width, dtype=torch.bool, device=tree.nodes.device).tril(start)
-        if prepending is not None:
+    def depth(self, layer: int) -> int:
+        """Blocks below a layer."""
+        return len(self) if layer == LAST_LAYER else layer
+
+    def run(
+        self,
+        passes: Sequence[Pass],
+        depth: int,
+        ahead: Sequence[Pass] = (),
+        report: Callable[[int, int], None] = lambda layer, depth: None,
+    ) -> list[Tensor]:
+        """The first `depth` blocks, each over every pass: their states, (batch, tokens, dim).
+
+        ahead: passes whose growing prefixes the others continue. report: gets each layer that begins and the depth; it
+        may raise to end the passes.
+        """
+        every = [*ahead, *passes]
+        tokens = [each.tree.tokens for each in every]
+        states = self._embed(torch.cat(tokens)).float()
+        for each, own in zip(every, states.split(list(map(len, tokens))), strict=True):
+            each.states = own
+        with closing(self._layers(depth)) as layers:
+            for index, block in layers:
+                report(index, depth)
+                for wave in (ahead, passes):
+                    self._compute([partial(self._enter, each, index, block) for each in wave])
+        return [self._end(each, depth) for each in every][len(ahead) :]
+
+    def _run(self, one: Pass, depth: int) -> Tensor:
+        return self.run([one], depth)[0]
+
+    def _layers(self, depth: int) -> Iterator[tuple[int, Block]]:
+        if self.stream is None:
+            yield from enumerate(self._blocks[:depth])
+        else:
+            with closing(self.stream.read(depth)) as layers:
+                for index in layers:
+                    yield index, self._blocks[index]
+
+    def _compute(self, steps: list[Callable[[], None]]) -> None:
+        if self.stream:
+            self.stream.compute(steps)
+        else:
+            for step in steps:
+                step()
+
+    def _enter(self, each: Pass, index: int, block: Block) -> None:
+        """The layer's states go out, and the block is added to them in place."""
+        tree, prefix, states = each.tree, each.prefix, each.states
+        if each.on_layer:
+            each.on_layer(index, tree.to_texts(states))
+        if each.prepending is not None and index in PREPENDING:
             rows = torch.arange(len(tree.nodes), device=tree.nodes.device)
-            placeholder, last = (tree.nodes[rows, at - start] for at in (prepending.placeholder, prepending.last))
-        states = self._embed(tree.tokens).float()
-        for index, block in enumerate(self._blocks[:depth]):
-            if on_layer:
-                on_layer(index, tree.to_texts(states))
-            if prepending is not None and index in PREPENDING:
-                states[placeholder] = states[last]
-            past = (prefix.keys[index], prefix.values[index]) if prefix else None
-            self._run_block(block, tree, states, start, mask, past, on_block)
+            placeholder, last = (
+                tree.nodes[rows, at - each.start] for at in (each.prepending.placeholder, each.prepending.last)
+            )
+            states[placeholder] = states[last]
+        past = (prefix.keys[index], prefix.values[index]) if each.start else None
+        self._run_block(block, tree, states, each.start, each.mask(self._windows[index]), past, each.on_block)
+
+    def _end(self, each: Pass, depth: int) -> Tensor:
+        states, each.states = each.states, None
         if depth == len(self):
-            if isinstance(self._final_norm, _Norm):
+            if isinstance(self._final_norm, Norm):
                 states = self._final_norm(states)
             else:
                 states = self._final_norm(states.to(self._dtype)).float()
-        states = tree.to_texts(states)
-        if on_layer:
-            on_layer(depth, states)
+        states = each.tree.to_texts(states)
+        if each.on_layer:
+            each.on_layer(depth, states)
         return states
 
-    def _run_block(self, block: _Block, tree: PrefixTree, states: Tensor, start: int, mask, past, on_block) -> None:
+    def _run_block(self, block: Block, tree: PrefixTree, states: Tensor, start: int, mask, past, on_block) -> None:
         """One block, added to the states (nodes, dim) in place."""
         batch, width = tree.nodes.shape
         queries_and_keys = self._heads + self._kv_heads
@@ -203,7 +266,7 @@ class Decoder:
         if block.query_norm:
             normed = block.query_norm(rotated[:, :, : self._heads]), block.key_norm(rotated[:, :, self._heads :])
             rotated = torch.cat(normed, dim=2)
-        rotated = _rotate(rotated, block.cos[start : start + width], block.sin[start : start + width])
+        rotated = rotate(rotated, block.cos[start : start + width], block.sin[start : start + width])
         rotated = rotated.to(self._attention_dtype).transpose(1, 2)
         queries, keys = rotated[:, : self._heads], rotated[:, self._heads :]
         values = heads[:, :, queries_and_keys:].to(self._attention_dtype).transpose(1, 2)
@@ -245,65 +308,3 @@ def make_decoder(anatomy: Anatomy, config, longest: int, probe: list[int]) -> De
     exact = decoder._dtype is torch.float32
     equal = distances.max() < _FURTHEST if exact else distances.median() < _FURTHEST_IN_HALF
     return decoder if equal else None
-
-
-def _rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions (RoFormer, arXiv 2104.09864). heads: (batch, tokens, heads, head_dim) float32."""
-    return torch.addcmul(heads * cos, heads.roll(heads.shape[-1] // 2, -1), sin)
-
-
-def _read_block(block: nn.Module, rotary: nn.Module, angles: dict, longest: int, device, pack: bool) -> _Block:
-    attention, mlp = block.self_attn, block.mlp
-    four = hasattr(block, "pre_feedforward_layernorm")  # Gemma
-    queries = getattr(attention, "q_norm", None)
-    kind = getattr(attention, "layer_type", None)
-    if kind not in angles:
-        angles[kind] = _read_angles(rotary, kind, longest, device)
-    cos, sin = angles[kind]
-    return _Block(
-        before_attention=_need_norm(block.input_layernorm),
-        qkv=fuse(attention.q_proj, attention.k_proj, attention.v_proj, pack=pack),
-        query_norm=_need_norm(queries) if queries is not None else None,
-        key_norm=_need_norm(attention.k_norm) if queries is not None else None,
-        out=fuse(attention.o_proj, pack=pack),
-        after_attention=_need_norm(block.post_attention_layernorm) if four else None,
-        before_mlp=_need_norm(block.pre_feedforward_layernorm if four else block.post_attention_layernorm),
-        gate_up=fuse_gate(mlp.gate_proj, mlp.up_proj, mlp.act_fn, pack),
-        down=fuse(mlp.down_proj, pack=pack),
-        after_mlp=_need_norm(block.post_feedforward_layernorm) if four else None,
-        cos=cos,
-        sin=sin,
-        scaling=attention.scaling,
-    )
-
-
-def _read_angles(rotary: nn.Module, kind: str | None, longest: int, device) -> tuple[Tensor, Tensor]:
-    """cos and sin of every position, (positions, 1, head_dim) float32; sin as it meets the other half of a head."""
-    types = rotary.rope_type
-    require((types[kind] if isinstance(types, dict) else types) in _PLAIN_ROPE)
-    named = (kind,) if "layer_type" in inspect.signature(rotary.forward).parameters else ()
-    cos, sin = rotary(torch.zeros(1, device=device), torch.arange(longest, device=device)[None], *named)
-    cos, sin = cos[0, :, None].contiguous(), sin[0, :, None].contiguous()
-    sin[..., : sin.shape[-1] // 2].neg_()
-    return cos, sin
-
-
-def _need_norm(module: nn.Module) -> _Norm:
-    norm = _read_norm(module)
-    require(norm is not None)
-    return norm
-
-
-def _read_norm(module: nn.Module | None) -> _Norm | None:
-    """A module as an RMS norm, scaled by its weight (Llama) or by one more (Gemma); None where it is neither."""
-    weight = getattr(module, "weight", None)
-    eps = getattr(module, "variance_epsilon", getattr(module, "eps", None))
-    if weight is None or eps is None or weight.ndim != 1 or getattr(module, "bias", None) is not None:
-        return None
-    probe = torch.linspace(-2, 3, weight.shape[0], device=weight.device)[None]
-    expected = module(probe.to(weight.dtype)).float()
-    for scale in (weight.float(), 1 + weight.float()):
-        norm = _Norm(scale, eps)
-        if torch.allclose(norm(probe.to(weight.dtype).float()), expected, rtol=2e-2, atol=2e-2):
-            return norm
-    return None

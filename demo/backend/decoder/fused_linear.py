@@ -111,10 +111,19 @@ def fuse(*layers: nn.Linear, pack: bool) -> FusedLinear:
     bias = None if biases[0] is None else torch.cat([bias.data for bias in biases])
     weight = layers[0].weight.data
     if len(layers) > 1:
-        weight = torch.cat([layer.weight.data for layer in layers])
+        weight = _join([layer.weight.data for layer in layers])
         for layer, part in zip(layers, weight.split([layer.out_features for layer in layers]), strict=True):
             layer.weight.data = part
     return FusedLinear(weight, bias, pack_linear_weight(weight, _ROWS[weight.dtype]) if pack else None)
+
+
+def _join(weights: list[Tensor]) -> Tensor:
+    """Weights, (outs, in) each, one below the other: a view where they lie so already."""
+    first, memory = weights[0], {weight.untyped_storage().data_ptr() for weight in weights}
+    ends = [weight.data_ptr() + weight.nbytes for weight in weights]
+    if len(memory) > 1 or ends[:-1] != [weight.data_ptr() for weight in weights[1:]]:
+        return torch.cat(weights)
+    return first.as_strided((sum(map(len, weights)), first.shape[1]), first.stride())
 
 
 def fuse_gate(gate: nn.Linear, up: nn.Linear, activation: Callable[[Tensor], Tensor], pack: bool) -> FusedGate:

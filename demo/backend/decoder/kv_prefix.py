@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,9 +15,9 @@ from demo.domain.datamodels import LAST_LAYER
 class KVPrefix:
     """Keys and values, (1, kv_heads, tokens, head_dim) a block, and states, (tokens, dim) float32 a layer."""
 
-    keys: tuple[Tensor, ...]
-    values: tuple[Tensor, ...]
-    states: tuple[Tensor, ...]
+    keys: Sequence[Tensor]
+    values: Sequence[Tensor]
+    states: Sequence[Tensor]
 
     def __len__(self) -> int:
         return len(self.states[0])
@@ -28,7 +29,7 @@ class KVPrefix:
     def cut(self, length: int) -> KVPrefix:
         """The first tokens, as views: in a causal model nothing after them has entered."""
 
-        def first(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        def first(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
             return tuple(tensor[:, :, :length] for tensor in tensors)
 
         return KVPrefix(first(self.keys), first(self.values), tuple(states[:length] for states in self.states))
@@ -40,23 +41,17 @@ class KVPrefix:
 
 
 class PrefixRecorder:
-    """Records the pass of one text that continues `before` as a KVPrefix."""
+    """Records the pass of one text that continues `before`. growing: as far as it has run."""
 
     def __init__(self, before: KVPrefix | None):
         self._before = before
-        self._keys: list[Tensor] = []
-        self._values: list[Tensor] = []
-        self._states: list[Tensor] = []
+        self.growing = KVPrefix([], [], [])
 
     def add_block(self, keys: Tensor, values: Tensor) -> None:
         """A block's keys and values, those of `before` included."""
-        self._keys.append(keys.contiguous())
-        self._values.append(values.contiguous())
+        self.growing.keys.append(keys.contiguous())
+        self.growing.values.append(values.contiguous())
 
     def add_layer(self, layer: int, states: Tensor) -> None:
         """A layer's states, (1, tokens, dim); copied, since the next block overwrites them."""
-        self._states.append(self._before.prepend_to(states, layer)[0] if self._before else states[0].clone())
-
-    def prefix(self) -> KVPrefix:
-        """The whole text, once the pass has ended."""
-        return KVPrefix(tuple(self._keys), tuple(self._values), tuple(self._states))
+        self.growing.states.append(self._before.prepend_to(states, layer)[0] if self._before else states[0].clone())

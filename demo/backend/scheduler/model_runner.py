@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,12 +19,13 @@ from demo.backend.model.pooling import KEPT_POOLINGS, pool, pool_kept
 from demo.backend.model.tokenization import TokenizedText
 from demo.backend.scheduler.batch import Batch, stack
 from demo.backend.scheduler.request_queue import WorkItem
+from demo.backend.scheduler.streamed_pass import Output, Report, StreamProgress, run_streamed, token_states
 from demo.domain.datamodels import Pooling
+from demo.domain.errors import Stopped
 
 _LEAST_SHARED = 4  # tokens of a prompt's beginning that are worth caching
 _HEAD_ROWS = 256  # states that go through the LM head together
 
-Output = tuple[Pooling, int]  # pooling and layer
 Keep = Callable[[KVPrefix], None]
 
 
@@ -45,10 +46,13 @@ class BatchKey:
 class ModelRunner:
     """Forward passes on one device. A model's own pass hangs hooks into its modules: one at a time.
 
-    passes, texts: counts of what has run. lock: while it is held, no hook hangs in a model.
+    passes, texts: counts of what has run. lock: while it is held, no hook hangs in a model. streaming: how far the pass
+    is whose weights are read from disk; None while there is none. wanted: whether anybody still waits for it.
     """
 
     def __init__(self):
+        self.streaming: StreamProgress | None = None
+        self.wanted: Callable[[], bool] = lambda: True
         self.passes = 0
         self.texts = 0
         self.lock = threading.RLock()
@@ -61,6 +65,9 @@ class ModelRunner:
 
         head, where `output` is None: the layer whose last token the LM head reads in the same pass.
         """
+        if checkpoint.stream:  # whatever their beginnings, texts share the one reading of the weights
+            key = BatchKey(checkpoint, (), output)
+            return WorkItem(key, (key, text, head), (text, head), _streamed_bytes(text, checkpoint, output))
         key = BatchKey(checkpoint, _shared(text, checkpoint), output)
         length = len(text) - len(key.shared or ())
         beginning = text.input_ids if key.decodes else ()  # nothing else shares beginnings
@@ -72,18 +79,32 @@ class ModelRunner:
 
         With a head, a pair: that, and the logits (vocabulary,).
         """
+        if not isinstance(key, BatchKey):  # a step of a streamed pass
+            return [key()]
         texts, heads = [text for text, _ in contents], [head for _, head in contents]
+        if key.checkpoint.stream:
+            with self._pass_of(key, len(texts)), self._streamed() as report:
+                shared = [_shared(text, key.checkpoint) for text in texts]
+                kept = run_streamed(key.checkpoint, texts, shared, key.output, report)
+                return self._add_logits(key, [vectors.numpy() for vectors in kept], heads)
         prefix, keep = _cached_prefix(key, texts)
         batch = _stack(key, texts, prefix)
         with self._pass_of(key, len(texts)):
             if key.output is None:
-                return self._add_logits(key, torch.stack(_every_layer(key, batch, prefix, keep), dim=1), heads)
+                kept = torch.stack(_every_layer(key, batch, prefix, keep), dim=1).cpu().numpy()
+                return self._add_logits(key, list(kept), heads)
             pooling, layer = key.output
             return list(pool(pooling, _one_layer(key, batch, layer, prefix), batch.pooled).cpu().numpy())
 
     @torch.inference_mode()
-    def hidden_states(self, text: TokenizedText, checkpoint: Checkpoint, layer: int) -> np.ndarray:
-        """The states of a text's tokens at one layer, float32 (n_tokens, dim)."""
+    def hidden_states(self, texts: list[TokenizedText], checkpoint: Checkpoint, layer: int) -> list[np.ndarray]:
+        """The states of each text's tokens at one layer, float32 (n_tokens, dim)."""
+        if checkpoint.stream:
+            with self._pass_of(BatchKey(checkpoint, (), None)), self._streamed() as report:
+                return [states.numpy() for states in token_states(checkpoint, texts, layer, report)]
+        return [self._hidden_states(text, checkpoint, layer) for text in texts]
+
+    def _hidden_states(self, text: TokenizedText, checkpoint: Checkpoint, layer: int) -> np.ndarray:
         key = BatchKey(checkpoint, None if _shared(text, checkpoint) is None else (), None)
         batch = _stack(key, [text], None)
         with self._pass_of(key):
@@ -93,23 +114,38 @@ class ModelRunner:
     def logits(self, checkpoint: Checkpoint, states: np.ndarray, layer: int) -> np.ndarray:
         """The LM head's logits of states of one layer, (n, dim): float32 (n, vocabulary)."""
         out = []
-        with self.lock:
+        # A streamed head computes in the scheduler's lanes, one of which may wait for the lock.
+        with nullcontext() if checkpoint.stream else self.lock:
             for start in range(0, len(states), _HEAD_ROWS):
                 rows = torch.from_numpy(np.ascontiguousarray(states[start : start + _HEAD_ROWS], dtype=np.float32))
                 out.append(logits(checkpoint.anatomy, rows.to(checkpoint.device), layer).float().cpu().numpy())
         return np.concatenate(out)
 
-    def _add_logits(self, key: BatchKey, kept: torch.Tensor, heads: list[int | None]) -> list[Any]:
-        """kept: (n, n_layers + 1, poolings, dim). Logits come along here: a call of their own would wait for a pass."""
-        results: list[Any] = list(kept.cpu().numpy())
+    def _add_logits(self, key: BatchKey, results: list[Any], heads: list[int | None]) -> list[Any]:
+        """results: (n_layers + 1, poolings, dim) each. Logits come along here: a call of their own would wait for a
+        pass."""
         last_token = KEPT_POOLINGS.index(Pooling.LAST_TOKEN)
         for layer in {*heads} - {None}:
             rows = [row for row, head in enumerate(heads) if head == layer]
-            with self.lock:
-                values = logits(key.checkpoint.anatomy, kept[rows, layer, last_token], layer)
-            for row, row_values in zip(rows, values.float().cpu().numpy(), strict=True):
-                results[row] = results[row], row_values
+            states = np.stack([results[row][layer, last_token] for row in rows])
+            for row, values in zip(rows, self.logits(key.checkpoint, states, layer), strict=True):
+                results[row] = results[row], values
         return results
+
+    @contextmanager
+    def _streamed(self) -> Iterator[Report]:
+        """While a pass reads its weights from disk: what it reports to, which raises Stopped once nobody waits."""
+        self.streaming = progress = StreamProgress()
+
+        def report(layer: int, depth: int) -> None:
+            progress.layer, progress.depth = layer, depth
+            if not self.wanted():
+                raise Stopped()
+
+        try:
+            yield report
+        finally:
+            self.streaming = None
 
     def _pass_of(self, key: BatchKey, texts: int = 0) -> AbstractContextManager:
         """Counts a pass; while the model's own pass runs, the lock is held."""
@@ -128,6 +164,13 @@ def _shared(text: TokenizedText, checkpoint: Checkpoint) -> tuple[int, ...] | No
         return () if text.placeholder is None else None
     beginning = text.beginning
     return beginning if len(beginning) >= _LEAST_SHARED else ()
+
+
+def _streamed_bytes(text: TokenizedText, checkpoint: Checkpoint, output: Output | None) -> int:
+    """Memory that a text takes on its way: its states, and of every layer the poolings where all are kept."""
+    info = checkpoint.info
+    kept = (info.n_layers + 1) * len(KEPT_POOLINGS) if output is None else 1
+    return 4 * info.dim * (2 * len(text) + kept)
 
 
 def _cached_prefix(key: BatchKey, texts: list[TokenizedText]) -> tuple[KVPrefix | None, Keep | None]:

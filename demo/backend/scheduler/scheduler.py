@@ -17,7 +17,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from demo.backend.scheduler.request_queue import Batch, Pending, Request, RequestQueue, WorkItem
-from demo.jobs.request_context import current_request
+from demo.domain.errors import DemoError, Stopped
+from demo.jobs.request_context import current_request, request_context
 
 if TYPE_CHECKING:
     from demo.backend.scheduler.cpu_lanes import CpuLanes  # imports torch
@@ -102,6 +103,19 @@ class Scheduler:
             self._wake()
         return outcome.result()
 
+    def run_steps(self, steps: Sequence[Callable[[], Any]]) -> None:
+        """Run steps of a longer computation as background work, whose group each of them is. Raises a step's error."""
+        with request_context(interactive=False):
+            for _ in self.results([WorkItem(step, step, None, 1) for step in steps]):
+                pass
+
+    def is_awaited(self) -> bool:
+        """Whether anybody still waits for a text of a pass that runs; True where none does."""
+        with self._changed:
+            running = self._queue.running
+            waiters = [waiter for batch in running for text in batch.texts for waiter in text.waiters]
+        return not running or any(not request.context.is_cancelled() for request, _ in waiters)
+
     def _wake(self) -> None:
         if self._threaded and self._thread is None:
             self._thread = threading.Thread(target=self._first_lane, name="device", daemon=True)
@@ -179,10 +193,26 @@ class Scheduler:
         try:
             self._retreat(run, list(range(len(texts))))
         except BaseException as failure:
-            # One by one, so that an error reaches those requests alone whose text it is.
+            # One by one, so that an error reaches those requests alone whose text it is; a DemoError is the model's.
+            final = len(texts) == 1 or isinstance(failure, DemoError)
             for row, pending in enumerate(texts):
-                if row not in done and self._is_awaited(pending):
-                    self._run_alone(pending, failure if len(texts) == 1 else None)
+                if isinstance(failure, Stopped):
+                    self._give_up(pending)
+                elif row not in done and self._is_awaited(pending):
+                    self._run_alone(pending, failure if final else None)
+
+    def _give_up(self, pending: Pending) -> None:
+        """A pass has ended because nobody waited any more; a request that came since begins anew."""
+        with self._changed:
+            gone = [waiter for waiter in pending.waiters if waiter[0].context.is_cancelled()]
+            pending.waiters = [waiter for waiter in pending.waiters if waiter not in gone]
+            pending.scheduled = False
+            for request, _ in pending.waiters:
+                request.unscheduled.append(pending)
+            if not pending.waiters:
+                self._queue.finish(pending)
+        for request, index in gone:
+            request.results.put((index, None, Stopped()))
 
     def _is_awaited(self, pending: Pending) -> bool:
         with self._changed:

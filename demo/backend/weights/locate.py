@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
+from typing import TypeVar
 
 from cachetools import TTLCache, cached
 from huggingface_hub import constants, get_token
@@ -33,6 +34,7 @@ from demo.domain.recipe import TRAINED
 _NETWORK_SHARES = ("\\\\", "//")  # of Windows
 _TRAINED_NAME = re.compile("[0-9a-f]{16}")
 _CATALOG_FOLDER = Path(__file__).resolve().parents[2]
+Answer = TypeVar("Answer")
 _RECHECK_SECONDS = 2.0  # between two looks at the disk
 
 
@@ -133,13 +135,9 @@ def unavailable_reason(entry: CatalogEntry, cache_dir: Path) -> str:
 
     While the Hub has not answered its first probe, the model counts as available.
     """
+    if fetched(entry):
+        return ""
     entry = CATALOG[entry.base] if entry.base else entry
-    for revision in (entry.revision, constants.DEFAULT_REVISION):
-        try:
-            from_hub_cache(entry.hub_id, revision)
-            return ""
-        except SourceFailed:
-            continue
     if entry.package and (read_copy(copy_folder(entry, cache_dir)) or has_pip()):
         return ""
     if constants.HF_HUB_OFFLINE:
@@ -152,10 +150,20 @@ def unavailable_reason(entry: CatalogEntry, cache_dir: Path) -> str:
     return ""
 
 
-def cached_unavailable_reason(cache_dir: Path) -> Callable[[CatalogEntry], str]:
-    """`unavailable_reason`, memoized for a few seconds: the page calls it at every key press."""
-    results = TTLCache(len(CATALOG), _RECHECK_SECONDS)
-    return cached(results, attrgetter("id"), threading.Lock())(lambda entry: unavailable_reason(entry, cache_dir))
+def fetched(entry: CatalogEntry) -> Weights | None:
+    """A listed model's weights, or those of its base, where the local Hub cache has them."""
+    entry = CATALOG[entry.base] if entry.base else entry
+    for revision in (entry.revision, constants.DEFAULT_REVISION):
+        try:
+            return from_hub_cache(entry.hub_id, revision)
+        except SourceFailed:
+            continue
+    return None
+
+
+def cached_by_entry(look: Callable[[CatalogEntry], Answer]) -> Callable[[CatalogEntry], Answer]:
+    """A look at the disk, memoized for a few seconds: the page takes it at every key press."""
+    return cached(TTLCache(len(CATALOG), _RECHECK_SECONDS), attrgetter("id"), threading.Lock())(look)
 
 
 def _from_disk(model: str, path: Path, cache_dir: Path, report: Report) -> Weights:

@@ -71,12 +71,22 @@ def merge_adapter(network: nn.Module, folder: Path, vocabulary: int, probe: Sequ
         raise UnsupportedModel(model=model, reason="its adapter does not fit the model, or is damaged.") from error
 
 
-def _merge(network: nn.Module, folder: Path, vocabulary: int, probe: Sequence[int], model: str) -> Merged:
+@dataclass(frozen=True, eq=False)
+class Attached:
+    """An adapter over a network, not yet merged into it. tokens: those that it trains one by one."""
+
+    adapted: PeftModel
+    tokens: list[int]
+    about: Merged
+
+
+def attach_adapter(network: nn.Module, folder: Path, vocabulary: int, model: str) -> Attached:
+    """Put an adapter over a network as PEFT does, every tensor of it. Raises UnsupportedModel, and what PEFT raises."""
     config = PeftConfig.from_pretrained(str(folder))
     shapes = {name: tensor["shape"] for name, tensor in read_header(folder / LORA_WEIGHTS).items()}
     target = _network_under(network, shapes)
     has_whole_head, trained_tokens = _resize(network, target, config, shapes, vocabulary)
-    device = network.get_input_embeddings().weight.device
+    device = network.device
     config.inference_mode = True
     adapted = PeftModel(target, config)
     loaded = adapted.load_adapter(str(folder), "default", torch_device=str(device))
@@ -87,21 +97,27 @@ def _merge(network: nn.Module, folder: Path, vocabulary: int, probe: Sequence[in
     if lost:
         reason = f"not every weight of its adapter fits the model ({_shorten(lost)})."
         raise UnsupportedModel(model=model, reason=reason)
-    ids = torch.tensor([[*probe, *trained_tokens[:_MOST_TOKENS]]], device=device)
+    over = {network: "AutoModelForCausalLM" if head else "AutoModel", network.base_model: "AutoModel"}.get(target, "")
+    return Attached(adapted, trained_tokens, Merged(over, has_whole_head, _notices(folder, config, beside)))
+
+
+def _merge(network: nn.Module, folder: Path, vocabulary: int, probe: Sequence[int], model: str) -> Merged:
+    attached = attach_adapter(network, folder, vocabulary, model)
+    ids = torch.tensor([[*probe, *attached.tokens[:_MOST_TOKENS]]], device=network.device)
     unmerged = _states(network, ids)
     _untie(network)
     try:
-        adapted.merge_and_unload()
+        attached.adapted.merge_and_unload()
         limit = _FULL if network.dtype is torch.float32 else _HALF
         pairs = zip(unmerged, _states(network, ids), strict=True)
         exact = all((a - b).norm() <= limit * a.norm() for a, b in pairs)
     except (AttributeError, NotImplementedError, RuntimeError, ValueError):
         exact = False
     if not exact:
-        reason = f"its adapter, of PEFT's type {config.peft_type.value}, cannot become part of the weights as it is."
+        kind = attached.adapted.peft_config["default"].peft_type.value
+        reason = f"its adapter, of PEFT's type {kind}, cannot become part of the weights as it is."
         raise UnsupportedModel(model=model, reason=reason)
-    over = {network: "AutoModelForCausalLM" if head else "AutoModel", network.base_model: "AutoModel"}.get(target, "")
-    return Merged(over, has_whole_head, _notices(folder, config, beside))
+    return attached.about
 
 
 def _network_under(network: nn.Module, names: Sequence[str]) -> nn.Module:

@@ -47,7 +47,7 @@ def create_live_route(lab: Lab) -> Route:
         gone = threading.Event()
 
         def answer() -> dict[str, Any]:
-            with visitor_of(request), request_context(is_cancelled=gone.is_set):
+            with visitor_of(request), request_context(is_cancelled=gone.is_set, asker=page):
                 return handlers.answer(language, body, page, relabel)
 
         watching = asyncio.create_task(_set_when_gone(request, gone))

@@ -36,9 +36,7 @@ def with_tree(ids: torch.Tensor) -> PrefixTree:
 def watch(monkeypatch, look) -> list:
     """`look` at the tree of every pass."""
     looks, run = [], Decoder._run
-    monkeypatch.setattr(
-        Decoder, "_run", lambda self, tree, *a, **k: looks.append(look(tree)) or run(self, tree, *a, **k)
-    )
+    monkeypatch.setattr(Decoder, "_run", lambda self, one, depth: looks.append(look(one.tree)) or run(self, one, depth))
     return looks
 
 

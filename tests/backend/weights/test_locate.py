@@ -706,12 +706,12 @@ def test_the_disk_is_not_looked_at_with_every_question(cache, monkeypatch):
     """Whoever types asks for the list with every key press: nine models, each a folder or two."""
     looks = []
     monkeypatch.setattr(weights, "unavailable_reason", lambda entry, folder: looks.append(entry.id) or "not there")
-    why_not = weights.cached_unavailable_reason(cache)
+    why_not = weights.cached_by_entry(lambda entry: weights.unavailable_reason(entry, cache))
     for _ in range(5):
         assert {why_not(entry) for entry in CATALOG.values()} == {"not there"}
     assert sorted(looks) == sorted(CATALOG)
     monkeypatch.setattr(weights, "_RECHECK_SECONDS", 0.0)
     looks.clear()
-    why_not = weights.cached_unavailable_reason(cache)
+    why_not = weights.cached_by_entry(lambda entry: weights.unavailable_reason(entry, cache))
     why_not(CATALOG["gpt2"]), why_not(CATALOG["gpt2"])
     assert looks == ["gpt2"] * 2

@@ -168,7 +168,7 @@ class StoryRuns:
             self.lab.wait_for_model(lambda: self.lab.open(model, wait=False), on_loading)
             job.doing = ("measuring", CATALOG[model].name, "")
             report(Progress("", 1.0))
-            self._measure(model)
+            self.lab.wait_for_model(lambda: self._measure(model), on_loading)
 
         job.measure_all(models, measure_one, report)
 
