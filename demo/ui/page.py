@@ -56,6 +56,7 @@ _SCRIPTS = (
     "static/retry_429.js",
     "live/live.js",
     "static/page.js",
+    "static/texts.js",
     "live/cell_text.js",
     "kit/cell_cursor.js",
     "static/announce.js",
@@ -101,7 +102,7 @@ def create_page(lab: Lab) -> gr.Blocks:
             present, share = create_present(), create_share()
         widgets = create_lab_tab(settings, first, create_panels, create_views)
         wire_lab(page, widgets, settings.live)
-        wire_present(page, settings.live, widgets, present)
+        wire_present(page, present)
         wire_share(page, lab, share)
         wire_explain(page, lab, created["explain"], widgets)
         wire_takehome(page, lab, created["takehome"], widgets)

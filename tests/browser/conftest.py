@@ -30,6 +30,9 @@ _NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chr
 # What Gradio's client writes when a page is left while an answer is on its way.
 _LEFT = ("AbortError", "Connection errored out", "Failed to fetch", "net::ERR_")
 
+# What the page keeps goes, and is not written again when it closes.
+FORGET = "() => { localStorage.clear(); Storage.prototype.setItem = () => {}; }"
+
 
 class WordyEngine(FakeEngine):
     """A fake whose device has as much to say as a real one: the page must not grow wider for it."""
@@ -187,7 +190,7 @@ def open_page(request, regular, url):
     yield start
     for number, page in enumerate(visitors):
         if not page.is_closed():
-            page.evaluate("() => { localStorage.clear(); }")
+            page.evaluate(FORGET)
             page.close()
         if number:
             page.context.close()

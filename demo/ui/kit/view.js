@@ -2,8 +2,9 @@
 // while it is looked at. Knows no figure's content. People's texts are set as textContent; figures bring theirs escaped.
 //
 // props.value: {seq, state: idle|loading|running|ready|stale|error, note, progress, poll, words,
-//               figures?: [{id, figure, title, alt, height, square, table}]}; without figures the last ones stay,
-// and so does one of which the id alone is said.
+//               figures?: [{id, figure, title, alt, height, square, table}], of?}; without figures the last ones stay,
+// and so does one of which the id alone is said. of: the texts and the reading that it is the answer to, by the names of
+// the lab's form: when others stand there, the whole panel dims and says so.
 
 const root = element.querySelector(".view");
 const [note, bar, frame] = ["note", "bar", "figures"].map((name) => root.querySelector(".view-" + name));
@@ -21,6 +22,17 @@ let asked = 0; // when the question under way was sent; 0 for none
 let seen = false; // whether the view is on the screen
 let seq = null;
 let timer = 0;
+let of = null;
+let since = 0; // when `of` ceased to be what stands in the form
+const panel = element.closest("#explain, [role=tabpanel]");
+
+function compareForm() {
+  const form = lab.form();
+  if (!form || !panel || !of) return;
+  const behind = Object.entries(of).some(([name, value]) => form[name] !== value);
+  since = behind ? since || performance.now() : 0;
+  lab.dim(panel, behind, since);
+}
 
 function onAnswer() {
   const answer = props.value;
@@ -35,6 +47,9 @@ function onAnswer() {
   root.classList.toggle("view-has-figures", drawn.size > 0);
   frame.setAttribute("aria-busy", String(working(answer)));
   showProgress(answer);
+  root.querySelector(".view-behind").textContent = words.behind;
+  of = answer.of || of;
+  compareForm();
   if (!answer.poll && !working(answer)) return ask();
   wanted = true;
   ask(Math.min(PATIENCE_MS, Math.max(POLL_MS, REST * (Date.now() - sent))));
@@ -82,7 +97,7 @@ function listenToHeatmap() {
     const news = hero.dataset.state !== state;
     state = hero.dataset.state;
     if (state === "loading") waitWithHeatmap();
-    else if (news && state !== "changed") follow();
+    else if (news) follow();
   }).observe(hero, { attributes: true, attributeFilter: ["data-state"] });
   if (state === "loading") waitWithHeatmap();
 }
@@ -234,6 +249,7 @@ new IntersectionObserver((entries) => {
 }).observe(root);
 
 if (follows) listenToHeatmap();
+document.addEventListener("lab:form", compareForm);
 watch("value", onAnswer);
 onAnswer();
 setTimeout(() => trigger("opened"), 0); // Gradio builds a tab when it is first opened, and once

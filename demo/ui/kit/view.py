@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,12 @@ def show_view(
     progress: float | None = None,
     figures: list[dict[str, Any]] | None = None,
     poll: bool = False,
+    of: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A payload. state: idle, loading, running, ready, stale or error; without figures the last drawn ones stay.
 
     progress: 0…1, or None if unknown. poll: `tick` comes again soon, as it does anyway while loading or running.
+    of: the fields of the lab's form that the figures are the answer to; the browser dims them once others stand there.
     """
     payload = {
         "seq": seq,
@@ -63,6 +65,7 @@ def show_view(
         "progress": progress,
         "poll": poll,
         "words": translate_group(language, "view"),
+        "of": of,
     }
     return payload if figures is None else {**payload, "figures": figures}
 

@@ -29,12 +29,6 @@ def load_examples() -> dict[str, ExampleSet]:
     return {entry["id"]: _parse(entry) for entry in sorted(raw, key=lambda entry: entry["order"])}
 
 
-def example_teaches(language: str, name: str) -> str:
-    """What to look for in an example set; "" for a set that does not exist."""
-    example = load_examples().get(name)
-    return example.teaches.get(language, example.teaches["en"]) if example else ""
-
-
 def _parse(entry: dict) -> ExampleSet:
     matches = ", ".join(f"{question}-{answer}" for question, answer in entry.get("matches", ()))
     return ExampleSet(

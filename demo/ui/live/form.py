@@ -75,6 +75,11 @@ class Form:
         return {name: getattr(self, name) for name in ("model", *READING_FIELDS)}
 
     @property
+    def subject(self) -> dict[str, Any]:
+        """Texts and reading: what a view's figures are the answer to."""
+        return {**self.texts, **self.reading}
+
+    @property
     def signed(self) -> bool:
         """Whether cosines below zero are usual: then the fixed colours run from −1."""
         return self.postprocess != Postprocess.NONE.value

@@ -24,6 +24,7 @@ let answers = 0; // how many were drawn
 
 function onAnswer(answer) {
   words = answer.words || words;
+  $("behind").textContent = words.behind || "";
   if (answer.figure) {
     shown = lab.shown = { ...answer, values: unpack(answer.values) }; // what is saved
     draw();
@@ -330,6 +331,6 @@ new MutationObserver(draw).observe(document.body, { attributes: true, attributeF
 
 lab.draw = onAnswer;
 lab.triggerUpdate = () => trigger("update"); // Gradio asks live.js for the updates of its widgets
-watch("value", () => props.value && lab.visit(props.value)); // another tab brings texts and a reading
+watch("value", () => props.value && lab.replace(props.value.updates, props.value.linked)); // of another tab
 if (lab.last) onAnswer(lab.last); // it came before this was built
 setTimeout(lab.passUpdates, 0);

@@ -1,5 +1,6 @@
 // The address keeps what stands in the boxes and which view is open, behind the "#" that is never sent: it outlives a
-// reload, and is a link. Sends nothing. demo/ui/link.py reads what is written here.
+// reload, and is a link. Another view and another set of texts are each a page to the browser's Back and Forward. Sends
+// nothing. demo/ui/live/link.py reads what is written here.
 
 (() => {
   const LONGEST = 32768; // characters; no longer one is read
@@ -13,6 +14,8 @@
   let typed = opened.toString(); // what the address says of the boxes
   let viewOpened = false;
   let keeping = 0; // the timer, while something is to be written
+  let step = 0; // the newest of the texts' steps (texts.js)
+  let address = location.hash; // as it was written here last
 
   const plain = (said) => new URLSearchParams(said).toString();
 
@@ -45,9 +48,10 @@
     keeping = 0;
     const said = saidNow;
     const link = plain(said);
-    const kept = link.length > LONGEST_PLAIN ? await shorten(said) : link;
+    let kept = link.length > LONGEST_PLAIN ? await shorten(said) : link;
+    if (kept.length > LONGEST) kept = plain(without(said, TEXTS)); // texts.js keeps them over a reload
     if (said !== saidNow) return; // typed on meanwhile
-    typed = link !== plain(openedWith) && kept.length <= LONGEST ? kept : "";
+    typed = link === plain(openedWith) ? "" : kept;
     writeLink();
   }
 
@@ -56,9 +60,8 @@
   const TEXTS = ["questions", "answers", "matches"];
   const SAME = ["task", "template"]; // what every host opens with goes without saying
   lab.createLink = async (address, texts) => {
-    const goes = ([name, value]) =>
-      TEXTS.includes(name) ? texts : !(SAME.includes(name) && value === openedWith[name]);
-    const said = Object.fromEntries(Object.entries(saidNow).filter(goes));
+    const same = SAME.filter((name) => saidNow[name] === openedWith[name]);
+    const said = without(saidNow, [...same, ...(texts ? [] : TEXTS)]);
     const lang = new URLSearchParams(location.search).get("lang");
     const link = withView(await shorten(said));
     if (link.length > LONGEST) return "";
@@ -66,18 +69,38 @@
   };
 
   const withView = (link) => [link, view && plain({ tab: view })].filter(Boolean).join("&");
-  function writeLink() {
+  const without = (said, names) => Object.fromEntries(Object.entries(said).filter(([name]) => !names.includes(name)));
+  // again: as a page of its own, to which Back comes.
+  function writeLink(again = false) {
     const kept = withView(typed);
     const hash = kept && "#" + kept;
-    if (hash !== location.hash) history.replaceState(history.state, "", location.pathname + location.search + hash);
+    const [state, now] = [{ view, step }, history.state];
+    address = hash;
+    if (!again && hash === location.hash && now?.view === view && now?.step === step) return;
+    history[again ? "pushState" : "replaceState"](state, "", location.pathname + location.search + hash);
   }
+  lab.address = () => address;
 
   lab.keepView = (name) => {
     if (!viewOpened) return;
     document.querySelector(`#view-${name}-button`).scrollIntoView({ block: "nearest", inline: "nearest" });
-    view = name === "heatmap" ? "" : name;
-    writeLink();
+    const next = name === "heatmap" ? "" : name;
+    const other = next !== view;
+    view = next;
+    writeLink(other);
   };
+  const openView = (name) => document.querySelector(`#view-${name || "heatmap"}-button`)?.click();
+  lab.markStep = (id, again) => {
+    step = id;
+    writeLink(again);
+  };
+  window.addEventListener("popstate", ({ state }) => {
+    if (!state) return; // an anchor, or another link
+    if (state.view !== view) openView((view = state.view));
+    lab.goToStep(state.step);
+    step = state.step;
+    writeLink();
+  });
   document.addEventListener("lab:open", () => {
     viewOpened = true;
     const button = [...document.querySelectorAll("#views [role=tab]")].find((tab) => tab.id === `view-${view}-button`);
@@ -87,7 +110,7 @@
   });
 
   // Another link in the same tab; an anchor of the page is none.
-  window.addEventListener("hashchange", () => location.hash.includes("=") && location.reload());
+  window.addEventListener("hashchange", () => !history.state && location.hash.includes("=") && location.reload());
 
   document.addEventListener("click", (event) => {
     const language = event.target.closest("#status a");

@@ -16,23 +16,29 @@
   let offers = {}; // field → a value that would be accepted
   let updates = {}; // widget → properties that Gradio is still to be told
   const told = new Map(); // "widget property" → what Gradio was told last, as JSON
+  let left = 0; // when what stands ceased to be what was sent last; 0 while it is the same
+  let behind = 0; // the same of what is drawn
+  let restored = []; // boxes whose texts are newer than those of the link
+  let brought = null; // a reading that came while a request was under way: of the next one
 
   // Gradio has built the page: `values` are those of its widgets.
   lab.open = (names, values, isLive) => {
     form = Object.fromEntries(names.map((name, at) => [name, values[at]]));
     live = isLive;
     lab.openLink(form);
+    restored = lab.openTexts();
     document.dispatchEvent(new CustomEvent("lab:open"));
     lab.ask();
   };
   lab.form = () => form;
+  const boxOf = (name) => BOXES.includes(name) && document.querySelector(`#${name} :is(input, textarea)`);
 
   // Another value of a widget, by a person or by Gradio. delay: milliseconds in which more of them may come.
   lab.choose = (name, value, delay = 0) => {
+    if (delay !== null && boxOf(name)) value = boxOf(name).value; // Gradio's event may come after the next key
     if (!form || form[name] === value) return;
-    form[name] = value;
-    lab.keepLink(form);
-    if (!live) return markChanged();
+    setForm({ [name]: { value } });
+    if (!live) return;
     if (delay === null) return lab.ask();
     clearTimeout(timer);
     timer = setTimeout(lab.ask, delay);
@@ -46,12 +52,6 @@
     },
     true
   );
-
-  // Press Compute: what is drawn no longer belongs to what stands in the boxes.
-  function markChanged() {
-    const hero = document.querySelector("#hero");
-    if (hero.dataset.state === "ready") hero.dataset.state = "changed";
-  }
 
   // ---- requests -------------------------------------------------------------------------------------------------
 
@@ -79,6 +79,8 @@
 
   function send(fetch) {
     wanted = false;
+    left = 0;
+    brought = null;
     sent = { ...form };
     const body = JSON.stringify({ form: sent, ...memory, drawn: Boolean(lab.answered), ...(link === null ? {} : { link }) });
     const headers = { "Content-Type": "application/json", "X-Page-Id": lab.page };
@@ -87,15 +89,22 @@
 
   function take(answer) {
     if (!answer.refused) {
+      if (link !== null) wanted ||= restored.length > 0; // it was of the link's texts
       link = null;
-      memory = answer.memory;
+      memory = brought ? { ...answer.memory, linked: brought } : answer.memory;
       offers = answer.offers;
-      lab.last = { ...lab.last, ...answer };
+      lab.last = { ...lab.last, ...answer, pieces: { ...lab.last?.pieces, ...answer.pieces } }; // until they are drawn
     }
-    setForm(answer.updates || {});
-    if (answer.figure) lab.answered = { ...sent, ...valuesOf(answer.updates) };
+    const updates = newest(answer.updates || {});
+    if (!answer.refused) restored = [];
+    if (answer.figure) {
+      lab.answered = { ...sent, ...valuesOf(answer.updates) };
+      behind = left;
+    }
+    setForm(updates);
     lab.draw?.(answer);
-    tellGradio(answer.updates || {});
+    tellGradio(updates);
+    if (answer.sets) lab.takeSets(answer.sets);
     if (answer.again) timer = setTimeout(lab.ask, 1000 * answer.again);
   }
 
@@ -104,8 +113,25 @@
   const valuesOf = (news) =>
     Object.fromEntries(Object.entries(news).flatMap(([name, { value }]) => (name in form && value !== undefined ? [[name, value]] : [])));
   function setForm(news) {
+    const before = { ...form };
     Object.assign(form, valuesOf(news));
+    if (differs(form, before)) left ||= performance.now();
     lab.keepLink(form);
+    if (lab.answered) {
+      const old = differs(form, lab.answered);
+      behind = old ? behind || performance.now() : 0;
+      lab.dim(document.querySelector("#hero"), old, behind);
+    }
+    document.dispatchEvent(new CustomEvent("lab:form"));
+  }
+  const differs = (one, other) => Object.keys(one).some((name) => one[name] !== other[name]);
+
+  // An answer's values, but for those of what was typed or chosen since it was asked for.
+  function newest(news) {
+    const stale = ([name, { value }]) => value !== undefined && name in form && (form[name] !== sent[name] || restored.includes(name));
+    return Object.fromEntries(
+      Object.entries(news).map((each) => (stale(each) ? [each[0], { ...each[1], value: undefined }] : each))
+    );
   }
 
   // Properties that Gradio has already are left out; a value is always news.
@@ -113,29 +139,42 @@
     for (const [name, properties] of Object.entries(news)) {
       for (const [property, value] of Object.entries(properties)) {
         const [key, said] = [`${name} ${property}`, JSON.stringify(value)];
-        if (property !== "value" && told.get(key) === said) continue;
+        if (value === undefined || (property !== "value" && told.get(key) === said)) continue;
         told.set(key, said);
+        // A text goes into its box at once, as if typed: Gradio would write it there later, over the keys of meanwhile.
+        const box = property === "value" && boxOf(name);
+        if (box) {
+          if (box.value !== value) {
+            box.value = value;
+            box.dispatchEvent(new Event("input", { bubbles: true }));
+          }
+          continue;
+        }
         updates[name] = { ...updates[name], [property]: value };
       }
     }
     lab.passUpdates();
   }
+  lab.tellGradio = tellGradio;
   lab.passUpdates = () => Object.keys(updates).length && lab.triggerUpdate?.();
 
   // The listener of the heatmap's `update` event: Gradio's updates of these widgets.
   lab.takeUpdates = (names) => {
+    for (const [name, properties] of Object.entries(updates)) {
+      if (name in form && "value" in properties && properties.value !== form[name]) delete properties.value; // typed since
+    }
+    if (updates.examples?.value) lab.listedSet = updates.examples.value;
     const news = names.map((name) => updates[name] && { __type__: "update", ...updates[name] });
     updates = {};
     return news;
   };
 
-  // Texts and a reading from another tab. They count at once; the reading comes again with its model, if that is not
-  // the one in use.
-  lab.visit = ({ updates, linked }) => {
-    if (linked.model !== memory.model) memory = { ...memory, linked };
+  // Values that nobody typed. They count at once; a reading comes again with its model, if that is not the one in use.
+  lab.bring = (updates, linked) => {
+    if (linked && linked.model !== memory.model) memory = { ...memory, linked: (brought = linked) };
     setForm(updates);
     tellGradio(updates);
-    lab.ask();
+    if (live || linked) lab.ask();
   };
 
   // The button beside a refused value takes the one that is offered instead.

@@ -22,6 +22,7 @@ from demo.domain.datamodels import (
 )
 from demo.figures.similarity import SCALES
 from demo.lab import Lab
+from demo.ui.kit.html import render
 from demo.ui.kit.i18n import LOCALES, translate, translate_group, translate_phrase, translate_word
 from demo.ui.kit.text import (
     layer_hint,
@@ -34,7 +35,7 @@ from demo.ui.kit.text import (
     render_status,
     render_verdict,
 )
-from demo.ui.live.examples import example_teaches, load_examples
+from demo.ui.live.examples import ExampleSet, load_examples
 from demo.ui.live.form import FORM_FIELDS, PROMPT_BOXES, Form, LiveRequest
 
 _LABELLED = (*FORM_FIELDS, "matches_fold", "examples", "compute")  # widgets of the lab that have a label
@@ -94,7 +95,18 @@ class _Renderer:
             "offers": answer.offers,
             "memory": {"model": answer.model, "linked": answer.linked},
         }
-        return payload | ({"words": translate_group(self.language, "heatmap")} if self.first else {})
+        if self.first:
+            words = {f"texts_{name}": word for name, word in translate_group(self.language, "texts").items()}
+            payload["words"] = translate_group(self.language, "heatmap") | words
+            payload["sets"] = list(map(self._example, load_examples().values()))
+        return payload
+
+    def _example(self, example: ExampleSet) -> dict[str, str]:
+        """A set as texts.js takes it; note: what to look for, as HTML."""
+        title, teaches = (texts.get(self.language, texts["en"]) for texts in (example.title, example.teaches))
+        texts = {"questions": "\n".join(example.questions), "answers": "\n".join(example.answers)}
+        texts["matches"] = example.matches
+        return {"id": example.id, "title": title, "teaches": teaches, "note": render_note(teaches), **texts}
 
     def _say(self, key: str, **values: Any) -> str:
         return translate(self.language, key, **values)
@@ -119,7 +131,7 @@ class _Renderer:
         elif not self.request.drawn:
             pieces["status"] = render_status(language, device, None, "", self._name(answer.form.model))
         if not self.request.drawn:  # not the first answer alone: Gradio may still be building the places of its words
-            pieces["examples-note"] = render_note(example_teaches(language, next(iter(load_examples()))))
+            pieces["texts-tools"] = render("live/texts.html", language)
             pieces["texts_head"] = render_fold_head(self._say("heading.texts"), "", self._say("summary.texts"))
         return pieces
 
@@ -176,11 +188,6 @@ class _Renderer:
                 updates[name]["visible"] = not model.host
         if not self.request.drawn:  # which models fit is known once the engine has started
             updates["model"]["choices"] = self._model_choices()
-        if self.first:
-            sets = load_examples().values()
-            updates["examples"]["choices"] = [
-                (each.title.get(self.language, each.title["en"]), each.id) for each in sets
-            ]
         return {name: properties for name, properties in updates.items() if properties}
 
     def _labels(self, name: str) -> dict[str, Any]:

@@ -84,7 +84,8 @@ def _create_texts(widgets: Widgets) -> None:
         value=article.id,
         filterable=False,
     )
-    widgets.put("examples_note", _create_note("examples"))
+    create_piece("texts-tools")
+    _create_note("examples")
     for name, lines in (("questions", article.questions), ("answers", article.answers)):
         box = {"lines": 3, "max_lines": 7, "elem_classes": "texts-box"}
         widgets.create(name, gr.Textbox, value="\n".join(lines), **box)

@@ -86,6 +86,7 @@
       place.querySelector(".fold-head")?.setAttribute("aria-expanded", String(Boolean(open)));
     }
     if ("texts_head" in pieces) setTimeout(numberAll, 0);
+    if ("texts-tools" in pieces) lab.showTexts();
   };
 
   // Who stood on a link or button of a piece stands on its new one; where that has gone, in the box that the note is about.
@@ -94,6 +95,18 @@
     const box = document.querySelector(`#${place.dataset.piece.replace(/-note$/, "")} :is(input, textarea)`);
     (again || box)?.focus({ preventScroll: true });
   }
+
+  // Dims what is not the answer to what stands in the boxes, once that has been so for a moment: answers are mostly quicker.
+  const DIM_MS = 200;
+  const dimming = new WeakMap(); // node → its timer
+  lab.dim = (node, behind, since) => {
+    clearTimeout(dimming.get(node));
+    if (!behind) return void delete node.dataset.behind;
+    const dim = () => (node.dataset.behind = "");
+    const rest = since + DIM_MS - performance.now();
+    if (rest > 0) dimming.set(node, setTimeout(dim, rest));
+    else dim();
+  };
 
   // How far an answer is: in words, and as a bar, which moves by itself where nobody knows. progress: 0…1 or null.
   lab.showProgress = (bar, line, { note, progress }, running) => {

@@ -7,6 +7,7 @@ import pytest
 from demo.backend.fake import FakeEngine
 from demo.lab import Lab
 from demo.settings import Settings
+from demo.ui.live.examples import load_examples
 from demo.ui.live.form import FORM_FIELDS, Form
 from demo.ui.live.handlers import LiveHandlers
 from tests.page_requests import DEFAULTS, LivePage
@@ -30,11 +31,12 @@ def test_first_answer_brings_words_lists_and_headings(page):
     first, second = page.ask(), page.ask(questions="What is a GPU?")
     assert (first["state"], first["questions"]) == ("ready", ["What is GPU?"])
     assert "words" in first
-    assert len(first["updates"]["examples"]["choices"]) >= 8
-    assert {"texts_head", "examples-note", "status", "verdict", "metrics"} <= set(first["pieces"])
+    assert [entry["id"] for entry in first["sets"]] == list(load_examples())
+    assert all(entry["title"] and entry["teaches"] and entry["questions"] for entry in first["sets"])
+    assert {"texts_head", "texts-tools", "status", "verdict", "metrics"} <= set(first["pieces"])
     assert second["questions"] == ["What is a GPU?"]
-    assert "words" not in second
-    assert not {"examples", "model"} & set(second["updates"])
+    assert not {"words", "sets"} & set(second)
+    assert "model" not in second["updates"]
     assert "z" not in second["figure"]["data"][0], "the cosines are there once"
 
 
@@ -44,7 +46,7 @@ def test_model_list_is_built_before_the_first_figure_only(page, engine):
     assert loading["state"] == "loading"
     assert len(loading["updates"]["model"]["choices"]) > 5
     waiting = page.ask()
-    assert {"texts_head", "examples-note"} <= set(waiting["pieces"]), "the page may not have had places for the first"
+    assert {"texts_head", "texts-tools"} <= set(waiting["pieces"]), "the page may not have had places for the first"
     page.loaded()
     assert "choices" not in page.ask(questions="Another?")["updates"].get("model", {})
 

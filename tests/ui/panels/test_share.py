@@ -15,8 +15,6 @@ from demo.backend.fake import FakeEngine
 from demo.lab import Lab
 from demo.serving.ops.lan_addresses import network_addresses
 from demo.settings import Settings
-from demo.ui.live.examples import load_examples
-from demo.ui.panels.present.panel import show_present
 from demo.ui.panels.share.handlers import describe_link, is_at_home
 from demo.ui.panels.share.panel import MOST_BYTES, show_code
 
@@ -117,11 +115,3 @@ def test_a_machines_own_network_comes_before_what_software_made(monkeypatch):
 
     monkeypatch.setattr(psutil, "net_if_addrs", hidden)
     assert network_addresses() == []
-
-
-@pytest.mark.parametrize("language", ["en", "ko"])
-def test_presenting_has_every_set_in_its_order_with_what_to_look_for(language):
-    shown = show_present(language)
-    assert [entry["id"] for entry in shown["sets"]] == list(load_examples())
-    assert all(entry["title"] and entry["teaches"] and entry["questions"] for entry in shown["sets"])
-    assert shown["words"]["leave"] == {"en": "Leave", "ko": "나가기"}[language]

@@ -67,7 +67,7 @@ class ExplainHandlers:
             explanation = self.lab.explain(**form.texts, row=cell[0], column=cell[1], wait=False, **form.reading)
             figures = [_figure(language, explanation)]
             results.append(explanation)
-            return show_view(language, next_seq(), "ready", figures=figures)
+            return show_view(language, next_seq(), "ready", figures=figures, of=form.subject)
 
         view = answer_view(language, explain)
         if number == panel.requests:

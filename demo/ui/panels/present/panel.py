@@ -7,14 +7,13 @@ from typing import Any
 
 import gradio as gr
 
-from demo.ui.kit.i18n import DEFAULT_LANGUAGE, translate_group
-from demo.ui.live.examples import load_examples
+from demo.ui.kit.i18n import translate_group
 
 _HERE = Path(__file__).parent
 
 
 def create_present() -> gr.HTML:
-    """The component. Its `step` event fills the boxes with another set's texts, which the browser already has."""
+    """The component."""
     return gr.HTML(
         value=None,
         elem_id="present",
@@ -25,16 +24,5 @@ def create_present() -> gr.HTML:
 
 
 def show_present(language: str) -> dict[str, Any]:
-    """The bar's words, and the prepared sets in their order, each with its texts and its lesson."""
-    sets = [
-        {
-            "id": example.id,
-            "title": example.title.get(language, example.title[DEFAULT_LANGUAGE]),
-            "teaches": example.teaches.get(language, example.teaches[DEFAULT_LANGUAGE]),
-            "questions": "\n".join(example.questions),
-            "answers": "\n".join(example.answers),
-            "matches": example.matches,
-        }
-        for example in load_examples().values()
-    ]
-    return {"words": translate_group(language, "present"), "sets": sets}
+    """The bar's words."""
+    return {"words": translate_group(language, "present")}

@@ -1,8 +1,9 @@
 // Present mode: the heatmap, its verdict and the texts in large type, and the prepared sets one after another, by
 // keyboard or a clicker. `body.presenting` is the mode; styles/present.css lays it out, heatmap.js reads `data-large`.
-// Leaving brings one's own texts back. Computes nothing.
+// Leaving brings one's own texts back. Title and texts are always of what stands in the boxes; the heatmap dims until it is
+// the answer to that. Computes nothing.
 //
-// props.value: {words, sets: [{id, title, teaches, questions, answers, matches}]}, said once.
+// props.value: {words}, said once. The sets are those of texts.js.
 
 const $ = (name) => element.querySelector(".present-" + name);
 const [bar, open, live, texts, back, next] = "bar open live texts back next".split(" ").map($);
@@ -11,9 +12,8 @@ const LEGEND = 4.5; // heights of a letter: the legend, and the space above and 
 const SMALL = 860; // a screen up to here is scrolled: nothing needs to fit
 const BOXES = ["questions", "answers", "matches"];
 let words = {};
-let sets = [];
 let at = OWN;
-let own = null; // {questions, answers, matches, example}: what stood there before, if it is none of the sets
+let own = null; // {questions, answers, matches}: what stood there before, if it is none of the sets
 let view = null; // the tab that was open
 let focused = null;
 
@@ -21,7 +21,7 @@ const presenting = () => document.body.classList.contains("presenting");
 
 function onValue() {
   if (!props.value) return;
-  ({ words, sets } = props.value);
+  ({ words } = props.value);
   open.hidden = false;
   for (const name of ["open", "share", "leave"]) $(name).textContent = words[name];
   open.title = words.open_hint;
@@ -35,10 +35,9 @@ function onValue() {
 // ---- in and out ----------------------------------------------------------------------------------------------------
 
 function enter() {
-  if (presenting() || !sets.length) return;
-  const said = lab.form();
-  at = sets.findIndex((set) => BOXES.every((box) => set[box].trim() === (said[box] || "").trim()));
-  own = at === OWN ? Object.fromEntries(BOXES.map((box) => [box, said[box]])) : null;
+  if (presenting() || !lab.preparedSets().length) return;
+  own = null;
+  find();
   focused = document.activeElement;
   view = document.querySelector("#views [role=tab][aria-selected=true]");
   document.querySelector("#view-heatmap-button").click();
@@ -49,7 +48,7 @@ function enter() {
 
 function leave() {
   if (!presenting()) return;
-  if (own && at !== OWN) step(OWN);
+  if (own) step(OWN);
   if (document.fullscreenElement) document.exitFullscreen();
   show(false);
   live.textContent = words.left;
@@ -82,20 +81,26 @@ function measure() {
 
 // ---- where one is --------------------------------------------------------------------------------------------------
 
-const title = () => (at === OWN ? words.own : sets[at].title);
-const place = () => (at === OWN ? "" : `${at + 1} / ${sets.length}`);
-const where = () => [place(), title(), at === OWN ? "" : sets[at].teaches].filter(Boolean).join(". ");
+// What stands in the boxes: one of the sets, or texts of one's own.
+function find() {
+  at = lab.preparedSets().findIndex((set) => set.id === lab.standingSet());
+  if (at === OWN) own = Object.fromEntries(BOXES.map((box) => [box, lab.form()[box]]));
+}
+const sets = () => lab.preparedSets();
+const title = () => (at === OWN ? words.own : sets()[at].title);
+const place = () => (at === OWN ? "" : `${at + 1} / ${sets().length}`);
+const where = () => [place(), title(), at === OWN ? "" : sets()[at].teaches].filter(Boolean).join(". ");
 
 function write() {
   $("at").textContent = place();
   $("title").textContent = title();
-  $("teaches").textContent = at === OWN ? "" : sets[at].teaches;
+  $("teaches").textContent = at === OWN ? "" : sets()[at].teaches;
   back.disabled = at === (own ? OWN : 0);
-  next.disabled = at === sets.length - 1;
+  next.disabled = at === sets().length - 1;
   $("reading").textContent = document.querySelector("#reading .fold-summary")?.textContent || "";
   const lists = texts.querySelectorAll("ol");
   BOXES.slice(0, 2).forEach((box, i) => {
-    const lines = document.querySelector(`#${box} textarea`).value.split("\n").filter((line) => line.trim());
+    const lines = lab.form()[box].split("\n").filter((line) => line.trim());
     lists[i].replaceChildren(...lines.slice(0, 1000).map((line, number) => item("QA"[i] + (number + 1), line)));
   });
   measure();
@@ -110,20 +115,12 @@ function item(label, text) {
 }
 
 function step(to) {
-  const bounded = Math.max(own ? OWN : 0, Math.min(sets.length - 1, to));
+  const bounded = Math.max(own ? OWN : 0, Math.min(sets().length - 1, to));
   if (bounded === at) return;
-  at = bounded;
-  write();
+  lab.stepToSet(bounded === OWN ? own : sets()[bounded]);
+  lab.ask();
   live.textContent = where();
-  trigger("step");
 }
-
-// What the boxes take when a step asks for it: [the chosen set, questions, answers, matches].
-lab.presentedTexts = (example) => {
-  if (own && own.example === undefined) own.example = example;
-  const shown = at === OWN ? { id: own.example, ...own } : sets[at];
-  return [shown.id, ...BOXES.map((box) => shown[box])];
-};
 
 // ---- keys ----------------------------------------------------------------------------------------------------------
 
@@ -161,8 +158,13 @@ document.addEventListener("keydown", onKey, true);
 document.addEventListener("fullscreenchange", onFull);
 document.addEventListener("lab:answered", () => {
   if (!presenting()) return;
-  write();
+  measure();
   live.textContent = document.querySelector("#verdict .verdict")?.textContent || "";
+});
+document.addEventListener("lab:form", () => {
+  if (!presenting()) return;
+  find();
+  write();
 });
 window.addEventListener("resize", () => presenting() && measure());
 watch("value", onValue);

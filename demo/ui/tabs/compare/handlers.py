@@ -157,6 +157,7 @@ class CompareHandlers:
 
         def compare() -> dict:
             nonlocal updates
+            of = Form.from_widgets(values).subject
             outcomes = self._outcomes(language, slots, memory, self._form(values))
             shown = {letter: each.comparison for letter, each in outcomes.items() if each.comparison}
             updates = [
@@ -170,8 +171,8 @@ class CompareHandlers:
             figures = compare_figures(language, shown, scale, drawn)
             loading = next((each for each in outcomes.values() if each.loading), None)
             if loading:
-                return show_view(language, next_seq(), "running", loading.loading, loading.progress, figures)
-            return show_view(language, next_seq(), "ready", figures=figures)
+                return show_view(language, next_seq(), "running", loading.loading, loading.progress, figures, of=of)
+            return show_view(language, next_seq(), "ready", figures=figures, of=of)
 
         return [memory, answer_view(language, compare), *updates]
 

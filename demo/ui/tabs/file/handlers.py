@@ -147,7 +147,8 @@ class FileHandlers(JobTab):
             notes.append(event.say("file.stale.reading"))
         else:
             state = "ready"
-        return show_view(language, next_seq(), state, " ".join(notes))
+        of = page.result_run.reading if page.result_run else None
+        return show_view(language, next_seq(), state, " ".join(notes), of=of)
 
     def controls(self, event: TabEvent) -> dict[Any, Any]:
         pairing, running = event.page.pairing, event.job.running

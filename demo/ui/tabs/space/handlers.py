@@ -35,7 +35,8 @@ def wire_space(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) 
             space = lab.space(**form.texts, **form.reading, method=method, wait=False)
             facts = render_anisotropy(language, space)
             notices = render_notices(tuple(translate_phrase(language, notice) for notice in space.notices))
-            return show_view(language, next_seq(), "ready", figures=space_figures(language, space, dimensions))
+            figures = space_figures(language, space, dimensions)
+            return show_view(language, next_seq(), "ready", figures=figures, of=form.subject)
 
         payload = answer_view(language, answer)
         return payload, facts, notices

@@ -43,6 +43,7 @@ _RUNNING, _WAITING = 2, 8  # sweeps of all pages
 _MAX_TEXTS = 400  # distinct ones of a file: each runs through the model once a prompt
 _MAX_PAIRS = 2_000
 _MAX_BYTES = 4 * 2**20
+_RESULT = ("verdict", "scores", "hint", "picked")  # the words of a result
 
 
 @dataclass(frozen=True)
@@ -156,20 +157,27 @@ class SweepHandlers(JobTab):
             }
             page.start(self.queue, lambda report: self.lab.sweep(**options, on_progress=report), self.name)
             page.input, page.failed = _input(page, form), None
+            # What was found before is of other texts or another reading: it comes back if this sweep is stopped.
+            event.updates |= dict.fromkeys(widgets.select(*_RESULT), "")
+            event.updates |= dict.fromkeys(widgets.select("figure", "method"), gr.update(visible=False))
             return None
         return show_view(event.language, next_seq(), "ready" if page.result else "idle", event.say("sweep.nothing"))
 
     def end(self, event: TabEvent) -> None:
-        page, job, widgets = event.page, event.job, self.widgets
+        page, job = event.page, event.job
         job.raise_unexpected()
         if job.stopped:
             event.note = event.say("sweep.stopped")
-            return
         page.failed = job.error
-        if job.result is None:
-            return
-        result = page.result = job.result
-        page.result_input, page.drawn, page.picked = page.input, (), None
+        if job.result is not None:
+            page.result, page.result_input = job.result, page.input
+        if page.result is not None:
+            self._show_result(event)
+
+    def _show_result(self, event: TabEvent) -> None:
+        """The words beside the figures, whose choices begin anew."""
+        result, widgets = event.page.result, self.widgets
+        event.page.drawn, event.page.picked = (), None
         event.form = replace(event.form, figure=FIGURES[0], method=BEST_METHOD)
         methods = [BEST_METHOD, *(method.value for method in result.postprocess)]
         event.updates |= {
@@ -188,7 +196,7 @@ class SweepHandlers(JobTab):
     def show(self, event: TabEvent) -> Payload:
         language, page, form, result = event.language, event.page, event.form, event.page.result
         if event.job.running:
-            return self.show_running(event, running_note(language, event.job.progress))
+            return self.show_running(event, running_note(language, event.job.progress), figures=[])
         if page.failed and page.input == _input(page, form):
             raise page.failed.with_traceback(None)
         if result is None:
@@ -199,7 +207,10 @@ class SweepHandlers(JobTab):
         drawn, page.drawn = page.drawn, (figure, form.method if swept else BEST_METHOD)
         figures = None if drawn == page.drawn else sweep_figures(language, result, *page.drawn)
         stale = _stale_note(event)
-        return show_view(language, next_seq(), "stale" if stale else "ready", stale or event.note, figures=figures)
+        of = dict(zip(("model", *form.lab.texts), page.result_input, strict=False))  # of a file: the model alone
+        return show_view(
+            language, next_seq(), "stale" if stale else "ready", stale or event.note, figures=figures, of=of
+        )
 
     def controls(self, event: TabEvent) -> dict[Any, Any]:
         """The buttons, the prompts that the model can be given, and the estimate."""
