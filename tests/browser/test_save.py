@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 from safetensors import safe_open
 
+from demo.export.report import FIGURE_JS
 from tests.browser.page_actions import PLOT
 
 pytestmark = pytest.mark.browser
@@ -108,3 +109,33 @@ def look_at(browser, file) -> None:
     assert page.evaluate("() => document.documentElement.nodeName") == "svg"
     assert page.evaluate("() => window.hacked") is None
     context.close()
+
+
+# How many names of questions and answers a saved picture of n × n texts has, and whether one leaves it.
+LABELS = """async ([script, counts]) => {
+    const labelledFigure = new Function(script + "; return labelledFigure;")();
+    const words = { questions: "Questions", answers: "Answers", bar: "cosine" };
+    const node = document.body.appendChild(document.createElement("div"));
+    const seen = [];
+    for (const n of counts) {
+        const texts = Array.from({ length: n }, (_, i) => `Text number ${i + 1} 그리고 몇 마디 더`);
+        const values = texts.map(() => texts.map(() => 0.5));
+        const figure = { data: [{ type: "heatmap", colorbar: {} }], layout: { shapes: [] } };
+        const said = { figure, values, questions: texts, answers: texts, title: "", subtitle: "", words };
+        await Plotly.react(node, labelledFigure(said));
+        const page = node.querySelector(".main-svg").getBoundingClientRect();
+        const boxes = [".xtick text", ".ytick text"].map((kind) => [...node.querySelectorAll(kind)]);
+        const outside = boxes.flat().some((label) => {
+            const box = label.getBoundingClientRect();
+            return box.left < page.left || box.right > page.right || box.top < page.top || box.bottom > page.bottom;
+        });
+        seen.push([...boxes.map((labels) => labels.length), outside]);
+    }
+    node.remove();
+    return seen;
+}"""
+
+
+def test_a_saved_picture_names_every_text(open_page):
+    counts = [*range(1, 11), 14, 20, 30, 37, 49, 50]
+    assert open_page().evaluate(LABELS, [FIGURE_JS, counts]) == [[n, n, False] for n in counts]

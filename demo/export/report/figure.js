@@ -23,14 +23,17 @@ function labelledFigure({ figure, values, questions, answers, title, subtitle, w
   const written = size >= 18; // so that a line of text fits beside a cell
   const left = written ? 280 : 80;
   const above = written ? 190 : 60;
+  const right = written ? 190 : 110; // an answer's text leans over the last column
   const heading = 70;
   const small = { size: 12 };
+  // Else Plotly leaves out labels that reach beyond the axis.
+  const bare = { ticklabeloverflow: "allow", showgrid: false, zeroline: false, ticks: "" };
   const axis = (texts, letter) => {
     const step = written ? 1 : Math.ceil((letter === "A" ? 44 : 18) / size);
     const shown = texts.map((_, place) => place).filter((place) => place % step === 0);
     const number = (place) => letter + (place + 1);
     const said = (place) => (written ? `<b>${number(place)}</b> ${cut(texts[place], 28)}` : number(place));
-    return { tickvals: shown, ticktext: shown.map(said), tickfont: small, showgrid: false, zeroline: false, ticks: "" };
+    return { tickvals: shown, ticktext: shown.map(said), tickfont: small, ...bare };
   };
   const inset = Math.min(0.06, 1.5 / size);
   const outline = ({ x0, x1, y0, y1, ...box }) => {
@@ -58,9 +61,9 @@ function labelledFigure({ figure, values, questions, answers, title, subtitle, w
         subtitle: { text: escaped(subtitle) },
         ...{ x: 0, xref: "container", xanchor: "left", y: 1, yref: "container", yanchor: "top", pad: { t: 14, l: 16 } },
       },
-      width: Math.round(Math.max(640, left + columns * size + 110)),
+      width: Math.round(Math.max(640, left + columns * size + right)),
       height: Math.round(heading + above + rows * size + 20),
-      margin: { l: left, t: heading + above, r: 110, b: 20, pad: 6 },
+      margin: { l: left, t: heading + above, r: right, b: 20, pad: 6 },
       paper_bgcolor: "#ffffff",
       plot_bgcolor: "#ffffff",
       font: { family: "system-ui, sans-serif", color: "#1c2126", size: 13 },
