@@ -161,9 +161,9 @@ class Lab(Pipeline):
     ) -> LargeComparison:
         """Every question of a large set against every answer, with the scores and their intervals.
 
-        on_progress, on_part: as in `run_large`. At most `max_file_texts` of either are accepted.
+        on_progress, on_part: as in `run_large`. On a server at most `max_file_texts` of either are accepted.
         """
-        limit = self.settings.max_file_texts
+        limit = self.limits.file_texts
         for box, texts in (("questions", pairing.questions), ("answers", pairing.answers)):
             if len(texts) > limit:
                 raise TooManyTexts(field="file", box=box, count=len(texts), limit=limit)

@@ -9,11 +9,14 @@ import functools
 import importlib.metadata
 import platform
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import numpy as np
+import psutil
+from tqdm import tqdm
 
 from demo.backend import create_engine
 from demo.backend.model_loading import ModelLoader
@@ -32,7 +35,7 @@ from demo.domain.datamodels import (
     Reading,
     Reference,
 )
-from demo.domain.errors import ModelLoading, ModelNotAllowed, ModelNotFound
+from demo.domain.errors import ModelLoading, ModelNotAllowed, ModelNotFound, ReadingRefused, TooManyTokens
 from demo.domain.recipe import TRAINED
 from demo.domain.server_address import REMOTE
 from demo.files.bundled import load_reference
@@ -40,9 +43,11 @@ from demo.jobs.request_context import request_context
 from demo.settings import Settings
 from demo.stages.postprocess import Transform, fewest_texts, fit_postprocess
 from demo.stages.prompts import render_prompt
-from demo.stages.resolve_reading import parse_choice, resolve_reading
-from demo.stages.texts import Limits, parse_pairing, parse_texts
+from demo.stages.resolve_reading import parse_choice, refuse_too_many_numbers, resolve_reading
+from demo.stages.texts import UNLIMITED, Limits, cut_notice, name_some, normalized_notice, parse_pairing, parse_texts
 
+_PART = 512  # texts that are embedded at once; of more a progress bar shows how many are
+_BAR_SECONDS = 1.0  # until it is shown
 _SERVER_SECONDS = 2.0  # that a call with wait=False waits for a server elsewhere
 _POLL_SECONDS = 0.1
 _PROGRESS_SECONDS = 0.5  # between two reports of a pass through weights on disk
@@ -75,7 +80,15 @@ class EmbeddedPairing:
 class Pipeline:
     """Loads models, resolves readings, and embeds texts."""
 
-    def __init__(self, settings: Settings | None = None, engine: Engine | None = None, **options):
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        engine: Engine | None = None,
+        limited: bool | None = None,
+        **options,
+    ):
+        """limited: by all of a page's limits, as by default over given settings; else by those that are set alone."""
+        limited = settings is not None if limited is None else limited
         if options:
             unknown = set(options) - set(Settings.model_fields)
             if unknown:
@@ -84,7 +97,9 @@ class Pipeline:
             settings = (settings or Settings()).model_copy(update=Settings(**options).model_dump(include=set(options)))
         self.settings = settings or Settings()
         self.engine = engine or create_engine(self.settings)
-        self.limits = Limits(self.settings.max_texts, self.settings.max_characters, self.settings.max_cells)
+        limits = {field.name: f"max_{field.name}" for field in fields(Limits)}
+        limits = {to: name for to, name in limits.items() if limited or name in self.settings.model_fields_set}
+        self.limits = replace(UNLIMITED, **{to: getattr(self.settings, name) for to, name in limits.items()})
         self._loader = ModelLoader(self.engine)
 
     def device(self) -> Device:
@@ -107,18 +122,41 @@ class Pipeline:
         pooling: str | None = None,
         layer: int | None = None,
         role: str | None = None,
+        truncate: bool = True,
         **options,
     ) -> np.ndarray:
         """Embeddings of texts, float32 (n_texts, dim). Choices left out are those of the model's default reading.
 
         options: eos, postprocess, reference, task, template, as in Reading.
         role ("question" or "answer") matters only to prompts that differ between the two; answers by default.
+        truncate: cut what is longer than the model takes, with a warning; False raises TooManyTokens instead.
         """
-        texts = parse_texts([texts] if isinstance(texts, str) else texts, "texts", self.limits)
+        given = [texts] if isinstance(texts, str) else list(texts)
+        texts = parse_texts(given, "texts", self.limits)
         reading = self.reading(model, prompt, pooling, layer, **options)
-        role = parse_choice(Role, role or Role.ANSWER.value, "role")
-        vectors = self.vectors(texts, reading, role).vectors
-        return self.fit(reading, vectors)(vectors)
+        embedded = self.embed_texts(texts, reading, parse_choice(Role, role or Role.ANSWER.value, "role"), truncate)
+        for notice in (*normalized_notice(given, "texts"), *cut_notice(embedded, "texts")):
+            warnings.warn(notice, stacklevel=2)
+        return embedded.vectors
+
+    def embed_texts(
+        self, texts: Sequence[str], reading: Reading, role: Role, truncate: bool = True, keep: bool = True
+    ) -> Embedded:
+        """Post-processed embeddings, and which texts were cut. keep: as in Engine.embed.
+
+        truncate=False: raises TooManyTokens where a text is cut, ReadingRefused where only a server would know.
+        """
+        info = self.open(reading.model)
+        if not truncate and info.host:
+            reason = "it runs elsewhere, and only its server knows whether it cuts a text."
+            raise ReadingRefused(field="truncate", model=info.name, reason=reason)
+        refuse_too_many_numbers(info, reading, len(texts), psutil.virtual_memory().available // 8)  # float32, joined
+        embedded = self.vectors(texts, reading, role, keep)
+        if embedded.cut and not truncate:
+            numbers = name_some([i + 1 for i in embedded.cut])
+            limit = embedded.token_limit
+            raise TooManyTokens(field="texts", box="texts", numbers=numbers, model=info.name, limit=limit)
+        return replace(embedded, vectors=self.fit(reading, embedded.vectors)(embedded.vectors))
 
     def reading(self, model=None, prompt=None, pooling=None, layer=None, wait: bool = True, **options) -> Reading:
         """A complete reading, checked against the model. Raises UnknownChoice or ReadingRefused."""
@@ -156,13 +194,16 @@ class Pipeline:
         self, questions, answers, matches=None, model=None, wait: bool = True, **reading
     ) -> EmbeddedPairing:
         """Both lists of texts as vectors. reading: READING_FIELDS."""
+        questions, answers = (texts if isinstance(texts, str) else _listed(texts) for texts in (questions, answers))
         pairing = parse_pairing(questions, answers, matches, self.limits)
         info = self.open(model, wait=wait)
         resolved = resolve_reading(info, self.limits, **reading)
         with request_context(timeout=None if wait else _SERVER_SECONDS):
-            return self.fit_pairing(
+            measured = self.fit_pairing(
                 pairing, info, resolved, *self.embed_both(pairing.questions, pairing.answers, resolved)
             )
+        normalized = normalized_notice(questions, "questions") + normalized_notice(answers, "answers")
+        return replace(measured, notices=measured.notices + normalized)
 
     def fit_pairing(
         self, pairing: Pairing, info: ModelInfo, reading: Reading, questions: Embedded, answers: Embedded
@@ -177,8 +218,8 @@ class Pipeline:
             raw_answers=answers,
             fit=fit_postprocess(reference, reading.postprocess),
             notices=info.notices
-            + _cut_notices(questions, "questions")
-            + _cut_notices(answers, "answers")
+            + cut_notice(questions, "questions")
+            + cut_notice(answers, "answers")
             + _fit_notices(reading, reference),
         )
 
@@ -189,14 +230,26 @@ class Pipeline:
 
     def vectors(self, texts: Sequence[str], reading: Reading, role: Role, keep: bool = True) -> Embedded:
         """The engine's embeddings, before post-processing. keep: as in Engine.embed."""
-        return self.engine.embed(self.prompted(texts, reading, role), _before_postprocess(reading), keep)
+        return self._embed(self.prompted(texts, reading, role), reading, keep)
 
     def embed_both(
         self, questions: Sequence[str], answers: Sequence[str], reading: Reading, keep: bool = True
     ) -> tuple[Embedded, Embedded]:
         """`vectors` of both in one call, so that they share their batches. keep: as in Engine.embed."""
         prompted = self.prompted(questions, reading, Role.QUESTION) + self.prompted(answers, reading, Role.ANSWER)
-        return self.engine.embed(prompted, _before_postprocess(reading), keep).split(len(questions))
+        return self._embed(prompted, reading, keep).split(len(questions))
+
+    def _embed(self, prompted: list[PromptedText], reading: Reading, keep: bool = True) -> Embedded:
+        """Many texts in parts, so that other requests run between them."""
+        reading = _before_postprocess(reading)
+        if len(prompted) <= _PART or self.open(reading.model).streams:
+            return self.engine.embed(prompted, reading, keep)
+        parts = []
+        with tqdm(total=len(prompted), unit=" texts", delay=_BAR_SECONDS, disable=None) as bar:
+            for start in range(0, len(prompted), _PART):
+                parts.append(self.engine.embed(prompted[start : start + _PART], reading, keep=False))
+                bar.update(len(parts[-1].vectors))
+        return Embedded.join(parts)
 
     def fit(self, reading: Reading, *sides: np.ndarray) -> Transform:
         """The reading's post-processing, fitted on its reference set; sides: the vectors of the texts at hand."""
@@ -250,11 +303,9 @@ def distinct(*sides: np.ndarray) -> np.ndarray:
     return np.stack(list({vector.tobytes(): vector for side in sides for vector in side}.values()))
 
 
-def _cut_notices(embedded: Embedded, box: str) -> tuple[str, ...]:
-    if not embedded.cut:
-        return ()
-    numbers = ", ".join(str(i + 1) for i in embedded.cut[:10]) + ("…" if len(embedded.cut) > 10 else "")
-    return (f"Longer than {embedded.token_limit:,} tokens and cut there: {box} {numbers}.",)
+def _listed(texts: Iterable[str]) -> Iterable[str]:
+    """A list of what can be read once only; what is no list is refused where texts are parsed."""
+    return list(texts) if isinstance(texts, Iterable) else texts
 
 
 def _fit_notices(reading: Reading, reference: np.ndarray) -> tuple[str, ...]:

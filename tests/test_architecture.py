@@ -62,7 +62,7 @@ ROOMS = {
     "stages": "domain",
     "studies": "analysis backend/protocol domain files pipeline stages",
     "ui": "",
-    "ui/api": "domain jobs lab serving",
+    "ui/api": "domain jobs lab serving stages",
     "ui/gradio": "serving",
     "ui/kit": "domain jobs lab ui/gradio wording",
     "ui/live": "domain export figures jobs lab serving settings ui/gradio ui/kit",

@@ -14,7 +14,7 @@ from demo.cli.options import MACHINE_OPTIONS, OUTPUT, READING, READING_OPTIONS, 
 from demo.cli.printing import note, print_json, to_json, wait_for_model
 from demo.domain.choices import Role
 from demo.domain.errors import BadInput
-from demo.stages.texts import parse_texts
+from demo.stages.texts import cut_notice, normalized_notice, parse_texts
 
 
 @app.command(
@@ -43,15 +43,22 @@ def embed(
             rich_help_panel=READING,
         ),
     ] = Role.ANSWER,
+    truncate: Annotated[
+        bool, typer.Option(help="Cut a text that is longer than the model takes, and say so; or refuse it.")
+    ] = True,
     machine: dict[str, Any],
 ) -> None:
     """Turn texts into vectors: JSON on the screen, or a file with texts, embeddings and reading."""
     if out is not None and out.suffix not in (".npz", ".json"):
         raise BadInput(problem=f"“{out}” has no known ending. Accepted: names that end in .npz or .json.")
     lab = make_lab(**machine)
-    texts = parse_texts(gather(text, texts_file) or [], "texts", lab.limits)
-    resolved = wait_for_model(lambda: lab.reading(**reading, wait=False)).to_dict()
-    vectors = lab.embed(texts, **reading, role=role)
+    given = gather(text, texts_file) or []
+    texts = parse_texts(given, "texts", lab.limits)
+    chosen = wait_for_model(lambda: lab.reading(**reading, wait=False))
+    embedded = lab.embed_texts(texts, chosen, role, truncate)
+    for notice in (*normalized_notice(given, "texts"), *cut_notice(embedded, "texts")):
+        note(notice)
+    vectors, resolved = embedded.vectors, chosen.to_dict()
     result = {"embeddings": vectors.tolist(), "reading": resolved, "texts": list(texts)}
     if out is None:
         print_json(result)

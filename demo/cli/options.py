@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from demo.cli.printing import note
 from demo.domain.datamodels import Pooling, Postprocess, Prompt, Reference
 from demo.domain.errors import BadInput
 from demo.files.columns import ColumnChoice
@@ -158,11 +159,17 @@ def expand_options(**groups: Options) -> Callable[[Callable[..., None]], Callabl
 def make_lab(device: str | None, dtype: str | None) -> Lab:
     """A lab on what the options name."""
     flags = {"--device": device, "--dtype": dtype}
-    return Lab(parse_settings([f"{flag}={value}" for flag, value in flags.items() if value is not None]))
+    settings = parse_settings([f"{flag}={value}" for flag, value in flags.items() if value is not None])
+    return Lab(settings, limited=False)
 
 
 def gather(typed: list[str] | None, file: Path | None) -> list[str] | None:
     """The texts of the options, then those of the file; None where neither was given."""
     if not typed and file is None:
         return None
-    return list(typed or []) + (load_texts(file) if file else [])
+    lines = load_texts(file) if file else []
+    texts = [line for line in lines if line.strip()]
+    blank = len("\n".join(lines).rstrip().split("\n")) - len(texts) if texts else 0
+    if blank:
+        note(f"{file}: {blank:,} blank lines in it are no texts.")
+    return list(typed or []) + texts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
@@ -251,6 +251,13 @@ class Embedded:
     vectors: np.ndarray  # float32 (n_texts, dim)
     cut: tuple[int, ...] = ()  # indices of texts that were longer than max_tokens and were cut
     token_limit: int = 0
+
+    @classmethod
+    def join(cls, parts: Sequence[Embedded]) -> Embedded:
+        """The texts of all parts, in their order."""
+        starts = np.cumsum([0, *(len(part.vectors) for part in parts)])
+        cut = tuple(int(start) + i for start, part in zip(starts, parts, strict=False) for i in part.cut)
+        return cls(np.concatenate([part.vectors for part in parts]), cut, parts[0].token_limit)
 
     def split(self, at: int) -> tuple[Embedded, Embedded]:
         """The texts before an index, and those from it on."""

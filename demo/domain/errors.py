@@ -3,8 +3,10 @@
     DemoError
     ├── BadInput              something typed cannot be used as it is
     │   ├── NoTexts           a box is empty
+    │   ├── BlankText         an item of a list holds no text
     │   ├── TooManyTexts      more lines than the limit
     │   ├── TextTooLong       a line longer than the limit
+    │   ├── TooManyTokens     a text that a model would cut, where that was not accepted
     │   ├── BadCharacter      a control character or half a surrogate pair
     │   ├── TooManyCells      questions × answers above the limit
     │   ├── UnreadableFile    a file of texts that cannot be read
@@ -88,12 +90,20 @@ class NoTexts(BadInput):
     template = "There are no {box} yet. Write at least one, one a line."
 
 
+class BlankText(BadInput):
+    template = "Text {line:,} of the {box} is blank. One text each is accepted."
+
+
 class TooManyTexts(BadInput):
     template = "{count:,} {box} are more than this lab compares at once. At most {limit:,} are accepted."
 
 
 class TextTooLong(BadInput):
     template = "Line {line:,} of the {box} has {count:,} characters. At most {limit:,} are accepted."
+
+
+class TooManyTokens(BadInput):
+    template = "Longer than the {limit:,} tokens that {model} reads: {box} {numbers}. Shorten them, or let them be cut."
 
 
 class BadCharacter(BadInput):

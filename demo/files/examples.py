@@ -59,7 +59,7 @@ def check_texts(examples: Sequence[Example], limits: FileLimits) -> None:
         )
         numbered = [(number, text) for number, texts in sides for text in texts]
         try:
-            parse_texts([text for _, text in numbered], box, Limits(len(numbered), limits.characters))
+            parse_texts([text for _, text in numbered], box, Limits(len(numbered), limits.characters), drop_blank=True)
         except BadInput as error:
             values = dict(error.values)
             if "line" in values:

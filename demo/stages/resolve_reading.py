@@ -11,6 +11,7 @@ from demo.domain.datamodels import LAST_LAYER, TEXT, ModelInfo, Pooling, Postpro
 from demo.domain.errors import ReadingRefused, UnknownChoice
 from demo.stages.texts import Limits, parse_template
 
+_COPIES = 4  # of the vectors that post-processing holds at once, in float64: those of the fit, and its result
 Choice = TypeVar("Choice", bound=Enum)
 
 
@@ -130,3 +131,19 @@ def _layer(value, info: ModelInfo) -> int:
         accepted = f"0 to {info.n_layers} ({info.name} has {info.n_layers} layers), or −1 for the last"
         raise UnknownChoice(field="layer", value=str(value)[:80], kind="layer", accepted=accepted) from cause
     return LAST_LAYER if layer == info.n_layers else layer
+
+
+def refuse_too_many_numbers(info: ModelInfo, reading: Reading, count: int, most: int) -> None:
+    """Logits are as wide as the vocabulary, and post-processing works on copies. Raises ReadingRefused."""
+    logits = reading.pooling is Pooling.LAST_TOKEN_LOGITS
+    width = info.vocab_size if logits else info.dim
+    most //= width * (1 if reading.postprocess is Postprocess.NONE else _COPIES)
+    if count <= most:
+        return
+    raise ReadingRefused(
+        field="pooling",
+        model=info.name,
+        reason=f"{count:,} texts of {width:,} numbers each are too many at once. At most {most:,} texts are accepted "
+        f"under this reading{'; last_token takes more' if logits else ''}.",
+        instead=Pooling.LAST_TOKEN.value if logits else None,
+    )

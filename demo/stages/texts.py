@@ -3,57 +3,63 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.domain.datamodels import TEXT, Pairing
+from demo.domain.datamodels import TEXT, Embedded, Pairing
 from demo.domain.errors import (
     BadCharacter,
     BadInput,
     BadMatches,
+    BlankText,
     NoTexts,
     TextTooLong,
     TooManyCells,
     TooManyTexts,
     UnreadableFile,
 )
+from demo.domain.whitespace import normalize_whitespace
 
 _MOST_COPIES = 4  # of the text in a custom template
 _ALLOWED_CONTROLS = "\t\n"
+_MOST_NAMED = 10  # texts in a notice
 _MATCH = re.compile(r"\s*[qQ]?(\d{1,6})\s*[-:=→]\s*[aA]?(\d{1,6})\s*")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one comparison may hold."""
+    """How much one comparison may hold: the settings max_texts, max_characters, max_cells and max_file_texts."""
 
     texts: int = 200
     characters: int = 20_000
     cells: int = 20_000
+    file_texts: int = 1000
 
 
-def parse_texts(value: str | Iterable[str], box: str, limits: Limits) -> tuple[str, ...]:
-    """A box (one text a line) or a list (one text an item) becomes texts, blank ones dropped.
+UNLIMITED = Limits(*[sys.maxsize] * 4)
 
-    Raises NoTexts, TooManyTexts, TextTooLong or BadCharacter, naming the box and the line.
+
+def parse_texts(value: str | Iterable[str], box: str, limits: Limits, drop_blank: bool = False) -> tuple[str, ...]:
+    """A box (one text a line) or a list (one text an item) becomes texts, without the white space around them.
+
+    Blank lines of a box are dropped, and with drop_blank blank items; else there is one text an item. Control
+    characters that are white space are normalised (see `normalized_notice`). Raises NoTexts, BlankText, TooManyTexts,
+    TextTooLong or BadCharacter, naming the box and the line.
     """
-    if isinstance(value, str):
-        # Not splitlines(): it also breaks at form feeds and at U+2028, which a person does not see as a new line.
-        items: Sequence[str] = value.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    else:
-        try:
-            items = list(value)
-        except TypeError as error:
-            raise BadInput(field=box, problem=f"The {box} are not texts. A list of texts is accepted.") from error
+    items = _split(value, box)
+    drop_blank = drop_blank or isinstance(value, str)
     texts = []
     for line, item in enumerate(items, start=1):
         if not isinstance(item, str):
             raise BadInput(field=box, problem=f"Item {line:,} of the {box} is not a text. A list of texts is accepted.")
-        text = item.strip()
+        text = normalize_whitespace(item).strip()
         if not text:
-            continue
+            if drop_blank:
+                continue
+            raise BlankText(field=box, box=box, line=line)
         if len(texts) == limits.texts:
             count = len(texts) + sum(1 for rest in items[line - 1 :] if str(rest).strip())
             raise TooManyTexts(field=box, box=box, count=count, limit=limits.texts)
@@ -62,6 +68,36 @@ def parse_texts(value: str | Iterable[str], box: str, limits: Limits) -> tuple[s
     if not texts:
         raise NoTexts(field=box, box=box)
     return tuple(texts)
+
+
+def _split(value: str | Iterable[str], box: str) -> list[str]:
+    """The lines of a box, or the items of a list. Raises BadInput."""
+    if isinstance(value, str):
+        # Not splitlines(): it also breaks at form feeds and at U+2028, which a person does not see as a new line.
+        return value.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    try:
+        return list(value)
+    except TypeError as error:
+        raise BadInput(field=box, problem=f"The {box} are not texts. A list of texts is accepted.") from error
+
+
+def normalized_notice(value: str | Sequence[str], box: str) -> tuple[str, ...]:
+    """A sentence about texts in which `parse_texts` normalises white space, if there are any."""
+    changed = [line for line, text in enumerate(_split(value, box), start=1) if normalize_whitespace(text) != text]
+    return (f"White space normalised that was a control character: {box} {name_some(changed)}.",) if changed else ()
+
+
+def cut_notice(embedded: Embedded, box: str) -> tuple[str, ...]:
+    """A sentence about texts that were longer than the model takes, if there are any."""
+    if not embedded.cut:
+        return ()
+    numbers = name_some([i + 1 for i in embedded.cut])
+    return (f"Longer than {embedded.token_limit:,} tokens and cut there: {box} {numbers}.",)
+
+
+def name_some(numbers: Sequence[int]) -> str:
+    """`1, 2, 3`; the first ten of more."""
+    return ", ".join(map(str, numbers[:_MOST_NAMED])) + "…" * (len(numbers) > _MOST_NAMED)
 
 
 def _check_text(text: str, box: str, line: int, limits: Limits) -> None:
@@ -114,7 +150,7 @@ def parse_template(value: str | None, default: str, box: str, limits: Limits) ->
         return default
     if not isinstance(value, str):
         raise BadInput(field=box, problem=f"The {box} is not a text. A text is accepted.")
-    value = value.replace("\r\n", "\n")
+    value = normalize_whitespace(value)
     _check_text(value, box, 1, limits)
     if box == "template" and not 1 <= value.count(TEXT) <= _MOST_COPIES:
         raise BadInput(

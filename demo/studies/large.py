@@ -13,11 +13,10 @@ import numpy as np
 
 from demo.analysis.evaluation import score_cells
 from demo.domain.choices import Role
-from demo.domain.datamodels import Embedded, ModelInfo, Pairing, Pooling, Postprocess, Progress, Reading
-from demo.domain.errors import ReadingRefused
+from demo.domain.datamodels import Embedded, Pairing, Progress
 from demo.domain.results import LargeComparison
 from demo.pipeline import Pipeline
-from demo.stages.resolve_reading import resolve_reading
+from demo.stages.resolve_reading import refuse_too_many_numbers, resolve_reading
 from demo.stages.similarity import cos_sim, right_ranks, score_pairs
 
 OnProgress = Callable[[Progress], None]
@@ -25,7 +24,6 @@ OnPart = Callable[[np.ndarray], None]
 _AT_ONCE = 64  # texts
 _GROWTH = 4  # a part is shown again when it has so many times the cells: all parts together are a third of the whole
 _MOST_NUMBERS = 2**27  # 512 MiB of vectors
-_COPIES = 4  # of the vectors that post-processing holds at once, in float64: those of the fit, and its result
 
 
 def run_large(
@@ -46,7 +44,7 @@ def run_large(
     report(Progress("starting"))
     info = pipeline.open(model)
     settled = resolve_reading(info, pipeline.limits, **reading)
-    _refuse_too_many_numbers(info, settled, len(pairing.questions) + len(pairing.answers))
+    refuse_too_many_numbers(info, settled, len(pairing.questions) + len(pairing.answers), _MOST_NUMBERS)
     sides = {Role.QUESTION: _Side(pairing.questions), Role.ANSWER: _Side(pairing.answers)}
     asked, answered = sides.values()
     shown = 0
@@ -123,20 +121,3 @@ def _turns(n_questions: int, n_answers: int) -> Iterator[tuple[Role, int]]:
         for start in range(0, count, _AT_ONCE)
     ]
     return ((role, start) for _, _, role, start in sorted(steps))
-
-
-def _refuse_too_many_numbers(info: ModelInfo, reading: Reading, count: int) -> None:
-    """Logits are as wide as the vocabulary, and post-processing works on copies. Raises ReadingRefused."""
-    logits = reading.pooling is Pooling.LAST_TOKEN_LOGITS
-    width = info.vocab_size if logits else info.dim
-    copies = 1 if reading.postprocess is Postprocess.NONE else _COPIES
-    most = _MOST_NUMBERS // (copies * width)
-    if count <= most:
-        return
-    raise ReadingRefused(
-        field="pooling",
-        model=info.name,
-        reason=f"{count:,} texts of {width:,} numbers each are too many at once. At most {most:,} texts are accepted "
-        f"under this reading{'; last_token takes more' if logits else ''}.",
-        instead=Pooling.LAST_TOKEN.value if logits else None,
-    )

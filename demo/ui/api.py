@@ -12,11 +12,13 @@ from typing import Any
 import gradio as gr
 
 from demo.domain.errors import DemoError, RequestFailed
+from demo.domain.whitespace import normalize_whitespace
 from demo.jobs.request_context import request_context
 from demo.lab import Lab
 from demo.serving.api.embeddings import refuse_too_many_numbers
 from demo.serving.api.request import CompareRequest, EmbedRequest, Request
 from demo.serving.ops.request_log import report_fault
+from demo.stages.texts import cut_notice, normalized_notice, parse_texts
 
 _COMPARE = "questions answers model prompt pooling layer matches eos postprocess reference task template"
 _EMBED = "texts model prompt pooling layer role eos postprocess reference task template"
@@ -31,11 +33,18 @@ def create_api(lab: Lab) -> None:
 
     def embed(request: EmbedRequest) -> dict:
         """Embeddings of texts under a reading. role ("question" or "answer") matters to prompts that differ by it."""
-        texts = request.texts.split("\n") if isinstance(request.texts, str) else request.texts
+        lines = isinstance(request.texts, str)
+        given = normalize_whitespace(request.texts).rstrip("\n").split("\n") if lines else request.texts
+        texts = parse_texts(given, "texts", lab.limits)
         reading = lab.reading(**request.reading)
         refuse_too_many_numbers(lab.open(reading.model), reading, len(texts))
-        vectors = lab.embed(texts, **request.reading, role=request.role)
-        return {"embeddings": vectors.tolist(), "reading": reading.to_dict()}
+        embedded = lab.embed_texts(texts, reading, request.role)
+        return {
+            "embeddings": embedded.vectors.tolist(),
+            "reading": reading.to_dict(),
+            "truncated": list(embedded.cut),
+            "notices": [*normalized_notice(given, "texts"), *cut_notice(embedded, "texts")],
+        }
 
     gr.api(_endpoint(compare, CompareRequest, _COMPARE.split()), api_name="compare")
     gr.api(_endpoint(embed, EmbedRequest, _EMBED.split()), api_name="embed")

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -152,7 +153,7 @@ def test_files_and_options_go_together(tmp_path):
         (["compare", "--matches", "1-9"], "1-9"),
         (["compare", "--prompt", "own"], "plain"),
         (["compare", "--dtype", "float8"], "float32"),
-        (["compare", "--question", "x" * 20_001, "--answer", "b"], "20,000"),
+        (["compare", "--question", " ", "--answer", "b"], "Text 1 of the questions is blank"),
         (["embed"], "texts"),
         (["embed", "--text", "a", "--out", "x.csv"], ".npz"),
         (["compare", "--out", "x.xlsx"], ".safetensors"),
@@ -322,3 +323,22 @@ def test_every_command_reads_a_file_of_pairs_alike(tmp_path, name, content, enco
     train = invoke("train", "--pairs", file, "--out", tmp_path / "out", "--steps", "1", "--batch", "2", "--json")
     assert json.loads(train.stdout)["data"] == [{"name": "pairs", "pairs": 2, "weight": 1.0}]
     assert "pairs: Rows labelled wrong that are left out: 2." in train.stderr
+
+
+def test_embed_takes_more_lines_than_a_page_and_names_blank_ones(tmp_path):
+    lines = [f"text {i}" for i in range(600)]
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join([*lines[:300], "", " ", *lines[300:], "", ""]), encoding="utf-8")
+    done = invoke("embed", "--texts-file", texts, "--model", "all-minilm-l6-v2")
+    written = json.loads(done.stdout)
+    assert written["texts"] == lines
+    assert len(written["embeddings"]) == 600
+    assert done.stderr.strip() == f"{texts}: 2 blank lines in it are no texts."
+
+
+def test_embed_names_what_is_cut_or_refuses_it(monkeypatch):
+    embed = FakeEngine.embed
+    monkeypatch.setattr(FakeEngine, "embed", lambda *given: replace(embed(*given), cut=(1,), token_limit=512))
+    texts = ["embed", "--text", "a", "--text", "b"]
+    assert "Longer than 512 tokens and cut there: texts 2." in invoke(*texts).stderr
+    assert "texts 2" in invoke(*texts, "--no-truncate", code=2).stderr

@@ -12,6 +12,7 @@ from demo.backend.model.tokenization import tokenize
 from demo.domain.choices import Role
 from demo.domain.datamodels import Prompt, PromptedText, Reading
 from demo.domain.errors import BadCharacter, BadInput, ReadingRefused, TextTooLong
+from demo.settings import Settings
 from demo.stages.prompts import render_prompt
 
 INFO = FakeEngine().load("qwen3-embedding-0.6b")
@@ -144,7 +145,7 @@ def test_prompt_equals_a_slow_reading_written_from_its_paper(settings, tiny, pro
     ],
 )
 def test_unusable_template_is_refused(template, error):
-    lab = Lab(engine=FakeEngine())
+    lab = Lab(Settings(), FakeEngine())
     with pytest.raises(error) as refused:
         lab.compare("a", "b", prompt="custom", template=template)
     assert refused.value.field == "template"

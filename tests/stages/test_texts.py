@@ -10,6 +10,7 @@ from demo.domain.errors import (
     BadCharacter,
     BadInput,
     BadMatches,
+    BlankText,
     DemoError,
     NoTexts,
     TextTooLong,
@@ -17,7 +18,7 @@ from demo.domain.errors import (
     TooManyTexts,
     UnreadableFile,
 )
-from demo.stages.texts import Limits, load_texts, parse_matches, parse_pairing, parse_texts
+from demo.stages.texts import Limits, load_texts, normalized_notice, parse_matches, parse_pairing, parse_texts
 
 LIMITS = Limits(texts=5, characters=20, cells=12)
 WIDE = Limits(texts=1000, characters=1000, cells=10**6)
@@ -34,10 +35,28 @@ def test_only_line_breaks_separate_texts(text):
 
 
 def test_an_item_of_a_list_is_one_text_even_with_a_line_break():
-    assert parse_texts(["a\nb", " c ", " "], "answers", LIMITS) == ("a\nb", "c")
+    assert parse_texts(["a\nb", " c "], "answers", LIMITS) == ("a\nb", "c")
 
 
-@pytest.mark.parametrize("blank", ["", "   ", "\n\r\n \t\n", [], ["", " "], ()])
+@pytest.mark.parametrize("blank", ["", " \t\n", "\x0c", "\x7f", "\u2028"])
+def test_a_blank_item_is_refused_by_its_place(blank):
+    """Dropped, it would shift all texts behind it: answers would belong to other questions."""
+    with pytest.raises(BlankText, match="Text 2 of the answers") as caught:
+        parse_texts(["a", blank, "b"], "answers", LIMITS)
+    assert caught.value.field == "answers"
+    assert parse_texts(["a", blank, "b"], "answers", LIMITS, drop_blank=True) == ("a", "b")
+
+
+def test_white_space_that_is_a_control_character_is_normalised_and_named():
+    given = ["a\r\nb\rc", "a\x0cb\x0bc\x85d", "a\x7fb\x1fc", "a\tb\nc"]
+    assert parse_texts(given, "texts", LIMITS) == ("a\nb\nc", "a b c d", "ab c", "a\tb\nc")
+    [notice] = normalized_notice(given, "texts")
+    assert notice.endswith("texts 1, 2, 3.")
+    assert parse_texts("a\x0cb\r\nc", "questions", LIMITS) == ("a b", "c")
+    assert normalized_notice("a\r\nb", "questions") == ()
+
+
+@pytest.mark.parametrize("blank", ["", "   ", "\n\r\n \t\n", [], ()])
 def test_no_texts_names_the_box(blank):
     with pytest.raises(NoTexts) as caught:
         parse_texts(blank, "answers", LIMITS)
@@ -64,7 +83,7 @@ def test_error_names_the_line_that_is_too_long():
 
 @pytest.mark.parametrize(
     ("character", "shown"),
-    [("\x00", "U+0000"), ("\x1b", "U+001B"), ("\x7f", "U+007F"), ("\x9b", "U+009B"), ("\ud83d", "U+D83D")],
+    [("\x00", "U+0000"), ("\x1b", "U+001B"), ("\x9b", "U+009B"), ("\ud83d", "U+D83D")],
 )
 def test_control_characters_and_half_surrogates_are_refused_by_name(character, shown):
     with pytest.raises(BadCharacter) as caught:
@@ -178,7 +197,7 @@ def test_too_many_cells_are_refused_though_each_side_is_within_its_limit():
 def test_a_file_with_a_byte_order_mark_and_windows_lines(tmp_path):
     file = tmp_path / "texts.txt"
     file.write_bytes("\ufeffone\r\n\r\n둘\r\n".encode())
-    assert parse_texts(load_texts(file), "texts", LIMITS) == ("one", "둘")
+    assert parse_texts(load_texts(file), "texts", LIMITS, drop_blank=True) == ("one", "둘")
 
 
 def test_unreadable_file_error_says_why(tmp_path):

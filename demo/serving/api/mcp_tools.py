@@ -6,6 +6,7 @@ A result is a text that an assistant reads, and the same as structured content f
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,10 +19,11 @@ from demo.domain.errors import BadInput
 from demo.lab import Lab
 from demo.serving.api.embeddings import embed_texts
 from demo.serving.api.request import CompareRequest, EmbedRequest, ReadingRequest, Request, purpose, refuse_unknown
-from demo.stages.texts import parse_texts
+from demo.stages.texts import normalized_notice, parse_texts
 
 _MOST_CELLS = 400  # of a matrix in the text
 _MOST_NUMBERS = 2**16  # of embeddings: an assistant has to read them
+_LISTS = ("questions", "answers", "texts", "matches")
 _CUT = 60  # characters of a text in a matrix's legend
 
 INSTRUCTIONS = (
@@ -61,7 +63,20 @@ class Tool:
         for name, field in self.request.model_fields.items():
             if field.is_required() and arguments.get(name) is None:
                 raise BadInput(field=name, problem=f"“{name}” is missing: {field.description}")
+        arguments = {name: _decode(name, value) for name, value in arguments.items()}
         return self.call(lab, self.request.model_validate(arguments))
+
+
+def _decode(name: str, value: Any) -> Any:
+    """A list that a client wrote as a JSON string, as several do; the schemas ask for lists. Raises BadInput."""
+    if name not in _LISTS or not isinstance(value, str) or not value.lstrip().startswith("["):
+        return value
+    try:
+        decoded = json.loads(value)
+    except (ValueError, RecursionError) as error:
+        problem = f"“{name}” is a text that begins like a JSON list and is none. A list is accepted."
+        raise BadInput(field=name, problem=problem) from error
+    return decoded
 
 
 def _compare(lab: Lab, request: CompareRequest) -> Result:
@@ -70,12 +85,19 @@ def _compare(lab: Lab, request: CompareRequest) -> Result:
 
 
 def _embed(lab: Lab, request: EmbedRequest) -> Result:
-    texts = parse_texts([request.texts] if isinstance(request.texts, str) else request.texts, "texts", lab.limits)
+    given = [request.texts] if isinstance(request.texts, str) else request.texts
+    texts = parse_texts(given, "texts", lab.limits)
     reading = {**request.reading, "reference": request.reference or Reference.CORPUS.value}
-    embeddings = embed_texts(lab, texts, request.role, reading, _MOST_NUMBERS)
+    embeddings = embed_texts(lab, texts, request.role, reading, _MOST_NUMBERS, request.truncate is not False)
     count, dim = embeddings.vectors.shape
     text = f"{count:,} × {dim:,} numbers under {embeddings.reading.label()}; they stand in the structured content."
-    return text, {"embeddings": embeddings.vectors.tolist(), "reading": embeddings.reading.to_dict()}
+    notices = [*normalized_notice(given, "texts"), *embeddings.notices]
+    return "\n".join([text, *notices]), {
+        "embeddings": embeddings.vectors.tolist(),
+        "reading": embeddings.reading.to_dict(),
+        "truncated": list(embeddings.truncated),
+        "notices": notices,
+    }
 
 
 def _list_models(lab: Lab, request: Request) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -33,7 +34,6 @@ from demo.serving.api.embeddings import MOST_NUMBERS, Embeddings, embed_texts
 from demo.serving.api.request import Encoding, OpenAIRequest, load_json, split_model
 from demo.serving.ops.request_log import report_fault
 from demo.serving.refusal import openai_error
-from demo.stages.texts import Limits
 
 _MOST_BYTES = 8 * 2**20  # of a body
 _RETRY_AFTER = "5"  # seconds
@@ -97,8 +97,7 @@ async def _create_embeddings(calls: ApiCalls, request: Request) -> Response:
     body = await request.body()  # BodyLimits has read it
     if len(body) > _MOST_BYTES:
         raise _Refused(413, f"The body is too large. At most {_MOST_BYTES:,} bytes are accepted.", "too_large")
-    settings = calls.lab.settings
-    limits = Limits(settings.max_file_texts, settings.max_characters, settings.max_cells)
+    limits = replace(calls.lab.limits, texts=calls.lab.limits.file_texts)
 
     async def answer() -> bytes:
         sent = await calls.run(lambda: OpenAIRequest.model_validate(load_json(body), context=limits))
@@ -109,7 +108,8 @@ async def _create_embeddings(calls: ApiCalls, request: Request) -> Response:
 
 
 def _answer(lab: Lab, sent: OpenAIRequest) -> bytes:
-    embeddings = embed_texts(lab, sent.input, sent.role, sent.reading, MOST_NUMBERS)
+    truncate = sent.truncate is not False
+    embeddings = embed_texts(lab, sent.input, sent.role, sent.reading, MOST_NUMBERS, truncate)
     vectors: Any = _finish(embeddings, sent.dimensions, bool(sent.normalize))
     if sent.encoding_format is Encoding.BASE64:
         vectors = [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors]
@@ -118,7 +118,10 @@ def _answer(lab: Lab, sent: OpenAIRequest) -> bytes:
         "data": [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(vectors)],
         "model": sent.name or embeddings.reading.model,
         "usage": {"prompt_tokens": embeddings.n_tokens, "total_tokens": embeddings.n_tokens},
-        "reading": embeddings.reading.to_dict(),  # beside OpenAI's own fields
+        # Beside OpenAI's own fields:
+        "reading": embeddings.reading.to_dict(),
+        "truncated": list(embeddings.truncated),
+        "notices": [*sent.notices, *embeddings.notices],
     }
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 

@@ -19,7 +19,7 @@ from demo.domain.choices import Role
 from demo.domain.datamodels import Pooling, Postprocess, Prompt, Reference
 from demo.domain.errors import BadInput, UnknownChoice
 from demo.stages.resolve_reading import parse_choice
-from demo.stages.texts import parse_texts
+from demo.stages.texts import normalized_notice, parse_texts
 
 _CORPUS = Reference.CORPUS.value
 
@@ -201,6 +201,9 @@ class EmbedRequest(ReadingRequest):
 
     texts: _Texts = Field(description="One vector each.")
     role: _Role = _choice(Role, " Answer without it.")
+    truncate: _Flag = Field(
+        None, description="False refuses a text that is longer than the model takes; else it is cut, and named."
+    )
 
 
 class OpenAIRequest(ReadingRequest):
@@ -210,16 +213,18 @@ class OpenAIRequest(ReadingRequest):
     `smollm2-135m-instruct?prompt=prompteol&pooling=last_token&postprocess=zscore`.
     """
 
-    name_fields: ClassVar = (*READING_FIELDS, "role", "normalize")
+    name_fields: ClassVar = (*READING_FIELDS, "role", "normalize", "truncate")
 
     reference: Annotated[_Name, AfterValidator(_check_corpus)] = _CORPUS
     encoding_format: Annotated[Encoding, _member(Encoding, Encoding.FLOAT)] = Encoding.FLOAT
     input: Annotated[tuple[str, ...], PlainValidator(_check_input)] = Field(None, validate_default=True)
     role: _Role = Role.ANSWER
     normalize: _Flag = None  # divide each vector by its length
+    truncate: _Flag = None  # cut what is longer than the model takes; false refuses it
     dimensions: Annotated[int | None, PlainValidator(_check_dimensions)] = None
     user: Any = None  # OpenAI's; not used
     name: str = ""  # the model as it was sent, its reading included
+    notices: tuple[str, ...] = ()  # what was changed in the input
 
     @classmethod
     def accepted(cls) -> tuple[str, ...]:
@@ -231,6 +236,9 @@ class OpenAIRequest(ReadingRequest):
         if not isinstance(sent, dict):
             raise BadInput(problem='The body is not a JSON object. Accepted: {"model": …, "input": …}.')
         refuse_unknown(sent, cls.accepted())
+        texts = sent.get("input")
+        if isinstance(texts, list) and all(isinstance(text, str) for text in texts) or isinstance(texts, str):
+            sent = {**sent, "notices": normalized_notice([texts] if isinstance(texts, str) else texts, "texts")}
         name = sent.get("model")
         if not isinstance(name, str):
             return sent
@@ -253,7 +261,7 @@ def split_model(name: str) -> tuple[str, dict[str, Any]]:
     reading: dict[str, Any] = dict(pairs)
     refuse_unknown(reading, fields)
     flags = {"true": True, "1": True, "false": False, "0": False}
-    for field in {"eos", "normalize"} & reading.keys():
+    for field in {"eos", "normalize", "truncate"} & reading.keys():
         reading[field] = flags.get(reading[field].lower(), reading[field])
     return model, reading
 
