@@ -52,6 +52,8 @@ def unwrap(value: Any) -> Any:
         return [record for one in data for record in _squad(one)] if any(map(_is_squad, data)) else data
     if value and all(isinstance(column, dict) for column in value.values()):  # orient="columns", pandas' default
         rows = dict.fromkeys(row for column in value.values() for row in column)
+        if any(name_roles(rows)) and not any(name_roles(value)):
+            return list(value.values())  # orient="index"
         return [{name: column.get(row) for name, column in value.items()} for row in rows]
     return value
 
