@@ -135,9 +135,12 @@ def make_table(records: Records, name: str, limits: FileLimits, notices: tuple[s
     """Records with their row numbers become a table of all their keys. Raises BadInput."""
     records, unread = flatten(records)
     keys = list(dict.fromkeys(key for _, record in records for key in record))
-    causes = [f"“{fit_to_show(key, 40)}” holds {fit_to_show(cause, 200)}" for key, cause in list(unread.items())[:5]]
+    causes = tuple(
+        f"The column “{fit_to_show(key, 40)}” is not read: it holds {fit_to_show(cause, 200)}."
+        for key, cause in list(unread.items())[:5]
+    )
     if unread and len(keys) < 2:
-        raise limits.refuse(f"Fewer than two columns can be read: {', '.join(causes)}.")
+        raise limits.refuse(f"Fewer than two columns can be read. {' '.join(causes)}")
     limits.check_width(len(keys) + len(unread))
     tidy = _Tidy()
     many = [place for place, key in enumerate(keys) if any(isinstance(one.get(key), list) for _, one in records)]
@@ -156,8 +159,7 @@ def make_table(records: Records, name: str, limits: FileLimits, notices: tuple[s
             for place in many:
                 lists[place].append(texts[place])
     held = {place: tuple(column) for place, column in lists.items()}
-    notices += tidy.notices
-    notices += (f"Not read: {', '.join(causes)}.",) * bool(causes)
+    notices += tidy.notices + causes
     return Table(name, tuple(cells), tuple(numbers), True, "", held, unread, notices)
 
 

@@ -138,3 +138,13 @@ def test_gemma_reads_the_article(lab):
     compared = lab.compare(ARTICLE["questions"], ARTICLE["answers"], model="gemma-3-270m")
     assert np.isfinite(compared.similarity).all()
     assert compared.reading.prompt.value == "plain"
+
+
+def test_an_encoder_is_swept_with_the_defaults(lab, minilm):
+    """Token prepending writes an EOS token, which its tokenizer lacks."""
+    found = lab.sweep(
+        ["What is a GPU?", "Who wrote Hamlet?"], ["A processor.", "Shakespeare."], model="all-minilm-l6-v2"
+    )
+    assert "token_prepending" not in {prompt.value for prompt in found.prompts}
+    assert any("cannot be given them: chat, own, token_prepending." in notice for notice in found.notices)
+    assert found.scores[found.best].auc.value == 1

@@ -342,3 +342,53 @@ def test_embed_names_what_is_cut_or_refuses_it(monkeypatch):
     texts = ["embed", "--text", "a", "--text", "b"]
     assert "Longer than 512 tokens and cut there: texts 2." in invoke(*texts).stderr
     assert "texts 2" in invoke(*texts, "--no-truncate", code=2).stderr
+
+
+ASKED = ["What is it?", "Who is it?", "Where is it?", "When is it?", "Why is it?"]
+READS = ("sweep", "benchmark", "train")
+
+
+def read_file(command: str, file: Path, tmp_path: Path, *options, code: int = 0):
+    """A command over a file: its result, with nothing computed that need not be."""
+    how = {
+        "sweep": [file, "--prompt", "plain", "--json"],
+        "benchmark": [file, "--json"],
+        "train": ["--pairs", file, "--out", tmp_path / f"out-{len(options)}", "--steps", "1", "--batch", "2", "--json"],
+    }
+    return invoke(command, *how[command], *options, code=code)
+
+
+@pytest.mark.parametrize("command", READS)
+def test_every_command_is_told_what_a_files_columns_hold(tmp_path, command):
+    file = tmp_path / "faq.csv"
+    rows = [f"{text},Thing {i}.,{'ja' if i else 'nein'}" for i, text in enumerate(ASKED)]
+    file.write_text("Frage,Antwort,passt\n" + "\n".join([*rows, "What is it?,That one.,ja"]))
+    refused = read_file(command, file, tmp_path, code=2).stderr
+    assert "No name of a column is known: “Frage”, “Antwort”, “passt”" in refused
+    assert "--question-column and --answer-column" in refused.replace("\n", " ")
+    columns = ["--question-column", "Frage", "--answer-column", "2", "--label-column", "passt"]
+    refused = read_file(command, file, tmp_path, *columns, code=2).stderr
+    assert "“nein” in row 2" in refused
+    found = read_file(command, file, tmp_path, *columns, "--right", "ja")
+    if command == "train":
+        assert json.loads(found.stdout)["data"] == [{"name": "faq", "pairs": 5, "weight": 1.0}]
+        assert "Rows labelled wrong that are left out: 1." in found.stderr
+    assert "Questions: “Frage”. Answers: “Antwort”. Labels: “passt”." in found.stderr
+
+
+@pytest.mark.parametrize("command", READS)
+def test_every_command_takes_a_part_of_a_file(tmp_path, command):
+    file = tmp_path / "faq.jsonl"
+    file.write_text("\n".join(json.dumps({"q": text, "a": text + " Yes."}) for text in ASKED))
+    assert "Of 5 questions 3 are taken, the first ones." in read_file(command, file, tmp_path, "--first", 3).stderr
+    assert "drawn at random." in read_file(command, file, tmp_path, "--draw", 3, "--no-header").stderr
+    assert "exclude each other" in read_file(command, file, tmp_path, "--first", 3, "--draw", 3, code=2).stderr
+
+
+def test_the_benchmark_leaves_out_what_a_model_refuses_and_says_so():
+    models = ["--model", "all-minilm-l6-v2", "--model", "smollm2-135m-instruct"]
+    options = ["--set", "astronomy-en", "--prompt", "plain", "--pooling", "last_token_logits", "--json"]
+    done = invoke("benchmark", *models, *options)
+    assert [row["reading"]["model"] for row in json.loads(done.stdout) if row["reading"]] == ["smollm2-135m-instruct"]
+    assert "Left out: all-MiniLM-L6-v2: its checkpoint has no LM head" in done.stderr
+    assert "No reading is left" in invoke("benchmark", *models[:2], *options, code=2).stderr

@@ -184,7 +184,7 @@ def test_json_columns_of_objects_without_a_text_are_named():
     table = read(records, "set.json")
     assert (table.names, dict(table.unread)) == (("q", "tags", "a", "n"), {"meta": "objects with the keys “c”"})
     assert table.rows == (("x", "b", "4.5", ""), ("y", "", "true", ""))
-    assert table.notices == ("Not read: “meta” holds objects with the keys “c”.",)
+    assert table.notices == ("The column “meta” is not read: it holds objects with the keys “c”.",)
 
 
 def test_unchecked_text_is_made_fit_to_show():

@@ -15,6 +15,7 @@ from demo.settings import Settings
 from demo.stages.texts import parse_pairing
 from demo.studies.survey import Survey
 from demo.studies.sweep import _winners, measure_reading, run_sweep
+from demo.wording.translate import translate_phrase
 from tests.conftest import TEXTS
 
 QUESTIONS = [f"What does word{i} number{i * 7} mean?" for i in range(20)]
@@ -48,6 +49,16 @@ def test_every_number_equals_one_comparison_under_that_reading(settings, engine,
         said = lab.compare(texts[:6], texts[:6], model=folder, **_options(wanted))
         assert whole.metrics["auc"][tuple(spot)] == pytest.approx(said.metrics.auc, abs=2e-2)
         assert whole.metrics["margin"][tuple(spot)] == pytest.approx(said.metrics.margin, abs=1e-5)
+
+
+def test_what_a_model_cannot_be_given_is_left_out_and_said(lab):
+    found = lab.sweep(QUESTIONS, ANSWERS, model="all-minilm-l6-v2")
+    assert Prompt.TOKEN_PREPENDING not in found.prompts
+    said = "Left out, because all-MiniLM-L6-v2 cannot be given them: chat, own, token_prepending."
+    assert said in found.notices
+    assert "뺀 프롬프트" in translate_phrase("ko", said)
+    with pytest.raises(ReadingRefused, match="no EOS token"):
+        lab.sweep(QUESTIONS, ANSWERS, model="all-minilm-l6-v2", eos=True)
 
 
 def _options(reading):

@@ -48,6 +48,18 @@ def test_a_handful_is_trained_on_whole():
     assert split_held_out([few]) == ([few], [])
 
 
+def test_held_out_right_answers_of_one_question_are_never_counted_as_wrong(lab):
+    several = TrainingSet("several", tuple(Pair(f"What is thing{i % 8}?", f"Thing{i} is alpha {i}") for i in range(60)))
+    run = start(lab, [several])
+    questions = [pair.question for pair in run.held_out]
+    same = sum(one == other for one in questions for other in questions)
+    held = run.evaluate().held_out
+    assert (len(held.matched), len(held.mismatched)) == (same, len(questions) ** 2 - same)
+    assert same > len(questions), "else this tests nothing"
+    one = TrainingSet("one", tuple(Pair("What is it?", f"Thing{i} is alpha {i}") for i in range(60)))
+    assert split_held_out([one]) == ([one], []), "nothing would be left to train on"
+
+
 def test_every_step_is_reported_and_the_margin_grows(lab):
     run = start(lab)
     events = list(run.events(look_seconds=0))

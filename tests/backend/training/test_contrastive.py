@@ -362,6 +362,20 @@ def test_equal_texts_are_no_wrong_answers(engine, tiny):
     assert next(iter(training.steps())).loss == pytest.approx(0.0, abs=1e-6)
 
 
+def test_no_right_answer_of_a_question_is_a_wrong_one(engine, tiny):
+    """Neither in another pair of the batch, nor as a hard negative of any, whichever pairs the batch holds."""
+    pairs = [
+        PromptedPair(PromptedText("q1"), PromptedText("a1"), PromptedText("a3")),  # right for q1 in a third pair
+        PromptedPair(PromptedText("q2"), PromptedText("b1"), PromptedText("a2")),
+        PromptedPair(PromptedText("q1"), PromptedText("a2")),
+        PromptedPair(PromptedText("q1"), PromptedText("a3")),
+    ]
+    training = engine.train(recipe_for(tiny("llama"), batch_size=2), pairs, [(4, 1.0)])
+    batch = pairs[:2]
+    texts = [*(pair.question for pair in batch), *(pair.answer for pair in batch), *(pair.negative for pair in batch)]
+    assert training._positives(batch, texts).tolist() == [[True, False, True, True], [False, True, False, False]]
+
+
 def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
     folder = tmp_path / "adapter"
     with replaced_whole(folder) as made:

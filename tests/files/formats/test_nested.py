@@ -208,7 +208,10 @@ HELD = "holds objects with the keys “start”"
         ({"question": "q", "answer": {"start": 1, "end": 2}, "x": "y"}, f"The column “answer” {HELD}, “end”"),
         ({"question": "q", "answer": [["a"]], "x": "y"}, "The column “answer” holds lists within lists"),
         ({"question": ["q", "r"], "answer": "a"}, "The column “question” holds several texts in a row"),
-        ({"question": "q", "answer": {"start": 1}}, f"Fewer than two columns can be read: “answer” {HELD}"),
+        (
+            {"question": "q", "answer": {"start": 1}},
+            f"Fewer than two columns can be read. The column “answer” is not read: it {HELD}",
+        ),
     ],
 )
 def test_other_shapes_are_refused_by_naming_the_column_and_its_cause(record, cause):
