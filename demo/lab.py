@@ -20,7 +20,7 @@ from demo.analysis.labelled_sets import labelled_from_pairing
 from demo.analysis.projection import anisotropy, project, rogue_dimensions, unrelated, variance_shares
 from demo.domain.catalog import CATALOG
 from demo.domain.choices import Role
-from demo.domain.datamodels import Comparison, Pairing, Reading
+from demo.domain.datamodels import Comparison, Pairing, Pooling, Reading
 from demo.domain.errors import TooManyTexts, UnknownChoice
 from demo.domain.recipe import Recipe, TrainingSet
 from demo.domain.results import BenchmarkRow, Explanation, Inspected, LabelledSet, LargeComparison, Space, Sweep
@@ -96,7 +96,7 @@ class Lab(Pipeline):
                 share = decompose(inspected, other, settled.pooling, measured.fit)
             shares.append(share)
         tokens = ((), ())
-        if measured.info.has_lm_head:
+        if measured.info.has_lm_head and settled.pooling is not Pooling.OWN:  # no states of the head's
             states = np.stack([inspected.vector for inspected in (question, answer)])
             tokens = self.engine.read_tokens(settled.model, states, settled.pooling, settled.layer, _TOP_TOKENS)
         return Explanation(

@@ -33,7 +33,7 @@ def decompose(own: Inspected, other_vector: np.ndarray, pooling: Pooling, fit: T
     post-processing is affine, fit(x) = (x − μ)·A, and such a map commutes with a weighted mean.
     """
     start, end = own.pooled
-    weights, parts = _parts(own.states[start:end], pooling)
+    weights, parts = _parts(own.states[start:end], pooling, own.before)
     whole = weights @ parts
     # A normalised reading divides its vector by the norm: every part shrinks alike.
     parts *= np.linalg.norm(own.vector) / max(np.linalg.norm(whole), _TINY)
@@ -63,13 +63,14 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return unit_vectors(np.asarray(vectors, dtype=np.float64))
 
 
-def _parts(states: np.ndarray, pooling: Pooling) -> tuple[np.ndarray, np.ndarray]:
+def _parts(states: np.ndarray, pooling: Pooling, before: int) -> tuple[np.ndarray, np.ndarray]:
     """Weights sᵢ (n,) that add up to 1 and vectors tᵢ (n, dim) with Σ sᵢ·tᵢ = the pooled vector; float64."""
     states = np.array(states, dtype=np.float64)
     n = len(states)
     weights = np.full(n, 1 / n)
     if pooling is Pooling.WEIGHTED_MEAN:
-        weights = np.arange(1, n + 1) / (n * (n + 1) / 2)
+        weights = np.arange(before + 1, before + n + 1, dtype=np.float64)
+        weights /= weights.sum()
     elif pooling is Pooling.MEAN_SQRT_LEN:
         states *= np.sqrt(n)
     elif pooling is Pooling.MAX:

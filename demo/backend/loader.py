@@ -17,13 +17,15 @@ from demo.backend.encoder.encoder import Encoder, make_encoder
 from demo.backend.model.device import Placement
 from demo.backend.model.forward import Anatomy, find_anatomy, hidden_states, logits
 from demo.backend.model.st_config import DeclaredReading, read_declared_reading
+from demo.backend.model.st_modules import OwnPooling
+from demo.backend.model.tokenization import lower_texts
 from demo.backend.private_apis import CAUSAL_LANGUAGE_MODELS, MASKED_LANGUAGE_MODELS, is_causal
-from demo.backend.weights.adapters import add_projection, base_of, has_tokenizer, is_projection, read_info
-from demo.backend.weights.checkpoint_files import read_header, weight_files
+from demo.backend.weights.adapters import add_projection, base_of, is_projection, read_info
+from demo.backend.weights.checkpoint_files import has_tokenizer, read_header, weight_files
 from demo.backend.weights.locate import Weights
 from demo.backend.weights.merge import merge_adapter
 from demo.domain.catalog import CATALOG, CatalogEntry
-from demo.domain.datamodels import LAST_LAYER, Kind, ModelInfo, Pooling, Prompt, Reading
+from demo.domain.datamodels import LAST_LAYER, ChatFormat, Kind, ModelInfo, Pooling, Prompt, Reading
 from demo.domain.errors import UnsafeWeights, UnsupportedModel
 from demo.domain.recipe import TRAINED
 
@@ -42,6 +44,8 @@ class Checkpoint:
     pad_id: int
     decoder: Decoder | None = None  # our own pass through a GPT, where the model allows it
     encoder: Encoder | None = None  # our own pass through an encoder
+    declared: DeclaredReading | None = None  # of a sentence-transformers folder
+    own_pooling: OwnPooling | None = None  # what Pooling.OWN computes
 
     @property
     def device(self) -> torch.device:
@@ -82,11 +86,11 @@ def load_checkpoint(
     training = read_info(weights.adapter) if weights.adapter and not entry else {}
     name = entry.name if entry else _name_trained(model, training) if weights.adapter else model
     folder = weights.folder
-    config = _load_config(folder, name)
     adapter = weights.adapter
+    own = read_declared_reading(_declaring_folder(weights), name, entry.query_prompt if entry else "")
+    config = _load_config(folder, name, own)
     adapter_tokenizer = bool(adapter and has_tokenizer(adapter))
-    tokenizer = _load_tokenizer(adapter if adapter_tokenizer else folder, name)
-    own = read_declared_reading(folder, entry.query_prompt if entry else "")
+    tokenizer = _load_tokenizer(adapter if adapter_tokenizer else folder, name, own)
     streamed = open_streamed(folder, config, placement.dtype, name, stream_by) if stream_by else None
     if streamed:
         network, has_lm_head = streamed.network, streamed.has_lm_head
@@ -112,6 +116,13 @@ def load_checkpoint(
         has_lm_head = False
         anatomy = find_anatomy(network, has_lm_head)
     text_config = network.config.get_text_config()  # an adapter may have changed the vocabulary's size
+    own_chat = own.chat_format(tokenizer.chat_template) if own else None
+    if own and own.layers and not getattr(config, "output_hidden_states", False):
+        own = replace(own, layers=None)  # sentence-transformers leaves its WeightedLayerPooling alone, too
+        notices += ("The checkpoint's WeightedLayerPooling does nothing: its config does not ask for all layers.",)
+    own_pooling = None
+    if own and own.own_modules:
+        own_pooling = OwnPooling(own, name, text_config.num_hidden_layers, text_config.hidden_size)
     kind = entry.kind if entry else _kind(config, tuned=bool(own or adapter))
     tensors = (*network.parameters(), *network.buffers())
     info = ModelInfo(
@@ -126,7 +137,7 @@ def load_checkpoint(
         has_chat_template=bool(tokenizer.chat_template),
         has_eos=tokenizer.eos_token_id is not None,
         default_reading=_trained_reading(model, training)
-        or _default_reading(model, kind, own, has_lm_head, bool(tokenizer.chat_template)),
+        or _default_reading(model, kind, own, own_chat, has_lm_head, bool(tokenizer.chat_template)),
         revision=weights.revision,
         source=weights.source,
         weights_precision=weights.precision,
@@ -137,7 +148,11 @@ def load_checkpoint(
         streams=streamed is not None,
         query_prompt=own.query_prompt if own else None,
         document_prompt=own.document_prompt if own else None,
-        pool_text_only=bool(own and own.pool_text_only),
+        own_chat=own_chat,
+        include_prompt=own.include_prompt if own else True,
+        own_modules=own.own_modules if own else (),
+        own_settings=own.own_settings if own else (),
+        own_dim=own_pooling.dim if own_pooling else 0,
         base=base_of(weights.adapter) if weights.adapter else "",
         adapter=_name_adapter(model, weights.adapter, entry),
         adapter_class=adapter_class,
@@ -154,12 +169,20 @@ def load_checkpoint(
         decoder = make_decoder(*measured) if config.model_type in CAUSAL_LANGUAGE_MODELS else None
         encoder = None if decoder else make_encoder(*measured)
         info = replace(info, memory_bytes=info.memory_bytes + getattr(decoder or encoder, "packed_bytes", 0))
-    return Checkpoint(tokenizer, network, anatomy, info, pad_id, decoder, encoder)
+    return Checkpoint(tokenizer, network, anatomy, info, pad_id, decoder, encoder, own, own_pooling)
 
 
-def _load_config(folder: Path, name: str):
+def _declaring_folder(weights: Weights) -> Path:
+    """Where modules.json is: beside an adapter, or else beside the weights."""
+    if weights.adapter and (weights.adapter / "modules.json").is_file():
+        return weights.adapter
+    return weights.checkpoint or weights.folder
+
+
+def _load_config(folder: Path, name: str, own: DeclaredReading | None):
+    options = own.config_options if own else {}
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
     except (ValueError, OSError, KeyError) as error:
         if "trust_remote_code" in str(error):
             raise UnsafeWeights(model=name, reason="it would have to run code that comes with it") from error
@@ -169,13 +192,16 @@ def _load_config(folder: Path, name: str):
     return config
 
 
-def _load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerBase:
+def _load_tokenizer(folder: Path, name: str, own: DeclaredReading | None) -> PreTrainedTokenizerBase:
+    options = own.tokenizer_options if own else {}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
     except (ValueError, OSError, KeyError, ImportError) as error:
         raise UnsupportedModel(model=name, reason="its tokenizer cannot be loaded.") from error
     if not tokenizer.is_fast:
         raise UnsupportedModel(model=name, reason="its tokenizer gives no offsets (it has no fast version).")
+    if own and own.lower_case:
+        lower_texts(tokenizer)
     return tokenizer
 
 
@@ -276,13 +302,21 @@ def _kind(config, tuned: bool) -> Kind:
     return Kind.TUNED_GPT if tuned else Kind.GPT
 
 
-def _default_reading(model: str, kind: Kind, own: DeclaredReading | None, has_lm_head: bool, has_chat: bool) -> Reading:
+def _default_reading(
+    model: str,
+    kind: Kind,
+    own: DeclaredReading | None,
+    own_chat: ChatFormat | None,
+    has_lm_head: bool,
+    has_chat: bool,
+) -> Reading:
     """The reading that the checkpoint declares; for a pure GPT the article's, as far as the checkpoint allows it."""
     entry: CatalogEntry | None = CATALOG.get(model)
     if own:
-        prompt = Prompt.OWN if own.query_prompt is not None else Prompt.PLAIN
-        pooling = own.pooling or (Pooling.MEAN if kind is Kind.ENCODER else Pooling.LAST_TOKEN)
-        return Reading(model, prompt, pooling, normalize=own.normalize)
+        prompt = Prompt.OWN if own_chat or own.query_prompt is not None else Prompt.PLAIN
+        if own.own_modules:
+            return Reading(model, prompt, Pooling.OWN)
+        return Reading(model, prompt, own.poolings[0], normalize=own.normalize)
     if entry:
         prompt, pooling, normalize = entry.prompt, entry.pooling, entry.normalize
     else:

@@ -25,14 +25,13 @@ from demo.backend.scheduler.cache import EmbeddingCache, Entry, join_entries
 from demo.backend.scheduler.cpu_lanes import CpuLanes
 from demo.backend.scheduler.disk_cache import DiskCache
 from demo.backend.scheduler.malloc import keep_freed_memory
-from demo.backend.scheduler.model_runner import ModelRunner
+from demo.backend.scheduler.model_runner import ModelRunner, select_reading
 from demo.backend.scheduler.scheduler import Scheduler
 from demo.backend.scheduler.streams import Streams
 from demo.backend.training.contrastive import ContrastiveTraining
 from demo.backend.weights.locate import find_adapter
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import (
-    LAST_LAYER,
     Device,
     Embedded,
     EngineCounts,
@@ -120,22 +119,22 @@ class LocalEngine(Engine):
         distinct = list(dict.fromkeys(texts))
         entries = self._cached(distinct, key)
         profiles = {text: self.cache.get((checkpoint.key, text)) for text in distinct if text not in entries}
-        computed = {text: self._select(entry, checkpoint, reading) for text, entry in profiles.items() if entry}
+        computed = {text: select_reading(entry, checkpoint, reading) for text, entry in profiles.items() if entry}
         missing = [text for text, entry in profiles.items() if entry is None]
         # One pass gives every layer and pooling of a text; for a set too large to be cached it ends at the reading's
         # layer.
         all_layers = keep and self._fits_cache(len(missing), checkpoint)
         head = reading.layer if wants_logits and all_layers else None
         logits: dict[PromptedText, Entry] = {}
-        output = None if all_layers else reading
+        wants_profile = all_layers or reading.pooling is Pooling.OWN
+        output = None if wants_profile else reading
         for text, result in self._compute(missing, checkpoint, output, head) if missing else ():
             entry = result[0]
             if head is not None:
                 logits[text] = replace(result[1], vectors=scale(result[1].vectors, reading.normalize))
             if all_layers:
                 self.cache.put((checkpoint.key, text), entry)
-                entry = self._select(entry, checkpoint, reading)
-            computed[text] = entry
+            computed[text] = select_reading(entry, checkpoint, reading) if wants_profile else entry
         if wants_logits:
             states = {text: entry for text, entry in computed.items() if text not in logits}
             computed = self._apply_head(states, checkpoint, reading) | logits
@@ -183,6 +182,8 @@ class LocalEngine(Engine):
         return act() if checkpoint.stream else self._scheduler.call(act)  # a stream computes in the scheduler's lanes
 
     def read_tokens(self, model: str, vectors: np.ndarray, pooling: Pooling, layer: int, count: int) -> TopTokens:
+        if pooling is Pooling.OWN:
+            self._refuse(model, "its own modules' vectors are no states that the LM head reads.", field="pooling")
         tokenizer = self._checkpoint(model).tokenizer
         logits = vectors if pooling is Pooling.LAST_TOKEN_LOGITS else self.logits_of(model, vectors, layer)
         probabilities = torch.softmax(torch.from_numpy(np.asarray(logits, dtype=np.float32)), dim=-1)
@@ -208,6 +209,7 @@ class LocalEngine(Engine):
                 inside=tokens.inside,
                 states=states,
                 vector=vector,
+                before=tokens.before,
                 cut=tokens.cut,
             )
             for text, tokens, states, vector in every
@@ -265,7 +267,7 @@ class LocalEngine(Engine):
 
     def _own_span(self, texts: Sequence[PromptedText], checkpoint: Checkpoint) -> list[PromptedText]:
         """The texts, pooled as the checkpoint itself pools them."""
-        return [replace(text, pool_text_only=True) if checkpoint.info.pool_text_only else text for text in texts]
+        return list(texts) if checkpoint.info.include_prompt else [replace(t, include_prompt=False) for t in texts]
 
     def _tokenize(self, texts: Sequence[PromptedText], checkpoint: Checkpoint) -> list[TokenizedText]:
         info = checkpoint.info
@@ -291,14 +293,6 @@ class LocalEngine(Engine):
         profile_bytes = (checkpoint.info.n_layers + 1) * len(KEPT_POOLINGS) * checkpoint.info.dim * 4
         return count * profile_bytes <= self.cache.max_bytes // 2
 
-    def _select(self, profile: Entry, checkpoint: Checkpoint, reading: Reading) -> Entry:
-        """One reading out of a text's profile, (dim,); for logits, the state that the LM head will read."""
-        layer = checkpoint.info.n_layers if reading.layer == LAST_LAYER else reading.layer
-        vector = from_kept(reading.pooling, profile.vectors[layer], np.asarray(profile.count))
-        if reading.pooling is not Pooling.LAST_TOKEN_LOGITS:
-            vector = scale(vector, reading.normalize)
-        return Entry(vector, profile.cut)
-
     def _apply_head(
         self, entries: dict[PromptedText, Entry], checkpoint: Checkpoint, reading: Reading
     ) -> dict[PromptedText, Entry]:
@@ -318,7 +312,11 @@ class LocalEngine(Engine):
 
     def _vectors(self, texts: Sequence[TokenizedText], checkpoint: Checkpoint, reading: Reading) -> np.ndarray:
         """float32 (n, dim); under last_token_logits the states that the LM head reads."""
-        vectors = {i: entry.vectors for i, (entry,) in self._run(texts, checkpoint, reading)}
+        if reading.pooling is Pooling.OWN:
+            profiles = self._run(texts, checkpoint, None)
+            vectors = {i: select_reading(profile, checkpoint, reading).vectors for i, (profile,) in profiles}
+        else:
+            vectors = {i: entry.vectors for i, (entry,) in self._run(texts, checkpoint, reading)}
         return np.stack([vectors[i] for i in range(len(vectors))])
 
     def _run(

@@ -15,6 +15,8 @@ class Pooling(str, Enum):
     max: the largest value of each dimension.
     mean_sqrt_len: the sum divided by √n (as in sentence-transformers).
     first_token: the first token's state ([CLS] of an encoder; in a GPT it has seen nothing but itself).
+    own: what the checkpoint's own modules make of the states, where they are more than one of these and a
+        normalization: poolings joined, Dense, LayerNorm, weighted layers, truncation (sentence-transformers).
     """
 
     LAST_TOKEN_LOGITS = "last_token_logits"
@@ -24,6 +26,7 @@ class Pooling(str, Enum):
     MAX = "max"
     MEAN_SQRT_LEN = "mean_sqrt_len"
     FIRST_TOKEN = "first_token"
+    OWN = "own"
 
 
 # Poolings of one position: nothing averages out what half precision rounds.
@@ -44,7 +47,8 @@ class Prompt(str, Enum):
 
     chat: the text as one user message through the tokenizer's chat template, no generation prompt (the article).
     plain: the text alone, with the special tokens that the tokenizer adds by itself.
-    own: the prompts that a sentence-transformers checkpoint names for queries and documents.
+    own: the prompts that a sentence-transformers checkpoint names for queries and documents, and the chat message
+        that its input is, if it is one.
     e5_instruct: `Instruct: {task}` and `Query: {text}` for questions, plain for answers (E5-mistral, arXiv 2401.00368).
     prompteol: `This sentence : "{text}" means in one word:"` (arXiv 2307.16645).
     prompteol_example: the same after one worked example (same paper).
@@ -128,5 +132,7 @@ SERVED_PROMPTS = (
     *(Prompt.CHAIN_OF_THOUGHT, Prompt.KNOWLEDGE, Prompt.CUSTOM),
 )
 LAST_LAYER = -1
+# Poolings that are no embedding below the last layer: logits are a logit lens there, and modules were trained on it.
+LAST_LAYER_ONLY = (Pooling.LAST_TOKEN_LOGITS, Pooling.OWN)
 TEXT = "{text}"  # where the text stands in a template
 DEFAULT_TASK = "Given a question, retrieve passages that answer the question"

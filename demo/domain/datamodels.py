@@ -78,14 +78,26 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class ChatFormat:
+    """How a checkpoint's own input is a chat message (sentence-transformers 6: "message" of modality_config)."""
+
+    structured: bool = False  # the content is a list of typed parts, not a string
+    options: tuple[tuple[str, Any], ...] = ()  # arguments of the chat template
+    names_task: bool = False  # the template reads `task`: "query" or "document"
+
+
+@dataclass(frozen=True)
 class PromptedText:
     """A text with what is written around it, before any tokenizer has seen it."""
 
     text: str
     template: str = TEXT  # {text} once or more; the last one is the text's own place
     chat: bool = False  # wrap in the tokenizer's chat template as one user message
+    system: str = ""  # with chat: a system message before it
+    chat_format: ChatFormat = ChatFormat()  # with chat
     eos: bool = False  # append the EOS token
     pool_text_only: bool = False  # leave what the template adds out of the pooled span
+    include_prompt: bool = True  # False: the tokens that stand before the text are not pooled (sentence-transformers)
     placeholder: bool = False  # token prepending: a placeholder token before the mark that opens the text
 
     def rendered(self) -> str:
@@ -152,7 +164,11 @@ class ModelInfo:
     memory_bytes: int
     query_prompt: str | None = None  # the checkpoint's own prompt for questions; None where it names none
     document_prompt: str | None = None
-    pool_text_only: bool = False  # the checkpoint leaves its prompts out of the pooled span
+    own_chat: ChatFormat | None = None  # the checkpoint's own input is a chat message
+    include_prompt: bool = True  # False: the checkpoint leaves what stands before a text out of the pooled span
+    own_modules: tuple[str, ...] = ()  # what Pooling.OWN computes, in words; () where the checkpoint has no need of it
+    own_dim: int = 0  # width of a vector of Pooling.OWN
+    own_settings: tuple[str, ...] = ()  # what the checkpoint's config changes of tokenizer and model when they load
     base: str = ""  # the model below, where this one is an adapter over it
     adapter: str = ""  # the folder that holds what was learned over the weights, as a script beside the lab names it
     adapter_class: str = ""  # transformers' auto class that a script puts the adapter onto; "" where it cannot
@@ -174,8 +190,8 @@ class ModelInfo:
 
     @property
     def names_prompts(self) -> bool:
-        """Whether the checkpoint names prompts of its own."""
-        return self.query_prompt is not None or self.document_prompt is not None
+        """Whether the checkpoint names prompts of its own, or a chat message as its input."""
+        return self.query_prompt is not None or self.document_prompt is not None or self.own_chat is not None
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -194,7 +210,15 @@ class ModelInfo:
         """Every pooling that this model can be read with."""
         if self.host:
             return (Served.AS_SERVED,)
-        return tuple(pooling for pooling in Pooling if pooling is not Pooling.LAST_TOKEN_LOGITS or self.has_lm_head)
+        impossible = {
+            None if self.has_lm_head else Pooling.LAST_TOKEN_LOGITS,
+            None if self.own_modules else Pooling.OWN,
+        }
+        return tuple(pooling for pooling in Pooling if pooling not in impossible)
+
+    def width(self, pooling: Pooling | Served) -> int:
+        """How many numbers a vector of this pooling has."""
+        return {Pooling.LAST_TOKEN_LOGITS: self.vocab_size, Pooling.OWN: self.own_dim}.get(pooling, self.dim)
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,7 @@ class Inspected:
     inside: tuple[int, int]  # (start, end) of the tokens that hold the person's text
     states: np.ndarray  # float32 (n_tokens, dim), at the reading's layer
     vector: np.ndarray  # float32 (dim,): the embedding, before post-processing
+    before: int = 0  # tokens before the pooled ones that weighted_mean counts
     cut: bool = False
 
 

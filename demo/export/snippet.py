@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from demo.domain.choices import Role
-from demo.domain.datamodels import LAST_LAYER, TEXT, ModelInfo, Pooling, Postprocess, PromptedText, Reading, Reference
+from demo.domain.datamodels import (
+    LAST_LAYER,
+    TEXT,
+    ChatFormat,
+    ModelInfo,
+    Pooling,
+    Postprocess,
+    PromptedText,
+    Reading,
+    Reference,
+)
 from demo.domain.errors import ReadingRefused, UnknownChoice
 from demo.export.templating import render
 from demo.stages.prompts import render_prompt
@@ -26,6 +36,7 @@ _POOLED = {  # in NumPy, and by sentence-transformers' name
     Pooling.MAX: ("states.max(axis=0)", "max"),
     Pooling.MEAN_SQRT_LEN: ("states.sum(axis=0) / len(states) ** 0.5", "mean_sqrt_len_tokens"),
     Pooling.LAST_TOKEN_LOGITS: ("states[-1]", ""),  # the states are logits
+    Pooling.OWN: ("", ""),  # no script has it
 }
 _TEXTS = ("Where is the headquarter of OpenAI?", "What is GPU?"), ("In San Francisco.", "A graphics processor.")
 Texts = tuple[tuple[str, ...], tuple[str, ...]]  # questions, answers
@@ -88,8 +99,8 @@ class _Plan:
     def frames(self) -> dict[Role, PromptedText]:
         """The prompt of either side, around the text "text"."""
         frames = {role: render_prompt("text", self.reading, role, self.info) for role in Role}
-        if self.info.pool_text_only:
-            frames = {role: replace(frame, pool_text_only=True) for role, frame in frames.items()}
+        if not self.info.include_prompt:
+            frames = {role: replace(frame, include_prompt=False) for role, frame in frames.items()}
         return frames
 
     @property
@@ -101,6 +112,22 @@ class _Plan:
     def differ(self) -> bool:
         """Whether questions and answers have different templates."""
         return len({frame.template for frame in self.frames.values()}) > 1
+
+    @property
+    def skips(self) -> bool:
+        """Whether the tokens of what stands before a text are not pooled."""
+        frame = self.frame
+        return not (frame.include_prompt or frame.pool_text_only or frame.chat) and self.worded
+
+    @property
+    def own(self) -> bool:
+        """Whether the checkpoint's own modules make the vectors."""
+        return self.reading.pooling is Pooling.OWN
+
+    @property
+    def own_message(self) -> bool:
+        """Whether the chat message is more than the text as the user's."""
+        return any(frame.system or frame.chat_format != ChatFormat() for frame in self.frames.values())
 
     @property
     def worded(self) -> bool:
@@ -122,7 +149,7 @@ class _Plan:
     def prefixes(self) -> dict[str, str]:
         """What stands before a query and before a document."""
         sides = (("query", Role.QUESTION), ("document", Role.ANSWER))
-        return {side: self.frames[role].template.removesuffix(TEXT) for side, role in sides}
+        return {side: self.frames[role].system or self.frames[role].template.removesuffix(TEXT) for side, role in sides}
 
     @property
     def last_layer(self) -> bool:
@@ -145,7 +172,12 @@ class _Plan:
     @property
     def pooled(self) -> tuple[str, str]:
         """The pooling in NumPy, and by sentence-transformers' name."""
-        return _POOLED[self.reading.pooling]
+        in_numpy, name = _POOLED[self.reading.pooling]
+        if self.skips:  # the tokens before count for the weights of the others
+            in_numpy = in_numpy.replace(
+                "np.arange(1, len(states) + 1)", "np.arange(first + 1, first + len(states) + 1)"
+            )
+        return in_numpy, name
 
     @property
     def origin(self) -> tuple[str, str]:
@@ -172,6 +204,7 @@ def _refuse_impossible(plan: _Plan, encode: bool, folder: bool = False) -> None:
         rules += [
             (not plan.last_layer, "layer", "sentence-transformers reads the last layer only."),
             (plan.logits, "pooling", "sentence-transformers pools hidden states, not the logits of an LM head."),
+            (plan.skips and not plan.is_prefix, "prompt", "sentence-transformers leaves out only what stands before."),
             (frame.placeholder, "prompt", "sentence-transformers cannot change states inside the model."),
             (frame.pool_text_only, "prompt", "sentence-transformers cannot pool the text without its prompt."),
             (info.adapter and not folder, "model", "a script puts an adapter onto a model in transformers only."),
@@ -181,6 +214,12 @@ def _refuse_impossible(plan: _Plan, encode: bool, folder: bool = False) -> None:
         rules += [
             (not plan.is_prefix, "prompt", "a sentence-transformers folder can only hold what stands before a text."),
             (plan.fitted, "postprocess", "a sentence-transformers folder can hold no post-processing."),
+        ]
+    else:
+        rules += [
+            (plan.own, "pooling", "a script holds no modules of a checkpoint; an exported folder does."),
+            (bool(info.own_settings), "model", "its own settings of tokenizer and model are in no script."),
+            (plan.own_message, "prompt", "a script writes a chat message without a system message and options."),
         ]
     for applies, field, reason in rules:
         if applies:

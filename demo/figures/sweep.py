@@ -48,6 +48,7 @@ _STYLES = {
     Pooling.MAX: (GREEN, "dashdot", "triangle-up"),
     Pooling.MEAN_SQRT_LEN: (PURPLE, "longdash", "cross"),
     Pooling.FIRST_TOKEN: (SKY, "longdashdot", "star"),
+    Pooling.OWN: (GREY, "dash", "diamond-open"),
     Served.AS_SERVED: (BLUE, "solid", "circle"),
 }
 

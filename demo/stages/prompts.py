@@ -5,6 +5,8 @@ The chat template belongs to the tokenizer, so `chat` is only marked here and wr
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from demo.domain.choices import Role
 from demo.domain.datamodels import TEXT, ModelInfo, Prompt, PromptedText, Reading
 
@@ -30,8 +32,13 @@ def render_prompt(text: str, reading: Reading, role: Role, info: ModelInfo) -> P
     if prompt is Prompt.CHAT:
         return PromptedText(text, chat=True, eos=eos)
     if prompt is Prompt.OWN:
-        before = info.query_prompt if role is Role.QUESTION else info.document_prompt
-        return PromptedText(text, template=(before or "") + TEXT, eos=eos)
+        before = (info.query_prompt if role is Role.QUESTION else info.document_prompt) or ""
+        if info.own_chat is None:
+            return PromptedText(text, template=before + TEXT, eos=eos)
+        form, task = info.own_chat, "query" if role is Role.QUESTION else "document"
+        if form.names_task:
+            form = replace(form, options=(("task", task), *form.options))
+        return PromptedText(text, chat=True, system=before, chat_format=form, eos=eos)
     if prompt is Prompt.E5_INSTRUCT and role is Role.QUESTION:
         return PromptedText(text, template=f"Instruct: {reading.task}\nQuery: {TEXT}", eos=eos)
     if prompt is Prompt.ECHO:

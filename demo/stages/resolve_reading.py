@@ -13,6 +13,7 @@ from demo.stages.texts import Limits, parse_template
 
 _COPIES = 4  # of the vectors that post-processing holds at once, in float64: those of the fit, and its result
 Choice = TypeVar("Choice", bound=Enum)
+OWN_LAYER = "its own modules were made for the last layer. Choose that one, or another pooling than own."
 
 
 def resolve_reading(
@@ -84,6 +85,15 @@ def _refuse_impossible(info: ModelInfo, reading: Reading) -> None:
         )
     if reading.eos and not info.has_eos:
         raise ReadingRefused(field="eos", model=info.name, reason="its tokenizer has no EOS token.")
+    if reading.pooling is Pooling.OWN and not info.own_modules:
+        raise ReadingRefused(
+            field="pooling",
+            model=info.name,
+            reason="its checkpoint brings no modules beside one of the other poolings.",
+            instead=info.default_reading.pooling.value,
+        )
+    if reading.pooling is Pooling.OWN and reading.layer not in (LAST_LAYER, info.n_layers):
+        raise ReadingRefused(field="layer", model=info.name, reason=OWN_LAYER)
     lacks = None
     if reading.prompt is Prompt.CHAT and not info.has_chat_template:
         lacks = "its tokenizer has no chat template"
@@ -136,7 +146,7 @@ def _layer(value, info: ModelInfo) -> int:
 def refuse_too_many_numbers(info: ModelInfo, reading: Reading, count: int, most: int) -> None:
     """Logits are as wide as the vocabulary, and post-processing works on copies. Raises ReadingRefused."""
     logits = reading.pooling is Pooling.LAST_TOKEN_LOGITS
-    width = info.vocab_size if logits else info.dim
+    width = info.width(reading.pooling)
     most //= width * (1 if reading.postprocess is Postprocess.NONE else _COPIES)
     if count <= most:
         return

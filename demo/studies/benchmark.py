@@ -10,7 +10,8 @@ from itertools import product
 import numpy as np
 
 from demo.analysis.evaluation import quick_metrics, score, word_overlap
-from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Progress, Prompt, Reading, Reference
+from demo.domain.choices import LAST_LAYER_ONLY
+from demo.domain.datamodels import LAST_LAYER, ModelInfo, Progress, Prompt, Reading, Reference
 from demo.domain.errors import BadInput, ReadingRefused, UnknownChoice
 from demo.domain.results import BenchmarkRow, LabelledSet
 from demo.pipeline import Pipeline
@@ -132,8 +133,7 @@ def _rows(
         for wished in layers:
             layer = _layer(wished, info)
             if layer is None:
-                # Below the last layer logits are a logit lens, not an embedding.
-                first = info.n_layers if reading.pooling is Pooling.LAST_TOKEN_LOGITS else 0
+                first = info.n_layers if reading.pooling in LAST_LAYER_ONLY else 0
                 depths = range(first, info.n_layers + 1)
                 figures = quick_metrics(np.stack([at(depth) for depth in depths]), labelled)[criterion]
                 layer = depths[int(np.nanargmax(figures))] if np.isfinite(figures).any() else info.n_layers

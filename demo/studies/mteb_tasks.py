@@ -20,7 +20,7 @@ import numpy as np
 
 from demo.domain.catalog import CATALOG
 from demo.domain.choices import Role
-from demo.domain.datamodels import ModelInfo, Pooling, Postprocess, Progress, Reading, Reference
+from demo.domain.datamodels import ModelInfo, Postprocess, Progress, Reading, Reference
 from demo.domain.errors import BadInput, DemoError, ReadingRefused
 from demo.pipeline import Pipeline
 
@@ -109,8 +109,7 @@ class MtebEncoder:
 
     def _check_size(self, count: int) -> None:
         pooling = self.reading.pooling
-        dim = self.info.vocab_size if pooling is Pooling.LAST_TOKEN_LOGITS else self.info.dim
-        need = count * dim * 4
+        need = count * self.info.width(pooling) * 4
         if need > _MOST_BYTES:
             raise BadInput(
                 problem=f"The vectors of {count:,} texts under {pooling.value} need {need / 2**30:.1f} GiB, more than "
@@ -234,14 +233,13 @@ def _model_meta(info: ModelInfo, reading: Reading) -> Any:
 
     words = hashlib.sha256(f"{reading.task}\0{reading.template}".encode()).hexdigest()[:8]
     choices = {name: value for name, value in reading.to_dict().items() if name not in ("model", "task", "template")}
-    is_logits = reading.pooling is Pooling.LAST_TOKEN_LOGITS
     return ModelMeta.create_empty(
         {
             "name": _hub_name(info.model),
             "revision": info.revision,
             "n_parameters": info.parameters,
             "max_tokens": info.max_tokens,
-            "embed_dim": info.vocab_size if is_logits else info.dim,
+            "embed_dim": info.width(reading.pooling),
             "similarity_fn_name": ScoringFunction.COSINE,
             "experiment_kwargs": {**choices, "words": words},
         }

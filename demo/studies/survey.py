@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from demo.domain.choices import Role
-from demo.domain.datamodels import Pooling, Postprocess, Reading, Reference
+from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, Reading, Reference
+from demo.domain.errors import ReadingRefused
 from demo.domain.results import LabelledSet
 from demo.files.bundled import load_reference
 from demo.pipeline import Pipeline, distinct
 from demo.stages.postprocess import fit_postprocess
+from demo.stages.resolve_reading import OWN_LAYER
 from demo.stages.similarity import EPS, unit_vectors
 
 _TEXTS_AT_ONCE = 64  # between two reports of how far it is
@@ -35,7 +38,7 @@ class Survey:
     ):
         self.pipeline, self.labelled, self.model = pipeline, labelled, reading.model
         kept = (Pooling.LAST_TOKEN if pooling is Pooling.LAST_TOKEN_LOGITS else pooling for pooling in poolings)
-        self._pooled = list(dict.fromkeys(kept))
+        self._pooled = [pooling for pooling in dict.fromkeys(kept) if pooling is not Pooling.OWN]
         sides = [(labelled.questions, Role.QUESTION), (labelled.answers, Role.ANSWER)]
         if reading.reference is Reference.CORPUS:
             sides += [(load_reference(), role) for role in Role]
@@ -48,18 +51,28 @@ class Survey:
         self._dense = 4 * len(labelled.pairs) > len(labelled.questions) * len(labelled.answers)
         self.n_texts = len(texts)
         self.n_new = len(texts) - pipeline.engine.count_cached(texts, reading)  # those that have to run
-        parts = []
+        own = replace(reading, pooling=Pooling.OWN, layer=LAST_LAYER, postprocess=Postprocess.NONE)
+        parts, own_parts = [], []
         at_once = len(texts) if pipeline.open(reading.model).streams else _TEXTS_AT_ONCE
         for start in range(0, len(texts), at_once):
             on_done(start / len(texts))
-            parts.append(pipeline.engine.survey(texts[start : start + at_once], reading, self._pooled))
+            some = texts[start : start + at_once]
+            parts.append(pipeline.engine.survey(some, reading, self._pooled))
+            if Pooling.OWN in poolings:
+                own_parts.append(pipeline.engine.embed(some, own).vectors)
         self._vectors = np.concatenate(parts, axis=2)  # float32 (poolings, layers, n_texts, dim)
+        self._own = np.concatenate(own_parts) if own_parts else None  # float32 (n_texts, own_dim)
 
     def vectors(self, pooling: Pooling, layer: int) -> np.ndarray:
         """Every distinct text's vector, float32 (n_texts, dim)."""
         if pooling is Pooling.LAST_TOKEN_LOGITS:
             states = self._vectors[self._pooled.index(Pooling.LAST_TOKEN), layer]
             return self.pipeline.engine.logits_of(self.model, states, layer)
+        if pooling is Pooling.OWN:
+            info = self.pipeline.open(self.model)
+            if layer != info.n_layers:
+                raise ReadingRefused(field="layer", model=info.name, reason=OWN_LAYER)
+            return self._own
         return self._vectors[self._pooled.index(pooling), layer]
 
     def cosines(self, pooling: Pooling, layer: int, methods: Sequence[Postprocess]) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 
 from demo.analysis.evaluation import pair_cosines, paired_bootstrap, quick_metrics, score
 from demo.analysis.labelled_sets import split, subset
+from demo.domain.choices import LAST_LAYER_ONLY
 from demo.domain.datamodels import (
     ModelInfo,
     Pooling,
@@ -161,7 +162,7 @@ def _score_prompt(
         (i, j)
         for i, pooling in enumerate(axes.poolings)
         for j, layer in enumerate(axes.layers)
-        if pooling is not Pooling.LAST_TOKEN_LOGITS or layer == axes.layers[-1]
+        if pooling not in LAST_LAYER_ONLY or layer == axes.layers[-1]
     ]
     for n, (i, j) in enumerate(spots):
         on_done(0.7 + 0.3 * n / len(spots))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from demo import Lab
+from demo.domain.choices import LAST_LAYER_ONLY
 from demo.domain.datamodels import Kind, ModelInfo, Pooling, Postprocess, Prompt, Reading, Reference
 from demo.domain.errors import ReadingRefused, UnknownChoice
 from demo.export.snippet import (
@@ -26,7 +27,7 @@ from tests.conftest import TEXTS, make_sentence_transformer, save_tiny
 
 STRIPPED = [text.strip() for text in TEXTS]  # as the lab takes them
 COMMIT = "12fd25f77366fa6b3b4b768ec3050bf629380bac"
-HIDDEN = [pooling for pooling in Pooling if pooling is not Pooling.LAST_TOKEN_LOGITS]
+HIDDEN = [pooling for pooling in Pooling if pooling not in LAST_LAYER_ONLY]
 WORDS = {"task": 'Say "why",\nnot {how}', "template": "Topic \\ of '{text}' in \"a\" word: {text}!"}
 INFO = ModelInfo(
     model="tiny",
@@ -177,12 +178,13 @@ def test_a_checkpoint_that_pools_the_text_without_its_prompt(lab, tmp_path, tiny
     folder = save_tiny(tmp_path / "st", "llama", tiny_tokenizer)
     make_sentence_transformer(folder, "mean", prompts={"query": "Find this: "})
     (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode": "mean", "include_prompt": false}')
-    info = lab.open(str(folder))
-    object.__setattr__(info, "pool_text_only", True)
-    for eos in (False, True):
-        assert_same(lab, folder, prompt=prompt, eos=eos, template="a {text}: {text} b")
-    with pytest.raises(ReadingRefused, match="sentence-transformers cannot"):
-        script(lab, folder, SENTENCE_TRANSFORMERS, prompt=prompt)
+    for eos, pooling in itertools.product((False, True), ("mean", "weighted_mean")):
+        assert_same(lab, folder, prompt=prompt, pooling=pooling, eos=eos, template="a {text}: {text} b")
+    if prompt in ("token_prepending", "custom"):
+        with pytest.raises(ReadingRefused, match="sentence-transformers"):
+            script(lab, folder, SENTENCE_TRANSFORMERS, prompt=prompt, template="a {text}: {text} b")
+    else:
+        assert_same(lab, folder, SENTENCE_TRANSFORMERS, prompt=prompt, pooling="weighted_mean")
 
 
 def test_long_text_is_truncated_as_in_the_lab(lab, tiny):
@@ -210,6 +212,8 @@ def test_sentence_transformers_with_post_processing(lab, tiny):
     [
         (SENTENCE_TRANSFORMERS, {"layer": 2}, "layer"),
         (SENTENCE_TRANSFORMERS, {"pooling": Pooling.LAST_TOKEN_LOGITS}, "pooling"),
+        (SENTENCE_TRANSFORMERS, {"pooling": Pooling.OWN}, "pooling"),
+        (TRANSFORMERS, {"pooling": Pooling.OWN}, "pooling"),
         (SENTENCE_TRANSFORMERS, {"prompt": Prompt.TOKEN_PREPENDING}, "prompt"),
         (SENTENCE_TRANSFORMERS, {"prompt": Prompt.ECHO}, "prompt"),
         (SENTENCE_TRANSFORMERS, {"eos": True}, "eos"),

@@ -2,8 +2,9 @@
 
 The live page computes all kept poolings (KEPT_POOLINGS) of all layers in one pass (`pool_kept`) and indexes the chosen
 one afterwards (`from_kept`); `pool` computes one alone. hidden_states: (batch, tokens, dim), any float type; mask:
-(batch, tokens), 1 where a token is pooled; every function of one pooling returns (batch, dim) float32, the same on
-either padding side. The numbers are those of sentence-transformers' `Pooling`.
+(batch, tokens), 0 where a token is not pooled, else the weight that weighted_mean gives the first pooled token: 1,
+or more where tokens before it count, as those of a prompt that is left out; every function of one pooling returns
+(batch, dim) float32, the same on either padding side. The numbers are those of sentence-transformers' `Pooling`.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ def token_weights(pooling: Pooling, mask: Tensor) -> Tensor:
     applied after pooling. first_token: [CLS] of an encoder. weighted_mean: 1…n, as later tokens have seen more of the
     text (SGPT, arXiv 2202.08904; "weightedmean" in sentence-transformers).
     """
-    real = mask.float()
+    real = (mask != 0).float()
     if pooling in (Pooling.MEAN, Pooling.MEAN_SQRT_LEN):
         return real
     if pooling is Pooling.WEIGHTED_MEAN:
-        return real.cumsum(dim=1) * real
+        return (real.cumsum(dim=1) + mask.float() - 1) * real
     if pooling is Pooling.FIRST_TOKEN:
         positions = mask.long().argmax(dim=1)
     elif pooling in (Pooling.LAST_TOKEN, Pooling.LAST_TOKEN_LOGITS):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from jinja2 import TemplateError
+from tokenizers import normalizers
 from transformers import PreTrainedTokenizerBase
 
 from demo.domain.datamodels import TEXT, PromptedText
@@ -19,11 +20,15 @@ _MOST_CUTS = 8
 
 @dataclass(frozen=True)
 class TokenizedText:
-    """One text as token ids. pooled, inside: (start, end) of the pooled tokens, and of the text's without a prompt."""
+    """One text as token ids. pooled, inside: (start, end) of the pooled tokens, and of the text's without a prompt.
+
+    before: how many tokens before the pooled ones weighted_mean counts, so that the first has the weight before + 1.
+    """
 
     input_ids: tuple[int, ...]
     pooled: tuple[int, int]
     inside: tuple[int, int]
+    before: int = 0
     rendered: str = ""  # the string that was tokenized
     offsets: tuple[tuple[int, int], ...] = ()  # of each token in it; (0, 0) for tokens that stand for no characters
     placeholder: int | None = None  # position of token prepending's placeholder
@@ -44,8 +49,9 @@ def tokenize(
 ) -> list[TokenizedText]:
     """Token ids of every text, at most max_tokens of them, what is around the text included.
 
-    A longer text loses its end, never the template's. Raises ReadingRefused if the chat template refuses the text,
-    the model has no EOS token, or nothing of the text fits; BadInput if the tokenizer makes no token of it.
+    A longer text loses its end (or its beginning, where the tokenizer truncates there), never the template's. Raises
+    ReadingRefused if the chat template refuses the text, the model has no EOS token, or nothing of the text fits;
+    BadInput if the tokenizer makes no token of it.
     """
     rendered = [_render(text, tokenizer, model) for text in texts]
     out: list[TokenizedText | None] = [None] * len(texts)
@@ -67,18 +73,27 @@ def _render(text: PromptedText, tokenizer: PreTrainedTokenizerBase, model: str) 
     """The string that the tokenizer receives."""
     if not text.chat:
         return text.rendered()
-    message = [{"role": "user", "content": text.rendered()}]
+    words = [("system", text.system)] if text.system else []
+    words.append(("user", text.rendered()))
+    structured = text.chat_format.structured
+    messages = [
+        {"role": role, "content": [{"type": "text", "text": content}] if structured else content}
+        for role, content in words
+    ]
+    options = {"add_generation_prompt": False, **dict(text.chat_format.options)}
     try:
-        return tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=False)
-    except (TemplateError, ValueError) as error:
+        return tokenizer.apply_chat_template(messages, tokenize=False, **options)
+    except (TemplateError, ValueError, TypeError) as error:
         raise ReadingRefused(
             field="prompt", model=model, reason="its chat template refuses the text.", instead="plain"
         ) from error
 
 
-def _encode(rendered, tokenizer: PreTrainedTokenizerBase, chat: bool):
+def _encode(rendered, tokenizer: PreTrainedTokenizerBase, chat: bool, most: int | None = None):
     return tokenizer(
         rendered,
+        truncation=most is not None,
+        max_length=most,
         add_special_tokens=not chat,  # a chat template writes them itself
         return_offsets_mapping=True,
         return_attention_mask=False,
@@ -94,6 +109,9 @@ def _tokenized(
     own = [i for i, (left, right) in enumerate(offsets) if left < end and right > start and right > left]
     inside = (own[0], own[-1] + 1) if own else (0, len(ids))
     first, last = inside if text.pool_text_only else (0, len(ids))
+    before = 0
+    if not text.include_prompt and not text.pool_text_only and not text.chat:
+        first = before = _prompt_length(text, tokenizer, len(ids))
     if (text.eos or text.placeholder) and tokenizer.eos_token_id is None:
         field = "eos" if text.eos else "prompt"
         raise ReadingRefused(field=field, model=model, reason="its tokenizer has no EOS token.")
@@ -110,8 +128,24 @@ def _tokenized(
         ids.insert(placeholder, tokenizer.eos_token_id)
         offsets.insert(placeholder, (0, 0))
         inside = (inside[0] + 1, inside[1] + 1)
-        first, last = (first + 1 if text.pool_text_only else first), last + 1
-    return TokenizedText(tuple(ids), (first, last), inside, rendered, tuple(offsets), placeholder, cut)
+        first, last = (first + 1 if first else first), last + 1
+    if first >= last:
+        raise ReadingRefused(
+            field="prompt", model=model, reason="its prompt, which it does not pool, leaves no token that it pools."
+        )
+    return TokenizedText(tuple(ids), (first, last), inside, before, rendered, tuple(offsets), placeholder, cut)
+
+
+def _prompt_length(text: PromptedText, tokenizer: PreTrainedTokenizerBase, most: int) -> int:
+    """How many tokens sentence-transformers takes for the prompt: those of it alone, without a special one at its end.
+
+    So the [CLS] or BOS before it counts, and [SEP] or EOS behind the text is pooled.
+    """
+    prompt = text.template.partition(TEXT)[0]
+    if not prompt:
+        return 0
+    ids = tokenizer(prompt, truncation=True, max_length=most)["input_ids"]
+    return len(ids) - (ids[-1] in tokenizer.all_special_ids)
 
 
 def _text_span(text: PromptedText, rendered: str) -> tuple[int, int]:
@@ -127,10 +161,18 @@ def _text_span(text: PromptedText, rendered: str) -> tuple[int, int]:
 def _cut(
     text: PromptedText, rendered: str, offsets, tokenizer: PreTrainedTokenizerBase, room: int, model: str
 ) -> TokenizedText:
-    """The text shortened at its end until all of it fits."""
-    if not text.chat and text.template.endswith(TEXT) and text.template.count(TEXT) == 1:
-        encoded = tokenizer(rendered, truncation=True, max_length=room, return_offsets_mapping=True)
-        return _tokenized(text, rendered, encoded["input_ids"], encoded["offset_mapping"], tokenizer, model, cut=True)
+    """The text shortened until all of it fits."""
+    if text.chat or (text.template.endswith(TEXT) and text.template.count(TEXT) == 1):
+        encoded = _encode(rendered, tokenizer, text.chat, room)
+        ids, kept = encoded["input_ids"], encoded["offset_mapping"]
+        if text.chat:
+            suffix = _template_suffix(text, tokenizer, model)[-len(ids) :]
+            ids, kept = ids[: len(ids) - len(suffix)] + suffix, kept[: len(ids) - len(suffix)]
+            first, last = _text_span(text, rendered)
+            if not any(left < last and right > first for left, right in kept):
+                raise _no_room(model, room)
+            kept += offsets[len(offsets) - len(suffix) :]
+        return _tokenized(text, rendered, ids, kept, tokenizer, model, cut=True)
     copies = text.template.count(TEXT)
     for _ in range(_MOST_CUTS):
         excess = -(-(len(offsets) - room) // copies)
@@ -144,12 +186,33 @@ def _cut(
         ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
         if len(ids) <= room:
             return _tokenized(text, rendered, ids, offsets, tokenizer, model, cut=True)
-    raise ReadingRefused(
+    raise _no_room(model, room)
+
+
+def _template_suffix(text: PromptedText, tokenizer: PreTrainedTokenizerBase, model: str) -> list[int]:
+    """The tokens that the chat template writes behind every text, as sentence-transformers finds them."""
+    fillers = (replace(text, text=filler) for filler in ("0", "1 2 3 4"))
+    one, other = (_encode(_render(filler, tokenizer, model), tokenizer, chat=True)["input_ids"] for filler in fillers)
+    shortest = min(len(one), len(other))
+    count = next((i for i in range(shortest) if one[-1 - i] != other[-1 - i]), shortest)
+    return one[len(one) - count :] if count < shortest else []
+
+
+def _no_room(model: str, room: int) -> ReadingRefused:
+    return ReadingRefused(
         field="prompt",
         model=model,
         reason=f"what this prompt writes around a text leaves no room for it in {room:,} tokens.",
         instead="plain",
     )
+
+
+def lower_texts(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let a tokenizer write all texts in lower case first (do_lower_case of sentence-transformers)."""
+    normalizer = tokenizer.backend_tokenizer.normalizer
+    parts = list(normalizer) if isinstance(normalizer, normalizers.Sequence) else [normalizer] if normalizer else []
+    if not any(isinstance(part, normalizers.Lowercase) for part in parts):
+        tokenizer.backend_tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *parts])
 
 
 def spell(text: TokenizedText, tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:

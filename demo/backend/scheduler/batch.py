@@ -24,7 +24,7 @@ class Batch:
 
     input_ids: Tensor
     attention: Tensor | None  # 1 where a token is real; None where nothing is padded
-    pooled: Tensor  # 1 where a token is pooled
+    pooled: Tensor  # 0 where a token is not pooled, as in pooling.py
     prepending: Prepending | None  # token prepending only
     pools_prefix: bool  # whether tokens before `start` are pooled; the columns of `pooled` include them then
     tree: PrefixTree | None  # of the input_ids, for a decoder
@@ -49,7 +49,7 @@ def stack(
     for row, text in enumerate(texts):
         ids[row, : len(text)] = text.input_ids
         attention[row, : len(text)] = 1
-        pooled[row, slice(*text.pooled)] = 1
+        pooled[row, slice(*text.pooled)] = 1 + text.before
     pools_prefix = bool(pooled[:, :start].any())
     prepending = None
     if texts[0].placeholder is not None:

@@ -15,13 +15,14 @@ import torch
 from demo.backend.decoder.kv_prefix import KVPrefix
 from demo.backend.loader import Checkpoint
 from demo.backend.model.forward import every_layer, hidden_states, logits
-from demo.backend.model.pooling import KEPT_POOLINGS, pool, pool_kept
+from demo.backend.model.pooling import KEPT_POOLINGS, from_kept, pool, pool_kept, scale
 from demo.backend.model.tokenization import TokenizedText
 from demo.backend.scheduler.batch import Batch, stack
+from demo.backend.scheduler.cache import Entry
 from demo.backend.scheduler.request_queue import WorkItem
 from demo.backend.scheduler.streamed_pass import Output, Report, StreamProgress, run_streamed, token_states
-from demo.domain.datamodels import Pooling
-from demo.domain.errors import Stopped
+from demo.domain.datamodels import LAST_LAYER, Pooling, Reading
+from demo.domain.errors import ReadingRefused, Stopped
 
 _LEAST_SHARED = 4  # tokens of a prompt's beginning that are worth caching
 _HEAD_ROWS = 256  # states that go through the LM head together
@@ -153,6 +154,21 @@ class ModelRunner:
             self.passes += 1
             self.texts += texts
         return self.lock if key.shared is None else nullcontext()
+
+
+def select_reading(profile: Entry, checkpoint: Checkpoint, reading: Reading) -> Entry:
+    """One reading out of a text's profile, (dim,); for logits, the state that the LM head will read."""
+    layer = checkpoint.info.n_layers if reading.layer == LAST_LAYER else reading.layer
+    if reading.pooling is Pooling.OWN:
+        if checkpoint.own_pooling is None or layer != checkpoint.info.n_layers:
+            reason = "it has no modules of its own for this layer."
+            raise ReadingRefused(field="pooling", model=checkpoint.info.name, reason=reason)
+        vector = checkpoint.own_pooling(profile.vectors, profile.count)
+    else:
+        vector = from_kept(reading.pooling, profile.vectors[layer], np.asarray(profile.count))
+    if reading.pooling is not Pooling.LAST_TOKEN_LOGITS:
+        vector = scale(vector, reading.normalize)
+    return Entry(vector, profile.cut)
 
 
 def _shared(text: TokenizedText, checkpoint: Checkpoint) -> tuple[int, ...] | None:

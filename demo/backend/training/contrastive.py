@@ -240,7 +240,7 @@ class ContrastiveTraining:
         limit = min(limit, info.max_tokens)
         new = [text for text in dict.fromkeys(texts) if (text, limit) not in self._tokens]
         if new:
-            own = [replace(text, pool_text_only=True) if info.pool_text_only else text for text in new]
+            own = new if info.include_prompt else [replace(text, include_prompt=False) for text in new]
             tokenized = tokenize(own, self.checkpoint.tokenizer, limit, info.name)
             self._tokens |= {(text, limit): tokens for text, tokens in zip(new, tokenized, strict=True)}
         return [self._tokens[text, limit] for text in texts]

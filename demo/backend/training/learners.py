@@ -63,6 +63,11 @@ class Learner:
 
 def make_learner(checkpoint: Checkpoint, recipe: Recipe, frozen: EmbedFrozen) -> Learner:
     """The learner that the recipe names. Raises ReadingRefused where its reading cannot be learned."""
+    if recipe.reading.pooling is Pooling.OWN:
+        reason = "what follows its pooling is not trained. Choose another pooling than own."
+        raise ReadingRefused(
+            field="pooling", model=checkpoint.info.name, reason=reason, instead=Pooling.LAST_TOKEN.value
+        )
     if recipe.method is Method.PROJECTION:
         return ProjectionLearner(checkpoint, recipe, frozen)
     return LoraLearner(checkpoint, recipe)

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from demo.backend.model.forward import Anatomy
-from demo.backend.weights.checkpoint_files import TOKENIZERS, file_sha256, is_allowed, require_safetensors
+from demo.backend.weights.checkpoint_files import file_sha256, is_allowed, require_safetensors
 from demo.domain.errors import UnsafeWeights, UnsupportedModel
 
 PROJECTION_FILE = "projection.safetensors"
@@ -106,11 +106,6 @@ def base_of(folder: Path) -> str:
 def base_revision_of(folder: Path) -> str:
     """The revision of the base model that an adapter names; "" where it names none."""
     return str(read_config(folder).get("revision") or "")
-
-
-def has_tokenizer(folder: Path) -> bool:
-    """Whether an adapter brings a tokenizer, which then takes the place of its base's."""
-    return any((folder / name).is_file() for name in TOKENIZERS)
 
 
 def adapter_revision(folder: Path) -> str:

@@ -47,9 +47,25 @@ def find_defect(folder: Path) -> str:
         return f"{Path(error.filename).name} is missing"
     except _UNREADABLE:
         return unreadable
-    if not any((folder / name).exists() for name in TOKENIZERS) and not list(folder.glob("*.tiktoken")):
-        return "the tokenizer is missing"
-    return ""
+    return "" if has_tokenizer(folder) else "the tokenizer is missing"
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder holds a tokenizer."""
+    return any((folder / name).exists() for name in TOKENIZERS) or any(folder.glob("*.tiktoken"))
+
+
+def module_folders(folder: Path) -> list[Path]:
+    """The folders that modules.json names inside this one, the transformer's first; [] where there are none.
+
+    What else it may say is read, or refused, when the checkpoint is loaded.
+    """
+    try:
+        paths = [module["path"] for module in json.loads((folder / "modules.json").read_text("utf-8"))]
+        inside = [folder / path for path in paths]
+        return [path for path in inside if path.resolve().is_relative_to(folder.resolve())]
+    except (OSError, *_UNREADABLE):
+        return []
 
 
 def require_safetensors(folder: Path, name: str, model: str) -> Path:

@@ -30,6 +30,7 @@ class Weights:
     precision: str  # as stored at the source: "float32", "bfloat16", "4-bit (Q4_1)" …
     notices: tuple[str, ...] = ()
     adapter: Path | None = None  # the folder of an adapter over them
+    checkpoint: Path | None = None  # the sentence-transformers folder, where `folder` is only its transformer's
 
 
 class SourceFailed(Exception):

@@ -22,7 +22,14 @@ from huggingface_hub.utils import validate_repo_id
 
 from demo.backend.protocol import OnProgress
 from demo.backend.weights.adapters import adapter_revision, base_of, base_revision_of, is_adapter, require_mergeable
-from demo.backend.weights.checkpoint_files import PICKLED, file_sha256, find_defect, is_allowed, stored_precision
+from demo.backend.weights.checkpoint_files import (
+    PICKLED,
+    file_sha256,
+    find_defect,
+    is_allowed,
+    module_folders,
+    stored_precision,
+)
 from demo.backend.weights.download import Report, SourceFailed, Weights, describe_os_error, reporter, require_space
 from demo.backend.weights.gguf import convert_gguf, inspect_gguf
 from demo.backend.weights.hub import NoSuchRepository, from_hub, from_hub_cache, hub_probe
@@ -180,25 +187,29 @@ def _from_disk(model: str, path: Path, cache_dir: Path, report: Report) -> Weigh
 
 def _from_folder(model: str, folder: Path, cache_dir: Path, report: Report) -> Weights:
     """A checkpoint used in place, or converted when the folder holds just one GGUF file."""
-    names = [path.name for path in folder.iterdir() if path.is_file()]
+    modules = module_folders(folder)
+    # Old sentence-transformers folders keep their transformer one level down.
+    home = modules[0] if modules and not (folder / "config.json").exists() and modules[0].is_dir() else folder
+    names = [path.name for path in home.iterdir() if path.is_file()]
     if not any(name.endswith(".safetensors") for name in names):
         ggufs = [name for name in names if name.endswith(".gguf")]
         if len(ggufs) == 1:
-            return _from_gguf(model, folder / ggufs[0], cache_dir, report)
+            return _from_gguf(model, home / ggufs[0], cache_dir, report)
         if ggufs:
             raise UnsupportedModel(model=model, reason=f"the folder holds {len(ggufs)} GGUF files; name one of them.")
         if any(name.endswith(PICKLED) for name in names):
             raise UnsafeWeights(model=model, reason="the folder holds pickled weights only")
     report("checking", None)
-    defect = find_defect(folder)
+    defect = find_defect(home)
     if defect:
         raise UnsupportedModel(model=model, reason=f"in this folder, {defect}.")
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and is_allowed(name):
+        if path.is_file() and (is_allowed(name) or (path.parent in modules and is_allowed(path.name))):
             digest.update(f"{name} {file_sha256(path)}\n".encode())
-    return Weights(folder, f"sha256:{digest.hexdigest()[:16]}", f"the folder {folder.name}", stored_precision(folder))
+    revision = f"sha256:{digest.hexdigest()[:16]}"
+    return Weights(home, revision, f"the folder {folder.name}", stored_precision(home), checkpoint=folder)
 
 
 def _from_gguf(model: str, file: Path, cache_dir: Path, report: Report) -> Weights:

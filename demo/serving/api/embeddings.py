@@ -49,7 +49,7 @@ def embed_texts(
 def refuse_too_many_numbers(info: ModelInfo, reading: Reading, count: int, most: int = MOST_NUMBERS) -> None:
     """Logits are as wide as the vocabulary: a few hundred of them fill a gigabyte of JSON. Raises ReadingRefused."""
     logits = reading.pooling is Pooling.LAST_TOKEN_LOGITS
-    width = info.vocab_size if logits else info.dim
+    width = info.width(reading.pooling)
     if count * width <= most:
         return
     raise ReadingRefused(

@@ -74,6 +74,13 @@ def prompts_of(model: ModelInfo | ModelStatus) -> list[str]:
     return [prompt.value for prompt in Prompt if own or prompt is not Prompt.OWN]
 
 
+def _poolings_of(model: ModelInfo | ModelStatus) -> list[str]:
+    """The poolings to choose from: `own` only where the checkpoint has modules of its own."""
+    own = isinstance(model, ModelInfo) and bool(model.own_modules)
+    poolings = Served if model.host else [pooling for pooling in Pooling if own or pooling is not Pooling.OWN]
+    return [pooling.value for pooling in poolings]
+
+
 class _Renderer:
     """One answer in one language."""
 
@@ -182,7 +189,7 @@ class _Renderer:
         model = self.info or self.statuses.get(self.answer.model)
         if model:
             updates["prompt"]["choices"] = _pairs(prompts_of(model))
-            updates["pooling"]["choices"] = _pairs([choice.value for choice in (Served if model.host else Pooling)])
+            updates["pooling"]["choices"] = _pairs(_poolings_of(model))
             updates["layer"]["maximum"] = max(1, model.n_layers)  # a slider of no length is none to Gradio
             for name in ("eos", "layer"):
                 updates[name]["visible"] = not model.host

@@ -31,7 +31,7 @@ texts = [PromptedText(text) for text in TEXTS]
 for folder in sys.argv[1:]:
     for pooling in Pooling:
         for layer in (-1, 2):
-            if pooling is Pooling.LAST_TOKEN_LOGITS and not gpu.load(folder).has_lm_head:
+            if pooling not in gpu.load(folder).poolings:
                 continue
             reading = Reading(folder, Prompt.PLAIN, pooling, layer)
             expected, found = (engine.embed(texts, reading).vectors for engine in (cpu, gpu))

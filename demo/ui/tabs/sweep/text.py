@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from demo.domain.choices import LAST_LAYER_ONLY
 from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Postprocess, Progress, Prompt, Reading
 from demo.domain.results import Interval, LabelledSet, Sweep
 from demo.figures.sweep import MOST_NAMED, layers_title, plot_layers, plot_sweep, slice_sweep
@@ -38,7 +39,7 @@ def estimate(language: str, info: ModelInfo | None, prompts: list[str]) -> str:
     if info is None or not prompts:
         return ""
     poolings = info.poolings
-    at_every_layer = len(poolings) - (Pooling.LAST_TOKEN_LOGITS in poolings)
+    at_every_layer = len(set(poolings) - set(LAST_LAYER_ONLY))
     spots = at_every_layer * (info.n_layers + 1) + len(poolings) - at_every_layer
     return translate(
         language,
