@@ -29,6 +29,7 @@ from demo.domain.datamodels import (
     ModelInfo,
     ModelStatus,
     Pairing,
+    Pooling,
     Postprocess,
     Progress,
     PromptedText,
@@ -218,6 +219,7 @@ class Pipeline:
             raw_answers=answers,
             fit=fit_postprocess(reference, reading.postprocess),
             notices=info.notices
+            + _module_notices(info, reading)
             + cut_notice(questions, "questions")
             + cut_notice(answers, "answers")
             + _fit_notices(reading, reference),
@@ -306,6 +308,12 @@ def distinct(*sides: np.ndarray) -> np.ndarray:
 def _listed(texts: Iterable[str]) -> Iterable[str]:
     """A list of what can be read once only; what is no list is refused where texts are parsed."""
     return list(texts) if isinstance(texts, Iterable) else texts
+
+
+def _module_notices(info: ModelInfo, reading: Reading) -> tuple[str, ...]:
+    if not info.own_modules or reading.pooling is Pooling.OWN:
+        return ()
+    return (f"This pooling leaves the checkpoint's own modules out: {' → '.join(info.own_modules)}.",)
 
 
 def _fit_notices(reading: Reading, reference: np.ndarray) -> tuple[str, ...]:

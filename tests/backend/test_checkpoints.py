@@ -5,12 +5,18 @@ The oracle loads and encodes every folder itself. No folder is read otherwise wi
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from demo import Lab
-from demo.domain.errors import DemoError
-from tests.backend.checkpoints import STRUCTURED, TASK, Folder
+from demo.backend.model.st_config import MODES
+from demo.domain.datamodels import Pooling
+from demo.domain.errors import DemoError, ReadingRefused
+from demo.domain.results import LabelledSet
+from demo.studies.benchmark import ReadingGrid
+from tests.backend.checkpoints import SPECIAL, STRUCTURED, TASK, Folder, edit, make_tokenizer, save_base
 from tests.conftest import CHAT_TEMPLATE, TEXTS
 
 STRIPPED = [text.strip() for text in TEXTS]  # as the lab takes them
@@ -241,3 +247,180 @@ def test_the_own_reading_is_the_librarys_or_refused(lab, tmp_path, tiny_tokenize
     assert_close(lab.embed(STRIPPED, model=str(folder), role="question"), question)
     assert_close(lab.embed(STRIPPED, model=str(folder), role="answer"), answer)
     lab.engine.release(str(folder))
+
+
+def compare(lab, folder, texts=STRIPPED):
+    """The lab's own reading beside the library's, on either side."""
+    model, question, answer = oracle(folder)
+    assert_close(lab.embed(texts, model=str(folder), role="question"), question)
+    assert_close(lab.embed(texts, model=str(folder), role="answer"), answer)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("family", "special", "side"),
+    [*itertools.product(["llama"], SPECIAL, ["left", "right"]), ("bert", "both", "right")],
+)
+def test_a_prompt_that_is_not_pooled(lab, tmp_path, tiny_tokenizer, family, special, side):
+    """Each pooling, with a prompt and without one: the prompt's tokens are left out, as the library counts them."""
+    from sentence_transformers import SentenceTransformer
+
+    made = Folder(
+        family,
+        special,
+        pooling="mean",
+        include_prompt=False,
+        prompts={"query": "Find: "},
+        tokenizer={"padding_side": side},
+    )
+    folder = made.save(tmp_path, tiny_tokenizer)
+    model = SentenceTransformer(str(folder), device="cpu")
+    for name, pooling in MODES.items():
+        model[1].pooling_mode = name
+        for role, encode in (("question", model.encode_query), ("answer", model.encode_document)):
+            asked = {"model": str(folder), "role": role, "pooling": pooling.value}
+            assert_close(lab.embed(STRIPPED, **asked), encode(STRIPPED, batch_size=8))
+    prompted = [f"Topic: {text}" for text in STRIPPED]
+    assert_close(
+        lab.embed(STRIPPED, model=str(folder), prompt="custom", template="Topic: {text}", pooling="mean"),
+        model_with(model, "mean").encode(STRIPPED, prompt="Topic: ", batch_size=1),
+    )
+    assert_close(lab.embed(prompted, model=str(folder), prompt="plain"), model.encode(prompted, batch_size=1))
+
+
+def model_with(model, mode):
+    model[1].pooling_mode = mode
+    return model
+
+
+def test_an_adapter_folder_is_read_by_its_own_modules(lab, tmp_path, tiny_tokenizer):
+    """LoRA as sentence-transformers saves it: pooling, prompts, normalization and tokenizer lie beside the adapter."""
+    from peft import LoraConfig, get_peft_model
+    from sentence_transformers import SentenceTransformer
+    from transformers import AutoModel
+
+    base = save_base(tmp_path / "base", "llama", make_tokenizer(tiny_tokenizer))
+    tuned = Folder("llama", "both", after=modules("Dense", "Normalize"), prompts=QUERY).save(tmp_path, tiny_tokenizer)
+    for name in ("config.json", "model.safetensors"):
+        (tuned / name).unlink()
+    config = LoraConfig(task_type="FEATURE_EXTRACTION", r=4, lora_alpha=64, init_lora_weights=False)
+    network = get_peft_model(AutoModel.from_pretrained(base), config)
+    network.save_pretrained(tuned)
+    question, answer = (lab.embed(STRIPPED, model=str(tuned), role=role) for role in ("question", "answer"))
+    theirs = Folder("llama", "both", after=modules("Dense", "Normalize"), prompts=QUERY).save(
+        tmp_path / "2", tiny_tokenizer
+    )
+    model = SentenceTransformer(str(theirs), device="cpu")
+    model[0].model = network.merge_and_unload()
+    assert_close(question, model.encode_query(STRIPPED, batch_size=1))
+    assert_close(answer, model.encode_document(STRIPPED, batch_size=1))
+    assert answer.shape == (len(STRIPPED), 24)
+
+
+def test_a_transformer_one_level_down(lab, tmp_path, tiny_tokenizer):
+    """The layout of release 1 and 2: `0_Transformer`. What lies there names the cache entries, too."""
+    folder = Folder("bert", "both", pooling="cls", prompts=QUERY).save(tmp_path, tiny_tokenizer)
+    (folder / "0_Transformer").mkdir()
+    for file in [path for path in folder.iterdir() if path.is_file()]:
+        if file.name not in ("modules.json", "config_sentence_transformers.json"):
+            file.rename(folder / "0_Transformer" / file.name)
+    edit(folder / "modules.json", lambda old: [{**old[0], "path": "0_Transformer"}, *old[1:]])
+    compare(lab, folder)
+    before = lab.open(str(folder)).revision
+    edit(folder / "0_Transformer" / "sentence_bert_config.json", {"max_seq_length": 9})
+    lab.engine.release(str(folder))
+    compare(lab, folder)
+    assert lab.open(str(folder)).revision != before
+
+
+def test_modules_in_folders_of_any_name_count_for_the_revision(lab, tmp_path, tiny_tokenizer):
+    folder = Folder(after=modules("Dense")).save(tmp_path, tiny_tokenizer)
+    (folder / "2_Dense").rename(folder / "mapping")
+    edit(folder / "modules.json", lambda old: [*old[:2], {**old[2], "path": "mapping"}])
+    compare(lab, folder)
+    before = lab.open(str(folder)).revision
+    edit(folder / "mapping" / "config.json", {"activation_function": "torch.nn.modules.activation.ReLU"})
+    lab.engine.release(str(folder))
+    compare(lab, folder)
+    assert lab.open(str(folder)).revision != before
+
+
+def test_weights_of_modules_that_are_pickled_damaged_or_of_another_shape(lab, tmp_path, tiny_tokenizer):
+    import torch
+
+    folder = Folder(after=modules("Dense")).save(tmp_path, tiny_tokenizer)
+    weights = folder / "2_Dense" / "model.safetensors"
+    for spoil, words in (
+        (lambda: edit(folder / "2_Dense" / "config.json", {"out_features": 10**12}), "do not fit"),
+        (lambda: edit(folder / "2_Dense" / "config.json", {"out_features": 24, "use_residual": True}), "do not fit"),
+        (lambda: weights.write_bytes(weights.read_bytes()[:100]), "do not fit"),
+        (weights.unlink, "missing"),
+        (lambda: torch.save({}, weights.with_name("pytorch_model.bin")), "pickled"),
+    ):
+        spoil()
+        with pytest.raises(DemoError, match=words):
+            lab.open(str(folder))
+
+
+def test_another_pooling_says_what_it_leaves_out(lab, tmp_path, tiny_tokenizer):
+    folder = str(Folder(after=modules("Dense", "Normalize")).save(tmp_path, tiny_tokenizer))
+    own = lab.compare(["a"], ["b", "c"], model=folder)
+    assert own.reading.pooling is Pooling.OWN
+    assert not any("leaves" in notice for notice in own.notices)
+    states = lab.compare(["a"], ["b", "c"], model=folder, pooling="mean", layer=2)
+    assert any("leaves the checkpoint's own modules out: mean → Dense → Normalize" in n for n in states.notices)
+    with pytest.raises(ReadingRefused, match="last layer"):
+        lab.embed(["a"], model=folder, layer=2)
+    with pytest.raises(ReadingRefused, match="no modules"):
+        lab.embed(["a"], model=str(Folder().save(tmp_path / "plain", tiny_tokenizer)), pooling="own")
+
+
+def test_the_studies_take_the_own_pooling(lab, tmp_path, tiny_tokenizer):
+    """A sweep and a benchmark read it at the last layer, an explanation without each token; a training refuses it."""
+    folder = str(Folder("llama", after=modules("Dense", "Normalize"), prompts=QUERY).save(tmp_path, tiny_tokenizer))
+    pairs = tuple(itertools.product(range(3), range(3)))
+    labelled = LabelledSet(
+        "a test", tuple(STRIPPED[:3]), tuple(STRIPPED[3:6]), pairs, tuple(float(i == j) for i, j in pairs)
+    )
+    sweep = lab.sweep(labelled=labelled, model=folder, prompts=["own"])
+    assert sweep.poolings[-1] is Pooling.OWN
+    assert np.isfinite(sweep.metrics["auc"][:, -1, :, -1]).all()
+    assert np.isnan(sweep.metrics["auc"][:, -1, :, :-1]).all()
+    rows = list(lab.benchmark([labelled], [ReadingGrid(folder)]))
+    assert {row.reading.pooling for row in rows if row.reading} == {Pooling.OWN}
+    explained = lab.explain(["What is GPU?"], ["A chip."], 0, 0, model=folder)
+    assert explained.method == "leave_one_out"
+    assert explained.question_top_tokens == ()
+
+
+EXPORTED = {
+    "modules": Folder(
+        before=weighted_layers(),
+        pooling=["max", "mean"],
+        after=modules("LayerNorm", "Dense", "Normalize"),
+        config={"output_hidden_states": False},
+        prompts=QUERY,
+        truncate=9,
+    ),
+    "weighted layers": Folder(before=weighted_layers(), config={"output_hidden_states": True}, after=NORMALIZE),
+    "a structured chat": Folder(
+        "llama", template=STRUCTURED, prompts=QUERY, pooling=["mean", "lasttoken"], special="both", after=NORMALIZE
+    ),
+    "chat options": Folder(
+        "llama", template=TASK, transformer={"processing_kwargs": {"chat_template": {"add_generation_prompt": True}}}
+    ),
+    "a prompt that is not pooled": Folder("bert", "both", include_prompt=False, prompts=QUERY, pooling="weightedmean"),
+    "lower case, not causal": Folder(
+        "llama", "both", edits={BERT: {"do_lower_case": True, "config_args": {"is_causal": False}}}, after=NORMALIZE
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_an_export_of_the_own_reading_is_read_alike_by_both(lab, tmp_path, tiny_tokenizer, name):
+    folder = EXPORTED[name].save(tmp_path, tiny_tokenizer)
+    lab.export(tmp_path / "out", model=str(folder))
+    compare(lab, tmp_path / "out")
+    for role in ("question", "answer"):
+        again, before = (lab.embed(STRIPPED, model=str(one), role=role) for one in (tmp_path / "out", folder))
+        assert_close(again, before)

@@ -13,7 +13,7 @@ import pytest
 
 from demo import Lab
 from demo.domain.choices import LAST_LAYER_ONLY
-from demo.domain.datamodels import Kind, ModelInfo, Pooling, Postprocess, Prompt, Reading, Reference
+from demo.domain.datamodels import ChatFormat, Kind, ModelInfo, Pooling, Postprocess, Prompt, Reading, Reference
 from demo.domain.errors import ReadingRefused, UnknownChoice
 from demo.export.snippet import (
     LIBRARIES,
@@ -212,8 +212,6 @@ def test_sentence_transformers_with_post_processing(lab, tiny):
     [
         (SENTENCE_TRANSFORMERS, {"layer": 2}, "layer"),
         (SENTENCE_TRANSFORMERS, {"pooling": Pooling.LAST_TOKEN_LOGITS}, "pooling"),
-        (SENTENCE_TRANSFORMERS, {"pooling": Pooling.OWN}, "pooling"),
-        (TRANSFORMERS, {"pooling": Pooling.OWN}, "pooling"),
         (SENTENCE_TRANSFORMERS, {"prompt": Prompt.TOKEN_PREPENDING}, "prompt"),
         (SENTENCE_TRANSFORMERS, {"prompt": Prompt.ECHO}, "prompt"),
         (SENTENCE_TRANSFORMERS, {"eos": True}, "eos"),
@@ -226,6 +224,24 @@ def test_readings_beyond_sentence_transformers_are_refused(library, change, fiel
     assert refused.value.field == field
     assert "sentence-transformers" in refusal(reading)
     render_snippet(reading, INFO, TRANSFORMERS, "folder")
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    ("change", "settings", "field"),
+    [
+        ({"pooling": Pooling.OWN}, {"own_modules": ("mean", "Dense")}, "pooling"),
+        ({}, {"own_settings": ("do_lower_case",)}, "model"),
+        ({"prompt": Prompt.OWN}, {"own_chat": ChatFormat()}, "prompt"),
+        ({"prompt": Prompt.OWN}, {"own_chat": ChatFormat(structured=True), "query_prompt": None}, "prompt"),
+    ],
+)
+def test_what_only_a_folder_holds_is_no_script(library, change, settings, field):
+    reading, info = replace(Reading("tiny", Prompt.PLAIN, Pooling.MEAN), **change), replace(INFO, **settings)
+    with pytest.raises(ReadingRefused) as refused:
+        render_snippet(reading, info, library, "folder")
+    assert refused.value.field == field
+    assert refusal(reading, info) == ""
 
 
 def test_folder_holds_prefix_prompts_only():

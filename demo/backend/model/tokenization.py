@@ -109,9 +109,9 @@ def _tokenized(
     own = [i for i, (left, right) in enumerate(offsets) if left < end and right > start and right > left]
     inside = (own[0], own[-1] + 1) if own else (0, len(ids))
     first, last = inside if text.pool_text_only else (0, len(ids))
-    before = 0
-    if not text.include_prompt and not text.pool_text_only and not text.chat:
-        first = before = _prompt_length(text, tokenizer, len(ids))
+    skips = not (text.include_prompt or text.pool_text_only or text.chat)
+    if skips:
+        first = _prompt_length(text, tokenizer, len(ids))
     if (text.eos or text.placeholder) and tokenizer.eos_token_id is None:
         field = "eos" if text.eos else "prompt"
         raise ReadingRefused(field=field, model=model, reason="its tokenizer has no EOS token.")
@@ -133,7 +133,7 @@ def _tokenized(
         raise ReadingRefused(
             field="prompt", model=model, reason="its prompt, which it does not pool, leaves no token that it pools."
         )
-    return TokenizedText(tuple(ids), (first, last), inside, before, rendered, tuple(offsets), placeholder, cut)
+    return TokenizedText(tuple(ids), (first, last), inside, first * skips, rendered, tuple(offsets), placeholder, cut)
 
 
 def _prompt_length(text: PromptedText, tokenizer: PreTrainedTokenizerBase, most: int) -> int:
