@@ -218,7 +218,7 @@ class Lab(Pipeline):
         settled = resolve_reading(info, self.limits, **reading)
         server = next((server for server in self.settings.servers if server.id == info.model), None)
         if server:
-            return render_server_snippet(settled, info, server.url, server.key_variable, texts)
+            return render_server_snippet(settled, info, server, texts)
         entry = CATALOG.get(info.base or info.model)
         source = name_source(info, entry.hub_id, entry.revision) if entry else name_source(info)
         return render_snippet(settled, info, library, source, texts)

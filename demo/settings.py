@@ -75,9 +75,10 @@ class Settings(BaseSettings):
     )
     remote: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="A model on an OpenAI-compatible embeddings server, NAME=URL or NAME=URL#MODEL; repeat it for more "
-        "(in DEMO_REMOTE, with spaces between them). Texts are sent there. Its key, if it wants one, stands in the "
-        "environment as DEMO_REMOTE_KEY_NAME.",
+        description="A model on an OpenAI-compatible embeddings server, NAME=URL or NAME=URL#MODEL, or with further "
+        "fields of every request NAME=URL#MODEL?input_type=query&truncate=END; repeat it for more (in DEMO_REMOTE, "
+        "with spaces between them). Texts are sent there. Its key, if it wants one, stands in the environment as "
+        "DEMO_REMOTE_KEY_NAME.",
     )
     remote_seconds: float = Field(
         30, gt=0, le=600, description="Seconds for one answer of such a server; it is asked three times at most."

@@ -30,6 +30,7 @@ class EmbeddingServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.misbehave: Callable[[Any, list[str]], None] | None = None
         self.asked: list[list[str]] = []
+        self.fields: list[dict[str, Any]] = []  # of the requests, beside the texts
         self.headers: list[dict[str, str]] = []  # of the requests, names in small letters
         self.models = ["letters"]
         self.open = threading.Event()  # closed: every answer waits
@@ -63,6 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append(asked["input"])
+        self.server.fields.append({name: value for name, value in asked.items() if name != "input"})
         self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
         self.server.open.wait(20)
         if self.server.misbehave:
@@ -91,6 +93,10 @@ def well_said(texts: list[str], vectors: list[Any] | None = None, **more: Any) -
 
 
 # ---- ways to misbehave: (handler, texts) → an answer -----------------------------------------------------------------
+
+
+def answer_well(handler, texts):
+    handler.say(well_said(texts))
 
 
 def answer_in_base64(handler, texts):

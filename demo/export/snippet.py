@@ -23,6 +23,7 @@ from demo.domain.datamodels import (
     Reference,
 )
 from demo.domain.errors import ReadingRefused, UnknownChoice
+from demo.domain.server_address import RemoteServer
 from demo.export.templating import render
 from demo.stages.prompts import render_prompt
 
@@ -55,15 +56,15 @@ def render_snippet(reading: Reading, info: ModelInfo, library: str, source: str,
     return render(f"templates/{library.replace('-', '_')}.py.jinja", plan=plan)
 
 
-def render_server_snippet(
-    reading: Reading, info: ModelInfo, url: str, key_variable: str, texts: Texts | None = None
-) -> str:
+def render_server_snippet(reading: Reading, info: ModelInfo, server: RemoteServer, texts: Texts | None = None) -> str:
     """Python source that asks the same embeddings server for a reading's vectors, with the `openai` client.
 
-    key_variable: the environment variable that holds the key; the key itself never enters a script.
+    The key comes from the server's environment variable; the key itself never enters a script.
     """
     plan = _Plan(reading, info, texts=texts or _TEXTS)
-    return render("templates/openai.py.jinja", plan=plan, url=url, key_variable=key_variable)
+    fields = dict(server.fields)
+    encoded = fields.pop("encoding_format", "float") == "base64"  # the client asks for it, and decodes it, by itself
+    return render("templates/openai.py.jinja", plan=plan, server=server, encoded=encoded, fields=fields)
 
 
 def name_source(info: ModelInfo, hub_id: str = "", revision: str = "") -> str:

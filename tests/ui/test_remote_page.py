@@ -51,7 +51,7 @@ def test_host_of_a_remote_model_is_named_before_texts_are_sent(server, open_page
     server.misbehave = bad.answer_status(500)
     failed = page.loaded(questions="Something else?")
     assert failed["state"] == "stale"
-    assert f"far, on {server.host}: it answered with an error (HTTP 500)." in failed["pieces"]["notices"]
+    assert f"far, on {server.host}: it answered with an error (HTTP 500)" in failed["pieces"]["notices"]
 
 
 def test_unreachable_server_leaves_the_model_in_use(server, open_page):

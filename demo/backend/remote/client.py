@@ -25,6 +25,7 @@ _RETRIES = 2
 _LONGEST_WAIT = 10.0  # seconds of Retry-After that the client waits for; a longer one fails at once
 _MOST_BYTES = 32 * 2**20  # of one answer: 32 vectors of 8,192 numbers in words are a fifth of that
 _MOST_NAMED = 5  # models in a sentence
+_MOST_QUOTED = 200  # characters of a server's own sentence
 _HOLD = 5.0  # seconds until a failed server gets the next request
 _MOST_HOLD = 60.0
 _SENT_HEADERS = {"accept", "connection", "content-length", "content-type", "host", "transfer-encoding", "user-agent"}
@@ -39,7 +40,7 @@ class ServerClient:
 
     def __init__(self, server: RemoteServer, key: str, seconds: float):
         self._server, self._seconds = server, seconds
-        key = key.strip()
+        self._key = key = key.strip()
         if not (key.isascii() and key.isprintable()):
             raise self._failed(f"its key in {server.key_variable} holds what no key can hold", _HOLD)
         self._client = openai.OpenAI(
@@ -72,8 +73,10 @@ class ServerClient:
 
     def embed(self, texts: Sequence[str], served: str) -> np.ndarray:
         """Vectors, float32 (n_texts, dim), finite, in the order of the texts. served: the model's name there."""
-        # Every server knows "float", unlike the client's default "base64". The answer may be either.
-        request = {"input": list(texts), "model": served, "encoding_format": "float"}
+        fields = dict(self._server.fields)
+        # Nearly every server knows "float", unlike the client's default "base64". The answer may be either.
+        encoding = fields.pop("encoding_format", "float")
+        request = {"input": list(texts), "model": served, "encoding_format": encoding, "extra_body": fields}
         answer = self._send(lambda: self._client.embeddings.with_raw_response.create(**request))
         try:
             rows = {row.get("index", i): row["embedding"] for i, row in enumerate(answer["data"])}
@@ -117,7 +120,7 @@ class ServerClient:
             reason = "the connection broke off before its answer was whole" if broken else "it cannot be reached"
             raise self._failed(reason, _HOLD) from None
         except openai.APIStatusError as error:
-            raise self._status(error.status_code, _seconds_to_wait(error.response)) from None
+            raise self._status(error.status_code, _seconds_to_wait(error.response), error.body) from None
         except openai.OpenAIError:
             raise self._failed("its answer cannot be read", _HOLD) from None
         try:
@@ -125,8 +128,8 @@ class ServerClient:
         except (ValueError, RecursionError):
             raise self._failed("its answer is not JSON", _HOLD) from None
 
-    def _status(self, status: int, wait: float | None) -> ServerFailed:
-        """The failure behind an HTTP status. wait: seconds that it asks to wait."""
+    def _status(self, status: int, wait: float | None, body: Any) -> ServerFailed:
+        """The failure behind an HTTP status. wait: seconds that it asks to wait; body: what it answered."""
         variable = self._server.key_variable
         reasons = {
             401: f"it refuses the key (HTTP 401); whoever runs this lab sets it in {variable}",
@@ -136,17 +139,36 @@ class ServerClient:
         if status == 429:
             asks = f"; it asks to wait {wait:,.0f} seconds" if wait else ""
             return self._failed(f"it takes no more questions for now (HTTP 429){asks}", min(wait or _HOLD, _MOST_HOLD))
+        said = self._quote(body)
         if status in (400, 413, 422):
-            reason = f"it does not accept these texts (HTTP {status}); one of them may be too long for its model"
-            return self._failed(reason, 0.0)
+            guess = "" if said else "; one of them may be too long for its model"
+            return self._failed(f"it does not accept this request (HTTP {status}){guess}", 0.0, said)
         if 300 <= status < 400:
             reason = f"it sends questions to another address (HTTP {status}), which nobody follows"
         else:
             reason = reasons.get(status, f"it answered with an error (HTTP {status})")
-        return self._failed(reason, _HOLD)
+        return self._failed(reason, _HOLD, "" if status in (401, 403) else said)  # those may quote a part of the key
 
-    def _failed(self, reason: str, wait: float) -> ServerFailed:
-        return ServerFailed(model=self._server.name, host=self._server.host, reason=reason, wait=wait)
+    def _quote(self, body: Any) -> str:
+        """The server's own sentence, in OpenAI's, FastAPI's or any plain form; "" where it says none."""
+        if isinstance(body, str) and body.lstrip().startswith("<"):  # a page for browsers
+            return ""
+        for name in ("error", "message", "detail", "msg"):
+            if isinstance(body, list):
+                body = body[0] if body else ""
+            if isinstance(body, dict) and name in body:
+                body = body[name]
+        if not isinstance(body, str):
+            return ""
+        said = " ".join("".join(c if c.isprintable() else " " for c in body).split())
+        if self._key:
+            said = said.replace(self._key, "…")
+        return said if len(said) <= _MOST_QUOTED else said[: _MOST_QUOTED - 1] + "…"
+
+    def _failed(self, reason: str, wait: float, said: str = "") -> ServerFailed:
+        """said: the server's own sentence, which may quote a text and so stays out of the log."""
+        quoted = f"{reason}: “{said}”" if said else reason
+        return ServerFailed(model=self._server.name, host=self._server.host, reason=quoted, wait=wait, logged=reason)
 
     def _bound(self, response: httpx2.Response) -> None:
         """Bound an answer before it is read: size, time, no compression."""

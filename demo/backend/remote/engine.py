@@ -7,10 +7,11 @@ ModelLoading, and finds the vectors in the cache when it calls again.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -126,11 +127,12 @@ class _RemoteModel:
         self.server = server
         self.info: ModelInfo | None = None
         self.sent = 0
-        self.scheduler = Scheduler(self._send, _MOST_CHARACTERS)
+        self.scheduler = Scheduler(self._send, _MOST_CHARACTERS, retreat=self._send_in_parts)
         self._settings = settings
         self._cache = cache
         self._client: Any = None
         self._load_lock = threading.Lock()
+        self._most_texts = _MOST_TEXTS  # in a request, as far as is known
         self._failure: ServerFailed | None = None
         self._retry_at = 0.0  # time.monotonic(): until then the last failure is raised again without a request
 
@@ -195,6 +197,7 @@ class _RemoteModel:
             notices=(
                 f"The texts are sent to {host}, where this model runs. What it answers may change there from one day "
                 "to the next; answers are kept here for as long as the lab runs.",
+                *((f"Every request says {_name_fields(self.server)}.",) if self.server.fields else ()),
             ),
         )
 
@@ -209,21 +212,53 @@ class _RemoteModel:
                 raise self._failed(f"its vectors have {vectors.shape[1]:,} numbers, and had {self.info.dim:,} before")
         except ServerFailed as failure:
             self._failure, self._retry_at = failure, time.monotonic() + failure.values["wait"]
-            logger.warning("%s", failure)
+            logger.warning("%s, on %s: %s", self.server.name, self.server.host, failure.values["logged"])
             raise
         for text, vector in zip(texts, vectors, strict=True):
             self._cache.put(self._key(text), Entry(vector.copy()))
         return list(vectors)
 
+    def _send_in_parts(self, run: Callable[[list[int]], list[Any]], rows: list[int]) -> list[Any]:
+        """The scheduler's retreat: halves where the server refuses a request for its size, texts or tokens.
+
+        What it took at most is remembered where it took every text in the end: then none of them was at fault.
+        """
+        failures: list[ServerFailed] = []
+        taken: list[int] = []  # texts of each request that was answered
+        answers: list[Any] = []
+        waiting = [rows[start : start + self._most_texts] for start in range(0, len(rows), self._most_texts)]
+        while waiting:
+            part = waiting.pop(0)
+            try:
+                answers += run(part)
+                taken.append(len(part))
+            except ServerFailed as failure:
+                if failure.values["wait"]:
+                    raise
+                if len(part) == 1:
+                    failures.append(failure)
+                else:
+                    middle = len(part) // 2
+                    waiting[:0] = [part[:middle], part[middle:]]
+        if failures:
+            raise failures[0]
+        if len(taken) > -(-len(rows) // self._most_texts):
+            self._most_texts = max(taken)
+        return answers
+
     def _item(self, text: str) -> WorkItem:
         """At least as long as a text's share of a request, so that no request has too many texts."""
         return WorkItem(self.server.id, self._key(text), text, max(len(text), _MOST_CHARACTERS // _MOST_TEXTS))
 
-    def _key(self, text: str) -> tuple[str, str, str]:
-        return self.server.url, self.info.revision, text
+    def _key(self, text: str) -> tuple:
+        return self.server.url, self.info.revision, self.server.fields, text
 
     def _failed(self, reason: str) -> ServerFailed:
-        return ServerFailed(model=self.server.name, host=self.server.host, reason=reason, wait=0.0)
+        return ServerFailed(model=self.server.name, host=self.server.host, reason=reason, wait=0.0, logged=reason)
+
+
+def _name_fields(server: RemoteServer) -> str:
+    return ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in server.fields)
 
 
 def _served_reading(server: RemoteServer) -> Reading:

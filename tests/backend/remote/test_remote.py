@@ -199,6 +199,12 @@ def test_the_script_to_take_home_asks_the_same_server(lab, server, reading, monk
 
 # ---- how it may go wrong ---------------------------------------------------------------------------------------------
 
+
+def refuse(told, status=400):
+    """A way to misbehave: a refusal in the server's own words."""
+    return lambda handler, texts: handler.say(told, status)
+
+
 FAULTS = {
     "html": (bad.answer_bytes(b"<html>welcome</html>", Content_Type="text/html"), "is not JSON"),
     "half of it": (bad.answer_bytes(b'{"data": ['), "is not JSON"),
@@ -219,8 +225,19 @@ FAULTS = {
     "packed": (bad.answer_packed, "packed"),
     "dropped": (bad.drop_the_connection, "broke off"),
     "slow drops": (bad.answer_letter_by_letter, "no answer within 1 seconds"),
-    "bad request": (bad.answer_status(400), "too long for its model"),
-    "too large": (bad.answer_status(413), "too long for its model"),
+    "bad request": (bad.answer_status(400), r"does not accept this request \(HTTP 400\): “Incorrect"),
+    "too large": (refuse(b"", 413), r"\(HTTP 413\); one of them may be too long for its model"),
+    "OpenAI's words": (
+        refuse({"error": {"message": "input_type is required", "code": 1}}),
+        ": “input_type is required”",
+    ),
+    "FastAPI's words": (
+        refuse({"detail": [{"loc": ["body"], "msg": "float is\n not supported"}]}, 422),
+        "“float is not",
+    ),
+    "plain words": (refuse(b"At most 10 texts."), r"\(HTTP 400\): “At most 10 texts."),
+    "endless words": (refuse({"message": "<b>" + "x" * 5000}), "“<b>x{196}…”"),
+    "a page": (refuse(b"<html>no</html>"), "too long for its model"),
     "no key": (bad.answer_status(401), r"refuses the key \(HTTP 401\); .* DEMO_REMOTE_KEY_FAR"),
     "wrong key": (bad.answer_status(403), r"refuses the key \(HTTP 403\)"),
     "not there": (bad.answer_status(404), "no such address or model"),
@@ -277,6 +294,72 @@ def test_nobody_is_sent_elsewhere(lab, server):
         other.stop()
 
 
+@pytest.mark.parametrize(("status", "most"), [(400, 10), (413, 3), (422, 1)])
+def test_a_server_that_takes_few_texts_is_asked_in_halves_and_it_is_remembered(lab, server, status, most):
+    """Not one by one: 2,000 texts were 2,000 requests."""
+    too_many = refuse({"error": {"message": f"at most {most} texts"}}, status)
+    server.misbehave = lambda handler, texts: (too_many if len(texts) > most else bad.answer_well)(handler, texts)
+    texts = [f"text {i}" for i in range(192)]
+    vectors = lab.embed(texts[:32], model="remote:far")
+    taken = 1 if most == 1 else 2 if most == 3 else 8
+    assert max(len(asked) for asked in server.asked if len(asked) <= most) == taken
+    before = len(server.asked)
+    vectors = np.concatenate([vectors, lab.embed(texts[32:], model="remote:far")])
+    assert len(server.asked) - before == 160 // taken, "no request was refused any more"
+    np.testing.assert_array_equal(vectors, [bad.vector_of(text) for text in texts])
+
+
+def test_a_limit_in_tokens_halves_and_one_long_text_shrinks_nothing(lab, server):
+    def take(handler, texts):
+        return (refuse({"message": "too many tokens"}, 413) if sum(map(len, texts)) > 400 else bad.answer_well)(
+            handler, texts
+        )
+
+    server.misbehave = take
+    texts = ["letters " * 12 + str(i) for i in range(16)]  # four of them are accepted together
+    np.testing.assert_array_equal(lab.embed(texts, "remote:far"), [bad.vector_of(text) for text in texts])
+    lab.engine.elsewhere._models["remote:far"]._most_texts = 32
+    short = [f"short {i}" for i in range(20)]
+    with pytest.raises(ServerFailed, match="too many tokens"):
+        lab.embed([*short, "long " * 100], "remote:far")
+    server.asked.clear()
+    lab.embed([f"other {i}" for i in range(20)], "remote:far")
+    assert len(server.asked) == 1, "the long text was at fault, not their number"
+
+
+def test_further_fields_go_with_every_request_and_into_the_script(server, quick, monkeypatch):
+    lab = make_lab(f"far={server.url}#letters?input_type=query&encoding_format=base64&dimensions=8&user=a%20b%2Cc")
+    server.misbehave = bad.answer_in_base64
+    expected = {
+        "model": "letters",
+        "encoding_format": "base64",
+        "input_type": "query",
+        "dimensions": 8,
+        "user": "a b,c",
+    }
+    cosines = lab.compare(["What is GPU?"], ["A processor."], "remote:far")
+    assert all(fields == expected for fields in server.fields)
+    assert 'input_type="query"' in " ".join(cosines.notices)
+    server.fields.clear()
+    script = lab.code(model="remote:far", texts=(("What is GPU?",), ("A processor.",)))
+    made: dict = {}
+    exec(compile(script, "script", "exec"), made)
+    assert server.fields == [expected]
+    np.testing.assert_allclose(made["unit"][:1] @ made["unit"][1:].T, cosines.similarity, atol=1e-6)
+
+
+def test_a_servers_words_show_no_key_and_stay_out_of_the_log(server, quick, monkeypatch, caplog):
+    monkeypatch.setenv("DEMO_REMOTE_KEY_FAR", KEY)
+    lab = make_lab(f"far={server.url}")
+    lab.open("remote:far")
+    server.misbehave = refuse({"error": {"message": f"{KEY} may not send “{TEXTS[0]}”"}})
+    error = failure(lab)
+    assert TEXTS[0] in str(error)
+    assert KEY not in str(error) + caplog.text
+    assert TEXTS[0] not in caplog.text
+    assert "HTTP 400" in caplog.text
+
+
 def test_one_text_that_a_server_does_not_take_is_told_of_to_its_owner_alone(lab, server):
     lab.open("remote:far")
     server.open.clear()
@@ -294,7 +377,7 @@ def test_one_text_that_a_server_does_not_take_is_told_of_to_its_owner_alone(lab,
         eventually(lambda: lab.engine.elsewhere._models["remote:far"].scheduler._queue.pending.__len__() == 3)
         server.open.set()
         assert first.result().shape == others[0].result().shape == (1, DIM)
-        with pytest.raises(ServerFailed, match="too long"):
+        with pytest.raises(ServerFailed, match="HTTP 400"):
             others[1].result()
     assert len(server.asked[2]) == 2  # they went together
 
@@ -349,6 +432,15 @@ def test_servers_are_named_by_flags_or_by_the_environment(monkeypatch, capsys):
     assert (named[0].id, named[0].host, named[1].key_variable) == ("remote:a", "x:1", "DEMO_REMOTE_KEY_B_2")
     monkeypatch.setenv("DEMO_REMOTE", " a=http://x/v1#m  b=http://y/v1 ")
     assert [server.name for server in parse_settings([]).servers] == ["a", "b"]
+    assert RemoteServer.parse("a=http://x/v1#m?n=1&truncate=END&on=true").fields == (
+        ("n", 1),
+        ("truncate", "END"),
+        ("on", True),
+    )
+    for wrong in ("a=http://x/v1#m?input=secret", "a=http://x/v1#m?encoding_format=secret", "a=http://x/v1#m?secret"):
+        with pytest.raises(SystemExit):
+            parse_settings(["--remote", wrong])
+        assert "secret" not in capsys.readouterr().err
     for wrong in ("x", "a=ftp://x", "a=http://u:secret@x/v1", "a=http://x/v1?key=secret", "a=http://x,a=http://y"):
         with pytest.raises(SystemExit):
             parse_settings(["--remote", wrong])
