@@ -2,9 +2,10 @@
 
     python -m tests.fuzz [--inputs 20000] [--seed 1]
 
-Half of it goes straight into what reads texts, links and files, where a DemoError is the only thing that may be raised;
-the other half to a live page over the fake engine, where no answer may be a 500, hold a traceback, or take longer than
-ten seconds, and whose memory may not grow. Ends with a table, and with 1 when something broke. Not in the test suite.
+Half of it goes straight into what reads texts, links and files, where a DemoError is the only thing that may be raised
+and what is read of 2,000 files that pandas, csv, openpyxl and json wrote is what was written; the other half to a live
+page over the fake engine, where no answer may be a 500, hold a traceback, or take longer than ten seconds, and whose
+memory may not grow. Ends with a table, and with 1 when something broke. Not in the test suite.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from demo.stages.texts import Limits, parse_matches, parse_pairing, parse_templa
 from demo.ui.live.form import Form, LiveRequest
 from demo.ui.live.link import parse_link
 from tests import ROOT
+from tests.files.dialects import check
 
 LONGEST_SECONDS = 10
 MOST_GROWTH = 128 * 2**20  # bytes that the server may take more after the second half than after the first
@@ -228,6 +230,7 @@ def main() -> int:
             ("texts and matches", 0.15, read_texts, texts),
             ("what a page sends", 0.15, read_page, {"values": VALUES, "link": LINK, "body": JSON}),
             ("files", 0.15, read_file, {"data": FILE, "name": NAME}),
+            ("files of every writer", 0.1, check, {"seed": st.integers(1_000, 2**32)}),  # others than the suite's
             ("requests for embeddings", 0.05, read_request, {"body": FILE, "told": JSON}),
             ("the page's functions", 0.2, page.call, {"called": _filled(page), "link": LINK, "event": JSON}),
             ("endpoints", 0.12, page.post, {"path": ENDPOINT, "body": JSON}),

@@ -10,10 +10,10 @@ import typer
 from demo.analysis.labelled_sets import sample
 from demo.cli.app import app
 from demo.cli.options import (
-    ADVICE,
     FILE_OPTIONS,
     FORMATS,
     MACHINE_OPTIONS,
+    PAIR_LIMITS,
     JsonOption,
     choices,
     expand_options,
@@ -27,13 +27,12 @@ from demo.domain.datamodels import Pooling, Postprocess, Prompt
 from demo.domain.errors import BadInput, ReadingRefused, UnknownChoice
 from demo.domain.results import BenchmarkRow, LabelledSet
 from demo.files.bundled import load_benchmark
-from demo.files.labelled import LabelledLimits, load_labelled
+from demo.files.labelled import load_labelled
 from demo.studies.benchmark import ReadingGrid
 from demo.studies.mixture import load_mixture
 from demo.studies.mteb_tasks import MtebRow
 
 _FIGURES = {"spearman": "Spearman", "auc": "AUC", "top1": "top-1", "mrr": "MRR", "ndcg10": "nDCG@10"}
-_LIMITS = LabelledLimits(bytes=64 * 2**20, rows=200_000, cells=2_000_000, **ADVICE)  # nobody else waits here
 
 
 @app.command(
@@ -140,7 +139,7 @@ def _gather_sets(files: list[Path], names: list[str], wanted: dict[str, Any]) ->
             raise UnknownChoice(field="set", value=name[:80], kind="set", accepted=", ".join(own))
     if not files and not names:
         names = ["all-en", "all-ko"]
-    read = [load_labelled(file, _LIMITS, **wanted) for file in files]
+    read = [load_labelled(file, PAIR_LIMITS, **wanted) for file in files]
     for labelled in read:
         for notice in labelled.notices:
             note(f"{labelled.name}: {notice}")

@@ -16,6 +16,7 @@ from demo.domain.datamodels import Pooling, Postprocess, Prompt, Reference
 from demo.domain.errors import BadInput
 from demo.files.columns import ColumnChoice
 from demo.files.examples import Capacity
+from demo.files.labelled import LabelledLimits
 from demo.lab import Lab
 from demo.settings import parse_settings
 from demo.stages.texts import load_texts
@@ -88,8 +89,10 @@ FORMATS = "CSV, TSV, JSON, JSONL, .xlsx or Parquet"
 ADVICE = {  # what a refused file is answered with, beside what is wrong
     "advice": "Say which with --question-column and --answer-column: a name, or a place from 1; --no-header where the "
     "first row is a pair.",
+    "portion_advice": "A part of it is taken with --first N or --draw N.",
     "label_advice": "Say --grades, or --right LABEL for the label that means right, or which with --label-column.",
 }
+PAIR_LIMITS = LabelledLimits(bytes=64 * 2**20, rows=200_000, cells=2_000_000, **ADVICE)  # nobody else waits here
 
 
 def _of_file(kind: Any, metavar: str | None, text: str, *flags: str, default: Any = None) -> tuple[Any, Any]:

@@ -10,10 +10,10 @@ import typer
 
 from demo.cli.app import app
 from demo.cli.options import (
-    ADVICE,
     FILE_OPTIONS,
     FORMATS,
     MACHINE_OPTIONS,
+    PAIR_LIMITS,
     JsonOption,
     expand_options,
     file_choice,
@@ -24,7 +24,7 @@ from demo.cli.options import (
 from demo.cli.printing import interval, note, print_json, print_line, print_table, showing_progress
 from demo.domain.datamodels import Prompt, Reading
 from demo.domain.results import Lead, Sweep
-from demo.files.labelled import LabelledLimits, load_labelled
+from demo.files.labelled import load_labelled
 
 _SHOWN = 15  # readings
 
@@ -54,7 +54,7 @@ def sweep(
     as_json: JsonOption = False,
 ) -> None:
     """Find the reading that tells your pairs apart best, and how sure that is."""
-    labelled = load_labelled(file, LabelledLimits(**ADVICE), **file_choice(**columns))
+    labelled = load_labelled(file, PAIR_LIMITS, **file_choice(**columns))
     for notice in labelled.notices:
         note(notice)
     lab = make_lab(**machine)

@@ -91,13 +91,14 @@ def guess_columns(table: Table) -> Columns:
     found = {role: known[role][0] for role in _ROLES if known.get(role)}
     # Then columns without a known name, those with words first, in their order; ids and labels come last.
     others = [place for place in range(width) if place not in (found.get("question"), found.get("answer"))]
-    others.sort(key=lambda place: (roles[place] is not None, not _holds_words(table, place)))
+    truths = _truth_columns(table, found)
+    others.sort(key=lambda place: (roles[place] is not None, place in truths, not _holds_words(table, place)))
     for role in ("question", "answer"):
         if role not in found:
             found[role] = others.pop(0)
     if found.get("label") in (found["question"], found["answer"]):
         del found["label"]
-    if "label" not in found and table.named:
+    if "label" not in found:
         found |= dict(zip(["label"], _truth_columns(table, found), strict=False))
     return Columns(**found, negatives=negative_places(table, found.values()))
 
@@ -176,7 +177,7 @@ def _truth_columns(table: Table, found: dict[str, int]) -> list[int]:
         place
         for place, name in enumerate(table.cells[0])
         if table.named
-        and place not in (found["question"], found["answer"])
+        and place not in found.values()
         and roles[place] is None
         and name
         and {parse_label(row[place], table.separator) for row in table.rows} == {0, 1}

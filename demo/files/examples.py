@@ -67,6 +67,13 @@ def check_texts(examples: Sequence[Example], limits: FileLimits) -> None:
             raise type(error)(field=limits.field, **values) from error
 
 
+def note_copies(examples: Sequence[Example]) -> tuple[str, ...]:
+    """A notice on pairs that stand in several rows; () where there is none."""
+    pairs = [(one.question, text) for one in examples if one.question for text in one.answers]
+    count = len(pairs) - len(set(pairs))
+    return (f"Pairs that stand more than once count once: {count:,} copies.",) * bool(count)
+
+
 def take_portion(table: Table, columns: Columns, capacity: Capacity, drawn: bool, seed: int = 0) -> Table:
     """Whole questions with all their rows, as many as fit: the first ones, or drawn at random. Rows keep their order.
 

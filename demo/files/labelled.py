@@ -9,7 +9,7 @@ from pathlib import Path
 from demo.domain.errors import BadInput, TooManyCells
 from demo.domain.results import LabelledSet
 from demo.files.columns import ANY, ColumnChoice, choose_columns
-from demo.files.examples import Capacity, Example, check_texts, read_examples, take_portion
+from demo.files.examples import Capacity, Example, check_texts, note_copies, read_examples, take_portion
 from demo.files.labels import parse_labels, refuse_contradiction
 from demo.files.limits import FileLimits
 from demo.files.table import Table, load_table
@@ -86,7 +86,7 @@ def make_labelled_set(
         found |= dict.fromkeys(sorted(wrong - found.keys()), 0.0)
         pairs, values = list(found), list(found.values())
     if not graded:
-        notices += _copies_note(len(listed) - len({pair for _, pair, _ in listed}))
+        notices += note_copies(examples)
         both = len(wrong & {pair for _, pair, label in listed if label == 1})
         notices += (f"Hard negatives that are right answers too count as right: {both:,}.",) * bool(both)
     name = Path(table.name).stem
@@ -121,7 +121,8 @@ def _every_pair(right: set, n_questions: int, n_answers: int, limits: LabelledLi
     """Every answer with every question: 1 where a row pairs them, else 0."""
     count = n_questions * n_answers
     if count > limits.cells:
-        raise TooManyCells(field=limits.field, rows=n_questions, columns=n_answers, count=count, limit=limits.cells)
+        error = TooManyCells(field=limits.field, rows=n_questions, columns=n_answers, count=count, limit=limits.cells)
+        raise limits.refuse(f"{error} {limits.portion_advice}", accepted=False) if limits.portion_advice else error
     if len(right) == count:
         raise limits.refuse(
             "Every answer belongs to every question. At least one wrong pair is accepted.", accepted=False
@@ -138,7 +139,3 @@ def _without_copies(listed: Sequence, limits: FileLimits) -> dict[tuple[int, int
         if known != label:
             raise refuse_contradiction(number, other, limits)
     return {pair: label for pair, (_, label) in first.items()}
-
-
-def _copies_note(count: int) -> tuple[str, ...]:
-    return (f"Pairs that stand more than once count once: {count:,} copies.",) * bool(count)

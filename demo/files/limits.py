@@ -17,6 +17,7 @@ class FileLimits:
     bytes: int = 5 * 2**20  # unpacked from gzip; each tab sets its own
     columns: int = 64
     advice: str = "Name the columns question and answer in the first row."  # where it is not clear which is which
+    portion_advice: str = ""  # where a file is too large and a part of it may be taken
     label_advice: str = "Name the column score if it holds grades; else write 1 for right and 0 for wrong."
 
     field: ClassVar[str] = "file"  # of the page, that errors belong to

@@ -13,7 +13,7 @@ from typing import Any
 
 from demo.domain.recipe import Pair, TrainingSet
 from demo.files.columns import ANY, ColumnChoice, choose_columns
-from demo.files.examples import Capacity, read_examples, take_portion
+from demo.files.examples import Capacity, note_copies, read_examples, take_portion
 from demo.files.formats.parquet import as_json
 from demo.files.labels import parse_truth
 from demo.files.limits import FileLimits
@@ -87,8 +87,9 @@ def make_training_set(
     table, columns = choose_columns(table, limits, choice)
     table = take_portion(table, columns, capacity, drawn) if capacity else table
     pairs: dict[Pair, None] = {}
-    left_out = without = copies = 0
-    for one in read_examples(table, columns):
+    left_out = without = 0
+    examples = read_examples(table, columns)
+    for one in examples:
         question, answers, negatives = (
             [_on_one_line(text, limits) for text in texts] for texts in ([one.question], one.answers, one.negatives)
         )
@@ -101,16 +102,14 @@ def make_training_set(
         without += not answers
         for i in range(max(len(answers), len(negatives)) if answers else 0):
             negative = negatives[i % len(negatives)] if negatives else ""
-            pair = Pair(*question, answers[i % len(answers)], negative)
-            copies += pair in pairs
-            pairs[pair] = None
+            pairs[Pair(*question, answers[i % len(answers)], negative)] = None
         if len(pairs) > limits.pairs:
             raise limits.refuse(f"{name} has too many pairs. At most {limits.pairs:,} are accepted.", accepted=False)
     if len(pairs) < 2:
         raise limits.refuse(f"{name} has fewer than two pairs: there would be no wrong answer.")
     notices = table.notices + (f"Questions without an answer that are left out: {without:,}.",) * bool(without)
     notices += (f"Rows labelled wrong that are left out: {left_out:,}.",) * bool(left_out)
-    notices += (f"Pairs that stand more than once count once: {copies:,} copies.",) * bool(copies)
+    notices += note_copies([one for one in examples if not one.negatives])
     return TrainingSet(name, tuple(pairs), weight, notices, table.partial)
 
 

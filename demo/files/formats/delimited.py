@@ -95,8 +95,9 @@ def _is_quoted_tsv(content: str, above: int, limits: FileLimits) -> bool:
         return False
     if not _is_even(raw) or len(raw[0]) != len(quoted[0]):
         return True
-    if len(raw) != len(quoted):
-        raise _unreadable(next(row for row, cells in numbered if any("\n" in cell for cell in cells)), limits)
+    broken = next((row for row, cells in numbered if any("\n" in cell for cell in cells)), None)
+    if broken is not None and len(raw) != len(quoted):  # else the rows in excess hold nothing but quotes
+        raise _unreadable(broken, limits)
     texts = [cell for cells in raw for cell in cells if cell.strip() and parse_label(cell, "\t") is None]
     enclosed = [cell for cell in texts if cell.startswith('"')]
     return len(enclosed) == len(texts) or any('""' in cell[1:-1] for cell in enclosed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 import zipfile
 
 from demo.files.limits import FileLimits
@@ -49,7 +50,8 @@ _IN_ZIP = {  # by a member's name
     "ppt/presentation.xml": "a PowerPoint presentation",
     "Index/Document.iwa": "a Numbers or Pages document",
 }
-_MOSTLY = 0.95  # of the letters of a Korean text are Hangul
+_MOSTLY = 0.95  # of the letters of a Korean text that are not ASCII are Hangul
+_HANGUL, _HANGUL_WORD = re.compile("[가-힣]"), re.compile("[가-힣]{2,}")
 
 
 def name_kind(data: bytes) -> str:
@@ -96,11 +98,16 @@ def _is_utf8(beginning: bytes) -> bool:
 
 
 def _decode_korean(data: bytes) -> str:
-    """The text where it is Korean in CP949, else "". Others pass for CP949 too, but not as Hangul throughout."""
+    """The text where it is Korean in CP949, else "".
+
+    Others pass for CP949 too, but not as Hangul throughout, in which letters stand side by side: "Ärger" in CP1252 has
+    one such pair of bytes.
+    """
     try:
         content = data.decode("cp949")
     except UnicodeDecodeError:
         return ""
     foreign = [letter for letter in content if letter.isalpha() and not letter.isascii()]
-    hangul = sum("가" <= letter <= "힣" for letter in foreign)
-    return content if foreign and hangul >= _MOSTLY * len(foreign) else ""
+    hangul = len(_HANGUL.findall(content))
+    beside = sum(map(len, _HANGUL_WORD.findall(content)))
+    return content if foreign and hangul >= _MOSTLY * len(foreign) and 2 * beside >= hangul else ""

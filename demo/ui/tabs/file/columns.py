@@ -13,7 +13,7 @@ import gradio as gr
 
 from demo.domain.errors import DemoError, TooManyTexts
 from demo.files.columns import EACH_ROW, UNKNOWN, Columns, guess_columns, negative_places
-from demo.files.examples import take_portion
+from demo.files.examples import note_copies, read_examples, take_portion
 from demo.files.pairing import PairingLimits, load_pairing_table, pair_up
 from demo.files.table import Table
 from demo.ui.kit.i18n import choose_language, translate, translate_error
@@ -86,6 +86,7 @@ class FileColumns:
                 except TooManyTexts:
                     taken = take_portion(table, columns, self.limits.capacity, page.drawn)
                     page.pairing = pair_up(taken, columns, self.limits)
+                taken = replace(taken, notices=taken.notices + note_copies(read_examples(taken, columns)))
             except DemoError as error:
                 problem = translate_error(language, error)
             page.taken = taken
