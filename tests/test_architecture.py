@@ -30,13 +30,15 @@ ROOMS = {
     "backend/encoder": "backend/decoder backend/model domain",
     "backend/export": "backend/loader backend/model backend/weights domain",
     "backend/fake": "backend/protocol domain",
-    "backend/loader": "backend/decoder backend/encoder backend/model backend/private_apis backend/weights domain",
+    "backend/loader": "backend/decoder backend/encoder backend/model backend/network backend/private_apis"
+    " backend/weights domain",
     "backend/local": "backend/export backend/loader backend/model backend/model_store backend/protocol"
     " backend/scheduler backend/training backend/weights domain settings",
     "backend/model": "backend/private_apis domain",
     "backend/model_loading": "backend/protocol domain",
     "backend/model_store": "backend/decoder backend/loader backend/model backend/protocol backend/scheduler"
     " backend/weights domain settings",
+    "backend/network": "backend/model backend/private_apis backend/weights domain",
     "backend/private_apis": "",
     "backend/protocol": "domain",
     "backend/ray": "backend/protocol backend/scheduler domain jobs settings",

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from demo.backend.decoder.decoder import Decoder, make_decoder
 from demo.backend.decoder.layer_stream import Compute, LayerStream
 from demo.backend.decoder.streamed_model import make_streamed_decoder, open_streamed
 from demo.backend.encoder.encoder import Encoder, make_encoder
 from demo.backend.model.device import Placement
-from demo.backend.model.forward import Anatomy, find_anatomy, hidden_states, logits
+from demo.backend.model.forward import Anatomy, find_anatomy
 from demo.backend.model.st_config import DeclaredReading, read_declared_reading
 from demo.backend.model.st_modules import OwnPooling
-from demo.backend.model.tokenization import lower_texts
-from demo.backend.private_apis import CAUSAL_LANGUAGE_MODELS, MASKED_LANGUAGE_MODELS, is_causal
+from demo.backend.network import check_states, load_config, load_network, load_tokenizer
+from demo.backend.private_apis import CAUSAL_LANGUAGE_MODELS, MASKED_LANGUAGE_MODELS
 from demo.backend.weights.adapters import add_projection, base_of, is_projection, read_info
 from demo.backend.weights.checkpoint_files import has_tokenizer, read_header, weight_files
 from demo.backend.weights.locate import Weights
 from demo.backend.weights.merge import merge_adapter
+from demo.backend.weights.unread import check_own_code, describe_purpose
 from demo.domain.catalog import CATALOG, CatalogEntry
-from demo.domain.datamodels import LAST_LAYER, ChatFormat, Kind, ModelInfo, Pooling, Prompt, Reading
-from demo.domain.errors import UnsafeWeights, UnsupportedModel
+from demo.domain.datamodels import ChatFormat, Kind, ModelInfo, Pooling, Prompt, Reading
+from demo.domain.errors import UnsupportedModel
 from demo.domain.recipe import TRAINED
 
 _NO_LENGTH = 1_000_000  # tokenizers without a limit carry a huge number
+logger = logging.getLogger("demo")
 _PROBE = "An ordinary sentence, by which two ways through a model are compared."
 
 
@@ -55,6 +58,11 @@ class Checkpoint:
     def stream(self) -> LayerStream | None:
         """What reads its weights from disk for every pass; None where they are in memory."""
         return self.decoder.stream if self.decoder else None
+
+    @property
+    def embedded_tokens(self) -> int:
+        """How many tokens the model has an embedding for; some tokenizers have more."""
+        return len(self.network.get_input_embeddings().weight)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -88,15 +96,17 @@ def load_checkpoint(
     folder = weights.folder
     adapter = weights.adapter
     own = read_declared_reading(_declaring_folder(weights), name, entry.query_prompt if entry else "")
-    config = _load_config(folder, name, own)
+    config = load_config(folder, name, own)
     adapter_tokenizer = bool(adapter and has_tokenizer(adapter))
-    tokenizer = _load_tokenizer(adapter if adapter_tokenizer else folder, name, own)
+    tokenizer = load_tokenizer(adapter if adapter_tokenizer else folder, name, own)
     streamed = open_streamed(folder, config, placement.dtype, name, stream_by) if stream_by else None
+    own_code = check_own_code(folder, name, bool(own)) + (check_own_code(adapter, name, bool(own)) if adapter else ())
     if streamed:
-        network, has_lm_head = streamed.network, streamed.has_lm_head
+        network, has_lm_head, unread = streamed.network, streamed.has_lm_head, ()
     else:
-        network, has_lm_head = _load_model(folder, config, placement, name)
-    notices = weights.notices + (own.notices if own else ())
+        network, has_lm_head, unread = load_network(folder, config, placement, name)
+    name += " (without its own code)" if own_code else ""
+    notices = weights.notices + (own.notices if own else ()) + own_code + describe_purpose(config) + unread
     adapter_class, probe = "", tokenizer(_PROBE)["input_ids"]
     if adapter and not is_projection(adapter):
         if streamed:
@@ -111,7 +121,7 @@ def load_checkpoint(
     anatomy = find_anatomy(network, has_lm_head)
     if adapter and is_projection(adapter):
         _project(anatomy, adapter, name)
-    if has_lm_head and not _head_agrees(streamed.sample if streamed else network):
+    if not check_states(streamed.sample if streamed else network, has_lm_head, name):
         notices += ("The model does more after its LM head than the lab knows, so its logits are not offered.",)
         has_lm_head = False
         anatomy = find_anatomy(network, has_lm_head)
@@ -160,7 +170,8 @@ def load_checkpoint(
         projected=bool(weights.adapter and is_projection(weights.adapter)),
         notices=notices,
     )
-    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    rows = len(network.get_input_embeddings().weight)
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id in range(rows) else 0  # what is padded is masked
     decoder = encoder = None
     if streamed:
         decoder = make_streamed_decoder(streamed, text_config, info.max_tokens, probe)
@@ -169,6 +180,8 @@ def load_checkpoint(
         decoder = make_decoder(*measured) if config.model_type in CAUSAL_LANGUAGE_MODELS else None
         encoder = None if decoder else make_encoder(*measured)
         info = replace(info, memory_bytes=info.memory_bytes + getattr(decoder or encoder, "packed_bytes", 0))
+    for notice in notices:
+        logger.warning("%s: %s", name, notice)
     return Checkpoint(tokenizer, network, anatomy, info, pad_id, decoder, encoder, own, own_pooling)
 
 
@@ -177,61 +190,6 @@ def _declaring_folder(weights: Weights) -> Path:
     if weights.adapter and (weights.adapter / "modules.json").is_file():
         return weights.adapter
     return weights.checkpoint or weights.folder
-
-
-def _load_config(folder: Path, name: str, own: DeclaredReading | None):
-    options = own.config_options if own else {}
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
-    except (ValueError, OSError, KeyError) as error:
-        if "trust_remote_code" in str(error):
-            raise UnsafeWeights(model=name, reason="it would have to run code that comes with it") from error
-        raise UnsupportedModel(model=name, reason="transformers does not know its architecture.") from error
-    if config.is_encoder_decoder:
-        raise UnsupportedModel(model=name, reason="it is an encoder–decoder; GPTs and encoders can be read.")
-    return config
-
-
-def _load_tokenizer(folder: Path, name: str, own: DeclaredReading | None) -> PreTrainedTokenizerBase:
-    options = own.tokenizer_options if own else {}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **options)
-    except (ValueError, OSError, KeyError, ImportError) as error:
-        raise UnsupportedModel(model=name, reason="its tokenizer cannot be loaded.") from error
-    if not tokenizer.is_fast:
-        raise UnsupportedModel(model=name, reason="its tokenizer gives no offsets (it has no fast version).")
-    if own and own.lower_case:
-        lower_texts(tokenizer)
-    return tokenizer
-
-
-def _load_model(folder: Path, config, placement: Placement, name: str) -> tuple[torch.nn.Module, bool]:
-    """(model, whether it has an LM head of its own)."""
-    causal = is_causal(config)
-    options = {
-        "config": config,
-        "dtype": placement.dtype,
-        "use_safetensors": True,
-        "local_files_only": True,
-        "trust_remote_code": False,
-        "output_loading_info": True,
-    }
-    if placement.dtype is not torch.float32:
-        # Fused attention rounds differently for every padded width: measured on SmolLM2 in bfloat16, a short text's
-        # vector turned to a cosine of .998 with longer batch mates. Eager attention gives the same bits in any batch.
-        options["attn_implementation"] = "eager"
-    try:
-        network, report = (AutoModelForCausalLM if causal else AutoModel).from_pretrained(folder, **options)
-        has_lm_head = causal and not _is_head_missing(network, report["missing_keys"])
-    except (ValueError, OSError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        raise UnsupportedModel(model=name, reason=f"its weights cannot be loaded ({type(error).__name__}).") from error
-    # transformers fills what is missing with random numbers. A pooler (BERT) is never read; a head is dropped.
-    missing = [key for key in report["missing_keys"] if "pooler" not in key and not _is_head(network, key)]
-    if missing:
-        raise UnsupportedModel(model=name, reason=f"its checkpoint lacks weights, {sorted(missing)[0]} among them.")
-    if causal and not has_lm_head:
-        network = network.base_model
-    return network.to(placement.device).eval().requires_grad_(False), has_lm_head
 
 
 def _project(anatomy: Anatomy, adapter: Path, name: str) -> None:
@@ -264,28 +222,6 @@ def _trained_reading(model: str, training: dict) -> Reading | None:
         return replace(Reading.from_dict(training["reading"]), model=model)
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _is_head_missing(network, missing_keys) -> bool:
-    return network.get_output_embeddings() is None or any(_is_head(network, key) for key in missing_keys)
-
-
-def _is_head(network, key: str) -> bool:
-    """Whether a parameter's name belongs to the output embeddings."""
-    head = network.get_output_embeddings()
-    return head is not None and any(
-        module is head and key.startswith(f"{name}.") for name, module in network.named_modules()
-    )
-
-
-@torch.inference_mode()
-def _head_agrees(network) -> bool:
-    """Whether our logits of a two-token text equal the model's own; families differ in what follows the head."""
-    anatomy = find_anatomy(network, has_lm_head=True)
-    ids = torch.tensor([[1, 2]], device=next(network.parameters()).device)
-    expected = network(input_ids=ids, use_cache=False).logits[:, -1].float()
-    ours = logits(anatomy, hidden_states(anatomy, ids, None, LAST_LAYER)[:, -1], LAST_LAYER)
-    return bool(torch.nn.functional.cosine_similarity(expected, ours).min() > 0.999)
 
 
 def _longest(tokenizer, config, own: DeclaredReading | None) -> int:

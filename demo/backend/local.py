@@ -42,7 +42,7 @@ from demo.domain.datamodels import (
     PromptedText,
     Reading,
 )
-from demo.domain.errors import NotFinite, OutOfMemory, ReadingRefused
+from demo.domain.errors import BadInput, NotFinite, OutOfMemory, ReadingRefused
 from demo.domain.recipe import PromptedPair, Recipe
 from demo.domain.results import Inspected
 from demo.settings import Settings
@@ -271,7 +271,10 @@ class LocalEngine(Engine):
 
     def _tokenize(self, texts: Sequence[PromptedText], checkpoint: Checkpoint) -> list[TokenizedText]:
         info = checkpoint.info
-        return tokenize(self._own_span(texts, checkpoint), checkpoint.tokenizer, info.max_tokens, info.name)
+        tokenized = tokenize(self._own_span(texts, checkpoint), checkpoint.tokenizer, info.max_tokens, info.name)
+        if any(max(text.input_ids) >= checkpoint.embedded_tokens for text in tokenized):
+            raise BadInput(problem=f"One of the texts holds a token for which {info.name} has no embedding.")
+        return tokenized
 
     def _require_head(self, checkpoint: Checkpoint) -> None:
         if checkpoint.anatomy.head is None:

@@ -3,13 +3,16 @@
 import json
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForSequenceClassification
 
 from demo.backend.loader import count_parameters, load_checkpoint
 from demo.backend.model.device import choose_device
-from demo.backend.weights.locate import Weights
+from demo.backend.weights.locate import Weights, locate_weights
 from demo.domain.datamodels import Kind, Pooling, Prompt
 from demo.domain.errors import UnsafeWeights, UnsupportedModel
-from tests.conftest import make_sentence_transformer, save_tiny
+from tests.conftest import make_sentence_transformer, save_tiny, tiny_config
 
 CPU = choose_device("cpu", "float32")
 
@@ -100,7 +103,7 @@ def test_a_folder_without_a_tokenizer_is_said(tmp_path, tiny_tokenizer):
 
 def test_a_head_that_the_lab_reads_wrongly_is_not_offered(tiny, monkeypatch):
     """Some family may do more after its head than soft caps and scales: then no wrong logits, and the page says why."""
-    from demo.backend import loader as room
+    from demo.backend import network as room
 
     monkeypatch.setattr(room, "logits", lambda anatomy, states, layer: anatomy.head(states).float().flip(-1))
     checkpoint = load(tiny("llama"))
@@ -108,3 +111,66 @@ def test_a_head_that_the_lab_reads_wrongly_is_not_offered(tiny, monkeypatch):
     assert checkpoint.anatomy.head is None
     assert any("not offered" in notice for notice in checkpoint.info.notices)
     assert checkpoint.info.default_reading.pooling is Pooling.LAST_TOKEN
+
+
+GTE_CODE = {"AutoModel": "modeling_qwen.Qwen2Model", "AutoModelForCausalLM": "modeling_qwen.Qwen2ForCausalLM"}
+
+
+@pytest.mark.parametrize(
+    ("file", "code"),
+    [
+        ("config.json", GTE_CODE),  # the class is transformers' own, its attention is not
+        ("tokenizer_config.json", {"AutoTokenizer": ["tokenization_qwen.Qwen2Tokenizer", None]}),
+        ("config.json", {"AutoModel": "elsewhere/code--modeling_encoder.MistralEncoderModel"}),
+    ],
+)
+def test_code_that_makes_the_vectors_is_refused(tmp_path, tiny_tokenizer, file, code):
+    folder = save_tiny(tmp_path, "qwen3", tiny_tokenizer)
+    if "MistralEncoder" not in str(code):
+        make_sentence_transformer(folder, "lasttoken")
+    path = folder / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": code}))
+    with pytest.raises(UnsafeWeights, match=f"auto_map in its {file} names code of its own"):
+        load(folder)
+
+
+def test_a_stale_copy_of_a_known_class_is_named_everywhere(tmp_path, tiny_tokenizer, caplog):
+    """As Phi-3 and Falcon carry it: read as transformers reads it, and said in the name, the notices and the log."""
+    folder = save_tiny(tmp_path, "llama", tiny_tokenizer)
+    edit_config(folder, auto_map={"AutoModelForCausalLM": "modeling_llama.LlamaForCausalLM"})
+    info = load(folder).info
+    assert info.name.endswith("(without its own code)")
+    assert "modeling_llama.LlamaForCausalLM" in info.notices[0]
+    assert info.notices[0] in caplog.text
+
+
+@pytest.mark.parametrize(("labels", "words"), [(1, "cross-encoder"), (3, "trained to classify")])
+def test_a_classifier_is_no_encoder_without_a_word(tmp_path, tiny_tokenizer, labels, words):
+    config = tiny_config("bert", len(tiny_tokenizer))
+    config.num_labels = labels
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
+    tiny_tokenizer.save_pretrained(tmp_path)
+    [notice] = load(tmp_path).info.notices
+    assert words in notice
+    assert "never trained for cosines" in notice
+
+
+def test_weights_without_a_place_are_named(tmp_path, tiny_tokenizer):
+    """What is in the file and not in the class changes what its maker would get: ColBERT's projection, more layers."""
+    folder = save_tiny(tmp_path, "bert", tiny_tokenizer)
+    tensors = load_file(folder / "model.safetensors")
+    save_file(tensors | {"linear.weight": torch.zeros(2, 32)}, folder / "model.safetensors", {"format": "pt"})
+    assert any("linear.weight" in notice for notice in load(folder).info.notices)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    assert load(folder).info.notices == ()
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "2_Dense/model.safetensors"])
+def test_pickled_weights_are_refused_wherever_they_are(tmp_path, tiny_tokenizer, file):
+    folder = make_sentence_transformer(save_tiny(tmp_path, "bert", tiny_tokenizer))
+    (folder / "2_Dense").mkdir(exist_ok=True)
+    path = folder / file
+    path.unlink(missing_ok=True)
+    (path.parent / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(UnsafeWeights, match="pickle"):
+        locate_weights(str(folder), tmp_path / "cache")

@@ -20,11 +20,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from demo.backend.model.forward import Anatomy
-from demo.backend.weights.checkpoint_files import file_sha256, is_allowed, require_safetensors
+from demo.backend.weights.checkpoint_files import LORA_FILE, file_sha256, is_allowed, require_safetensors
 from demo.domain.errors import UnsafeWeights, UnsupportedModel
 
 PROJECTION_FILE = "projection.safetensors"
-LORA_FILE = "adapter_config.json"
 LORA_WEIGHTS = "adapter_model.safetensors"
 INFO_FILE = "training.json"
 

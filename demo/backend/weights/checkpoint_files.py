@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections import Counter
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -23,6 +24,7 @@ ALLOWED = (
     "modules.json config_sentence_transformers.json sentence_*_config.json "
     "[0-9]*_*/config.json [0-9]*_*/model.safetensors"  # sentence-transformers' pooling and dense layers
 ).split()
+LORA_FILE = "adapter_config.json"
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 TOKENIZERS = "tokenizer.json tokenizer_config.json tokenizer.model vocab.json vocab.txt spiece.model".split()
 _PRECISIONS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -68,14 +70,27 @@ def module_folders(folder: Path) -> list[Path]:
         return []
 
 
+def find_pickle(names: Iterable[str]) -> str:
+    """Pickled weights in the checkpoint or in one of its modules' folders without safetensors beside; "" for none."""
+    folders: dict[str, list[str]] = {}
+    for name in names:
+        folder, _, file = name.rpartition("/")
+        if not folder or fnmatchcase(folder, "[0-9]*_*"):
+            folders.setdefault(folder, []).append(file)
+    for folder, files in sorted(folders.items()):
+        pickled = [file for file in files if "model" in file and file.endswith(PICKLED)]
+        if pickled and not any(file.endswith(".safetensors") for file in files):
+            return f"{folder}/{min(pickled)}".lstrip("/")
+    return ""
+
+
 def require_safetensors(folder: Path, name: str, model: str) -> Path:
     """The path of a weight file. Raises UnsafeWeights where only a pickle holds such weights, else UnsupportedModel."""
-    path = folder / name
-    if path.is_file():
-        return path
-    pickled = sorted(other.name for other in folder.glob("*model*") if other.name.endswith(PICKLED))
-    if pickled:
-        raise UnsafeWeights(model=model, reason=f"it holds {pickled[0]}, a pickle, and no {name}")
+    if (folder / name).is_file():
+        return folder / name
+    pickle = find_pickle(path.name for path in folder.iterdir())
+    if pickle:
+        raise UnsafeWeights(model=model, reason=f"{pickle} holds pickled weights, and there is no {name}")
     raise UnsupportedModel(model=model, reason=f"in this folder, {name} is missing.")
 
 

@@ -23,8 +23,10 @@ from tqdm import tqdm
 from demo.backend.private_apis import HUB_TRANSPORT_ERROR
 from demo.backend.weights.checkpoint_files import (
     ALLOWED,
+    LORA_FILE,
     PICKLED,
     find_defect,
+    find_pickle,
     is_allowed,
     is_damaged,
     stored_precision,
@@ -194,8 +196,17 @@ def _discard_damaged(snapshot: Path, sizes: dict[str, int]) -> None:
 
 def _refuse_unreadable(model: str, sizes: dict[str, int]) -> None:
     """Refuse a repository without safetensors before its download. An empty listing (a plain mirror) passes."""
-    if not sizes or "model.safetensors" in sizes or "model.safetensors.index.json" in sizes:
+    whole = "model.safetensors" in sizes or "model.safetensors.index.json" in sizes
+    if whole and find_pickle(sizes):
+        raise UnsafeWeights(
+            model=model, reason=f"{find_pickle(sizes)} holds pickled weights, and no safetensors are beside it"
+        )
+    if whole or not sizes:
         return
+    if LORA_FILE in sizes:
+        raise UnsupportedModel(
+            model=model, reason="its Hub repository holds an adapter; download it and name the folder."
+        )
     if any(name.endswith(".gguf") for name in sizes):
         reason = "its Hub repository holds GGUF files; download one of them and name the file."
         raise UnsupportedModel(model=model, reason=reason)

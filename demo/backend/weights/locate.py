@@ -26,6 +26,7 @@ from demo.backend.weights.checkpoint_files import (
     PICKLED,
     file_sha256,
     find_defect,
+    find_pickle,
     is_allowed,
     module_folders,
     stored_precision,
@@ -200,13 +201,16 @@ def _from_folder(model: str, folder: Path, cache_dir: Path, report: Report) -> W
         if any(name.endswith(PICKLED) for name in names):
             raise UnsafeWeights(model=model, reason="the folder holds pickled weights only")
     report("checking", None)
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    pickle = find_pickle(files)
+    if pickle:
+        raise UnsafeWeights(model=model, reason=f"{pickle} holds pickled weights, and no safetensors are beside it")
     defect = find_defect(home)
     if defect:
         raise UnsupportedModel(model=model, reason=f"in this folder, {defect}.")
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and (is_allowed(name) or (path.parent in modules and is_allowed(path.name))):
+    for name, path in files.items():
+        if is_allowed(name) or (path.parent in modules and is_allowed(path.name)):
             digest.update(f"{name} {file_sha256(path)}\n".encode())
     revision = f"sha256:{digest.hexdigest()[:16]}"
     return Weights(home, revision, f"the folder {folder.name}", stored_precision(home), checkpoint=folder)

@@ -13,17 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from peft import PeftConfig, PeftModel
+from peft import PeftConfig, PeftModel, TaskType
 from torch import Tensor, nn
 
 from demo.backend.weights.adapters import LORA_FILE, LORA_WEIGHTS
 from demo.backend.weights.checkpoint_files import read_header
+from demo.backend.weights.unread import CLASSIFIER, shorten
 from demo.domain.errors import UnsupportedModel
 
 _PREFIX = "base_model.model."  # before every tensor's name in an adapter's file
 _SAVED_TWICE = ".modules_to_save"  # in a second name of embeddings that were resized and trained whole
 _FULL, _HALF = 1e-4, 0.05  # how far merged states may be from unmerged ones, relative to their norm
-_MOST_NAMES, _MOST_TOKENS = 3, 32
+_MOST_TOKENS = 32
+_CLASSIFICATION = (TaskType.SEQ_CLS, TaskType.TOKEN_CLS, TaskType.QUESTION_ANS)
 
 logger = logging.getLogger("demo")
 
@@ -95,7 +97,7 @@ def attach_adapter(network: nn.Module, folder: Path, vocabulary: int, model: str
     beside = [name for name in unexpected if head and not name.startswith(f"{_PREFIX}{head}.")]
     lost = [name for name in unexpected if name not in beside] + _missing(adapted, loaded.missing_keys)
     if lost:
-        reason = f"not every weight of its adapter fits the model ({_shorten(lost)})."
+        reason = f"not every weight of its adapter fits the model ({shorten(lost)})."
         raise UnsupportedModel(model=model, reason=reason)
     over = {network: "AutoModelForCausalLM" if head else "AutoModel", network.base_model: "AutoModel"}.get(target, "")
     return Attached(adapted, trained_tokens, Merged(over, has_whole_head, _notices(folder, config, beside)))
@@ -182,7 +184,7 @@ def _states(network: nn.Module, ids: Tensor) -> list[Tensor]:
 
 
 def _notices(folder: Path, config: PeftConfig, beside: list[str]) -> tuple[str, ...]:
-    notices = []
+    notices = [CLASSIFIER] if config.task_type in _CLASSIFICATION else []
     heads = sorted({name.removeprefix(_PREFIX).split(".")[0] for name in beside})
     if heads:
         notices.append(f"The adapter's weights of {', '.join(heads)} are not used; the lab reads what lies below.")
@@ -191,10 +193,3 @@ def _notices(folder: Path, config: PeftConfig, beside: list[str]) -> tuple[str, 
     if unknown:
         notices.append(f"The installed PEFT knows no {', '.join(unknown)}, and reads the adapter without.")
     return tuple(notices)
-
-
-def _shorten(names: Sequence[str]) -> str:
-    names = sorted(names)
-    return ", ".join(names[:_MOST_NAMES]) + (
-        f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    )

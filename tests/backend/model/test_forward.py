@@ -47,6 +47,7 @@ def test_logits_equal_the_causal_model(tiny, family):
 @torch.inference_mode()
 def test_blocks_above_the_layer_do_not_run(tiny):
     anatomy = load(tiny("llama")).anatomy
+    before = [len(block._forward_hooks) for block in anatomy.blocks]  # transformers' own, asleep
     ran = []
     hooks = [
         block.register_forward_hook(lambda module, args, output, i=i: ran.append(i))
@@ -60,7 +61,8 @@ def test_blocks_above_the_layer_do_not_run(tiny):
     finally:
         for hook in hooks:
             hook.remove()
-    assert not any(block._forward_hooks or block._forward_pre_hooks for block in anatomy.blocks)
+    assert [len(block._forward_hooks) for block in anatomy.blocks] == before
+    assert not any(block._forward_pre_hooks for block in anatomy.blocks)
 
 
 @torch.inference_mode()
