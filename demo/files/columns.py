@@ -91,7 +91,7 @@ def guess_columns(table: Table) -> Columns:
     found = {role: known[role][0] for role in _ROLES if known.get(role)}
     # Then columns without a known name, those with words first, in their order; ids and labels come last.
     others = [place for place in range(width) if place not in (found.get("question"), found.get("answer"))]
-    truths = _truth_columns(table, found)
+    truths = [] if "label" in found else _truth_columns(table, found)
     others.sort(key=lambda place: (roles[place] is not None, place in truths, not _holds_words(table, place)))
     for role in ("question", "answer"):
         if role not in found:
