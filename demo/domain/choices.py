@@ -30,7 +30,7 @@ class Pooling(str, Enum):
 
 
 # Poolings of one position: nothing averages out what half precision rounds.
-ROUNDING_SENSITIVE = (Pooling.LAST_TOKEN_LOGITS, Pooling.LAST_TOKEN)
+ROUNDING_SENSITIVE = (Pooling.LAST_TOKEN_LOGITS, Pooling.LAST_TOKEN, Pooling.OWN)
 
 
 class Served(str, Enum):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import gc
+import json
 import re
 from pathlib import Path
 
 from demo.backend.private_apis import unmark_quantized
+from demo.backend.weights.gguf_metadata import UNREAD, read_fields, require_followed, write_reading
 from demo.domain.errors import UnsupportedModel
+
+GGUF_FORMAT = 2  # of what is made of a person's file; a new number converts them anew
 
 
 def inspect_gguf(file: Path, model: str) -> tuple[str, int]:
@@ -43,7 +47,7 @@ def _in_words(file_type: str) -> str:
 
 
 def convert_gguf(file: Path, folder: Path, model: str) -> None:
-    """Write the file's weights as float32 safetensors, its config and its tokenizer into the folder.
+    """Write the file's weights as float32 safetensors, its config, tokenizer and declared reading into the folder.
 
     Exact: every block of a GGUF stands for float32 numbers, and those are what is written. Reading a GGUF takes
     seconds for each 100 million weights; what is written here loads in a fraction of a second.
@@ -62,6 +66,9 @@ def convert_gguf(file: Path, folder: Path, model: str) -> None:
         reason = f"its GGUF file cannot be converted ({_first_sentence(error)})."
         raise UnsupportedModel(model=model, reason=reason) from error
     _add_special_tokens(tokenizer, file)
+    unread = require_followed(file, network, model)
+    write_reading(read_fields(file), folder, model)
+    (folder / UNREAD).write_text(json.dumps(unread), encoding="utf-8")
     unmark_quantized(network)
     try:
         network.save_pretrained(folder)

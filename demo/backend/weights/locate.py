@@ -32,9 +32,10 @@ from demo.backend.weights.checkpoint_files import (
     stored_precision,
 )
 from demo.backend.weights.download import Report, SourceFailed, Weights, describe_os_error, reporter, require_space
-from demo.backend.weights.gguf import convert_gguf, inspect_gguf
+from demo.backend.weights.gguf import GGUF_FORMAT, convert_gguf, inspect_gguf
+from demo.backend.weights.gguf_metadata import unread_notice
 from demo.backend.weights.hub import NoSuchRepository, from_hub, from_hub_cache, hub_probe
-from demo.backend.weights.packages import COPY_FORMAT, build_once, copy_folder, from_package, has_pip, read_copy
+from demo.backend.weights.packages import build_once, copy_folder, from_package, has_pip, read_copy
 from demo.domain.catalog import CATALOG, CatalogEntry
 from demo.domain.errors import ModelNotFound, UnsafeWeights, UnsupportedModel, WeightsUnavailable
 from demo.domain.recipe import TRAINED
@@ -220,7 +221,7 @@ def _from_gguf(model: str, file: Path, cache_dir: Path, report: Report) -> Weigh
     """One GGUF file, converted once and cached under its hash."""
     report("checking", None)
     revision = file_sha256(file)[:16]
-    copy = cache_dir / f"gguf-{revision}-v{COPY_FORMAT}"
+    copy = cache_dir / f"gguf-{revision}-v{GGUF_FORMAT}"
 
     def build(_: Path, target: Path) -> str:
         precision, parameters = inspect_gguf(file, model)
@@ -230,4 +231,5 @@ def _from_gguf(model: str, file: Path, cache_dir: Path, report: Report) -> Weigh
         return precision
 
     source = build_once(copy, {"file": file.name}, build, report)
-    return Weights(copy, f"sha256:{revision}", f"the folder {file.parent.name}", source["precision"])
+    precision, notices = source["precision"], unread_notice(copy)
+    return Weights(copy, f"sha256:{revision}", f"the folder {file.parent.name}", precision, notices)

@@ -591,8 +591,11 @@ def test_a_folder_of_pickles_is_refused(mine, cache):
     refuse(UnsafeWeights, "pickled", str(mine), cache)
 
 
-def write_gguf(path: Path) -> np.ndarray:
-    """A two-layer Llama of 32-bit floats, as the gguf package writes it. Returns its token embeddings."""
+def write_gguf(path: Path, metadata: dict | None = None, tensors: dict | None = None) -> np.ndarray:
+    """A two-layer Llama of 32-bit floats, as the gguf package writes it. Returns its token embeddings.
+
+    metadata: more keys, by their types. tensors: more of them.
+    """
     gguf = pytest.importorskip("gguf")
     random = np.random.default_rng(0)
     tokens = [chr(code) for code in range(33, 127)] + ["Ġ", "Ġa", "<s>"]
@@ -604,13 +607,16 @@ def write_gguf(path: Path) -> np.ndarray:
     fields |= dict.fromkeys(("bos_token_id", "eos_token_id"), len(tokens) - 1)
     for name, value in fields.items():
         getattr(writer, f"add_{name}")(value)
+    kinds = {bool: "bool", int: "uint32", float: "float32", str: "string"}
+    for name, value in (metadata or {}).items():
+        getattr(writer, f"add_{kinds[type(value)]}")(name, value)
     shapes = {"token_embd.weight": (len(tokens), 32), "output_norm.weight": (32,)}
     for block in range(2):
         layer = {"attn_q": (32, 32), "attn_k": (16, 32), "attn_v": (16, 32), "attn_output": (32, 32)}
         layer |= {"ffn_gate": (64, 32), "ffn_up": (64, 32), "ffn_down": (32, 64), "attn_norm": (32,), "ffn_norm": (32,)}
         shapes |= {f"blk.{block}.{name}.weight": shape for name, shape in layer.items()}
     arrays = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    for name, array in arrays.items():
+    for name, array in (arrays | (tensors or {})).items():
         writer.add_tensor(name, array)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
