@@ -97,6 +97,8 @@ class Pipeline:
                 raise TypeError(f"Lab has no setting {', '.join(sorted(unknown))}.")
             settings = (settings or Settings()).model_copy(update=Settings(**options).model_dump(include=set(options)))
         self.settings = settings or Settings()
+        if not limited:  # there is no page that others reach, whatever the environment says of one
+            self.settings = self.settings.model_copy(update={"host": "127.0.0.1", "behind_proxy": False})
         self.engine = engine or create_engine(self.settings)
         limits = {field.name: f"max_{field.name}" for field in fields(Limits)}
         limits = {to: name for to, name in limits.items() if limited or name in self.settings.model_fields_set}

@@ -189,6 +189,12 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def own_user(self) -> bool:
+        """Whether this machine's own user alone reaches the page: nobody else may name folders of its disk."""
+        reached = self.public or self.behind_proxy or self.allow_host or self.root_path
+        return not reached and self.host in ("127.0.0.1", "localhost", "::1", "[::1]")
+
+    @property
     def on_spaces(self) -> bool:
         """Whether this is a Space, which stands in a frame of huggingface.co."""
         return _on_spaces()

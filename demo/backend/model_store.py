@@ -118,7 +118,8 @@ class ModelStore:
         if entry and not (self._may_stream(entry.memory_bytes(itemsize)) and self._fetched(entry)):
             self._require_fit(entry, entry.memory_bytes(itemsize))
         on_progress(Progress("locating"))
-        weights = locate_weights(model, self._settings.cache_dir, on_progress)
+        folders = self._settings.own_user or model == self._settings.model.strip()
+        weights = locate_weights(model, self._settings.cache_dir, on_progress, folders)
         need = entry.memory_bytes(itemsize) if entry else int(count_parameters(weights.folder) * itemsize * 1.2)
         stream = self._may_stream(need)
         if not stream:

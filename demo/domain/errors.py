@@ -15,10 +15,12 @@
     │   └── DamagedLink       an address that was cut or changed on its way here
     ├── ModelError            a model cannot be had
     │   ├── ModelNotFound     neither in the catalogue, nor on the Hub, nor on this disk
+    │   │   └── ModelNotHere  not on this disk, while the Hub cannot be asked
     │   ├── ModelNotAllowed   typed models are switched off on this host
     │   ├── ModelDoesNotFit   it needs more memory than this machine has
-    │   ├── ModelNotFetched   the same, but its weights can be read from disk once they are there
+    │   │   └── ModelNotFetched  the same, but its weights can be read from disk once they are there
     │   ├── WeightsUnavailable  every source of its weights failed
+    │   │   └── ModelGated    the Hub asks for a login and accepted terms
     │   ├── WeightsDamaged    a file's SHA-256 is not the one that was named
     │   ├── UnsafeWeights     only pickled weights, or code that would have to run
     │   ├── UnsupportedModel  an architecture that the lab cannot read
@@ -153,6 +155,10 @@ class ModelNotFound(ModelError):
     )
 
 
+class ModelNotHere(ModelNotFound):
+    template = "“{model}” is not on this disk. {reasons}"
+
+
 class ModelNotAllowed(ModelError):
     template = "“{model}” is not in this lab's list, and this host offers only the list: {accepted}."
 
@@ -170,6 +176,10 @@ class ModelNotFetched(ModelDoesNotFit):
 
 class WeightsUnavailable(ModelError):
     template = "The weights of {model} could not be fetched. {reasons}"
+
+
+class ModelGated(WeightsUnavailable):
+    """Its sentence is WeightsUnavailable's; asking again does not help."""
 
 
 class WeightsDamaged(ModelError):

@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from gradio_client import Client
-from openai import BadRequestError, OpenAI
+from openai import BadRequestError, NotFoundError, OpenAI, PermissionDeniedError
 
 from demo.backend.fake import FakeEngine
 from demo.domain.datamodels import Embedded
-from demo.domain.errors import BlankText, ReadingRefused, TooManyTexts, TooManyTokens
+from demo.domain.errors import BlankText, ModelGated, ModelNotFound, ReadingRefused, TooManyTexts, TooManyTokens
 from demo.lab import Lab
 from demo.settings import Settings
 from tests.embedding_server import EmbeddingServer
-from tests.serving.conftest import live_page
+from tests.serving.conftest import live_page, serve
 from tests.serving.test_mcp import converse
 
 MODEL = "all-minilm-l6-v2"
@@ -201,3 +201,48 @@ def test_long_work_shows_a_progress_bar_on_a_terminal_only(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     Lab(engine=FakeEngine()).embed(texts, MODEL)
     assert "1379/1379" in capsys.readouterr().err
+
+
+# ---- models that cannot be had ---------------------------------------------------------------------------------
+
+
+def test_a_model_that_is_nowhere_is_404_and_a_gated_one_403(settings, tmp_path, monkeypatch):
+    """No 503: OpenAI's client tries such an answer again, three times."""
+    from demo.backend.local import LocalEngine
+
+    with live_page(Lab(settings.model_copy(update={"port": 0}), LocalEngine(settings))) as (url, _):
+        client = OpenAI(base_url=f"{url}/v1", api_key="none")
+        (tmp_path / "empty").mkdir()
+        for name in ("nobody/nothing", str(tmp_path / "nothing"), "two words"):
+            with pytest.raises(NotFoundError) as caught:
+                client.embeddings.create(model=name, input="a")
+            assert (caught.value.code, caught.value.param) == ("model_not_found", "model"), name
+        with pytest.raises(BadRequestError, match="config.json is missing"):
+            client.embeddings.create(model=str(tmp_path / "empty"), input="a")
+
+        def refuse(*_, **__):
+            raise ModelGated(model="a/gated", reasons="The Hub asks for a login and accepted terms.")
+
+        monkeypatch.setattr("demo.backend.model_store.locate_weights", refuse)
+        with pytest.raises(PermissionDeniedError, match="asks for a login"):
+            client.embeddings.create(model="a/gated", input="a")
+
+
+@pytest.mark.parametrize("reached", [{"host": "0.0.0.0"}, {"behind_proxy": True}, {"allow_host": ("lab.example",)}])
+def test_others_who_reach_a_lab_learn_of_no_folder(settings, tmp_path, tiny, reached):
+    from demo.backend.local import LocalEngine
+
+    own, reached = settings, settings.model_copy(update={**reached, "model": str(tiny("bert"))})
+    assert own.own_user
+    (tmp_path / "empty").mkdir()
+    lab = Lab(reached, LocalEngine(reached))
+    sentences = set()
+    for name in ("empty", "nothing"):
+        with pytest.raises(ModelNotFound) as caught:
+            lab.open(str(tmp_path / name))
+        sentences.add(str(caught.value).replace(name, ""))
+    assert len(sentences) == 1
+    web = serve(lab)
+    answers = [web.post("/v1/embeddings", json={"input": "a", "model": str(tmp_path / n)}) for n in ("empty", "gone!")]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert lab.open().dim == 32, "the model that the host itself names"

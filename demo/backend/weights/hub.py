@@ -47,6 +47,18 @@ _TRUST_REACHABLE, _TRUST_UNREACHABLE = 600.0, 60.0  # seconds that the probe's r
 _LOGIN_WANTED = "The Hub asks for a login and accepted terms."
 
 
+class HubOutOfReach(SourceFailed):
+    """The Hub cannot be asked."""
+
+
+class NotCached(SourceFailed):
+    """Nothing of it is in the local Hub cache."""
+
+
+class LoginWanted(SourceFailed):
+    """The Hub has it, for those who have logged in and accepted its terms."""
+
+
 class NoSuchRepository(SourceFailed):
     """The Hub answers, and has no such model."""
 
@@ -121,7 +133,7 @@ def from_hub_cache(hub_id: str, revision: str, instead_of: str = "") -> Weights:
     try:
         folder = Path(snapshot_download(hub_id, revision=revision, local_files_only=True, allow_patterns=ALLOWED))
     except LocalEntryNotFoundError as error:
-        raise SourceFailed("It is not in the local Hub cache.") from error
+        raise NotCached("It is not in the local Hub cache.") from error
     defect = find_defect(folder)
     if defect:
         raise SourceFailed(f"The local Hub cache holds only a part of it ({defect}).")
@@ -136,9 +148,9 @@ def _other_commit(hub_id: str, pinned: str, taken: str) -> str:
 def from_hub(model: str, hub_id: str, revision: str, report: Report) -> Weights:
     """The Hub, at the revision or, where that no longer exists, at main. Raises UnsafeWeights, UnsupportedModel."""
     if constants.HF_HUB_OFFLINE:
-        raise SourceFailed("The Hub is switched off here (HF_HUB_OFFLINE).")
+        raise HubOutOfReach("The Hub is switched off here (HF_HUB_OFFLINE).")
     if not hub_reachable():
-        raise SourceFailed("The Hub cannot be reached from here.")
+        raise HubOutOfReach("The Hub cannot be reached from here.")
     api = HfApi()
     pinned = revision
     try:
@@ -158,15 +170,16 @@ def from_hub(model: str, hub_id: str, revision: str, report: Report) -> Weights:
             # The name of the branch, not its commit: then the cache remembers what main was.
             folder = snapshot_download(hub_id, revision=revision, allow_patterns=ALLOWED, tqdm_class=_NoBar)
     except GatedRepoError as error:
-        raise SourceFailed(_LOGIN_WANTED) from error
+        raise LoginWanted(_LOGIN_WANTED) from error
     except RepositoryNotFoundError as error:
         # Without a login, the Hub answers 401 for what does not exist, too.
         hidden = error.response.status_code == 401
         raise NoSuchRepository(_LOGIN_WANTED if hidden else f"The Hub has no {hub_id}.") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
-        refused = status in (401, 403)
-        raise SourceFailed(_LOGIN_WANTED if refused else f"The Hub answered with an error (HTTP {status}).") from error
+        if status in (401, 403):
+            raise LoginWanted(_LOGIN_WANTED) from error
+        raise SourceFailed(f"The Hub answered with an error (HTTP {status}).") from error
     except (HUB_TRANSPORT_ERROR, LocalEntryNotFoundError, RuntimeError) as error:  # RuntimeError: of Xet transfers
         hub_probe.forget()
         raise SourceFailed("The connection to the Hub broke off; what has arrived is kept.") from error

@@ -34,10 +34,25 @@ from demo.backend.weights.checkpoint_files import (
 from demo.backend.weights.download import Report, SourceFailed, Weights, describe_os_error, reporter, require_space
 from demo.backend.weights.gguf import GGUF_FORMAT, convert_gguf, inspect_gguf
 from demo.backend.weights.gguf_metadata import unread_notice
-from demo.backend.weights.hub import NoSuchRepository, from_hub, from_hub_cache, hub_probe
+from demo.backend.weights.hub import (
+    HubOutOfReach,
+    LoginWanted,
+    NoSuchRepository,
+    NotCached,
+    from_hub,
+    from_hub_cache,
+    hub_probe,
+)
 from demo.backend.weights.packages import build_once, copy_folder, from_package, has_pip, read_copy
 from demo.domain.catalog import CATALOG, CatalogEntry
-from demo.domain.errors import ModelNotFound, UnsafeWeights, UnsupportedModel, WeightsUnavailable
+from demo.domain.errors import (
+    ModelGated,
+    ModelNotFound,
+    ModelNotHere,
+    UnsafeWeights,
+    UnsupportedModel,
+    WeightsUnavailable,
+)
 from demo.domain.recipe import TRAINED
 
 _NETWORK_SHARES = ("\\\\", "//")  # of Windows
@@ -47,7 +62,7 @@ Answer = TypeVar("Answer")
 _RECHECK_SECONDS = 2.0  # between two looks at the disk
 
 
-def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None = None) -> Weights:
+def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None = None, folders: bool = True) -> Weights:
     """A checkpoint for a catalogue id, a Hub id or a local folder; fetched if it must be.
 
     The order: a given folder → the local Hub cache at the pinned revision → the Hub → another commit in the local Hub
@@ -59,12 +74,14 @@ def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None =
     An adapter (of the catalogue, `trained:NAME` of this cache folder, or any other folder) comes with the weights of
     its base model, at the revision that it names.
 
-    on_progress may be called from another thread.
+    on_progress may be called from another thread. folders=False: whoever asks may name no folder, nor learn from the
+    answer whether one exists.
     Raises ModelNotFound, WeightsUnavailable, WeightsDamaged, UnsafeWeights, UnsupportedModel.
     """
-    adapter = find_adapter(model, cache_dir)
+    listed = model in CATALOG or model.startswith(TRAINED)
+    adapter = find_adapter(model, cache_dir) if folders or listed else None
     if adapter is None:
-        return _locate(model, cache_dir, on_progress)
+        return _locate(model, cache_dir, on_progress, folders=folders)
     require_mergeable(adapter, model)
     base = base_of(adapter)
     if not base:
@@ -76,12 +93,11 @@ def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None =
     except ModelNotFound as error:
         reason = f"its adapter was trained on {base}, which is neither on the Hub nor on this disk."
         raise UnsupportedModel(model=model, reason=reason) from error
-    own = model in CATALOG or model.startswith(TRAINED)
     return replace(
         weights,
         adapter=adapter,
         revision=f"{weights.revision} + {adapter_revision(adapter)}",
-        source=f"{weights.source}, with {'an adapter of this lab' if own else f'the adapter {adapter.name}'}",
+        source=f"{weights.source}, with {'an adapter of this lab' if listed else f'the adapter {adapter.name}'}",
     )
 
 
@@ -101,13 +117,15 @@ def find_adapter(model: str, cache_dir: Path) -> Path | None:
     return folder.resolve() if is_adapter(folder) else None
 
 
-def _locate(model: str, cache_dir: Path, on_progress: OnProgress | None, revision: str = "") -> Weights:
+def _locate(
+    model: str, cache_dir: Path, on_progress: OnProgress | None, revision: str = "", folders: bool = True
+) -> Weights:
     """revision: of a Hub repository, where an adapter names it; "" for the pinned or the newest one."""
     report = reporter(model, on_progress)
     entry = CATALOG.get(model)
     if entry is None:
         path = os.path.expanduser(model)
-        if os.path.isdir(path) or (path.endswith(".gguf") and os.path.isfile(path)):
+        if folders and (os.path.isdir(path) or (path.endswith(".gguf") and os.path.isfile(path))):
             return _from_disk(model, Path(path).resolve(), cache_dir, report)
         try:
             validate_repo_id(model)
@@ -135,8 +153,11 @@ def _locate(model: str, cache_dir: Path, on_progress: OnProgress | None, revisio
             if entry is None and isinstance(failed, NoSuchRepository):
                 raise ModelNotFound(model=model) from failed
             reasons.append(failed)
-    sentences = dict.fromkeys(str(reason) for reason in reasons)
-    raise WeightsUnavailable(model=model, reasons=" ".join(sentences)) from reasons[-1]
+    sentences = " ".join(dict.fromkeys(map(str, reasons)))
+    if entry is None and [type(reason) for reason in reasons] == [NotCached, HubOutOfReach]:
+        raise ModelNotHere(model=model, reasons=str(reasons[-1])) from reasons[-1]
+    gated = any(isinstance(reason, LoginWanted) for reason in reasons)
+    raise (ModelGated if gated else WeightsUnavailable)(model=model, reasons=sentences) from reasons[-1]
 
 
 def unavailable_reason(entry: CatalogEntry, cache_dir: Path) -> str:

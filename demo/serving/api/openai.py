@@ -21,6 +21,7 @@ from demo.domain.datamodels import ModelStatus
 from demo.domain.errors import (
     Busy,
     DemoError,
+    ModelGated,
     ModelLoading,
     ModelNotAllowed,
     ModelNotFound,
@@ -37,7 +38,14 @@ from demo.serving.refusal import openai_error
 
 _MOST_BYTES = 8 * 2**20  # of a body
 _RETRY_AFTER = "5"  # seconds
-_STATUS = {ModelNotFound: 404, ModelNotAllowed: 404, ModelLoading: 503, Busy: 503, WeightsUnavailable: 503}
+_STATUS = {  # the first kind that an error is; 503 is asked again by clients
+    ModelNotFound: 404,
+    ModelNotAllowed: 404,
+    ModelGated: 403,
+    ModelLoading: 503,
+    Busy: 503,
+    WeightsUnavailable: 503,
+}
 _PARAMS = {"texts": "input"}  # a field of the lab → OpenAI's name of it
 
 
@@ -80,7 +88,8 @@ def _endpoint(methods: dict[str, Callable[[Request], Awaitable[Response]]]):
             status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 400)
             headers = {"Retry-After": _RETRY_AFTER} if isinstance(error, ModelLoading | Busy) else {}
             param = _PARAMS.get(error.field, error.field)
-            return _json(openai_error(status, str(error), param, error.code), status, headers)
+            code = ModelNotFound.__name__ if isinstance(error, ModelNotFound) else error.code  # the one OpenAI has
+            return _json(openai_error(status, str(error), param, code), status, headers)
         except ClientDisconnect:
             return Response(status_code=499)  # nobody reads it
         except Exception as error:  # the client gets no traceback

@@ -27,7 +27,15 @@ from demo.backend.weights.hub import hub_reachable
 from demo.backend.weights.locate import locate_weights, unavailable_reason
 from demo.domain.catalog import CATALOG, CatalogEntry, PackageFile, PackageSource
 from demo.domain.datamodels import Kind, Pooling, Prompt
-from demo.domain.errors import ModelNotFound, UnsafeWeights, UnsupportedModel, WeightsDamaged, WeightsUnavailable
+from demo.domain.errors import (
+    ModelGated,
+    ModelNotFound,
+    ModelNotHere,
+    UnsafeWeights,
+    UnsupportedModel,
+    WeightsDamaged,
+    WeightsUnavailable,
+)
 from tests.waiting import eventually
 
 PINNED, MAIN = "1" * 40, "2" * 40
@@ -210,6 +218,36 @@ def test_a_revision_that_is_gone_is_replaced_by_main_and_said(fake_hub, entry, c
 def test_a_hub_id_that_does_not_exist(fake_hub, cache):
     refuse(ModelNotFound, "lab/nobody", "lab/nobody", cache)
     assert any("lab/nobody" in path for path in fake_hub.asked)
+
+
+def test_a_name_that_is_nowhere_while_the_hub_cannot_be_asked(fake_hub, cache, monkeypatch):
+    """Not "try again": clients would, for a name that may never have existed."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    refuse(ModelNotHere, "is not on this disk. The Hub is switched off here", "lab/nobody", cache)
+
+
+def test_a_gated_model_is_told_from_one_that_may_come_later(fake_hub, cache):
+    fake_hub.refuse = (403, "GatedRepo")
+    refuse(ModelGated, "asks for a login and accepted terms", "lab/gated", cache)
+
+
+@pytest.mark.parametrize("asked", ["{}", "{}/nothing", "{}/model.gguf", "~", "./tests", "../", "/etc/passwd", "a/b/c"])
+def test_who_may_name_no_folder_learns_nothing_of_the_disk(asked, fake_hub, cache, tmp_path):
+    """One answer for what exists and for what does not, and no look at the disk."""
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    name = asked.format(tmp_path)
+    with pytest.raises(ModelNotFound) as caught:
+        locate_weights(name, cache, folders=False)
+    assert type(caught.value) is ModelNotFound
+    assert fake_hub.asked == []
+
+
+def test_a_hub_id_is_not_looked_for_among_folders(fake_hub, cache, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(checkpoint, tmp_path / "folder")
+    assert locate_weights("folder", cache).source == "the folder folder"
+    with pytest.raises(ModelNotFound):
+        locate_weights("folder", cache, folders=False)
 
 
 ELSEWHERE = ["http://169.254.169.254/a", "file:///etc/passwd", "//host/share", "\\\\host\\share", "a/b?c=d", "a/b#c"]
