@@ -76,11 +76,11 @@ def test_a_set_is_in_the_readmes_table(file):
 
 
 def test_the_article_set_the_command_line_and_the_script_have_the_same_texts():
-    from demo.cli.compare import ARTICLE_ANSWERS, ARTICLE_QUESTIONS
+    from demo.studies.article import ANSWERS, QUESTIONS
 
     article = load(EXAMPLES / "sets" / "article.json")
-    assert article["questions"] == list(ARTICLE_QUESTIONS) == ["Where is the headquarter of OpenAI?", "What is GPU?"]
-    assert article["answers"] == list(ARTICLE_ANSWERS)
+    assert article["questions"] == list(QUESTIONS) == ["Where is the headquarter of OpenAI?", "What is GPU?"]
+    assert article["answers"] == list(ANSWERS)
 
 
 def test_the_articles_script_is_short_and_runs_from_anywhere(tmp_path):

@@ -17,14 +17,9 @@ from demo.domain.errors import BadInput
 from demo.domain.results import LargeComparison
 from demo.export.vectors import WRITERS, write_matrix
 from demo.lab import Lab
+from demo.studies.article import ANSWERS, QUESTIONS
 
 SAVED = (*WRITERS, ".html")
-
-ARTICLE_QUESTIONS = ("Where is the headquarter of OpenAI?", "What is GPU?")
-ARTICLE_ANSWERS = (
-    "OpenAI is based at San Francisco.",
-    "A graphics processing unit (GPU) is an electronic circuit that can perform mathematical calculations quickly",
-)
 
 
 class Language(str, Enum):
@@ -86,7 +81,7 @@ def compare(
         raise BadInput(problem=f"“{out}” has no known ending. Accepted: names that end in {', '.join(SAVED)}.")
     questions, answers = gather(question, questions_file), gather(answer, answers_file)
     if questions is None and answers is None:
-        questions, answers = list(ARTICLE_QUESTIONS), list(ARTICLE_ANSWERS)
+        questions, answers = list(QUESTIONS), list(ANSWERS)
     lab = make_lab(**machine)
     comparison = wait_for_model(
         lambda: lab.compare(questions or [], answers or [], matches=matches, wait=False, **reading)

@@ -67,6 +67,15 @@ _KINDS = {
         str | None,
         option("NAME", "What computes: auto, cpu, cuda, cuda:1, xpu or mps (or set DEMO_DEVICE).", panel=MACHINE),
     ],
+    "weights": Annotated[
+        str | None,
+        option(
+            "NAME",
+            "Where the weights are: auto, resident (in memory), stream (on disk, read for every set of texts; or set "
+            "DEMO_WEIGHTS).",
+            panel=MACHINE,
+        ),
+    ],
     "dtype": Annotated[
         str | None,
         option("NAME", "The precision: auto, float32, bfloat16 or float16 (or set DEMO_DTYPE).", panel=MACHINE),
@@ -84,7 +93,7 @@ def shared_options(*names: str, **defaults: Any) -> Options:
 READING_OPTIONS = shared_options(
     *("model", "prompt", "pooling", "layer", "eos", "postprocess", "reference", "task", "template")
 )
-MACHINE_OPTIONS = shared_options("device", "dtype")
+MACHINE_OPTIONS = shared_options("device", "dtype", "weights")
 FORMATS = "CSV, TSV, JSON, JSONL, .xlsx or Parquet"
 ADVICE = {  # what a refused file is answered with, beside what is wrong
     "advice": "Say which with --question-column and --answer-column: a name, or a place from 1; --no-header where the "
@@ -159,9 +168,9 @@ def expand_options(**groups: Options) -> Callable[[Callable[..., None]], Callabl
     return decorate
 
 
-def make_lab(device: str | None, dtype: str | None) -> Lab:
+def make_lab(device: str | None, dtype: str | None, weights: str | None = None) -> Lab:
     """A lab on what the options name."""
-    flags = {"--device": device, "--dtype": dtype}
+    flags = {"--device": device, "--dtype": dtype, "--weights": weights}
     settings = parse_settings([f"{flag}={value}" for flag, value in flags.items() if value is not None])
     return Lab(settings, limited=False)
 

@@ -284,7 +284,7 @@ def test_models_are_listed_with_licence_and_reason():
     assert {status["kind"] for status in statuses} == {"gpt", "tuned_gpt", "encoder"}
 
 
-COMMANDS = ["compare", "embed", "models", "sweep", "benchmark", "train", "code", "export"]
+COMMANDS = ["compare", "article", "embed", "models", "sweep", "benchmark", "train", "code", "export"]
 
 
 def test_the_help_lists_every_command_in_the_order_of_use_and_the_exit_codes():

@@ -32,7 +32,7 @@ PROMPTS = {
     "text only": {"template": f"A long beginning of a prompt: {TEXT} and its end", "pool_text_only": True},
     "token prepending": {"template": f'This sentence : "{TEXT}" means in one word:"', "placeholder": True},
 }
-POOLINGS = tuple(pooling for pooling in Pooling if pooling is not Pooling.LAST_TOKEN_LOGITS)
+POOLINGS = tuple(set(Pooling) - {Pooling.LAST_TOKEN_LOGITS, Pooling.OWN})
 
 
 @pytest.fixture(scope="module")
