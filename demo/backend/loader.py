@@ -32,6 +32,7 @@ from demo.domain.errors import UnsupportedModel
 from demo.domain.recipe import TRAINED
 
 _NO_LENGTH = 1_000_000  # tokenizers without a limit carry a huge number
+_POSITION_TABLES = ("position_embeddings", "embed_positions", "wpe")  # RoBERTa's and OPT's begin a few rows later
 logger = logging.getLogger("demo")
 _PROBE = "An ordinary sentence, by which two ways through a model are compared."
 
@@ -142,7 +143,7 @@ def load_checkpoint(
         n_layers=text_config.num_hidden_layers,
         dim=text_config.hidden_size,
         vocab_size=text_config.vocab_size,
-        max_tokens=min(max_tokens, _longest(tokenizer, text_config, own)),
+        max_tokens=min(max_tokens, _longest(tokenizer, text_config, own, network)),
         has_lm_head=has_lm_head,
         has_chat_template=bool(tokenizer.chat_template),
         has_eos=tokenizer.eos_token_id is not None,
@@ -224,12 +225,21 @@ def _trained_reading(model: str, training: dict) -> Reading | None:
         return None
 
 
-def _longest(tokenizer, config, own: DeclaredReading | None) -> int:
+def _longest(tokenizer, config, own: DeclaredReading | None, network: torch.nn.Module) -> int:
     """The most tokens of a text, template included, that the checkpoint supports."""
-    if own and own.max_tokens:
-        return own.max_tokens
     limits = [tokenizer.model_max_length, getattr(config, "max_position_embeddings", None)]
-    return min([limit for limit in limits if limit and limit < _NO_LENGTH], default=_NO_LENGTH)
+    if own and own.max_tokens:
+        limits = [own.max_tokens]
+    return min([limit for limit in (*limits, _positions(network)) if limit and limit < _NO_LENGTH], default=_NO_LENGTH)
+
+
+def _positions(network: torch.nn.Module) -> int | None:
+    """How many tokens a model's table of positions holds; None where it has no table."""
+    for name, module in network.named_modules():
+        if name.endswith(_POSITION_TABLES) and isinstance(module, torch.nn.Embedding):
+            first = getattr(module, "offset", 0) if module.padding_idx is None else module.padding_idx + 1
+            return module.num_embeddings - first
+    return None
 
 
 def _kind(config, tuned: bool) -> Kind:

@@ -9,6 +9,7 @@ import itertools
 
 import numpy as np
 import pytest
+from sentence_transformers import SentenceTransformer
 
 from demo import Lab
 from demo.backend.model.st_config import MODES
@@ -218,8 +219,6 @@ def lab(tmp_path_factory):
 
 def oracle(folder):
     """The library's vectors of questions and of answers, one text at a time."""
-    from sentence_transformers import SentenceTransformer
-
     model = SentenceTransformer(str(folder), device="cpu")
     return model, model.encode_query(STRIPPED, batch_size=1), model.encode_document(STRIPPED, batch_size=1)
 
@@ -263,8 +262,6 @@ def compare(lab, folder, texts=STRIPPED):
 )
 def test_a_prompt_that_is_not_pooled(lab, tmp_path, tiny_tokenizer, family, special, side):
     """Each pooling, with a prompt and without one: the prompt's tokens are left out, as the library counts them."""
-    from sentence_transformers import SentenceTransformer
-
     made = Folder(
         family,
         special,
@@ -296,7 +293,6 @@ def model_with(model, mode):
 def test_an_adapter_folder_is_read_by_its_own_modules(lab, tmp_path, tiny_tokenizer):
     """LoRA as sentence-transformers saves it: pooling, prompts, normalization and tokenizer lie beside the adapter."""
     from peft import LoraConfig, get_peft_model
-    from sentence_transformers import SentenceTransformer
     from transformers import AutoModel
 
     base = save_base(tmp_path / "base", "llama", make_tokenizer(tiny_tokenizer))
@@ -315,6 +311,17 @@ def test_an_adapter_folder_is_read_by_its_own_modules(lab, tmp_path, tiny_tokeni
     assert_close(question, model.encode_query(STRIPPED, batch_size=1))
     assert_close(answer, model.encode_document(STRIPPED, batch_size=1))
     assert answer.shape == (len(STRIPPED), 24)
+
+
+@pytest.mark.parametrize(("family", "most"), [("bert", 512), ("xlm-roberta", 511), ("mpnet", 510), ("llama", 600)])
+def test_no_text_is_longer_than_the_table_of_positions(lab, tmp_path, tiny_tokenizer, family, most):
+    """Some checkpoints promise more than their model holds, and the library then fails. Rotations have no table."""
+    folder = Folder(family, edits={BERT: {"max_seq_length": 600}}).save(tmp_path, tiny_tokenizer)
+    assert lab.open(str(folder)).max_tokens == most
+    (vector,) = lab.embed(["word " * 700], model=str(folder))
+    model = SentenceTransformer(str(folder), device="cpu")
+    model.max_seq_length = most
+    assert_close(vector, model.encode(("word " * 700).strip()))
 
 
 def test_a_transformer_one_level_down(lab, tmp_path, tiny_tokenizer):
