@@ -93,7 +93,8 @@ def attach_adapter(network: nn.Module, folder: Path, vocabulary: int, model: str
     adapted = PeftModel(target, config)
     loaded = adapted.load_adapter(str(folder), "default", torch_device=str(device))
     head = network.base_model_prefix if target is not network.base_model else ""
-    unexpected = [name for name in loaded.unexpected_keys if name.replace(_SAVED_TWICE, "") not in shapes]
+    twice = {name for name in shapes if _SAVED_TWICE in name and name.replace(_SAVED_TWICE, "") in shapes}
+    unexpected = [name for name in loaded.unexpected_keys if name not in twice]
     beside = [name for name in unexpected if head and not name.startswith(f"{_PREFIX}{head}.")]
     lost = [name for name in unexpected if name not in beside] + _missing(adapted, loaded.missing_keys)
     if lost:

@@ -6,22 +6,28 @@ import copy
 import json
 from functools import cache
 
+import numpy as np
 import peft
 import pytest
 import torch
 from peft import PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
     AutoTokenizer,
 )
 
 from demo.backend.loader import load_checkpoint
+from demo.backend.local import LocalEngine
 from demo.backend.model.device import choose_device
 from demo.backend.model.forward import every_layer, logits
 from demo.backend.weights.locate import locate_weights
-from demo.domain.datamodels import LAST_LAYER, Kind
+from demo.domain.datamodels import LAST_LAYER, Kind, Pooling, Prompt, PromptedText, Reading
+from demo.domain.errors import DemoError, UnsafeWeights, UnsupportedModel
+from demo.settings import Settings
 from tests.conftest import save_tiny
 
 CPU = choose_device("cpu", "float32")
@@ -200,3 +206,135 @@ def test_an_adapter_brings_its_tokenizer(bases, tmp_path, tokens):
     assert_equals_peft(folder, bases[base], auto, checkpoint)
     assert checkpoint.info.vocab_size == len(checkpoint.tokenizer)
     assert checkpoint.tokenizer("<new>")["input_ids"] == [len(checkpoint.tokenizer) - 2]
+
+
+def test_tokens_without_an_embedding_are_refused(bases, tmp_path):
+    """A tokenizer with a padding token of its own, as many adapters bring it, and no row for it."""
+    tokenizer = AutoTokenizer.from_pretrained(bases["llama"])
+    folder = make_adapter(tmp_path / "adapter", bases["llama"], CAUSAL, lora())
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.save_pretrained(folder)
+    engine = LocalEngine(Settings(device="cpu", dtype="float32", cache_dir=tmp_path / "cache"))
+    reading = Reading(str(folder), Prompt.PLAIN, Pooling.MEAN)
+    vectors = engine.embed(
+        [PromptedText("What is GPU?"), PromptedText("A longer text, beside which it is padded")], reading
+    )
+    assert np.isfinite(vectors.vectors).all()
+    with pytest.raises(DemoError, match="has no embedding"):
+        engine.embed([PromptedText("a [PAD] b")], reading)
+
+
+def test_a_head_without_rows_for_new_tokens_is_not_offered(bases, tmp_path):
+    folder = make_adapter(tmp_path / "adapter", bases["llama"], BARE, lora(), tokens=NEW)
+    info = load(folder).info
+    assert not info.has_lm_head
+    assert any("no rows for the tokens" in notice for notice in info.notices)
+
+
+REFUSED = {
+    "prompt tuning": peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4),
+    "prefix tuning": peft.PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4),
+    "p-tuning": peft.PromptEncoderConfig(task_type="CAUSAL_LM", num_virtual_tokens=4, encoder_hidden_size=8),
+    "adaption prompt": peft.AdaptionPromptConfig(task_type="CAUSAL_LM", adapter_len=4, adapter_layers=2),
+    "activated lora": lora(task_type="CAUSAL_LM", alora_invocation_tokens=[5, 9]),
+    "a bias where the layer has none": lora(lora_bias=True),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_cannot_be_part_of_the_weights_is_refused(bases, tmp_path, kind):
+    folder = make_adapter(tmp_path / "adapter", bases["llama"], CAUSAL, REFUSED[kind])
+    with pytest.raises(UnsupportedModel, match="adapter"):
+        load(folder)
+
+
+def damage_weights(folder, change):
+    tensors = load_file(folder / "adapter_model.safetensors")
+    save_file(change(tensors), folder / "adapter_model.safetensors")
+
+
+DAMAGES = {
+    "a tensor less": (lambda t: dict(list(t.items())[1:]), "not every weight"),
+    "a tensor more": (lambda t: t | {min(t).replace("layers.0", "layers.9"): t[min(t)] + 0}, "not every weight"),
+    "other names": (
+        lambda t: {name.replace("layers", "blocks"): value for name, value in t.items()},
+        "not every weight",
+    ),
+    "another shape": (lambda t: {name: value[:1].clone() for name, value in t.items()}, "does not fit"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_every_weight_must_find_its_place(bases, tmp_path, damage):
+    folder = make_adapter(tmp_path / "adapter", bases["llama"], CAUSAL, lora())
+    change, words = DAMAGES[damage]
+    damage_weights(folder, change)
+    with pytest.raises(UnsupportedModel, match=words):
+        load(folder)
+
+
+CONFIGS = {
+    "unknown kind": ({"peft_type": "TOMORROW"}, "does not know adapters of the type TOMORROW"),
+    "no base": ({"base_model_name_or_path": None}, "does not name the model"),
+    "no such base": ({"base_model_name_or_path": "/no/such/folder"}, "neither on the Hub nor on this disk"),
+    "code": ({"megatron_config": {"a": 1}, "megatron_core": "evil"}, "names code to be imported"),
+}
+
+
+@pytest.mark.parametrize("case", CONFIGS)
+def test_a_configuration_that_cannot_be_followed_is_refused(bases, tmp_path, case):
+    folder = make_adapter(tmp_path / "adapter", bases["llama"], CAUSAL, lora())
+    changes, words = CONFIGS[case]
+    edit(folder, **changes)
+    with pytest.raises(DemoError, match=words):
+        load(folder)
+    (folder / "adapter_config.json").write_text("{")
+    with pytest.raises(UnsupportedModel, match="not readable"):
+        load(folder)
+
+
+def test_an_adapter_over_an_adapter_is_refused(bases, tmp_path):
+    below = make_adapter(tmp_path / "below", bases["llama"], CAUSAL, lora())
+    folder = make_adapter(tmp_path / "adapter", bases["llama"], CAUSAL, lora())
+    edit(folder, base_model_name_or_path=str(below))
+    with pytest.raises(UnsupportedModel, match="trained on another adapter"):
+        load(folder)
+
+
+def test_a_setting_that_peft_does_not_know_is_named(bases, tmp_path):
+    folder = make_adapter(tmp_path / "adapter", bases["llama"], CAUSAL, lora())
+    edit(folder, use_tomorrows_trick=True, another_default=None)
+    [notice] = load(folder).info.notices
+    assert "use_tomorrows_trick" in notice
+    assert "another_default" not in notice
+
+
+def test_a_pickled_adapter_is_refused(bases, tmp_path):
+    folder = make_adapter(tmp_path / "adapter", bases["llama"], CAUSAL, lora())
+    (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
+    with pytest.raises(UnsafeWeights, match="adapter_model.bin holds pickled weights"):
+        load(folder)
+
+
+def test_a_classifying_adapter_says_so(bases, tmp_path):
+    folder = make_adapter(
+        tmp_path / "adapter", bases["llama"], AutoModelForSequenceClassification, lora(task_type="SEQ_CLS")
+    )
+    checkpoint = load(folder)
+    assert_equals_peft(folder, bases["llama"], AutoModelForSequenceClassification, checkpoint)
+    assert any("trained to classify" in notice for notice in checkpoint.info.notices)
+    assert any("score" in notice for notice in checkpoint.info.notices)
+
+
+@pytest.mark.parametrize("file", ["adapter_model.safetensors", "adapter_config.json", "tokenizer_config.json"])
+def test_the_revision_is_a_hash_of_all_that_is_read(bases, tmp_path, file):
+    folder = make_adapter(tmp_path / "adapter", bases["llama"], CAUSAL, lora(), tokens=NEW)
+    before = locate_weights(str(folder), tmp_path).revision
+    (folder / "README.md").write_text("Another card.")
+    assert locate_weights(str(folder), tmp_path).revision == before
+    if file.endswith(".json"):
+        path = folder / file
+        path.write_text(json.dumps(json.loads(path.read_text()), indent=7))
+    else:
+        damage_weights(folder, lambda tensors: {name: 2 * value for name, value in tensors.items()})
+    assert locate_weights(str(folder), tmp_path).revision != before
