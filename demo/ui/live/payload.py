@@ -169,6 +169,9 @@ class _Renderer:
             size = model_summary(self.language, model)
             licence = f", {model.licence}" if isinstance(model, ModelStatus) and model.licence else ""
             hints["model"] = f"{size[0].upper()}{size[1:]}{licence}. {say(f'kind.{model.kind.value}.hint')}"
+            if isinstance(model, ModelStatus) and model.reason and model.state != "unavailable":  # read from disk
+                reason = translate_phrase(self.language, f"{model.reason}.")
+                hints["model"] += f" {reason[0].upper()}{reason[1:]}"
             if not model.host:  # there the slider is hidden
                 hints["layer"] = layer_hint(self.language, form.layer, model.n_layers, form.pooling)
         return hints

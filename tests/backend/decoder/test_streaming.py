@@ -13,15 +13,28 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from demo import Lab
+from demo.backend import model_store
 from demo.backend.decoder import decoder
 from demo.backend.decoder.layer_stream import LayerStream
 from demo.backend.decoder.shards import ShardReader, Shards
 from demo.backend.local import LocalEngine
 from demo.backend.scheduler import streamed_pass
+from demo.backend.weights.locate import Weights
+from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import LAST_LAYER, TEXT, Pooling, Prompt, PromptedText, Reading
-from demo.domain.errors import ModelDoesNotFit, ModelLoading, ReadingRefused, Stopped, StreamBroken, UnsupportedModel
+from demo.domain.errors import (
+    ModelDoesNotFit,
+    ModelLoading,
+    ModelNotFetched,
+    ReadingRefused,
+    Stopped,
+    StreamBroken,
+    UnsupportedModel,
+)
 from demo.jobs.request_context import request_context
+from demo.ui.live.handlers import LiveHandlers
 from tests.conftest import TEXTS, save_tiny, tiny_config
+from tests.page_requests import LivePage
 from tests.waiting import eventually
 
 FAMILIES = ("llama", "mistral", "qwen3", "gemma3_text")
@@ -235,6 +248,36 @@ def test_what_does_not_fit_is_streamed_and_said(settings, folders, monkeypatch):
     with pytest.raises(ModelDoesNotFit):
         engine.load(str(folder))
     assert not LocalEngine(settings).load(str(folder)).streams
+
+
+MISTRAL = "mistral-7b-instruct-v0.1"
+
+
+def test_a_listed_model_is_streamed_once_it_is_on_this_disk(settings, folders, monkeypatch):
+    """Choosing it in a list fetches nothing."""
+    monkeypatch.setattr(model_store, "fetched", lambda entry: None)
+    engine = LocalEngine(settings)  # 4 GiB for models
+    status = engine._store.status(CATALOG[MISTRAL])
+    assert status.state == "unavailable"
+    assert "hf download mistralai/Mistral-7B-Instruct-v0.1" in status.reason
+    with pytest.raises(ModelNotFetched, match="hf download mistralai"):
+        engine.load(MISTRAL)
+
+
+def test_the_list_and_the_page_say_that_a_model_is_streamed(settings, folders, monkeypatch):
+    weights = Weights(folders("mistral"), "0" * 40, "the local Hub cache", "bfloat16")
+    monkeypatch.setattr(model_store, "fetched", lambda entry: weights)
+    monkeypatch.setattr(model_store, "locate_weights", lambda *arguments: weights)
+    lab = Lab(settings, LocalEngine(settings))
+    for state in ("available", "loaded"):
+        status = lab.status(MISTRAL)
+        assert status.state == state
+        assert "needs 32.4 GiB, this machine has 4.0 GiB for models; its weights are read from disk" in status.reason
+        assert lab.open(MISTRAL).streams
+    page = LivePage(LiveHandlers(lab), "ko", questions="GPU?", model=MISTRAL)
+    answer = eventually(page.ask, until=lambda answer: answer["state"] == "ready")
+    assert "디스크에서 읽어" in answer["pieces"]["model-note"]
+    assert "디스크에서 읽어" in answer["pieces"]["notices"]
 
 
 def test_what_cannot_be_streamed_is_read_whole_and_said(streaming, tiny):
