@@ -93,7 +93,10 @@ class LocalEngine(Engine):
 
     def loaded(self, model: str) -> ModelInfo | None:
         checkpoint = self._store.find(model)
-        return checkpoint.info if checkpoint else None
+        if checkpoint is None:
+            return None
+        precision = checkpoint.info.precision_of(checkpoint.info.default_reading)
+        return checkpoint.info if self._store.find(model, precision) else None
 
     def load(self, model: str, on_progress: OnProgress | None = None) -> ModelInfo:
         info = self._checkpoint(model, on_progress).info

@@ -14,13 +14,13 @@ from demo.backend.decoder.fused_linear import UnexpectedArchitecture
 from demo.backend.decoder.layer_stream import Compute, compute_here, expected_seconds
 from demo.backend.decoder.shards import disk_speed
 from demo.backend.loader import Checkpoint, count_parameters, load_checkpoint
-from demo.backend.model.device import Placement, memory_budget
+from demo.backend.model.device import ROUNDING, Placement, memory_budget
 from demo.backend.protocol import OnProgress
 from demo.backend.scheduler.malloc import release_freed_memory
 from demo.backend.weights.checkpoint_files import weight_files
 from demo.backend.weights.locate import Weights, cached_by_entry, fetched, locate_weights, unavailable_reason
 from demo.domain.catalog import CATALOG, CatalogEntry
-from demo.domain.datamodels import Kind, ModelInfo, ModelStatus, Progress
+from demo.domain.datamodels import Kind, ModelStatus, Progress
 from demo.domain.errors import ModelDoesNotFit, ModelNotFetched
 from demo.settings import Settings
 
@@ -133,24 +133,21 @@ class ModelStore:
                 checkpoint = self._read(model, weights, place)
                 if stream:
                     checkpoint = _with_notice(checkpoint, _NOT_STREAMED)
-            if self._keeps_full_precision(checkpoint.info, place):
-                checkpoint = replace(checkpoint, info=replace(checkpoint.info, full_precision="float32"))
+            checkpoint = self._with_full_precision(checkpoint, place)
             with self._lock:
                 self._checkpoints[model, place.dtype] = checkpoint
             self._make_room(0, keep=1)  # the size of its packed weights is known only now
         logger.info("%s is ready: %s, %s", checkpoint.info.name, checkpoint.info.source, checkpoint.info.precision)
         return checkpoint
 
-    def _keeps_full_precision(self, info: ModelInfo, place: Placement) -> bool:
-        """Whether readings that rounding moves are computed in float32: in small GPTs, unless a precision is set."""
-        half = place.dtype is not torch.float32 and self._settings.dtype == "auto"
-        need = 4 * info.parameters
-        return (
-            half
-            and info.kind is not Kind.ENCODER
-            and not info.streams
-            and need <= min(_MOST_FULL_BYTES, self.budget // 4)
-        )
+    def _with_full_precision(self, checkpoint: Checkpoint, place: Placement) -> Checkpoint:
+        """Small GPTs compute in float32 what rounding moves, unless a precision is set; of large ones it is said."""
+        info = checkpoint.info
+        if place.dtype is torch.float32 or self._settings.dtype != "auto" or info.kind is Kind.ENCODER:
+            return checkpoint
+        if info.streams or 4 * info.parameters > min(_MOST_FULL_BYTES, self.budget // 4):
+            return _with_notice(checkpoint, f"{info.precision}: {ROUNDING}")
+        return replace(checkpoint, info=replace(info, full_precision="float32"))
 
     def _may_stream(self, need: int) -> bool:
         """Whether weights of so many bytes stay on disk, as far as the model allows it."""

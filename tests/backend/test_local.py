@@ -200,6 +200,15 @@ def test_readings_of_one_position_are_float32_in_small_gpts(engine, in_half, tin
     )
 
 
+def test_a_model_is_loaded_once_its_first_reading_can_be_computed(in_half, tiny):
+    engine, model = in_half(), str(tiny("llama"))
+    info = engine.load(model)
+    assert info.default_reading.pooling in ROUNDING_SENSITIVE
+    assert engine.loaded(model) == info
+    del engine._store._checkpoints[model, torch.float32]
+    assert engine.loaded(model) is None
+
+
 def test_a_survey_is_in_the_precision_of_its_readings_pooling(in_half, tiny):
     engine = in_half()
     for pooling in (Pooling.LAST_TOKEN, Pooling.MEAN):
@@ -214,8 +223,10 @@ def test_everything_else_is_in_the_precision_of_the_device(in_half, tiny, monkey
         monkeypatch.setattr(model_store, "_MOST_FULL_BYTES", 1000)
     engine = in_half("bfloat16" if why == "a precision of choice" else "auto")
     chosen = reading(tiny("bert" if why == "an encoder" else "llama"), pooling)
-    engine.embed(PROMPTED, chosen)
-    assert engine.loaded(chosen.model).precision_of(chosen) == "bfloat16"
+    engine.load(chosen.model)
+    info = engine.loaded(chosen.model)
+    assert info.precision_of(chosen) == "bfloat16"
+    assert any("float32's" in notice for notice in info.notices) == (why == "a large model")
 
 
 def test_both_precisions_of_a_model_count_and_leave_together(in_half, tiny):

@@ -243,8 +243,8 @@ def test_what_other_rooms_say_is_said_in_korean(sentence):
             "torch가 GPU를 찾지 못해 CPU를 써요. 이 프로세서에 AVX512-BF16 명령어가 있어 bfloat16 정밀도로 계산해요.",
         ),
         (
-            "Small GPTs are read by their last token in float32.",
-            "작은 GPT를 마지막 토큰으로 읽을 때는 float32로 계산해요.",
+            "bfloat16: A cosine may differ from float32's by a few hundredths.",
+            "bfloat16: 코사인이 float32와 백분의 몇쯤 다를 수 있어요.",
         ),
         (
             "CUDA, because torch finds one; float16, because this GPU computes it faster than bfloat16.",

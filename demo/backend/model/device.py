@@ -15,6 +15,7 @@ from demo.domain.datamodels import Device
 from demo.domain.errors import UnknownChoice
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+ROUNDING = "A cosine may differ from float32's by a few hundredths."
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _SHARE_FOR_MODELS = 0.7
 
@@ -46,9 +47,7 @@ def choose_device(device: str = "auto", dtype: str = "auto") -> Placement:
     if dtype == "auto":
         precision = "bfloat16" if native else "float32" if place.type == "cpu" else "float16"
         why = f"{precision}, because {why_native}"
-    rounding = "" if precision == "float32" else " A cosine may differ from float32's by a few hundredths."
-    if rounding and dtype == "auto":
-        rounding = " Small GPTs are read by their last token in float32."
+    rounding = "" if precision == "float32" or dtype == "auto" else f" {ROUNDING}"
     info = Device(_device_name(place), place.type, precision, f"{why_device}; {why}.{rounding}")
     return Placement(place, PRECISIONS[precision], info)
 
