@@ -119,7 +119,10 @@ def fuse(*layers: nn.Linear, pack: bool) -> FusedLinear:
 
 def _join(weights: list[Tensor]) -> Tensor:
     """Weights, (outs, in) each, one below the other: a view where they lie so already."""
-    first, memory = weights[0], {weight.untyped_storage().data_ptr() for weight in weights}
+    first = weights[0]
+    if first.device.type != "cpu":  # streamed weights alone lie so, and not every device has addresses
+        return torch.cat(weights)
+    memory = {weight.untyped_storage().data_ptr() for weight in weights}
     ends = [weight.data_ptr() + weight.nbytes for weight in weights]
     if len(memory) > 1 or ends[:-1] != [weight.data_ptr() for weight in weights[1:]]:
         return torch.cat(weights)
