@@ -251,9 +251,7 @@ class LocalEngine(Engine):
     def _checkpoint_for(self, reading: Reading) -> Checkpoint:
         """The model in the precision that the reading is computed in."""
         checkpoint = self._checkpoint(reading.model)
-        precision = checkpoint.info.precision_of(reading)
-        same = precision == checkpoint.info.precision
-        return checkpoint if same else self._store.get(reading.model, precision=precision)
+        return self._store.get(reading.model, precision=checkpoint.info.precision_of(reading))
 
     def _scheduler_of(self, checkpoint: Checkpoint) -> Scheduler:
         return self._streams.scheduler if checkpoint.stream else self._scheduler
