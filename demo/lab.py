@@ -20,7 +20,7 @@ from demo.analysis.labelled_sets import labelled_from_pairing
 from demo.analysis.projection import anisotropy, project, rogue_dimensions, unrelated, variance_shares
 from demo.domain.catalog import CATALOG
 from demo.domain.choices import Role
-from demo.domain.datamodels import Comparison, Pairing, Pooling, Reading
+from demo.domain.datamodels import Comparison, ModelStatus, Pairing, Pooling, Reading
 from demo.domain.errors import TooManyTexts, UnknownChoice
 from demo.domain.recipe import Recipe, TrainingSet
 from demo.domain.results import BenchmarkRow, Explanation, Inspected, LabelledSet, LargeComparison, Space, Sweep
@@ -33,7 +33,7 @@ from demo.studies.benchmark import ReadingGrid, list_readings, run_benchmark
 from demo.studies.large import run_large
 from demo.studies.mteb_tasks import MtebRow, run_mteb
 from demo.studies.sweep import run_sweep
-from demo.studies.training import TrainingRun
+from demo.studies.training import TrainingRun, named_models
 
 _MOST_LEFT_OUT = 64  # tokens of a text: each costs a forward pass
 _TOP_TOKENS = 10  # that the LM head reads from an embedding
@@ -48,6 +48,11 @@ class Lab(Pipeline):
     reference, task, template, as in Reading; by default those of the model. wait=False never blocks on a model: it
     starts loading and raises ModelLoading. Every method raises DemoError.
     """
+
+    def models(self) -> list[ModelStatus]:
+        """The listed models, each with whether it can be chosen here, and why not; of a host that is not public also
+        those that were trained and kept on it."""
+        return [*super().models(), *([] if self.settings.public else named_models(self))]
 
     def compare(
         self,

@@ -66,7 +66,7 @@ ROOMS = {
     "ui": "",
     "ui/api": "domain jobs lab serving stages",
     "ui/gradio": "serving",
-    "ui/kit": "domain jobs lab ui/gradio wording",
+    "ui/kit": "domain jobs lab serving ui/gradio wording",
     "ui/live": "domain export figures jobs lab serving settings ui/gradio ui/kit",
     "ui/page": "domain lab serving ui/api ui/gradio ui/kit ui/live ui/panels ui/tabs",
     "ui/panels": "domain export figures lab serving ui/gradio ui/kit ui/live wording",

@@ -5,10 +5,12 @@ Knows neither how a step is computed nor who watches.
 
 from __future__ import annotations
 
+import json
 import secrets
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,14 +18,16 @@ import numpy as np
 
 from demo.analysis.projection import project
 from demo.backend.protocol import Guide, Training
+from demo.domain.catalog import CATALOG
 from demo.domain.choices import Role
-from demo.domain.datamodels import Metrics, Pairing, Postprocess, Reference
+from demo.domain.datamodels import Kind, Metrics, ModelStatus, Pairing, Postprocess, Reference
 from demo.domain.errors import BadInput
 from demo.domain.recipe import TRAINED, Pair, PromptedPair, Recipe, TrainingSet, TrainStep
 from demo.pipeline import Pipeline
 from demo.stages.similarity import cos_sim, roc_auc, score_pairs, unit_vectors
 
-_MOST_KEPT = 40  # adapters on disk; the oldest are removed
+_MOST_KEPT = 40  # adapters on disk that nobody has named; the oldest are removed
+_NAME = "kept.json"  # in an adapter's folder: the name that somebody keeps it under, and its base model
 _LOOK_SECONDS = 1.0  # between two evaluations of the watched texts
 _HELD_SHARE = 0.25  # of the time, at most, for evaluating held-out pairs
 _MOST_HELD = 48
@@ -130,7 +134,8 @@ class TrainingRun:
         folder = kept_folder(self.pipeline, model)
         self.save(folder)
         kept = sorted(
-            (path for path in folder.parent.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime
+            (path for path in folder.parent.iterdir() if path.is_dir() and not (path / _NAME).exists()),
+            key=lambda path: path.stat().st_mtime,
         )
         for path in kept[:-_MOST_KEPT]:
             shutil.rmtree(path, ignore_errors=True)
@@ -210,6 +215,26 @@ class TrainingRun:
 def kept_folder(pipeline: Pipeline, model: str) -> Path:
     """The folder of a model that was trained and kept on this machine."""
     return pipeline.settings.cache_dir / "trained" / model.removeprefix(TRAINED)
+
+
+def name_kept(pipeline: Pipeline, model: str, name: str, base: str) -> None:
+    """Keep a trained model for good: it stands in the list of models from now on. base: its base model's id."""
+    said = json.dumps({"name": name, "base": base}, ensure_ascii=False)
+    (kept_folder(pipeline, model) / _NAME).write_text(said, encoding="utf-8")
+
+
+def named_models(pipeline: Pipeline) -> list[ModelStatus]:
+    """The models that were trained and kept on this machine, the oldest first."""
+    files = sorted((pipeline.settings.cache_dir / "trained").glob(f"*/{_NAME}"), key=lambda file: file.stat().st_mtime)
+    statuses = []
+    for file in files:
+        with suppress(OSError, ValueError, KeyError):
+            said, model = json.loads(file.read_text(encoding="utf-8")), TRAINED + file.parent.name
+            state = "loaded" if pipeline.engine.loaded(model) else "available"
+            base = CATALOG[said["base"]].status(state)
+            kind = Kind.TUNED_GPT if base.kind is Kind.GPT else base.kind
+            statuses.append(replace(base, model=model, name=str(said["name"]), kind=kind, default_reading=None))
+    return statuses
 
 
 def split_held_out(sets: Sequence[TrainingSet], seed: int = 0) -> tuple[list[TrainingSet], list[Pair]]:

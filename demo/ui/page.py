@@ -18,6 +18,7 @@ from demo.ui.gradio.event_options import QUIET
 from demo.ui.gradio.redact_prints import redact_prints
 from demo.ui.gradio.theme import create_theme
 from demo.ui.kit.i18n import LOCALES, choose_language, label, page_i18n, translate_error
+from demo.ui.kit.page_jobs import open_session
 from demo.ui.kit.panel import relabel
 from demo.ui.live.heatmap import plotly_route
 from demo.ui.live.route import create_live_route
@@ -126,6 +127,7 @@ def _wire_tabs(page: gr.Blocks, tabs: dict[str, gr.Tab], labelled: dict[str, gr.
     labelled = {**labelled, **{f"view_{name}": tab for name, tab in tabs.items()}}
 
     def on_load(request: gr.Request) -> list:
+        open_session(request)  # before its tabs are looked at: a job of theirs may be under way since before a reload
         if "lang" not in request.query_params:
             return [gr.skip() for _ in labelled]
         language = choose_language(request)

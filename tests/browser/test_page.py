@@ -294,7 +294,7 @@ def test_no_width_scrolls_sideways(open_page, width):
 def test_a_button_computes_where_typing_does_not(serve, open_page):
     page = open_page(serve(FakeEngine(), live=False))
     page.fill(QUESTIONS, "Only when asked?")
-    page.wait_for_selector("#hero[data-state=changed]")
+    page.wait_for_selector("#hero[data-behind]")
     assert "Only when asked?" not in str(table(page))
     page.click("#compute")
     wait_text(page, "Q1 Only when asked?")

@@ -15,7 +15,7 @@ from demo.domain.recipe import Method, Pair, Recipe, TrainingSet
 from demo.export.model_card import render_card
 from demo.lab import Lab
 from demo.settings import Settings
-from demo.studies.training import TrainingRun, split_held_out
+from demo.studies.training import TrainingRun, name_kept, split_held_out
 
 PAIRS = tuple(Pair(f"What is thing{i}?", f"Thing{i} is alpha {i * 7}", f"thing{i} is not") for i in range(60))
 SET = TrainingSet("things", PAIRS)
@@ -100,6 +100,22 @@ def test_what_is_kept_can_be_chosen_and_is_read_as_it_was_trained(lab):
     assert (reading.model, reading.postprocess, reading.reference) == (model, Postprocess.ZSCORE, Reference.CORPUS)
     assert run.recipe.reading.postprocess is Postprocess.NONE
     assert lab.compare("a", "b", model=model).reading == reading
+
+
+def test_a_named_model_is_listed_and_stays(lab, monkeypatch):
+    monkeypatch.setattr("demo.studies.training._MOST_KEPT", 1)
+    run = start(lab)
+    model = run.keep()
+    assert model not in {status.model for status in lab.models()}
+    name_kept(lab, model, "Mine, 질문", run.info.model)
+    for _ in range(3):
+        run.keep()
+    status = lab.status(model)
+    assert (status.name, status.state) == ("Mine, 질문", "available")
+    assert status.n_layers == lab.open(model).n_layers
+    assert lab.status(model).state == "loaded"
+    public = Lab(lab.settings.model_copy(update={"public": True}), lab.engine)
+    assert public.status(model) is None, "strangers see no models of others"
 
 
 def test_only_so_many_are_kept_on_disk(lab, monkeypatch):

@@ -19,7 +19,7 @@ from demo.jobs.queue import JobQueue, OnProgress
 from demo.lab import Lab
 from demo.ui.gradio.event_options import LIVE, QUIET
 from demo.ui.kit.i18n import choose_language, translate
-from demo.ui.kit.page_jobs import JobState, PageJob, PageJobs
+from demo.ui.kit.page_jobs import JobState, PageJob, PageJobs, open_session
 from demo.ui.kit.unexpected import explain_error
 from demo.ui.kit.view import answer_view, next_seq, note_loading, show_view
 
@@ -34,7 +34,7 @@ class TabEvent:
     """One event of one page, and the answer to it as it is being built."""
 
     language: str
-    session: str
+    key: str  # the page's id
     page: Any  # the tab's PageJob
     form: Any  # the widgets' values, as the tab's `read` returns them
     job: JobState = JobState()
@@ -76,6 +76,9 @@ class JobTab(ABC):
     def show(self, event: TabEvent) -> Payload:
         """The view's payload. Raises DemoError."""
 
+    def resend(self, event: TabEvent) -> None:  # noqa: B027  (most tabs send everything with every answer)
+        """The browser has nothing of what was sent before: whatever is sent once is sent again."""
+
     def controls(self, event: TabEvent) -> dict[Any, Any]:
         """Updates that every answer carries, whatever the view shows."""
         running = event.job.running
@@ -95,17 +98,21 @@ class JobTab(ABC):
 
     def on_leave(self, request: gr.Request) -> None:
         """The page was closed: stop its job. Results stay, for a phone that only slept."""
-        self.pages.of(request).stop()
+        self.pages.leave(request)
 
     def answer(
         self, request: gr.Request, values: tuple, change: Callable[[TabEvent], Payload | None] | None = None
     ) -> dict:
         """Change something of the page, then answer with the view and all updates. A payload of `change` is shown."""
-        event = TabEvent(choose_language(request), request.session_hash or "", self.pages.of(request), None)
+        event = TabEvent(choose_language(request), open_session(request), self.pages.of(request), None)
         event.form = self.read(values)
+        session = request.session_hash or ""
 
         def show() -> Payload:
             payload = None
+            if event.page.session != session:  # a new page, or one that was loaded again
+                event.page.session = session
+                self.resend(event)
             self._poll(event)
             if change is not None:
                 payload = change(event)

@@ -1,4 +1,4 @@
-"""Page jobs: the long job of each open page, kept by its session. Knows no tab and no lab."""
+"""Page jobs: the long job of each open page, kept over a reload by the page's own id. Knows no tab and no lab."""
 
 from __future__ import annotations
 
@@ -13,8 +13,20 @@ from cachetools import LRUCache
 from demo.domain.datamodels import Progress
 from demo.domain.errors import DemoError, Stopped
 from demo.jobs.queue import Job, JobQueue, OnProgress
+from demo.serving.limits.client_address import PAGE_HEADER
 
 _MAX_PAGES = 100  # that are remembered
+_GRACE_SECONDS = 20.0  # in which a page that was left may come back, as it does by a reload
+_sessions: LRUCache[str, str] = LRUCache(1000)  # the newest session of each page, by its id
+_keys: LRUCache[str, str] = LRUCache(1000)  # the other way round
+
+
+def open_session(request: gr.Request) -> str:
+    """The id of the page that sent a request, which now has this session: the same before a reload and after it."""
+    session = request.session_hash or ""
+    key = request.headers.get(PAGE_HEADER, "")[:64] or _keys.get(session, session)
+    _sessions[key], _keys[session] = session, key
+    return key
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,7 @@ class PageJob:
     """One open page and its job, if it has one; a tab adds fields."""
 
     job: Job | None = None
+    session: str = ""
     stopping: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)  # polls and clicks may come together
 
@@ -61,6 +74,11 @@ class PageJob:
         if self.job is not None:
             self.stopping = True
             self.job.stop()
+
+    def close(self) -> None:
+        """The page is gone: stop its job, and keep nothing of what that holds."""
+        self.stop()
+        self.job = None
 
     def poll(self) -> JobState:
         """The job's state; its end is returned once."""
@@ -89,7 +107,7 @@ class _Pages(LRUCache):
 
 
 class PageJobs(Generic[Page]):
-    """Every open page's job by its session, in a bounded LRU cache; an evicted page's job is stopped."""
+    """Every open page's job by the page's id, in a bounded LRU cache; an evicted page's job is stopped."""
 
     def __init__(self, create: Callable[[], Page]):
         self._create = create
@@ -98,15 +116,21 @@ class PageJobs(Generic[Page]):
 
     def of(self, request: gr.Request) -> Page:
         """The page that sent the request."""
-        session = request.session_hash or ""
+        key = open_session(request)
         with self._lock:
-            if session not in self._pages:
-                self._pages[session] = self._create()
-            return self._pages[session]
+            if key not in self._pages:
+                self._pages[key] = self._create()
+            return self._pages[key]
 
-    def close(self, request: gr.Request) -> None:
-        """Forget a page that was closed, and stop its job."""
-        with self._lock:
-            page = self._pages.pop(request.session_hash or "", None)
-        if page is not None:
-            page.stop()
+    def leave(self, request: gr.Request) -> None:
+        """A page was left: its job is stopped, unless the page is back in a moment with another session."""
+        session = request.session_hash or ""
+        key = _keys.get(session, session)
+
+        def close() -> None:
+            if _sessions.get(key, session) == session and (page := self._pages.get(key)) is not None:
+                page.close()
+
+        timer = threading.Timer(_GRACE_SECONDS, close)
+        timer.daemon = True
+        timer.start()

@@ -2,6 +2,13 @@
 // Every request names this page in a header: the server counts the pages behind one address apart.
 
 window.lab = { page: Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("") };
+try {
+  // The same after a reload, so that it finds the job that is under way.
+  lab.page = sessionStorage.getItem("lab.page") || lab.page;
+  sessionStorage.setItem("lab.page", lab.page);
+} catch {
+  // a browser that keeps nothing
+}
 
 (() => {
   const fetchNow = window.fetch.bind(window);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +14,7 @@ from demo.jobs.queue import JobQueue
 from demo.ui.kit import page_jobs
 from demo.ui.kit.page_jobs import JobState, PageJob, PageJobs
 from tests.page_requests import page_request
+from tests.waiting import eventually
 
 
 def ended(run) -> JobState:
@@ -35,6 +37,7 @@ def test_result_and_errors_are_polled_once():
 
 def test_evicted_and_closed_pages_stop_their_jobs(monkeypatch):
     monkeypatch.setattr(page_jobs, "_MAX_PAGES", 2)
+    monkeypatch.setattr(page_jobs, "_GRACE_SECONDS", 0)
     pages, gate = PageJobs(PageJob), threading.Event()
     queue = JobQueue(workers=1, capacity=3)
     opened = [pages.of(page_request(name)) for name in ("a", "b")]
@@ -43,6 +46,24 @@ def test_evicted_and_closed_pages_stop_their_jobs(monkeypatch):
     assert pages.of(page_request("a")) is opened[0]
     pages.of(page_request("c"))
     assert [page.stopping for page in opened] == [False, True], "the page that was quiet longest makes room"
-    pages.close(page_request("a"))
-    assert opened[0].stopping
+    pages.leave(page_request("a"))
+    eventually(lambda: opened[0].stopping)
+    gate.set()
+
+
+def test_a_page_that_is_loaded_again_finds_its_job(monkeypatch):
+    timers = []
+    timer = SimpleNamespace(start=lambda: None)
+    monkeypatch.setattr(page_jobs.threading, "Timer", lambda seconds, act: timers.append(act) or timer)
+    pages, gate = PageJobs(PageJob), threading.Event()
+    before, after = (page_request(session, x_page_id="page") for session in ("old", "new"))
+    page = pages.of(before)
+    page.start(JobQueue(workers=1), lambda report: gate.wait(10), "job")
+    pages.leave(page_request("old"))  # what Gradio says of it may name no page
+    assert pages.of(after) is page
+    timers.pop()()
+    assert not page.stopping
+    pages.leave(after)
+    timers.pop()()
+    assert page.stopping
     gate.set()

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+import pytest
 
 from demo.lab import Lab
+from demo.ui.kit import page_jobs
 from demo.ui.kit.job_tab import JobTab
 from demo.ui.kit.page_jobs import PageJob
 from demo.ui.live.tab import create_lab_tab
@@ -20,7 +22,7 @@ class OpenPage:
 
     def __init__(self, handlers: JobTab, values: Callable[..., list], session: str = "one", language: str = "en"):
         self.handlers, self.values = handlers, values
-        self.request = page_request(session, language)
+        self.request = page_request(session, language, x_page_id=f"page of {session}")
 
     @classmethod
     def of_tab(cls, lab: Lab, create_tab: Callable, handlers: Callable[..., JobTab], values: Callable) -> OpenPage:
@@ -33,6 +35,12 @@ class OpenPage:
     def beside(self, session: str, language: str = "en") -> OpenPage:
         """Another page of the same tab, or the same page in another language."""
         return OpenPage(self.handlers, self.values, session, language)
+
+    def reloaded(self) -> OpenPage:
+        """The same page with another session, as after a reload: only the id in its requests is the same."""
+        again = OpenPage(self.handlers, self.values, f"{self.request.session_hash} again")
+        again.request.headers.update(self.request.headers)
+        return again
 
     def send(self, event: str, *first: Any, **chosen: Any) -> dict:
         """The answer of `on_{event}` to its first arguments and the form, by widget name."""
@@ -62,7 +70,9 @@ class OpenPage:
         return {**begun, **self.finish(**chosen)} if begun["view"]["state"] == "running" else begun
 
     def leave(self) -> None:
-        self.handlers.on_leave(self.request)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(page_jobs, "_GRACE_SECONDS", 0)
+            self.handlers.on_leave(self.request)
 
     @property
     def state(self) -> PageJob:

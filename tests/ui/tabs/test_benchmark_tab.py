@@ -152,7 +152,7 @@ def test_a_page_that_has_gone_leaves_no_job_behind(page, engine):
     job = page.state.job
     page.leave()
     assert job.done.wait(20)
-    assert page.state.job is None
+    eventually(lambda: page.state.job is None)
 
 
 def test_progress_says_model_and_prompt(page, engine):

@@ -17,6 +17,7 @@ from demo.figures.story import plot_models, plot_next_tokens, plot_positions  # 
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.stages.article import PRINTED, printed, procedure  # noqa: E402
+from demo.ui.kit import page_jobs  # noqa: E402
 from demo.ui.kit.job_tab import ModelsJob  # noqa: E402
 from demo.ui.tabs.story.board import render_board  # noqa: E402
 from demo.ui.tabs.story.handlers import StoryHandlers  # noqa: E402
@@ -179,11 +180,12 @@ def test_stop_keeps_what_was_measured_and_nobody_measures_twice_at_once(handlers
     assert handlers.runs.missing()
 
 
-def test_closed_page_leaves_no_job_behind(handlers, visit, engine):
+def test_closed_page_leaves_no_job_behind(handlers, visit, engine, monkeypatch):
+    monkeypatch.setattr(page_jobs, "_GRACE_SECONDS", 0)
     engine.load_seconds = 0.4
     handlers.on_measure(visit.request, "models")
     job = handlers.pages.of(visit.request).job
-    handlers.pages.close(visit.request)
+    handlers.pages.leave(visit.request)
     assert job.done.wait(20)
 
 

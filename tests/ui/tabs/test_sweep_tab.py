@@ -354,3 +354,29 @@ def test_reading_becomes_widget_values(found):
     assert chosen["task"] == "Find it"
     assert chosen["eos"] is True
     assert "reference" not in reading_choices(found, replace(found.best, postprocess=Postprocess.NONE))
+
+
+def test_a_reload_finds_the_sweep_and_its_result_again(page, slow):
+    page.run()
+    again = page.reloaded()
+    assert again.tick()["view"]["state"] == "running"
+    again.stop()
+    again.finish()
+
+
+def test_a_result_is_sent_whole_after_a_reload(page):
+    page.complete()
+    seen = page.reloaded().tick()
+    assert seen["view"]["figures"]
+    assert "verdict" in seen
+
+
+def test_while_a_file_is_swept_nothing_of_the_boxes_is_shown(page, slow, graded):
+    page.state.result, page.state.result_input = graded, (SMALL, QUESTIONS, ANSWERS, "")
+    started = page.run()
+    assert started["view"]["figures"] == []
+    assert {started[name] for name in ("verdict", "scores", "hint", "picked")} == {""}
+    page.stop()
+    stopped = page.finish()
+    assert stopped["view"]["figures"], "what was found before comes back"
+    assert stopped["verdict"]

@@ -73,8 +73,8 @@ class BenchmarkHandlers(JobTab):
             **self.on_tick(request, set_name, ticked, readings, sort),
         }
 
-    def on_leave(self, request: gr.Request) -> None:
-        self.pages.close(request)
+    def resend(self, event: TabEvent) -> None:
+        event.page.shown = ()
 
     def read(self, values: tuple) -> _Form:
         set_name, models, readings, sort = values

@@ -22,6 +22,7 @@ from demo.ui.gradio.event_options import LIVE, QUIET
 from demo.ui.kit.downloads import FETCH, Downloads
 from demo.ui.kit.i18n import choose_language, translate
 from demo.ui.kit.job_tab import JobTab, Payload, TabEvent
+from demo.ui.kit.page_jobs import open_session
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import render_note
 from demo.ui.kit.unexpected import explain_error
@@ -101,16 +102,16 @@ class FileHandlers(JobTab):
         if page.pairing is None:
             return
         run = Run(page.pairing, event.form.lab.reading)
-        page.start(self.queue, self._work(event.session, run), self.name)
+        page.start(self.queue, self._work(event.key, run), self.name)
         page.run, page.failed, page.stopped = run, None, False
 
-    def _work(self, session: str, run: Run) -> Callable[[OnProgress], None]:
+    def _work(self, key: str, run: Run) -> Callable[[OnProgress], None]:
         def on_part(part: np.ndarray) -> None:
             run.part = part
 
         def work(on_progress: OnProgress) -> None:
             result = self.lab.compare_large(run.pairing, on_progress=on_progress, on_part=on_part, **run.reading)
-            self.results.put(session, result)  # not in the job: its page may never poll it again
+            self.results.put(key, result)  # not in the job: its page may never poll it again
 
         return work
 
@@ -121,8 +122,16 @@ class FileHandlers(JobTab):
         page.stopped, page.failed = job.stopped, job.error
         if not job.stopped and job.error is None:
             page.result_run = run
-        result = self.results.get(event.session)
+        result = self.results.get(event.key)
         if result and (page.result_run is run or run.shown):  # the new one, or the last one in the place of a part
+            event.updates |= self._result_updates(event, result)
+
+    def resend(self, event: TabEvent) -> None:
+        page, result = event.page, self.results.get(event.key)
+        page.texts = None
+        if page.run is not None:
+            page.run.shown = None
+        if result is not None and not page.running:
             event.updates |= self._result_updates(event, result)
 
     def show(self, event: TabEvent) -> Payload:
@@ -134,7 +143,7 @@ class FileHandlers(JobTab):
                 raise page.failed.with_traceback(None)
             page.failed = None
         state, notes = "stale", [event.say("file.stopped")] if page.stopped else []
-        if self.results.get(event.session) is None:
+        if self.results.get(event.key) is None:
             if run and page.result_run is run:
                 notes.append(event.say("file.gone"))
             elif run and run.shown:
@@ -191,7 +200,7 @@ class FileHandlers(JobTab):
         return show_matrix(event.language, similarity, pairing, orders, alt, with_texts)
 
     def _result(self, request: gr.Request) -> LargeComparison | None:
-        return self.results.get(request.session_hash or "")
+        return self.results.get(open_session(request))
 
     def _reading_name(self, lab: Form) -> str:
         """The lab's reading in one line."""

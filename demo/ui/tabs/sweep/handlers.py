@@ -174,6 +174,10 @@ class SweepHandlers(JobTab):
         if page.result is not None:
             self._show_result(event)
 
+    def resend(self, event: TabEvent) -> None:
+        if event.page.result is not None and not event.page.running:
+            self._show_result(event)
+
     def _show_result(self, event: TabEvent) -> None:
         """The words beside the figures, whose choices begin anew."""
         result, widgets = event.page.result, self.widgets

@@ -19,7 +19,7 @@ from demo.files.pairs import PairLimits, make_training_set
 from demo.files.table import load_table
 from demo.jobs.queue import JobQueue
 from demo.lab import Lab
-from demo.studies.training import kept_folder
+from demo.studies.training import kept_folder, name_kept
 from demo.ui.gradio.event_options import LIVE, QUIET
 from demo.ui.kit.downloads import FETCH, Downloads
 from demo.ui.kit.i18n import choose_language, translate, translate_error
@@ -163,10 +163,15 @@ class TrainHandlers(JobTab):
 
         def keep(run: Run, model: str) -> dict:
             if model not in page.models:
-                page.models[model] = model_name(language, run, page.models.values())
+                others = {*page.models.values(), *(status.name for status in self.lab.models())}
+                page.models[model] = model_name(language, run, others)
             run.used.add(model)
-            own = [(name, model) for model, name in page.models.items()]
-            choices = gr.update(choices=[*model_choices(language, self.lab.models()), *own], value=model)
+            if not self.lab.settings.public:
+                name_kept(self.lab, model, page.models[model], run.info.model)
+            listed = self.lab.models()
+            ids = {status.model for status in listed}
+            own = [(name, model) for model, name in page.models.items() if model not in ids]
+            choices = gr.update(choices=[*model_choices(language, listed), *own], value=model)
             note = render_note(translate(language, "train.kept", name=page.models[model]))
             return {self.lab_widgets.model: choices, self.widgets.keep_note: note}
 
@@ -186,9 +191,8 @@ class TrainHandlers(JobTab):
 
         return {self.widgets.file: None, **self._with_model(language, page, download)}
 
-    def on_leave(self, request: gr.Request) -> None:
-        super().on_leave(request)
-        self.pages.of(request).job = None  # so that all that a stopped run holds is not kept in memory
+    def resend(self, event: TabEvent) -> None:
+        event.page.sent, event.page.drawn = {}, {}
 
     # ---- a run -------------------------------------------------------------------------------------------------------
 
