@@ -17,15 +17,6 @@ def event_value(event: gr.EventData, name: str) -> Any:
     return event._data.get(name) if isinstance(event._data, dict) else None
 
 
-def leave_unchecked(widget: gr.components.Component) -> None:
-    """Gradio passes this widget's values on as they come; `demo/ui/live/form.py` checks them.
-
-    Its bounds change in the browser alone: Gradio's server knows only the first ones. Lost where a Python listener
-    updates the widget's options.
-    """
-    widget.preprocess = lambda payload: payload
-
-
 def publish_file(button: gr.DownloadButton, path: Path) -> Path:
     """A copy in Gradio's own folder, from which alone it serves files, under a digest of the content."""
     return Path(button.move_resource_to_block_cache(path))

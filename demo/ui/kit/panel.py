@@ -19,6 +19,16 @@ import gradio as gr
 from demo.ui.kit.i18n import LOCALES, label, translate
 
 
+class UncheckedSlider(gr.Slider):
+    """A slider whose value may lie beyond the maximum that Gradio's server knows: each model has a layer count and each
+    run a number of steps of its own, which the browser has first. Handlers check it."""
+
+    is_template = True  # to the browser it is a slider
+
+    def preprocess(self, payload: float) -> float:
+        return payload
+
+
 class Panel:
     """Widgets by name, as attributes. prefix: what their ids and labels begin with; "" for the lab's own widgets."""
 

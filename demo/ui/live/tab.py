@@ -15,9 +15,8 @@ from demo.domain.choices import DEFAULT_TASK
 from demo.domain.datamodels import TEXT, ModelStatus, Pooling, Postprocess, Prompt, Reference, Served
 from demo.figures.similarity import SCALES
 from demo.settings import Settings
-from demo.ui.gradio.private import leave_unchecked
 from demo.ui.kit.i18n import label
-from demo.ui.kit.panel import Panel
+from demo.ui.kit.panel import Panel, UncheckedSlider
 from demo.ui.live.examples import load_examples
 from demo.ui.live.form import FORM_FIELDS, PROMPT_BOXES
 from demo.ui.live.heatmap import create_heatmap, create_piece
@@ -121,8 +120,7 @@ def _create_reading(widgets: Widgets, settings: Settings, first: ModelStatus | N
     widgets.create_dropdown("pooling", [choice.value for choice in (*Pooling, *Served)], pooling.value)
     n_layers = first.n_layers if first else 1
     bounds = {"minimum": 0, "maximum": max(1, n_layers), "step": 1}  # a slider of no length is none to Gradio
-    layer = widgets.create("layer", gr.Slider, value=n_layers, interactive=True, visible=here, **bounds)
-    leave_unchecked(layer)  # each model has a maximum of its own, which only the browser knows
+    widgets.create("layer", UncheckedSlider, value=n_layers, interactive=True, visible=here, **bounds)
     _create_note("layer")
     postprocess = default.postprocess if default else Postprocess.NONE
     widgets.create_dropdown("postprocess", [method.value for method in Postprocess], postprocess.value)

@@ -175,6 +175,7 @@ class SweepHandlers(JobTab):
             self._show_result(event)
 
     def resend(self, event: TabEvent) -> None:
+        event.page.offered = tuple(FOR_EVERY_MODEL)
         if event.page.result is not None and not event.page.running:
             self._show_result(event)
 

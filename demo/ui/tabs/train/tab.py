@@ -10,7 +10,7 @@ from demo.files.bundled import load_training
 from demo.settings import Settings
 from demo.ui.kit.i18n import label
 from demo.ui.kit.job_tab import FILE_TYPES, TAKES
-from demo.ui.kit.panel import Panel
+from demo.ui.kit.panel import Panel, UncheckedSlider
 from demo.ui.kit.view import create_view
 
 IN_THE_LAB = "lab"  # the model, or the reading, of the lab's own widgets
@@ -49,7 +49,7 @@ def create_train_tab(settings: Settings) -> Panel:
         panel.create_html("plan")
     with gr.Column(elem_id="train-live"):
         panel.create_html("state", elem_classes="facts")
-        panel.create("look", gr.Slider, minimum=0, maximum=1, value=0, step=1, visible=False, interactive=True)
+        panel.create("look", UncheckedSlider, minimum=0, maximum=1, value=0, step=1, visible=False, interactive=True)
         with gr.Row(elem_id="train-keeping", elem_classes="choices-row"):
             panel.create_button("keep", variant="primary", interactive=False)
             panel.create_button("download", interactive=False)
