@@ -16,17 +16,12 @@ from typing import Any
 
 import gradio as gr
 
+from demo.ui.gradio.private import unchecked
 from demo.ui.kit.i18n import LOCALES, label, translate
 
-
-class UncheckedSlider(gr.Slider):
-    """A slider whose value may lie beyond the maximum that Gradio's server knows: each model has a layer count and each
-    run a number of steps of its own, which the browser has first. Handlers check it."""
-
-    is_template = True  # to the browser it is a slider
-
-    def preprocess(self, payload: float) -> float:
-        return payload
+# Its value may lie beyond the maximum that Gradio's server knows: each model has a layer count and each run a number of
+# steps of its own, which the browser has first. Handlers check it.
+UncheckedSlider = unchecked(gr.Slider)
 
 
 class Panel:

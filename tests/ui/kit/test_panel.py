@@ -7,7 +7,8 @@ import pytest
 gr = pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
 
 from demo.ui.kit.i18n import label  # noqa: E402
-from demo.ui.kit.panel import Panel, relabel  # noqa: E402
+from demo.ui.kit.panel import Panel, UncheckedSlider, relabel  # noqa: E402
+from tests import ROOT  # noqa: E402
 
 
 @pytest.fixture
@@ -51,3 +52,12 @@ def test_name_is_registered_once_and_hides_no_method(panel):
             panel.put(name, gr.HTML())
     with pytest.raises(AttributeError, match="nothing"):
         _ = panel.nothing
+
+
+def test_an_unchecked_slider_stays_so_when_gradio_rebuilds_it():
+    with gr.Blocks() as page:
+        slider = UncheckedSlider(minimum=0, maximum=6, value=3)
+    rebuilt = type(slider)(**{**slider.constructor_args, "maximum": 2})
+    assert (slider.preprocess(30), rebuilt.preprocess(30)) == (30, 30)
+    assert "slider" in {each["type"] for each in page.get_config_file()["components"]}
+    assert not list((ROOT / "demo").rglob("*.pyi")), "Gradio writes one beside a subclass"
