@@ -109,7 +109,7 @@ def _write(checkpoint: Checkpoint, reading: Reading, prompts: Mapping[str, str],
         ],
         "sentence_bert_config.json": transformer,
         f"{paths[1 + len(before)]}/config.json": {
-            "word_embedding_dimension": info.dim,
+            "word_embedding_dimension": info.last_dim or info.dim,
             **modes,
             "include_prompt": info.include_prompt,
         },

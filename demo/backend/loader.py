@@ -133,6 +133,9 @@ def load_checkpoint(
         notices += ("The checkpoint's WeightedLayerPooling does nothing: its config does not ask for all layers.",)
     own_pooling = None
     if own and own.own_modules:
+        if anatomy.narrowing is not None:
+            reason = "its last layer is narrower than the others, and the lab reads no modules after such a layer."
+            raise UnsupportedModel(model=name, reason=reason)
         own_pooling = OwnPooling(own, name, text_config.num_hidden_layers, text_config.hidden_size)
     kind = entry.kind if entry else _kind(config, tuned=bool(own or adapter))
     tensors = (*network.parameters(), *network.buffers())
@@ -163,6 +166,7 @@ def load_checkpoint(
         include_prompt=own.include_prompt if own else True,
         own_modules=own.own_modules if own else (),
         own_settings=own.own_settings if own else (),
+        last_dim=anatomy.narrowing.out_features if anatomy.narrowing is not None else 0,
         own_dim=own_pooling.dim if own_pooling else 0,
         base=base_of(weights.adapter) if weights.adapter else "",
         adapter=_name_adapter(model, weights.adapter, entry),

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from demo.backend.model.device import Placement
-from demo.backend.model.forward import every_layer, find_anatomy, logits
+from demo.backend.model.forward import every_layer, find_anatomy, hidden_states, logits
 from demo.backend.model.st_config import DeclaredReading
 from demo.backend.model.tokenization import lower_texts
 from demo.backend.private_apis import is_causal
@@ -100,6 +100,7 @@ def check_states(network, has_lm_head: bool, name: str) -> bool:
     ids = torch.tensor([[1, 2]], device=next(network.parameters()).device)
     output = network(input_ids=ids, output_hidden_states=True)
     ours = every_layer(anatomy, ids, None, lambda states: states)
+    ours[-1] = hidden_states(anatomy, ids, None, LAST_LAYER)
     theirs = [*(output.hidden_states or ())[:-1], output.get("last_hidden_state", ours[-1])]
     if len(theirs) != len(ours) or not all(map(_same, ours, theirs)) or any(states.dim() != 3 for states in ours):
         raise UnsupportedModel(model=name, reason="its blocks do not make the hidden states that transformers gives.")

@@ -167,6 +167,7 @@ class ModelInfo:
     own_chat: ChatFormat | None = None  # the checkpoint's own input is a chat message
     include_prompt: bool = True  # False: the checkpoint leaves what stands before a text out of the pooled span
     own_modules: tuple[str, ...] = ()  # what Pooling.OWN computes, in words; () where the checkpoint has no need of it
+    last_dim: int = 0  # width of the last layer's states, where it differs from dim
     own_dim: int = 0  # width of a vector of Pooling.OWN
     own_settings: tuple[str, ...] = ()  # what the checkpoint's config changes of tokenizer and model when they load
     base: str = ""  # the model below, where this one is an adapter over it
@@ -216,9 +217,10 @@ class ModelInfo:
         }
         return tuple(pooling for pooling in Pooling if pooling not in impossible)
 
-    def width(self, pooling: Pooling | Served) -> int:
+    def width(self, pooling: Pooling | Served, layer: int = LAST_LAYER) -> int:
         """How many numbers a vector of this pooling has."""
-        return {Pooling.LAST_TOKEN_LOGITS: self.vocab_size, Pooling.OWN: self.own_dim}.get(pooling, self.dim)
+        dim = self.last_dim if self.last_dim and layer in (LAST_LAYER, self.n_layers) else self.dim
+        return {Pooling.LAST_TOKEN_LOGITS: self.vocab_size, Pooling.OWN: self.own_dim}.get(pooling, dim)
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ def _layer(value, info: ModelInfo) -> int:
 def refuse_too_many_numbers(info: ModelInfo, reading: Reading, count: int, most: int) -> None:
     """Logits are as wide as the vocabulary, and post-processing works on copies. Raises ReadingRefused."""
     logits = reading.pooling is Pooling.LAST_TOKEN_LOGITS
-    width = info.width(reading.pooling)
+    width = info.width(reading.pooling, reading.layer)
     most //= width * (1 if reading.postprocess is Postprocess.NONE else _COPIES)
     if count <= most:
         return

@@ -109,7 +109,7 @@ class MtebEncoder:
 
     def _check_size(self, count: int) -> None:
         pooling = self.reading.pooling
-        need = count * self.info.width(pooling) * 4
+        need = count * self.info.width(pooling, self.reading.layer) * 4
         if need > _MOST_BYTES:
             raise BadInput(
                 problem=f"The vectors of {count:,} texts under {pooling.value} need {need / 2**30:.1f} GiB, more than "
@@ -239,7 +239,7 @@ def _model_meta(info: ModelInfo, reading: Reading) -> Any:
             "revision": info.revision,
             "n_parameters": info.parameters,
             "max_tokens": info.max_tokens,
-            "embed_dim": info.width(reading.pooling),
+            "embed_dim": info.width(reading.pooling, reading.layer),
             "similarity_fn_name": ScoringFunction.COSINE,
             "experiment_kwargs": {**choices, "words": words},
         }

@@ -31,6 +31,7 @@ class Anatomy:
     head: nn.Module | None  # hidden state → logits; None where the checkpoint has none
     soft_cap: float | None = None  # Gemma 2: logits = cap · tanh(logits / cap)
     scale: float = 1.0  # Cohere multiplies the logits, Granite divides them
+    narrowing: nn.Linear | None = None  # OPT-350M: makes the last layer narrower than the others, as its embeddings are
 
 
 def find_anatomy(model: nn.Module, has_lm_head: bool) -> Anatomy:
@@ -52,6 +53,7 @@ def find_anatomy(model: nn.Module, has_lm_head: bool) -> Anatomy:
         head=model.get_output_embeddings() if has_lm_head else None,
         soft_cap=getattr(config, "final_logit_softcapping", None),
         scale=(getattr(config, "logit_scale", None) or 1.0) / (divide or 1.0),
+        narrowing=getattr(holder, "project_out", None),
     )
 
 
@@ -100,7 +102,10 @@ def every_layer(
     reduce: Callable[[Tensor], Tensor],
     prepending: Prepending | None = None,
 ) -> list[Tensor]:
-    """reduce(states) of each layer, 0 … n, from one pass; states: (batch, tokens, dim). Only results stay in memory."""
+    """reduce(states) of each layer, 0 … n, from one pass; states: (batch, tokens, dim). Only results stay in memory.
+
+    All layers are equally wide here: zeros stand after the states of a last layer that is narrower.
+    """
     depth = len(anatomy.blocks)
     reduced: dict[int, Tensor] = {}
 
@@ -111,7 +116,10 @@ def every_layer(
         hooks.enter_context(prepended(anatomy, prepending))
         for layer in range(depth):
             hooks.enter_context(_on_layer(anatomy, layer, keep(layer)))
-        keep(depth)(_run(anatomy, input_ids, attention_mask))
+        last = _run(anatomy, input_ids, attention_mask)
+        if anatomy.narrowing is not None:
+            last = nn.functional.pad(last, (0, anatomy.narrowing.in_features - anatomy.narrowing.out_features))
+        keep(depth)(last)
     if len(reduced) != depth + 1:
         raise UnsupportedModel(model=type(anatomy.backbone).__name__, reason="not every layer of it was reached.")
     return [reduced[layer] for layer in range(depth + 1)]
@@ -160,8 +168,11 @@ def logits(anatomy: Anatomy, states: Tensor, layer: int) -> Tensor:
     Below the last layer the final norm comes first: the logit lens (nostalgebraist 2020).
     """
     states = states.to(anatomy.head.weight.dtype)
-    if layer not in (LAST_LAYER, len(anatomy.blocks)) and anatomy.final_norm is not None:
-        states = anatomy.final_norm(states)
+    if layer in (LAST_LAYER, len(anatomy.blocks)):
+        states = states[:, : anatomy.head.weight.shape[1]]  # without the zeros of `every_layer`
+    else:
+        states = anatomy.final_norm(states) if anatomy.final_norm is not None else states
+        states = anatomy.narrowing(states) if anatomy.narrowing is not None else states
     values = anatomy.head(states).float() * anatomy.scale
     if anatomy.soft_cap:
         values = torch.tanh(values / anatomy.soft_cap) * anatomy.soft_cap

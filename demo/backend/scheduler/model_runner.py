@@ -166,6 +166,7 @@ def select_reading(profile: Entry, checkpoint: Checkpoint, reading: Reading) -> 
         vector = checkpoint.own_pooling(profile.vectors, profile.count)
     else:
         vector = from_kept(reading.pooling, profile.vectors[layer], np.asarray(profile.count))
+        vector = vector[..., : checkpoint.info.width(Pooling.MEAN, layer)]
     if reading.pooling is not Pooling.LAST_TOKEN_LOGITS:
         vector = scale(vector, reading.normalize)
     return Entry(vector, profile.cut)

@@ -166,6 +166,9 @@ class ProjectionLearner(Learner):
                 reason=f"a projection is trained on the last layer, with one of {accepted}.",
                 instead=Pooling.LAST_TOKEN.value,
             )
+        if checkpoint.anatomy.final_norm is None or checkpoint.anatomy.narrowing is not None:
+            reason = "a projection stands right after the final norm, and it has none."
+            raise ReadingRefused(field="model", model=info.name, reason=reason)
         self._frozen = frozen
         self._device = next(checkpoint.network.parameters()).device
         self.weight = nn.Parameter(torch.eye(info.dim, device=self._device))

@@ -49,7 +49,7 @@ def embed_texts(
 def refuse_too_many_numbers(info: ModelInfo, reading: Reading, count: int, most: int = MOST_NUMBERS) -> None:
     """Logits are as wide as the vocabulary: a few hundred of them fill a gigabyte of JSON. Raises ReadingRefused."""
     logits = reading.pooling is Pooling.LAST_TOKEN_LOGITS
-    width = info.width(reading.pooling)
+    width = info.width(reading.pooling, reading.layer)
     if count * width <= most:
         return
     raise ReadingRefused(

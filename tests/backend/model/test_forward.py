@@ -3,16 +3,27 @@
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, AutoModelForCausalLM
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    DebertaV2Config,
+    ElectraConfig,
+    OPTConfig,
+    RoFormerConfig,
+)
 
 from demo.backend.loader import load_checkpoint
 from demo.backend.model.device import choose_device
 from demo.backend.model.forward import hidden_states, logits
+from demo.backend.model.pooling import pool
 from demo.backend.weights.locate import Weights
-from demo.domain.datamodels import LAST_LAYER
-from tests.conftest import CAUSAL_FAMILIES, FAMILIES
+from demo.domain.datamodels import LAST_LAYER, Pooling, Prompt, PromptedText, Reading
+from demo.domain.errors import UnsupportedModel
+from tests.conftest import CAUSAL_FAMILIES, FAMILIES, TEXTS
 
 CPU = choose_device("cpu", "float32")
+_SIZES = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 64}
 IDS = torch.tensor([[5, 9, 17, 33, 65], [7, 8, 11, 13, 12]])
 
 
@@ -42,6 +53,61 @@ def test_logits_equal_the_causal_model(tiny, family):
     expected = AutoModelForCausalLM.from_pretrained(tiny(family)).eval()(IDS).logits[:, -1]
     states = hidden_states(checkpoint.anatomy, IDS, None, LAST_LAYER)[:, -1]
     torch.testing.assert_close(logits(checkpoint.anatomy, states, LAST_LAYER), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def opt_350m(tmp_path_factory, tiny_tokenizer):
+    """As OPT-350M: embeddings and last layer narrower than the states between them, norms after the blocks."""
+    folder = tmp_path_factory.mktemp("opt")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 4, "num_attention_heads": 4}
+    config = OPTConfig(vocab_size=len(tiny_tokenizer), word_embed_proj_dim=16, do_layer_norm_before=False, **sizes)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("layer", [0, 2, 4, -1])
+@torch.inference_mode()
+def test_a_last_layer_may_be_narrower(opt_350m, engine, layer):
+    """Every pooling equals that of transformers' states, alone and of the profile; so do logits, by the lens."""
+    model = AutoModelForCausalLM.from_pretrained(opt_350m).eval()
+    ids = torch.tensor([AutoTokenizer.from_pretrained(opt_350m)(TEXTS[3])["input_ids"]])
+    states = model(ids, output_hidden_states=True).hidden_states[layer]
+    assert states.shape[-1] == (32 if layer in (0, 2) else 16)
+    for pooling in (p for p in Pooling if p is not Pooling.OWN):
+        if pooling is Pooling.LAST_TOKEN_LOGITS:
+            narrow = states if states.shape[-1] == 16 else model.model.decoder.project_out(states)
+            expected = model.lm_head(narrow)[:, -1]
+        else:
+            expected = pool(pooling, states, torch.ones_like(ids))
+        reading = Reading(str(opt_350m), Prompt.PLAIN, pooling, layer)
+        for keep in (False, True):  # as for a huge set, then with every layer cached
+            found = engine.embed([PromptedText(TEXTS[3])], reading, keep=keep).vectors
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert engine.load(str(opt_350m)).width(pooling, layer) == found.shape[1]
+
+
+@torch.inference_mode()
+def test_states_that_are_not_transformers_are_refused(tmp_path, tiny_tokenizer):
+    """A convolution after the first block (DeBERTa v2): layer 1 is not what leaves that block."""
+    config = DebertaV2Config(**_SIZES, vocab_size=len(tiny_tokenizer), relative_attention=True, conv_kernel_size=3)
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    tiny_tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UnsupportedModel, match="hidden states that transformers gives"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("config", [ElectraConfig, RoFormerConfig])
+@torch.inference_mode()
+def test_embeddings_may_be_narrower_than_states(tmp_path, tiny_tokenizer, config):
+    torch.manual_seed(0)
+    slow = AutoModel.from_config(config(**_SIZES, vocab_size=len(tiny_tokenizer), embedding_size=16)).eval()
+    slow.save_pretrained(tmp_path)
+    tiny_tokenizer.save_pretrained(tmp_path)
+    anatomy = load(tmp_path).anatomy
+    for layer, states in enumerate(slow(IDS, output_hidden_states=True).hidden_states):
+        torch.testing.assert_close(hidden_states(anatomy, IDS, None, layer), states, atol=1e-5, rtol=1e-5)
 
 
 @torch.inference_mode()
