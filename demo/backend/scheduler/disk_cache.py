@@ -20,6 +20,7 @@ from demo.backend.scheduler.cache import Entry
 
 _FILE = "embeddings.sqlite"
 _TABLE = "CREATE TABLE IF NOT EXISTS entries (name BLOB PRIMARY KEY, numbers BLOB, cut INTEGER, used REAL)"
+_DIGEST = 8  # bytes before the numbers of an entry
 _AT_ONCE = 500  # names in one query
 _ROOM = 0.9  # of the budget that stays in use after an eviction
 _log = logging.getLogger("demo")
@@ -47,7 +48,9 @@ class DiskCache:
                 marks = ",".join("?" * len(part))
                 rows = db.execute(f"SELECT name, numbers, cut FROM entries WHERE name IN ({marks})", part).fetchall()
                 for name, numbers, cut in rows:
-                    entries[names[name]] = Entry(np.frombuffer(numbers, dtype=np.float32), bool(cut))
+                    if numbers[:_DIGEST] == _digest(name, numbers[_DIGEST:]):  # SQLite itself checks no content
+                        vectors = np.frombuffer(numbers, dtype=np.float32, offset=_DIGEST)
+                        entries[names[name]] = Entry(vectors, bool(cut))
                 db.execute(f"UPDATE entries SET used = ? WHERE name IN ({marks})", [self._now(), *part])
 
         return entries if self._try(read) else {}
@@ -55,10 +58,10 @@ class DiskCache:
     def put(self, entries: Mapping[Hashable, Entry]) -> None:
         """Keep entries; the least recently used make room."""
         now = self._now()
-        rows = [
-            (_name(key), np.ascontiguousarray(entry.vectors, dtype=np.float32).tobytes(), entry.cut, now)
-            for key, entry in entries.items()
-        ]
+        rows = []
+        for key, entry in entries.items():
+            name, numbers = _name(key), np.ascontiguousarray(entry.vectors, dtype=np.float32).tobytes()
+            rows.append((name, _digest(name, numbers) + numbers, entry.cut, now))
 
         def write(db: sqlite3.Connection) -> None:
             db.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", rows)
@@ -114,6 +117,10 @@ class DiskCache:
 
 def _name(key: Hashable) -> bytes:
     return hashlib.sha256(repr(key).encode("utf-8", "surrogatepass")).digest()
+
+
+def _digest(name: bytes, numbers: bytes) -> bytes:
+    return hashlib.blake2b(numbers, digest_size=_DIGEST, key=name).digest()
 
 
 def _size(db: sqlite3.Connection) -> int:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from demo.backend.model.forward import Anatomy
 from demo.backend.weights.checkpoint_files import LORA_FILE, file_sha256, is_allowed, require_safetensors
+from demo.backend.weights.intact import sync_folder, write_digests
 from demo.domain.errors import UnsafeWeights, UnsupportedModel
 
 PROJECTION_FILE = "projection.safetensors"
@@ -136,6 +137,7 @@ def write_info(folder: Path, info: dict, card: str = "") -> None:
     if card:
         (folder / "README.md").write_text(card, encoding="utf-8")
     (folder / INFO_FILE).write_text(json.dumps(info, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_digests(folder)
 
 
 @contextmanager
@@ -148,6 +150,7 @@ def replaced_whole(folder: Path) -> Iterator[Path]:
         made.chmod(0o755)  # mkdtemp's are for their maker alone, and so are safetensors' files
         for path in filter(Path.is_file, made.iterdir()):
             path.chmod(0o644)
+        sync_folder(made)
         if folder.exists():
             # A folder cannot be put over a full one: the old one steps aside first.
             aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))

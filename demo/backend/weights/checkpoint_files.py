@@ -141,10 +141,10 @@ def stored_precision(folder: Path) -> str:
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, memoized until the file changes."""
     stat = path.stat()
-    return _sha256_of(path, stat.st_size, stat.st_mtime_ns)
+    return _sha256_of(path, stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 
 @functools.lru_cache(maxsize=256)
-def _sha256_of(path: Path, size: int, modified: int) -> str:
+def _sha256_of(path: Path, size: int, modified: int, inode: int) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

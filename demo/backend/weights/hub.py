@@ -40,6 +40,7 @@ from demo.backend.weights.download import (
     folder_size,
     require_space,
 )
+from demo.backend.weights.intact import cached_digests, find_damage
 from demo.domain.errors import UnsafeWeights, UnsupportedModel
 
 _DEADLINE = 3.0  # seconds
@@ -139,6 +140,17 @@ def from_hub_cache(hub_id: str, revision: str, instead_of: str = "") -> Weights:
         raise SourceFailed(f"The local Hub cache holds only a part of it ({defect}).")
     notices = (_other_commit(hub_id, instead_of, folder.name),) if instead_of else ()
     return Weights(folder, folder.name, "the local Hub cache", stored_precision(folder), notices)
+
+
+def require_intact(weights: Weights, cache_dir: Path) -> Weights:
+    """The same weights. A damaged file is deleted, so that it is fetched again, and raises SourceFailed."""
+    damaged = find_damage(weights.folder, cached_digests(weights.folder), cache_dir)
+    if damaged:
+        file = weights.folder / damaged
+        file.resolve().unlink()  # the blob that the name points to
+        file.unlink(missing_ok=True)
+        raise SourceFailed(f"In the local Hub cache {damaged} was damaged; it was removed.")
+    return weights
 
 
 def _other_commit(hub_id: str, pinned: str, taken: str) -> str:

@@ -42,7 +42,9 @@ from demo.backend.weights.hub import (
     from_hub,
     from_hub_cache,
     hub_probe,
+    require_intact,
 )
+from demo.backend.weights.intact import find_damage, written_digests
 from demo.backend.weights.packages import build_once, copy_folder, from_package, has_pip, read_copy
 from demo.domain.catalog import CATALOG, CatalogEntry
 from demo.domain.errors import (
@@ -82,6 +84,9 @@ def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None =
     adapter = find_adapter(model, cache_dir) if folders or listed else None
     if adapter is None:
         return _locate(model, cache_dir, on_progress, folders=folders)
+    damaged = find_damage(adapter, written_digests(adapter), cache_dir)
+    if damaged:
+        raise UnsupportedModel(model=model, reason=f"in its folder, {damaged} is damaged: not what was written there.")
     require_mergeable(adapter, model)
     base = base_of(adapter)
     if not base:
@@ -137,12 +142,12 @@ def _locate(
     hub_id, pinned = (entry.hub_id, entry.revision) if entry else (model, revision or constants.DEFAULT_REVISION)
 
     attempts = [
-        lambda: from_hub_cache(hub_id, pinned),
-        lambda: from_hub(model, hub_id, pinned, report),
+        lambda: require_intact(from_hub_cache(hub_id, pinned), cache_dir),
+        lambda: require_intact(from_hub(model, hub_id, pinned, report), cache_dir),
     ]
     if entry:
         attempts += [
-            lambda: from_hub_cache(hub_id, constants.DEFAULT_REVISION, instead_of=pinned),
+            lambda: require_intact(from_hub_cache(hub_id, constants.DEFAULT_REVISION, instead_of=pinned), cache_dir),
             lambda: from_package(entry, cache_dir, report),
         ]
     reasons = []

@@ -30,6 +30,7 @@ from demo.backend.weights.download import (
     require_space,
 )
 from demo.backend.weights.gguf import convert_gguf
+from demo.backend.weights.intact import find_damage, sync_folder
 from demo.domain.catalog import CatalogEntry, PackageSource
 from demo.domain.errors import UnsafeWeights, WeightsDamaged
 
@@ -162,13 +163,19 @@ def read_copy(copy: Path) -> dict | None:
     return source if whole else None
 
 
+def _read_intact(copy: Path) -> dict | None:
+    """`read_copy`, with the SHA-256 of every file as it was written. Older copies hold none."""
+    source = read_copy(copy)
+    return source if source and not find_damage(copy, source.get("sha256", {}), copy.parent) else None
+
+
 def build_once(copy: Path, source: dict, build: Callable[[Path, Path], str], report: Report) -> dict:
     """Build a copy once across threads and processes (single-flight by a file lock). Returns its source.json.
 
     `build(staging, target)` fills `target`, may leave files in `staging`, and returns the precision. The finished copy
     is renamed in one step: a killed process leaves a staging folder, never half a copy.
     """
-    finished = read_copy(copy)
+    finished = _read_intact(copy)
     if finished:
         return finished
     lock = FileLock(f"{copy}.lock")
@@ -180,7 +187,7 @@ def build_once(copy: Path, source: dict, build: Callable[[Path, Path], str], rep
             report("waiting for another download of it", None)
             lock.acquire()
         try:
-            finished = read_copy(copy)
+            finished = _read_intact(copy)
             if finished:
                 return finished
             for leftover in [*copy.parent.glob(f".{copy.name}.*"), copy]:
@@ -204,7 +211,9 @@ def _build(copy: Path, source: dict, build: Callable[[Path, Path], str], staging
     if defect:
         raise SourceFailed(f"What was fetched is not a whole checkpoint: {defect}.")
     files = {p.relative_to(target).as_posix(): p.stat().st_size for p in target.rglob("*") if p.is_file()}
-    source = {**source, "format": COPY_FORMAT, "precision": precision, "files": files}
+    digests = {name: file_sha256(target / name) for name in files}
+    source = {**source, "sha256": digests, "format": COPY_FORMAT, "precision": precision, "files": files}
     (target / "source.json").write_text(json.dumps(source, indent=2), "utf-8")
+    sync_folder(target)
     os.replace(target, copy)
     return source

@@ -37,6 +37,19 @@ def test_what_is_put_is_got(tmp_path_factory, made):
         assert found[key].cut == (len(key) % 2 == 1)
 
 
+def test_an_entry_that_was_damaged_at_the_right_length_is_forgotten(tmp_path):
+    cache = DiskCache(tmp_path, 2**20)
+    cache.put({"whole": entry(1, 2, 3), "damaged": entry(*range(500))})
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as db, db:
+        for name, numbers in db.execute("SELECT name, numbers FROM entries").fetchall():
+            if len(numbers) > 500:
+                damaged = numbers[:1000] + bytes(len(numbers) - 1000)
+                db.execute("UPDATE entries SET numbers = ? WHERE name = ?", [damaged, name])
+    assert set(cache.get(["whole", "damaged"])) == {"whole"}
+    cache.put({"damaged": entry(4)})
+    assert cache.get(["damaged"])["damaged"].vectors.tolist() == [4.0]
+
+
 def test_thousands_at_once(tmp_path):
     cache = DiskCache(tmp_path, 2**24)
     cache.put({i: entry(i) for i in range(3000)})

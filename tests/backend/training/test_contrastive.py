@@ -400,6 +400,9 @@ def test_a_damaged_adapter_is_refused_in_words(settings, engine, tiny, tmp_path)
     (tmp_path / "a" / "adapter_model.safetensors").write_bytes(b"\x00" * 100)
     from demo.domain.errors import UnsupportedModel
 
+    with pytest.raises(UnsupportedModel, match="adapter_model.safetensors is damaged"):
+        LocalEngine(settings).load(str(tmp_path / "a"))
+    (tmp_path / "a" / "SHA256SUMS").unlink()  # as of another tool's adapter
     with pytest.raises(UnsupportedModel, match="adapter does not fit"):
         LocalEngine(settings).load(str(tmp_path / "a"))
 

@@ -20,9 +20,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub import constants
+from safetensors.numpy import save_file
 
-from demo.backend.weights import hub, packages
+from demo.backend.weights import hub, intact, packages
 from demo.backend.weights import locate as weights
+from demo.backend.weights.adapters import PROJECTION_FILE, replaced_whole, write_info
 from demo.backend.weights.hub import hub_reachable
 from demo.backend.weights.locate import locate_weights, unavailable_reason
 from demo.domain.catalog import CATALOG, CatalogEntry, PackageFile, PackageSource
@@ -162,7 +164,9 @@ class _Hub(http.server.BaseHTTPRequestHandler):
         if error:
             self.send_header("X-Error-Code", error)
         if file:
-            self.send_header("ETag", f'"{hashlib.sha1(body).hexdigest()}"')
+            large = file.endswith(".safetensors")  # the Hub names large files by their SHA-256
+            digest = (hashlib.sha256 if large else hashlib.sha1)(body).hexdigest()
+            self.send_header("ETag", f'"{digest}"')
             self.send_header("X-Repo-Commit", self.server.commit)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -299,6 +303,64 @@ def cut(file: Path) -> None:
 def overwrite_start(file: Path) -> None:
     with file.open("r+b") as stream:
         stream.write(b"\xff" * 64)
+
+
+def overwrite_tensors(file: Path) -> None:
+    """Zeros of the right length, as after a power cut."""
+    size = file.stat().st_size
+    with file.open("r+b") as stream:
+        stream.seek(size // 2)
+        stream.write(bytes(size - size // 2))
+
+
+def test_weights_damaged_at_the_right_length_are_fetched_again(fake_hub, entry, cache, checkpoint):
+    """Silently they gave wrong figures of the same provenance."""
+    file = locate_weights("tiny", cache).folder / "model.safetensors"
+    overwrite_tensors(file.resolve())
+    found = locate_weights("tiny", cache)
+    assert (found.folder / "model.safetensors").read_bytes() == (checkpoint / "model.safetensors").read_bytes()
+    overwrite_tensors(file.resolve())
+    fake_hub.refuse = (503, "")
+    refuse(WeightsUnavailable, "model.safetensors was damaged; it was removed", "tiny", cache)
+
+
+def test_weights_are_hashed_once_and_again_after_a_change(packaged, pip, cache, monkeypatch):
+    hashed = []
+    real = intact.file_sha256
+    monkeypatch.setattr(intact, "file_sha256", lambda path: hashed.append(path.name) or real(path))
+    file = locate_weights("tiny", cache).folder / "model.safetensors"
+    locate_weights("tiny", cache)
+    assert "model.safetensors" in hashed
+    hashed.clear()
+    locate_weights("tiny", cache)
+    assert hashed == [], "the stamp is read, by every process"
+    os.utime(file)
+    locate_weights("tiny", cache)
+    assert hashed == ["model.safetensors"]
+    assert len(pip.downloads) == 1
+
+
+def test_an_adapter_damaged_at_the_right_length_is_refused(fake_hub, entry, cache, tmp_path):
+    folder = tmp_path / "adapter"
+    with replaced_whole(folder) as made:
+        save_file(
+            {"weight": np.eye(8, dtype=np.float32), "bias": np.zeros(8, dtype=np.float32)}, made / PROJECTION_FILE
+        )
+        write_info(made, {"base": "tiny"})
+    assert locate_weights(str(folder), cache).adapter == folder
+    done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True)
+    assert done.returncode == 0
+    overwrite_tensors(folder / PROJECTION_FILE)
+    refuse(UnsupportedModel, "projection.safetensors is damaged", str(folder), cache)
+
+
+def test_a_folder_is_on_the_disk_before_it_has_its_name(packaged, pip, cache, monkeypatch):
+    done = []
+    real_sync, real_replace = packages.sync_folder, os.replace
+    monkeypatch.setattr(packages, "sync_folder", lambda folder: done.append("sync") or real_sync(folder))
+    monkeypatch.setattr(os, "replace", lambda *names: done.append("name") or real_replace(*names))
+    locate_weights("tiny", cache)
+    assert done[:2] == ["sync", "name"]
 
 
 @pytest.mark.parametrize("damage", [cut, overwrite_start])
@@ -514,7 +576,10 @@ packages.build_once(copy, {}, build, lambda stage, fraction: None)
     assert not list(cache.glob(".*"))
 
 
-@pytest.mark.parametrize(("name", "damage"), [("tokenizer.json", cut), ("model.safetensors", overwrite_start)])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [("tokenizer.json", cut), ("model.safetensors", overwrite_start), ("model.safetensors", overwrite_tensors)],
+)
 def test_a_damaged_copy_is_rebuilt(packaged, pip, cache, name, damage):
     file = locate_weights("tiny", cache).folder / name
     whole = file.read_bytes()
