@@ -400,6 +400,18 @@ def test_the_studies_take_the_own_pooling(lab, tmp_path, tiny_tokenizer):
     assert explained.question_top_tokens == ()
 
 
+@pytest.mark.parametrize("pooling", ["mean", "weighted_mean", "max"])
+def test_shares_of_the_pooled_tokens_add_up_to_the_cosine(lab, tmp_path, tiny_tokenizer, pooling):
+    """The prompt's tokens have no share; the weights of the others count from the first token of all."""
+    made = Folder("bert", "both", include_prompt=False, prompts=QUERY)
+    folder = str(made.save(tmp_path, tiny_tokenizer))
+    explained = lab.explain(["What is GPU?"], ["A chip."], 0, 0, model=folder, pooling=pooling)
+    assert explained.question_shares[: explained.question.pooled[0]].tolist() == [0] * explained.question.pooled[0]
+    assert explained.question.pooled[0] > 1
+    for shares in (explained.question_shares, explained.answer_shares):
+        assert shares.sum() == pytest.approx(explained.cosine, abs=1e-5)
+
+
 EXPORTED = {
     "modules": Folder(
         before=weighted_layers(),

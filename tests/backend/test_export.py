@@ -48,6 +48,9 @@ def assert_same(lab: Lab, model, folder: Path, texts=STRIPPED, **asked) -> None:
     encoders = (exported.encode_query, question), (exported.encode_document, answer), (exported.encode, answer)
     for encode, expected in encoders:
         np.testing.assert_allclose(encode(texts), expected, atol=1e-5 * scale)
+    for role, expected in (("question", question), ("answer", answer)):  # and the lab reads what it wrote
+        np.testing.assert_allclose(lab.embed(texts, model=str(folder), role=role), expected, atol=1e-5 * scale)
+    lab.engine.release(str(folder))
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "qwen3", "bert"])
@@ -64,6 +67,7 @@ def test_every_pooling(lab, tiny, tmp_path, family, pooling):
         {"prompt": "chat", "pooling": "weighted_mean"},
         {"prompt": "e5_instruct", "pooling": "mean", "task": 'Say "why"'},
         {"prompt": "custom", "pooling": "mean", "template": 'A "text": {text}'},
+        *({"prompt": "chat", "pooling": pooling.value} for pooling in HIDDEN),
     ],
 )
 def test_every_prompt_that_stands_before_the_text(lab, tiny, tmp_path, asked):

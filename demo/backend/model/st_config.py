@@ -110,7 +110,7 @@ class DeclaredReading:
         """How a text becomes a chat message; None where the input is the text itself."""
         if not self.chat or not template:
             return None
-        return ChatFormat(self.chat_structured, self.chat_options, names_task="task" in template)
+        return ChatFormat(self.chat_structured, self.chat_options, names_task="task" in str(template))
 
 
 def read_declared_reading(folder: Path, model: str, query_name: str = "") -> DeclaredReading | None:
