@@ -127,7 +127,7 @@ def load_checkpoint(
         has_lm_head = False
         anatomy = find_anatomy(network, has_lm_head)
     text_config = network.config.get_text_config()  # an adapter may have changed the vocabulary's size
-    own_chat = own.chat_format(tokenizer.chat_template) if own else None
+    own_chat = own.chat_format(tokenizer.chat_template, name) if own else None
     if own and own.layers and not getattr(config, "output_hidden_states", False):
         own = replace(own, layers=None)  # sentence-transformers leaves its WeightedLayerPooling alone, too
         notices += ("The checkpoint's WeightedLayerPooling does nothing: its config does not ask for all layers.",)

@@ -125,6 +125,9 @@ FOLDERS = {
     ),
     "chat cut": Folder("llama", template=CHAT_TEMPLATE, prompts=QUERY, transformer={"max_seq_length": 44}),
     "chat, prompts not included": Folder("llama", template=CHAT_TEMPLATE, prompts=QUERY, include_prompt=False),
+    "chat without a template": Folder(
+        "llama", template=CHAT_TEMPLATE, edits={"chat_template.jinja": ""}, refused="no chat template"
+    ),
     "a chat template that is not used": Folder(
         "llama", template=CHAT_TEMPLATE, edits={BERT: {"modality_config": None, "module_output_name": None}}
     ),

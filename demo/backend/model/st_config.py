@@ -106,10 +106,12 @@ class DeclaredReading:
         after = (f"the first {self.truncate} numbers",) if self.truncate else ()
         return (*before, joined, *(module.kind for module in self.after), *after)
 
-    def chat_format(self, template: str | None) -> ChatFormat | None:
+    def chat_format(self, template: str | None, model: str) -> ChatFormat | None:
         """How a text becomes a chat message; None where the input is the text itself."""
-        if not self.chat or not template:
+        if not self.chat:
             return None
+        if not template:
+            _refuse(model, "its input is a chat message, and its tokenizer has no chat template.")
         return ChatFormat(self.chat_structured, self.chat_options, names_task="task" in str(template))
 
 
