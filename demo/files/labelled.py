@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from demo.domain.errors import BadInput, TooManyCells
 from demo.domain.results import LabelledSet
 from demo.files.columns import ANY, ColumnChoice, choose_columns
 from demo.files.examples import Capacity, Example, check_texts, note_copies, read_examples, take_portion
-from demo.files.labels import parse_labels, refuse_contradiction
+from demo.files.labels import parse_label, parse_labels, refuse_contradiction
 from demo.files.limits import FileLimits
 from demo.files.table import Table, load_table
 
@@ -54,7 +54,12 @@ def make_labelled_set(
     whatever its id.
     """
     table, columns = choose_columns(table, limits, choice)
-    table = take_portion(table, columns, capacity, drawn) if capacity else table
+    if capacity:
+        marked = isinstance(columns.label, int) and any(
+            parse_label(row[columns.label], table.separator) != 1 for row in table.rows
+        )
+        capacity = replace(capacity, cells=None) if marked else capacity  # the candidates are those listed
+        table = take_portion(table, columns, capacity, drawn)
     if not table.rows:
         raise limits.refuse("The file holds no pairs.")
     examples, without = _answered(read_examples(table, columns), columns.answer in table.lists, limits)

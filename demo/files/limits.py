@@ -7,6 +7,11 @@ from typing import ClassVar
 
 from demo.domain.errors import BadInput
 
+_TEXTS, _MARKUP = (
+    4,
+    20,
+)  # times the limit on bytes that a packed file may hold in texts, and with the markup around them
+
 
 @dataclass(frozen=True, kw_only=True)
 class FileLimits:
@@ -30,21 +35,17 @@ class FileLimits:
         """The error to raise; accepted: whether the sentence on what is accepted follows the problem."""
         return BadInput(field=self.field, problem=f"{problem} {self.accepted}" if accepted else problem)
 
-    @property
-    def unpacked(self) -> int:
-        """Bytes, and characters, that a packed table (.xlsx, Parquet) may hold: markup is ten times its texts."""
-        return 20 * self.bytes
-
     def check_rows(self, count: int) -> None:
         """Raises BadInput above the limit."""
         if count > self.rows:
             problem = f"The file has more than {self.rows:,} rows. At most {self.rows:,} are accepted."
             raise self.refuse(problem, accepted=False)
 
-    def check_unpacked(self, count: int) -> None:
-        """Raises BadInput above the limit. count: bytes or characters."""
-        if count > self.unpacked:
-            problem = f"The file unpacks to too much. At most {self.unpacked / 2**20:g} MiB are accepted."
+    def check_unpacked(self, count: int, texts: bool = False) -> None:
+        """Raises BadInput where an .xlsx or Parquet file holds too much. count: bytes; texts: of its texts alone."""
+        most = (_TEXTS if texts else _MARKUP) * self.bytes
+        if count > most:
+            problem = f"The file unpacks to too much. At most {most / 2**20:g} MiB are accepted."
             raise self.refuse(problem, accepted=False)
 
     def check_width(self, count: int) -> None:

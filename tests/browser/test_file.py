@@ -7,6 +7,7 @@ import json
 import re
 
 import numpy as np
+import openpyxl
 import pytest
 from playwright.sync_api import expect
 
@@ -124,8 +125,10 @@ def test_columns_are_chosen_by_hand(small, open_page):
     open_file(page)
     lines = ["nr,frage,antwort,passt"] + [f"{i},{q},{a},{i % 2}" for i, (q, a) in enumerate(rows(6))]
     upload(page, "\n".join(lines).encode())
-    wait_plan(page, "right pairs: 6.")
+    wait_plan(page, "right pairs: 3.")  # a column of ones and zeros is the label, whatever its name
     expect_value(page, "#file-question input", "frage")
+    choose(page, "label", "each row is a right pair")
+    wait_plan(page, "right pairs: 6.")
     choose(page, "label", "by “passt” (1 or 0)")
     wait_plan(page, "right pairs: 3.")
     expect(page.locator("#file-preview th.chosen:last-child small").first).to_have_text("label", use_inner_text=True)
@@ -282,3 +285,22 @@ def test_on_a_phone_in_korean_nothing_scrolls_sideways(small, open_page):
     low, high = seen_range(page)
     assert low < 60 < high, "nearer around the cell that was tapped"
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_large_workbook_is_read_in_part_and_a_picture_is_named(small, open_page):
+    page = open_page(small)
+    book = openpyxl.Workbook()
+    book.active.append(["nr", "prompt", "completion", "similar"])
+    for i in range(1_003):
+        book.active.append([i, f"What is thing {i}?", f"Thing {i} is here.", i % 5 > 0])
+    file = io.BytesIO()
+    book.save(file)
+    open_file(page)
+    expect(page.locator("#file-take")).to_be_hidden()
+    upload(page, file.getvalue(), "faq.xlsx")
+    expect_text(page, "#file-note", "Of 1,003 questions 1,000 are taken, the first ones.")
+    wait_plan(page, "right pairs: 800.")
+    page.locator("#file-take").get_by_text("questions drawn at random").click()
+    expect_text(page, "#file-note", "drawn at random.")
+    upload(page, b"\x89PNG\r\n\x1a\n" + bytes(40), "faq.csv")
+    expect_text(page, "#file-note", "The file is a PNG picture, not a table.")

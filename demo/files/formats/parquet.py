@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+from decimal import Decimal
 from typing import Any
 
 from demo.domain.errors import BadInput
@@ -35,7 +36,7 @@ def read_parquet(data: bytes, limits: FileLimits) -> Records:
         unpacked = 0
         for batch in file.iter_batches(_AT_ONCE, columns=names):
             unpacked += batch.nbytes
-            limits.check_unpacked(unpacked)  # a text that many rows share is stored once
+            limits.check_unpacked(unpacked, texts=True)  # a text that many rows share is stored once
             for record in batch.to_pylist():
                 records.append((len(records) + 1, {name: as_json(value) for name, value in record.items()}))
         return records
@@ -46,8 +47,8 @@ def read_parquet(data: bytes, limits: FileLimits) -> Records:
 
 
 def as_json(value: Any) -> Any:
-    """A value as JSON has it; dates as ISO 8601 has them. Bytes become an object, which no column of texts holds."""
-    if isinstance(value, list):
+    """A value as JSON has it; dates as ISO 8601 has them. Bytes and pictures become an object without a text."""
+    if isinstance(value, list | tuple):
         return [as_json(item) for item in value]
     if isinstance(value, dict):
         return {key: as_json(item) for key, item in value.items()}
@@ -55,4 +56,6 @@ def as_json(value: Any) -> Any:
         return {"bytes": len(value)}
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    if isinstance(value, Decimal | datetime.timedelta):
+        return str(value)
+    return value if value is None or isinstance(value, str | int | float | bool) else {type(value).__name__: 1}

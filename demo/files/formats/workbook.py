@@ -64,7 +64,7 @@ def _read_sheet(sheet: Any, limits: FileLimits) -> Rows:
         if cells:
             last, filled = number, filled + 1
             characters += sum(map(len, cells))
-            limits.check_unpacked(characters)  # a text that many cells share is stored once
+            limits.check_unpacked(characters, texts=True)  # a text that many cells share is stored once
             limits.check_rows(filled - 1)
             if len(cells) > limits.columns:
                 limits.check_width(len(cells))

@@ -61,7 +61,7 @@ def test_a_bomb_is_refused():
     rows = 2_000_000
     data = parquet({"q": ["the same long text, " * 8] * rows, "a": ["b"] * rows})
     assert len(data) < small.bytes
-    with pytest.raises(BadInput, match="unpacks to too much. At most 20 MiB"):
+    with pytest.raises(BadInput, match="unpacks to too much"):
         read(data, small)
     with pytest.raises(BadInput, match="more than 20,000 rows"):
         read(data)

@@ -265,7 +265,8 @@ def test_unusable_file_says_why_and_replaces_the_last_one(page, tmp_path, conten
     ("content", "taken"),
     [
         ("question,answer\n" + "".join(f"q{i},a{i}\n" for i in range(201)), 141),  # 20,000 cells
-        ("question,answer,score\n" + "".join(f"q{i},a{i},{i}\n" for i in range(201)), 141),
+        ("question,answer,score\n" + "".join(f"q{i},a{i},{i}\n" for i in range(201)), 200),  # 400 texts
+        ("question,answer,new\n" + "".join(f"q{i},a{i},{i % 2}\n" for i in range(201)), 200),
         ("question,answer,score\n" + "".join(f"q{i // 10},a{i % 9},{i}\n" for i in range(2001)), 200),  # 2,000 rows
     ],
 )
