@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from demo.backend.model.device import Placement
-from demo.backend.model.forward import every_layer, find_anatomy, hidden_states, logits
+from demo.backend.model.forward import every_layer, find_anatomy, hidden_states, logits, looks_back_only
 from demo.backend.model.st_config import DeclaredReading
 from demo.backend.model.tokenization import lower_texts
 from demo.backend.private_apis import is_causal
@@ -94,8 +94,14 @@ def _is_head(network, key: str) -> bool:
 def check_states(network, has_lm_head: bool, name: str) -> bool:
     """Whether our logits of a two-token text equal the model's own; families differ in what follows the head.
 
-    Raises UnsupportedModel where the states of some layer are not those that transformers calls so.
+    Raises UnsupportedModel where the states of some layer are not those that transformers calls so, or attention goes
+    in other directions than the config says.
     """
+    settings = network.config.get_text_config()
+    both = not getattr(settings, "is_causal", True) or getattr(settings, "use_bidirectional_attention", None) is True
+    if both and looks_back_only(network):
+        reason = "its config.json asks for attention in both directions, and transformers' model of it only looks back."
+        raise UnsupportedModel(model=name, reason=reason)
     anatomy = find_anatomy(network, has_lm_head)
     ids = torch.tensor([[1, 2]], device=next(network.parameters()).device)
     output = network(input_ids=ids, output_hidden_states=True)

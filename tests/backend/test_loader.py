@@ -9,6 +9,7 @@ from transformers import AutoModelForSequenceClassification
 
 from demo.backend.loader import count_parameters, load_checkpoint
 from demo.backend.model.device import choose_device
+from demo.backend.model.forward import looks_back_only
 from demo.backend.weights.locate import Weights, locate_weights
 from demo.domain.datamodels import Kind, Pooling, Prompt
 from demo.domain.errors import UnsafeWeights, UnsupportedModel
@@ -83,6 +84,7 @@ def test_code_of_a_checkpoint_is_never_run(tmp_path, tiny_tokenizer):
     [
         ({"model_type": "no-such-family"}, "does not know its architecture"),
         ({"is_encoder_decoder": True}, "encoder–decoder"),
+        ({"use_bidirectional_attention": True}, "both directions"),  # which transformers' Llama does not know
         ({"num_hidden_layers": 5, "layer_types": None}, "lacks weights"),  # transformers would fill them at random
     ],
 )
@@ -174,3 +176,12 @@ def test_pickled_weights_are_refused_wherever_they_are(tmp_path, tiny_tokenizer,
     (path.parent / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(UnsafeWeights, match="pickle"):
         locate_weights(str(folder), tmp_path / "cache")
+
+
+def test_attention_in_both_directions_is_followed_where_transformers_does(tmp_path, tiny_tokenizer):
+    """`is_causal: false`, as gte-Qwen2 says: every path sees what follows, the lab's own pass stands aside."""
+    folder = save_tiny(tmp_path, "qwen3", tiny_tokenizer)
+    edit_config(folder, is_causal=False)
+    checkpoint = load(folder)
+    assert checkpoint.decoder is None
+    assert not looks_back_only(checkpoint.network)

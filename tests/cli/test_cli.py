@@ -392,3 +392,15 @@ def test_the_benchmark_leaves_out_what_a_model_refuses_and_says_so():
     assert [row["reading"]["model"] for row in json.loads(done.stdout) if row["reading"]] == ["smollm2-135m-instruct"]
     assert "Left out: all-MiniLM-L6-v2: its checkpoint has no LM head" in done.stderr
     assert "No reading is left" in invoke("benchmark", *models[:2], *options, code=2).stderr
+
+
+@pytest.mark.parametrize("kind", ["PROMPT_TUNING", "TOMORROW"])
+def test_a_refused_model_ends_the_process_with_one_sentence(tiny, tmp_path, kind):
+    """No abort of the threads that began to load it ("terminate called without an active exception")."""
+    config = {"peft_type": kind, "base_model_name_or_path": str(tiny("llama"))}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    done = start("embed", "--text", "a", "--model", str(tmp_path), DEMO_ENGINE="local", DEMO_DEVICE="cpu")
+    assert done.returncode == 1
+    assert done.stdout == b""
+    (line,) = done.stderr.decode().splitlines()
+    assert kind in line

@@ -125,6 +125,15 @@ def every_layer(
     return [reduced[layer] for layer in range(depth + 1)]
 
 
+@torch.inference_mode()
+def looks_back_only(model: nn.Module) -> bool:
+    """Whether a token's state does not depend on what follows it: causal attention."""
+    backbone = model.base_model
+    ids = torch.tensor([[1, 2, 3], [1, 2, 4]], device=next(backbone.parameters()).device)
+    first, second = backbone(ids).last_hidden_state[:, 0]
+    return bool(torch.allclose(first, second))
+
+
 def on_entry(block: nn.Module, change: Callable[[Tensor], Tensor]) -> RemovableHandle:
     """While the handle, a context manager, lasts, a block runs on change(states), (batch, tokens, dim) each."""
 

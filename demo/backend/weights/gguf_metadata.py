@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from demo.backend.model.forward import looks_back_only
 from demo.domain.errors import UnsupportedModel
 
 _MODES = {1: "mean", 2: "cls", 3: "lasttoken"}  # of pooling_type; 0 is none, 4 ranks pairs
@@ -67,7 +68,7 @@ def require_followed(file: Path, network, model: str) -> list[str]:
             raise UnsupportedModel(model=model, reason=f"the lab does not read the part {part} of its GGUF file.")
     if own.get("attention.causal") is False:
         network.config.is_causal = False
-        if _is_causal(network):
+        if looks_back_only(network):
             raise UnsupportedModel(model=model, reason="its GGUF file is not causal, and transformers' model of it is.")
     unread = []
     for key, value in own.items():
@@ -133,12 +134,3 @@ def _head_dim(config) -> int:
 def _rope(config) -> Mapping[str, Any]:
     parameters = config.rope_parameters
     return parameters.get("full_attention", parameters)  # Gemma has others for sliding windows, which no key names
-
-
-def _is_causal(network) -> bool:
-    """Whether a token's state does not depend on what follows it."""
-    import torch
-
-    with torch.inference_mode():
-        first, second = network.base_model(torch.tensor([[1, 2, 3], [1, 2, 4]])).last_hidden_state[:, 0]
-    return bool(torch.allclose(first, second))

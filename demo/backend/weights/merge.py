@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _MOST_TOKENS = 32
 _CLASSIFICATION = (TaskType.SEQ_CLS, TaskType.TOKEN_CLS, TaskType.QUESTION_ANS)
 
 logger = logging.getLogger("demo")
+# PEFT asks transformers for a name that it is about to rename; nobody who opens an adapter can do anything about it.
+warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
 
 
 @dataclass(frozen=True)
