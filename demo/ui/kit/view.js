@@ -2,7 +2,7 @@
 // while it is looked at. Knows no figure's content. People's texts are set as textContent; figures bring theirs escaped.
 //
 // props.value: {seq, state: idle|loading|running|ready|stale|error, note, progress, poll, words,
-//               figures?: [{id, figure, title, alt, height, square, table}], of?}; without figures the last ones stay,
+//               figures?: [{id, figure, title, alt, height, square, table}], of?, slots?}; without figures the last ones stay,
 // and so does one of which the id alone is said. of: the texts and the reading that it is the answer to, by the names of
 // the lab's form: when others stand there, the whole panel dims and says so.
 
@@ -49,6 +49,7 @@ function onAnswer() {
   showProgress(answer);
   root.querySelector(".view-behind").textContent = words.behind;
   of = answer.of || of;
+  if (answer.slots !== undefined) lab.keepSlots(answer.slots);
   compareForm();
   if (!answer.poll && !working(answer)) return ask();
   wanted = true;

@@ -10,7 +10,9 @@
   let saidNow = {}; // what stands in them, by name
   const opened = new URLSearchParams(location.hash.slice(1));
   let view = opened.get("tab") || ""; // "" for the heatmap, which needs no link
+  let slots = opened.get("compare") || ""; // Compare's readings, where they are others than at first
   opened.delete("tab");
+  opened.delete("compare");
   let typed = opened.toString(); // what the address says of the boxes
   let viewOpened = false;
   let keeping = 0; // the timer, while something is to be written
@@ -68,7 +70,13 @@
     return address.replace(/[?#].*$/s, "") + (lang ? "?" + plain({ lang }) : "") + "#" + link;
   };
 
-  const withView = (link) => [link, view && plain({ tab: view })].filter(Boolean).join("&");
+  const withView = (link) =>
+    [link, slots && plain({ compare: slots }), view && plain({ tab: view })].filter(Boolean).join("&");
+  lab.linkedSlots = () => slots;
+  lab.keepSlots = (now) => {
+    slots = now;
+    writeLink();
+  };
   const without = (said, names) => Object.fromEntries(Object.entries(said).filter(([name]) => !names.includes(name)));
   // again: as a page of its own, to which Back comes.
   function writeLink(again = false) {

@@ -20,8 +20,8 @@ _LONGEST_UNPACKED = 262_144  # bytes: a bomb goes no further
 _MOST_FIELDS = 32
 _TEXTS = ("questions", "answers", "matches", "task", "template")
 _FLAGS = {"true": True, "false": False}
-_PACKED, _TAB = "z", "tab"  # the tab is the browser's own affair
-_NAMES = {*FORM_FIELDS, _PACKED, _TAB}
+_PACKED, _BROWSERS = "z", ("tab", "compare")  # which tab is open and Compare's slots are the browser's own affair
+_NAMES = {*FORM_FIELDS, _PACKED, *_BROWSERS}
 
 
 def parse_link(link: Any) -> dict[str, Any]:

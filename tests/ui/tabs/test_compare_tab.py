@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -26,9 +27,10 @@ from demo.ui.kit.presets import (  # noqa: E402
     remove_slot,
 )
 from demo.ui.tabs.compare.handlers import CompareHandlers, Memory  # noqa: E402
+from demo.ui.tabs.compare.link import dump_slots, load_slots  # noqa: E402
 from demo.ui.tabs.compare.tab import CHOSEN, create_compare_tab  # noqa: E402
 from demo.ui.tabs.compare.text import render_slot, render_table, render_verdicts  # noqa: E402
-from tests.page_requests import lab_values  # noqa: E402
+from tests.page_requests import lab_values, page_request  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
 
 GPT, ENCODER, LARGE, UNREACHABLE = (
@@ -308,3 +310,29 @@ def test_no_text_of_a_person_becomes_html(handlers):
     assert "&lt;img" in answer["A"]
     assert "<img" not in render_slot("en", "B", alert=NASTY)
     assert "<img" not in str([figure["figure"] for figure in answer["view"]["figures"]])
+
+
+# ---- slots in a link ------------------------------------------------------------------------------------------
+
+
+def test_slots_come_back_from_a_link(handlers):
+    kept = (("prompt", "plain"), ("task", ""), ("template", "{text} 질문"), ("eos", False), ("pooling", "mean"))
+    kept += (("layer", LAST_LAYER), ("postprocess", "zscore"), ("reference", "corpus"))
+    slots = {"B": Slot(ENCODER, OWN, (), 0), "D": Slot(GPT, KEPT, kept, 1)}
+    link = dump_slots(slots)
+    linked = load_slots(link)
+    assert {letter: slot.options() for letter, slot in linked.items() if slot.preset == KEPT} == {"D": dict(kept)}
+    assert json.loads(dump_slots(linked)) == json.loads(link)
+    assert handlers.on_linked(page_request(), B, "BA", link)[0] == linked
+    assert ask(handlers, slots)["view"]["slots"] == link
+    assert ask(handlers, handlers.first)["view"]["slots"] == "", "what every page begins with needs no link"
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["", None, 3, "[", "[[]]", "[1]", '[["B","m"]]', '[["B",1,"own",{}]]', '[["B","m","x",{}]]', '[["Z","m","own",{}]]']
+    + ['[["B","m","kept",{"prompt":"no"}]]', '[["B","m","kept",3]]', '[[["B"],"m","own",{}]]', "[" * 7_000],
+)
+def test_a_link_that_says_nothing_of_slots_leaves_them(handlers, link):
+    assert load_slots(link) == {}
+    assert handlers.on_linked(page_request(), B, "BA", link)[0] == B

@@ -40,8 +40,11 @@ from demo.ui.kit.unexpected import explain_error
 from demo.ui.kit.view import answer_view, next_seq, note_loading, show_view
 from demo.ui.live.form import Form
 from demo.ui.live.tab import Widgets
+from demo.ui.tabs.compare.link import dump_slots, load_slots
 from demo.ui.tabs.compare.tab import ANSWERED, CHOSEN
 from demo.ui.tabs.compare.text import compare_figures, describe, render_slot, render_table, render_verdicts
+
+_LINKED_JS = "(slots, pair) => [slots, pair, window.lab.linkedSlots()]"
 
 
 @dataclass
@@ -66,9 +69,9 @@ class Outcome:
 
 def wire_compare(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -> None:
     """The tab's events."""
-    slots = gr.State(first_slots(lab.models(), lab.settings.model))
-    memory = gr.State(Memory())
     handlers = CompareHandlers(lab, widgets)
+    slots = gr.State(handlers.first)
+    memory = gr.State(Memory())
     chosen = [slots, *widgets.select(*CHOSEN)]
     for letter in LETTERS:
         for name in ("model", "reading"):
@@ -80,7 +83,8 @@ def wire_compare(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets
     inputs = [slots, widgets.pair, *lab_widgets.choices]
     widgets.add.click(handlers.on_add, inputs, chosen, **QUIET)
     widgets.keep.click(handlers.on_keep, inputs, chosen, **QUIET)
-    widgets.view.opened(handlers.on_open, [slots, widgets.pair], chosen, queue=False, **QUIET)
+    opened = [slots, widgets.pair, widgets.linked]
+    widgets.view.opened(handlers.on_linked, opened, chosen, js=_LINKED_JS, queue=False, **QUIET)
     gr.on(
         [widgets.view.tick, slots.change, widgets.scale.input, widgets.pair.input],
         handlers.on_tick,
@@ -96,6 +100,11 @@ class CompareHandlers:
     def __init__(self, lab: Lab, widgets: Panel):
         self.lab = lab
         self.widgets = widgets
+        self.first = first_slots(lab.models(), lab.settings.model)
+
+    def on_linked(self, request: gr.Request, slots: Slots, pair: str, linked: Any) -> list:
+        """The tab is opened for the first time: with the slots of the page's link, if it has some."""
+        return self.on_open(request, load_slots(linked) or slots, pair)
 
     def on_open(self, request: gr.Request, slots: Slots, pair: str) -> list:
         """The slots, and the updates of CHOSEN: boxes and their choices in the person's language."""
@@ -174,7 +183,8 @@ class CompareHandlers:
                 return show_view(language, next_seq(), "running", loading.loading, loading.progress, figures, of=of)
             return show_view(language, next_seq(), "ready", figures=figures, of=of)
 
-        return [memory, answer_view(language, compare), *updates]
+        link = "" if slots == self.first else dump_slots(slots)
+        return [memory, {**answer_view(language, compare), "slots": link}, *updates]
 
     def _form(self, values: Sequence[Any]) -> Form:
         """The lab's form with its model."""

@@ -46,6 +46,7 @@ def create_compare_tab(settings: Settings) -> Panel:
         panel.create_html("scale_note", elem_classes="note")
     panel.put("view", create_view("compare", follow=True))
     panel.create_html("figures")
+    panel.put("linked", gr.Textbox(visible=False))  # an input that its event's script fills: the slots of the link
     return panel
 
 
