@@ -82,10 +82,11 @@ class Shards:
     def open_file(self, file: Path):
         """A file as it was when the model was loaded. Raises StreamBroken."""
         try:
+            changed = _stamp(file) != self._stamps[file]
             opened = file.open("rb", buffering=0)
         except OSError as error:
             raise self.broken(file, (error.strerror or str(error)).lower()) from error
-        if _stamp(file) != self._stamps[file]:
+        if changed:
             opened.close()
             raise self.broken(file, "it has changed since the model was loaded")
         return opened

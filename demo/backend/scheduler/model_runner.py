@@ -84,7 +84,7 @@ class ModelRunner:
             return [key()]
         texts, heads = [text for text, _ in contents], [head for _, head in contents]
         if key.checkpoint.stream:
-            with self._pass_of(key, len(texts)), self._streamed() as report:
+            with self._pass_of(key, len(texts)), self._streamed(key.checkpoint) as report:
                 shared = [_shared(text, key.checkpoint) for text in texts]
                 kept = run_streamed(key.checkpoint, texts, shared, key.output, report)
                 return self._add_logits(key, [vectors.numpy() for vectors in kept], heads)
@@ -101,7 +101,7 @@ class ModelRunner:
     def hidden_states(self, texts: list[TokenizedText], checkpoint: Checkpoint, layer: int) -> list[np.ndarray]:
         """The states of each text's tokens at one layer, float32 (n_tokens, dim)."""
         if checkpoint.stream:
-            with self._pass_of(BatchKey(checkpoint, (), None)), self._streamed() as report:
+            with self._pass_of(BatchKey(checkpoint, (), None)), self._streamed(checkpoint) as report:
                 return [states.numpy() for states in token_states(checkpoint, texts, layer, report)]
         return [self._hidden_states(text, checkpoint, layer) for text in texts]
 
@@ -134,9 +134,9 @@ class ModelRunner:
         return results
 
     @contextmanager
-    def _streamed(self) -> Iterator[Report]:
+    def _streamed(self, checkpoint: Checkpoint) -> Iterator[Report]:
         """While a pass reads its weights from disk: what it reports to, which raises Stopped once nobody waits."""
-        self.streaming = progress = StreamProgress()
+        self.streaming = progress = StreamProgress(checkpoint.info.name)
 
         def report(layer: int, depth: int) -> None:
             progress.layer, progress.depth = layer, depth

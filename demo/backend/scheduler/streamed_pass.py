@@ -30,8 +30,9 @@ Report = Callable[[int, int], None]  # a layer begins, of how many; raises to en
 
 @dataclass(eq=False)
 class StreamProgress:
-    """How far the pass that runs is: layers done, of how many, since when."""
+    """How far the pass that runs is: of which model, layers done, of how many, since when."""
 
+    model: str
     layer: int = 0
     depth: int = 1
     began: float = field(default_factory=time.monotonic)

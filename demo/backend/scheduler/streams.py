@@ -36,7 +36,7 @@ class Streams:
         except TimeoutError:
             pass
         progress = self._runner.streaming
-        seconds = progress.seconds_left() if progress else None
+        seconds = progress.seconds_left() if progress and progress.model == name else None
         if seconds is None:
             raise ModelLoading(model=name, stage=_WAITING, fraction=None)
         stage = f"layer {progress.layer + 1} of {progress.depth}, {seconds:.0f} s left"

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 from demo import Lab
 from demo.backend import model_store
 from demo.backend.decoder import decoder
+from demo.backend.decoder.decoder import Decoder
 from demo.backend.decoder.layer_stream import LayerStream
 from demo.backend.decoder.shards import ShardReader, Shards
 from demo.backend.local import LocalEngine
@@ -403,6 +404,26 @@ def test_a_pass_ends_within_the_layer_once_nobody_waits(streaming, folders, monk
     monkeypatch.undo()
     expected = LocalEngine(streaming.settings.model_copy(update={"weights": "resident"}))
     equal(streaming.embed(prompted(), reading(folder)).vectors, expected.embed(prompted(), reading(folder)).vectors)
+
+
+def test_a_pass_that_does_not_fit_is_split(streaming, folders, monkeypatch):
+    """The memory runs out, as if by another program: half of the texts at a time do fit."""
+    folder, run = folders("llama"), Decoder._run_block
+    streaming.load(str(folder))
+    expected = streaming.embed(prompted(), reading(folder)).vectors
+    streaming.cache.clear()
+    sizes = []
+
+    def run_out(self, block, tree, *others):
+        sizes.append(len(tree.nodes))
+        if len(tree.nodes) > 4:
+            raise MemoryError
+        run(self, block, tree, *others)
+
+    monkeypatch.setattr(Decoder, "_run_block", run_out)
+    equal(streaming.embed(prompted(), reading(folder)).vectors, expected)
+    assert max(sizes) > 4
+    eventually(nothing_is_left_open)
 
 
 def test_two_never_stream_at_once(streaming, folders, monkeypatch):
