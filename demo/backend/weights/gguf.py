@@ -66,7 +66,7 @@ def convert_gguf(file: Path, folder: Path, model: str) -> None:
         reason = f"its GGUF file cannot be converted ({_first_sentence(error)})."
         raise UnsupportedModel(model=model, reason=reason) from error
     _add_special_tokens(tokenizer, file)
-    unread = require_followed(file, network, model)
+    unread = require_followed(file, network, tokenizer, model)
     write_reading(read_fields(file), folder, model)
     (folder / UNREAD).write_text(json.dumps(unread), encoding="utf-8")
     unmark_quantized(network)

@@ -41,18 +41,19 @@ _SAME: dict[str, Callable[[Any], Any]] = {  # key → what the loaded config say
 _HARMLESS = {"attention.causal", "context_length", "feed_forward_length", "pooling_type", "vocab_size"}
 _HARMLESS |= {"rope.scaling.finetuned", "rope.scaling.original_context_length", "tensor_data_layout"}
 _OF_THE_FILE = ("GGUF.", "general.", "quantize.", "split.", "tokenizer.")
+_SPLITS = ("default", "gpt-2", "llama-bpe", "llama3", "qwen2", "smollm")  # rules that transformers has, too
 _PARTS = ("rope_freqs", "rope_factors_long", "rope_factors_short", "cls", "dense_2", "dense_3")  # tensors passed over
 
 
 def read_fields(file: Path) -> dict[str, Any]:
-    """The metadata of a GGUF file but its lists of tokens: key → value."""
-    from gguf import GGUFReader
+    """The metadata of a GGUF file but its lists (of tokens): key → value."""
+    from gguf import GGUFReader, GGUFValueType
 
     fields = GGUFReader(file).fields
-    return {key: field.contents() for key, field in fields.items() if not key.startswith("tokenizer.ggml.")}
+    return {key: field.contents() for key, field in fields.items() if field.types[:1] != [GGUFValueType.ARRAY]}
 
 
-def require_followed(file: Path, network, model: str) -> list[str]:
+def require_followed(file: Path, network, tokenizer, model: str) -> list[str]:
     """Make a converted network follow its file. Returns the keys that nobody here knows.
 
     Raises UnsupportedModel where the network would compute other vectors than the file means.
@@ -70,7 +71,14 @@ def require_followed(file: Path, network, model: str) -> list[str]:
         network.config.is_causal = False
         if looks_back_only(network):
             raise UnsupportedModel(model=model, reason="its GGUF file is not causal, and transformers' model of it is.")
-    unread = []
+    # What is not read of the tokenizer: a space before a text, and the rule by which words are split.
+    words = fields.get("tokenizer.ggml.model")
+    spaced = tokenizer.convert_ids_to_tokens(tokenizer("a", add_special_tokens=False)["input_ids"])[0][:1] in "▁Ġ"
+    if fields.get("tokenizer.ggml.add_space_prefix", words == "llama") != spaced:
+        reason = f"transformers does not follow its GGUF file (add_space_prefix: {not spaced})."
+        raise UnsupportedModel(model=model, reason=reason)
+    pre = fields.get("tokenizer.ggml.pre", "default")
+    unread = [f"tokenizer.ggml.pre ({pre})"] if words == "gpt2" and pre not in _SPLITS else []
     for key, value in own.items():
         if key in _HARMLESS:
             continue

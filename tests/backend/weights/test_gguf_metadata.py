@@ -61,9 +61,10 @@ def test_without_a_pooling_it_is_read_as_any_gpt(lab, tmp_path):
 
 def test_a_key_that_nobody_knows_is_named_each_time(lab, tmp_path):
     file = tmp_path / "tiny.gguf"
-    write_gguf(file, {"llama.surprise": 1, "general.author": "x", "llama.rope.dimension_count": 8})
+    more = {"general.author": "x", "llama.rope.dimension_count": 8, "tokenizer.ggml.pre": "tekken"}
+    write_gguf(file, {"llama.surprise": 1, **more})
     for _ in range(2):
-        assert lab.open(str(file)).notices == ("Not read of the GGUF file: surprise.",)
+        assert lab.open(str(file)).notices == ("Not read of the GGUF file: surprise, tokenizer.ggml.pre (tekken).",)
         lab.engine.release(str(file))
 
 
@@ -74,6 +75,7 @@ def test_a_key_that_nobody_knows_is_named_each_time(lab, tmp_path):
         ({"llama.pooling_type": 9}, "does not know"),
         ({"llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4.0}, "rope.scaling"),
         ({"llama.rope.scale_linear": 2.0}, "rope.scale_linear"),
+        ({"tokenizer.ggml.add_space_prefix": True}, "add_space_prefix"),
         ({"llama.attention.sliding_window": 8}, "sliding_window"),
         ({"llama.final_logit_softcapping": 30.0}, "final_logit_softcapping"),
     ],
