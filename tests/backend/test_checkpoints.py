@@ -221,9 +221,9 @@ def lab(tmp_path_factory):
 
 
 def oracle(folder):
-    """The library's vectors of questions and of answers, one text at a time."""
+    """The library's vectors of questions and of answers."""
     model = SentenceTransformer(str(folder), device="cpu")
-    return model, model.encode_query(STRIPPED, batch_size=1), model.encode_document(STRIPPED, batch_size=1)
+    return model, model.encode_query(STRIPPED), model.encode_document(STRIPPED)
 
 
 def assert_close(found, expected):
@@ -243,9 +243,9 @@ def test_the_own_reading_is_the_librarys_or_refused(lab, tmp_path, tiny_tokenize
     assert made.notice in " ".join(info.notices), info.notices
     model, question, answer = oracle(folder)
     if name == "query and passage":  # encode_document is documented to write it, and does not
-        answer = model.encode(STRIPPED, prompt_name="passage", batch_size=1)
+        answer = model.encode(STRIPPED, prompt_name="passage")
     if name == "a default alone":
-        question = answer = model.encode(STRIPPED, batch_size=1)
+        question = answer = model.encode(STRIPPED)
     assert_close(lab.embed(STRIPPED, model=str(folder), role="question"), question)
     assert_close(lab.embed(STRIPPED, model=str(folder), role="answer"), answer)
     lab.engine.release(str(folder))
@@ -279,13 +279,13 @@ def test_a_prompt_that_is_not_pooled(lab, tmp_path, tiny_tokenizer, family, spec
         model[1].pooling_mode = name
         for role, encode in (("question", model.encode_query), ("answer", model.encode_document)):
             asked = {"model": str(folder), "role": role, "pooling": pooling.value}
-            assert_close(lab.embed(STRIPPED, **asked), encode(STRIPPED, batch_size=8))
+            assert_close(lab.embed(STRIPPED, **asked), encode(STRIPPED))
     prompted = [f"Topic: {text}" for text in STRIPPED]
     assert_close(
         lab.embed(STRIPPED, model=str(folder), prompt="custom", template="Topic: {text}", pooling="mean"),
-        model_with(model, "mean").encode(STRIPPED, prompt="Topic: ", batch_size=1),
+        model_with(model, "mean").encode(STRIPPED, prompt="Topic: "),
     )
-    assert_close(lab.embed(prompted, model=str(folder), prompt="plain"), model.encode(prompted, batch_size=1))
+    assert_close(lab.embed(prompted, model=str(folder), prompt="plain"), model.encode(prompted))
 
 
 def model_with(model, mode):
@@ -311,8 +311,8 @@ def test_an_adapter_folder_is_read_by_its_own_modules(lab, tmp_path, tiny_tokeni
     )
     model = SentenceTransformer(str(theirs), device="cpu")
     model[0].model = network.merge_and_unload()
-    assert_close(question, model.encode_query(STRIPPED, batch_size=1))
-    assert_close(answer, model.encode_document(STRIPPED, batch_size=1))
+    assert_close(question, model.encode_query(STRIPPED))
+    assert_close(answer, model.encode_document(STRIPPED))
     assert answer.shape == (len(STRIPPED), 24)
 
 
