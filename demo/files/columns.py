@@ -65,19 +65,28 @@ def choose_columns(table: Table, limits: FileLimits, choice: ColumnChoice = ANY)
         if role not in found and not places:
             raise _refuse_unknown(table, role, known, limits)
         found.setdefault(role, *places[:1])
-    if found["question"] == found["answer"]:
-        problem = "Question and answer are the same column. Accepted: two different columns."
-        raise limits.refuse(problem, accepted=False)
     if "label" not in found and choice.label != NO_LABEL:
         found |= _find_label(table, found, known, limits)
-    for role in ("question", "label"):
-        if any(len(texts) > 1 for texts in table.lists.get(found.get(role, -1), ())):
-            name = table.names[found[role]]
-            raise limits.refuse(f"The column “{name}” holds several texts in a row. Accepted: one {role} a row.", False)
     negatives = tuple(place for place in known.get("negative", ()) if place not in found.values())
     grades = choice.grades or _named_grades(table, found)
     columns = Columns(**found, negatives=negatives, right=choice.right, grades=grades)
+    check_columns(table, columns, limits)
     return replace(table, notices=table.notices + _describe(table, columns)), columns
+
+
+def check_columns(table: Table, columns: Columns, limits: FileLimits) -> None:
+    """Raises BadInput for a column that the table has not, or that cannot hold what it is to hold."""
+    width = len(table.names)
+    chosen = {"question": columns.question, "answer": columns.answer, "label": columns.label}
+    places = {role: place for role, place in chosen.items() if isinstance(place, int)}
+    if not all(0 <= place < width for place in places.values()):
+        raise limits.refuse(f"There is no such column. Accepted: one of the file's {width:,} columns.", False)
+    if columns.question == columns.answer:
+        raise limits.refuse("Question and answer are the same column. Accepted: two different columns.", False)
+    for role, place in places.items():
+        if role != "answer" and any(len(texts) > 1 for texts in table.lists.get(place, ())):
+            name = table.names[place]
+            raise limits.refuse(f"The column “{name}” holds several texts in a row. Accepted: one {role} a row.", False)
 
 
 def guess_columns(table: Table) -> Columns:

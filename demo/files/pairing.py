@@ -7,7 +7,7 @@ from pathlib import Path
 
 from demo.domain.datamodels import Pairing
 from demo.domain.errors import TooManyTexts
-from demo.files.columns import UNKNOWN, Columns
+from demo.files.columns import UNKNOWN, Columns, check_columns
 from demo.files.examples import Capacity, check_texts, read_examples
 from demo.files.labels import parse_truth, refuse_contradiction
 from demo.files.limits import FileLimits
@@ -41,12 +41,7 @@ def pair_up(table: Table, columns: Columns, limits: PairingLimits) -> Pairing:
     A row with a question alone or an answer alone adds its text and no pair: two lists need not be equally long. Hard
     negatives are answers that belong to none. Raises BadInput, naming the row as the file counts it.
     """
-    width = len(table.names)
-    chosen = [place for place in (columns.question, columns.answer, columns.label) if isinstance(place, int)]
-    if not all(0 <= place < width for place in chosen):
-        raise limits.refuse(f"There is no such column. Accepted: one of the file's {width:,} columns.", False)
-    if columns.question == columns.answer:
-        raise limits.refuse("Question and answer are the same column. Accepted: two different columns.", False)
+    check_columns(table, columns, limits)
     examples = read_examples(table, columns)
     check_texts(examples, limits)
     sides: dict[str, dict[str, int]] = {"questions": {}, "answers": {}}  # each different text's place

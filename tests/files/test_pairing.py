@@ -72,6 +72,13 @@ def test_columns_that_cannot_be_paired_are_refused(content, columns, match):
     assert caught.value.field == "file"
 
 
+def test_a_list_of_questions_is_refused_and_one_of_answers_is_not():
+    records = '[{"a": ["x", "y"], "b": ["z"], "c": "w"}]'
+    assert pairs(records, "set.json", Columns(2, 0)) == (("w",), ("x", "y"), [(0, 0), (0, 1)])
+    with pytest.raises(DemoError, match="The column “a” holds several texts in a row"):
+        pairs(records, "set.json", Columns(0, 1))
+
+
 def test_different_texts_count_and_not_rows():
     limits = PairingLimits(texts=2)
     assert len(pairs("q,a\nx,1\ny,1\nx,2\ny,2\n", limits=limits)[0]) == 2
