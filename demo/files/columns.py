@@ -181,16 +181,22 @@ def _find_label(table: Table, found: dict[str, int], known: dict[str, list[int]]
 
 def _truth_columns(table: Table, found: dict[str, int]) -> list[int]:
     """Columns of an unknown name whose cells are all 1 or 0, true or false, both of them; not an index."""
-    roles = name_roles(table.cells[0])
-    return [
-        place
-        for place, name in enumerate(table.cells[0])
-        if table.named
-        and place not in found.values()
-        and roles[place] is None
-        and name
-        and {parse_label(row[place], table.separator) for row in table.rows} == {0, 1}
-    ]
+    if not table.named:
+        return []
+    roles = enumerate(zip(name_roles(table.cells[0]), table.cells[0], strict=True))
+    free = [place for place, (role, name) in roles if name and role is None and place not in found.values()]
+    return [place for place in free if _holds_truths(table, place)]
+
+
+def _holds_truths(table: Table, place: int) -> bool:
+    """Whether a column holds 1 and 0, true and false, and nothing else."""
+    seen: set[float] = set()
+    for row in table.rows:
+        label = parse_label(row[place], table.separator)
+        if label not in (0, 1):
+            return False
+        seen.add(label)
+    return len(seen) == 2
 
 
 def _named_grades(table: Table, found: dict[str, int]) -> bool:
@@ -202,7 +208,7 @@ def _named_grades(table: Table, found: dict[str, int]) -> bool:
 
 
 def _describe(table: Table, columns: Columns) -> tuple[str, ...]:
-    """A notice on what was taken for what, unless names alone say it; "" in a table without names."""
+    """A notice on what was taken for what, unless known names alone say it."""
     if not table.named:
         return ("The first row names no columns, so it is read as texts.",) if table.may_be_unnamed else ()
     by_name = places_by_role(table.cells[0])

@@ -43,7 +43,12 @@ def same(now: Any, before: Any) -> bool:
     return now == before
 
 
-@pytest.mark.parametrize("name", stored("command_line"))
+def test_no_flag_of_a_command_has_gone(command_line):
+    before = stored("command_line")["flags"]
+    assert {name: flags for name, flags in before.items() if not set(flags) <= set(command_line["flags"][name])} == {}
+
+
+@pytest.mark.parametrize("name", sorted(stored("command_line").keys() - {"flags"}))
 def test_a_command_gives_what_it_gave(command_line, name):
     before = stored("command_line")[name]
     assert same(command_line[name], before) or command_line[name] == before
