@@ -65,10 +65,11 @@ ROOMS = {
     "studies": "analysis backend/protocol domain files pipeline stages",
     "ui": "",
     "ui/api": "domain jobs lab serving stages",
+    "ui/first": "domain figures lab ui/gradio ui/kit ui/live wording",
     "ui/gradio": "serving",
     "ui/kit": "domain jobs lab serving ui/gradio wording",
     "ui/live": "domain export figures jobs lab serving settings ui/gradio ui/kit",
-    "ui/page": "domain lab serving ui/api ui/gradio ui/kit ui/live ui/panels ui/tabs",
+    "ui/page": "domain lab serving ui/api ui/first ui/gradio ui/kit ui/live ui/panels ui/tabs",
     "ui/panels": "domain export figures lab serving ui/gradio ui/kit ui/live wording",
     "ui/tabs": "analysis domain figures files jobs lab settings stages studies ui/gradio ui/kit ui/live ui/panels"
     " wording",

@@ -27,6 +27,13 @@ TOP_LEGEND = {"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor"
 BARE = {"showgrid": False, "zeroline": False, "ticks": ""}
 
 
+def is_dark(paint: str) -> bool:
+    """Whether white is read better on a colour "rgb(r, g, b)" than ink: by WCAG 2.2's relative luminance."""
+    shares = [float(part) / 255 for part in paint.strip("rgb() ").split(",")]
+    red, green, blue = (share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.194
+
+
 def chart(traces: Iterable[Any], **layout: Any) -> go.Figure:
     """Traces and their layout as a figure, without Plotly's template. A string as title is its text."""
     if isinstance(layout.get("title"), str):

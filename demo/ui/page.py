@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 from starlette.requests import Request
 
 from demo.domain.errors import DemoError
@@ -13,6 +14,7 @@ from demo.lab import Lab
 from demo.serving import Metrics, UnderWay, create_middleware, create_routes
 from demo.serving.limits.client_address import ignore_forwarded_addresses
 from demo.ui.api import create_api
+from demo.ui.first.first_picture import FirstPicture
 from demo.ui.gradio.cheap_sessions import lighten_gradio
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.gradio.redact_prints import redact_prints
@@ -168,6 +170,9 @@ def launch_options(lab: Lab, under_way: UnderWay | None = None) -> dict[str, Any
         "i18n": page_i18n(),
         "app_kwargs": {
             "routes": routes,
-            "middleware": create_middleware(lab, metrics, routes, _say, scripts, under_way),
+            "middleware": [
+                *create_middleware(lab, metrics, routes, _say, scripts, under_way),
+                Middleware(FirstPicture, lab, ("heatmap", *VIEWS)),
+            ],
         },
     }

@@ -44,6 +44,24 @@ _VARIABLES = {  # (in light and dark) or (in light, in dark)
 }
 
 
+def theme_colors(dark: bool) -> dict[str, str]:
+    """The colours that the first picture needs before Gradio's styles are there, by the names it gives them."""
+    names = {
+        "paper": "body_background_fill",
+        "ink": "body_text_color",
+        "soft": "body_text_color_subdued",
+        "line": "border_color_primary",
+        "box": "input_background_fill",
+        "edge": "input_border_color",
+    }
+    steps = dict(zip((50, *range(100, 1000, 100), 950), _NEUTRAL.split(), strict=True))
+    values = {name: _VARIABLES[variable][dark] for name, variable in names.items()}
+    return {
+        name: steps[int(value.rpartition("_")[2])] if value.startswith("*neutral") else value
+        for name, value in values.items()
+    }
+
+
 def create_theme() -> gr.themes.Base:
     """The page's theme."""
     accent, neutral = (gr.themes.Color(*ramp.split()) for ramp in (_ACCENT, _NEUTRAL))

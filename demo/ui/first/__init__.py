@@ -1,0 +1,1 @@
+"""First picture: the page's first heatmap in its first response, before Gradio and Plotly have loaded."""

@@ -1,0 +1,46 @@
+"""The first picture in a browser: there before any script has come, where the page draws its own, and gone then."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.page_actions import STATE
+
+pytestmark = pytest.mark.browser
+
+BOX = """selector => {
+  const boxes = [...document.querySelectorAll(selector)].map((one) => one.getBoundingClientRect());
+  const [first, last] = [boxes[0], boxes.at(-1)];
+  return [first.x, last.right - first.x, last.bottom - first.y, first.y];
+}"""
+FIRST, OWN = "#first-picture .cell", ".hm-plot .heatmaplayer image"
+_LINE = 24  # pixels: a device of many words makes the bar above a line higher
+
+
+@pytest.mark.parametrize(
+    "kind", [{"viewport": {"width": 1280, "height": 900}}, {"viewport": {"width": 390, "height": 844}}]
+)
+def test_it_stands_where_the_page_will_draw_its_own(url, browser, kind):
+    context = browser.new_context(**kind)
+    page = context.new_page()
+    page.route("**/*.js", lambda route: route.abort())
+    page.goto(url, wait_until="domcontentloaded")
+    page.wait_for_selector(FIRST)
+    *expected, expected_top = page.evaluate(BOX, FIRST)
+    page.unroute_all()
+    page.goto(url)
+    page.wait_for_selector(STATE.format("ready"))
+    page.wait_for_selector("#first-picture", state="detached")
+    *own, top = page.evaluate(BOX, OWN)
+    assert own == pytest.approx(expected, abs=3)
+    assert top == pytest.approx(expected_top, abs=_LINE)
+    context.close()
+
+
+def test_a_link_with_other_texts_shows_none(url, browser):
+    context = browser.new_context()
+    page = context.new_page()
+    page.route("**/*.js", lambda route: route.abort())
+    page.goto(f"{url}#q=Other", wait_until="domcontentloaded")
+    assert page.query_selector("#first-picture") is None
+    context.close()
