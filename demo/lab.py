@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,8 @@ class Lab(Pipeline):
             return render_server_snippet(settled, info, server, texts)
         entry = CATALOG.get(info.base or info.model)
         source = name_source(info, entry.hub_id, entry.revision) if entry else name_source(info)
+        if self.settings.own_user:  # nobody else learns of paths
+            info, source = replace(info, adapter=_whole_path(info.adapter)), _whole_path(source)
         return render_snippet(settled, info, library, source, texts)
 
     def export(self, out: str | Path, model=None, **reading) -> Reading:
@@ -250,6 +253,12 @@ class Lab(Pipeline):
         if positions:
             shares[list(positions)] = leave_one_out_shares(cosine, measured.fit(without), other)
         return shares, ()
+
+
+def _whole_path(name: str) -> str:
+    """A folder of this disk by its whole path, so that a script runs from anywhere; any other name as it is."""
+    folders = (base / Path(name).expanduser() for base in (Path.cwd(), Path(__file__).parents[1])) if name else ()
+    return next((str(folder.absolute()) for folder in folders if folder.is_dir()), name)
 
 
 def _texts_of_cell(measured: EmbeddedPairing, row: int, column: int) -> tuple[str, str]:

@@ -35,7 +35,8 @@ Written by the lab "Are GPTs good embedding models?".
 - Licence of the weights: {licence}
 - Weights: {weights} at the source, {precision} here
 - Reading: {label}
-- Texts longer than {max_tokens} tokens are cut.
+- Texts longer than {max_tokens} tokens are cut. The lab reads texts without white space around them, and this folder
+  reads them as they are: `text.strip()` first.
 
 ```python
 from sentence_transformers import SentenceTransformer

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from demo.domain.choices import Role
 from demo.domain.datamodels import (
@@ -25,6 +26,7 @@ from demo.domain.datamodels import (
 from demo.domain.errors import ReadingRefused, UnknownChoice
 from demo.domain.server_address import RemoteServer
 from demo.export.templating import render
+from demo.files.bundled import load_reference
 from demo.stages.prompts import render_prompt
 
 TRANSFORMERS, SENTENCE_TRANSFORMERS = LIBRARIES = ("transformers", "sentence-transformers")
@@ -165,6 +167,16 @@ class _Plan:
     def on_corpus(self) -> bool:
         """Whether the post-processing is fitted on the lab's corpus."""
         return self.fitted and self.reading.reference is Reference.CORPUS
+
+    @property
+    def corpus(self) -> list[str]:
+        """The lab's corpus, which a script brings along."""
+        return list(load_reference())
+
+    @property
+    def is_anywhere(self) -> bool:
+        """Whether the adapter's folder is named by its whole path."""
+        return Path(self.info.adapter).is_absolute()
 
     @property
     def logits(self) -> bool:

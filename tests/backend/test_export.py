@@ -16,7 +16,7 @@ from demo.domain.errors import BadInput, ReadingRefused, WeightsUnavailable
 from demo.export.snippet import LIBRARIES, export_prompts, name_source, render_snippet
 from demo.settings import Settings
 from tests.conftest import TEXTS, make_sentence_transformer, save_tiny
-from tests.export.test_snippet import HIDDEN, run
+from tests.export.test_snippet import HIDDEN, run, run_alone
 
 STRIPPED = [text.strip() for text in TEXTS]  # as the lab takes them
 
@@ -213,6 +213,17 @@ def test_a_script_of_smollm2(real, asked):
     measured = real.embed_pairing(names["questions"], names["answers"], model=reading.model, **asked)
     expected = np.concatenate([measured.questions, measured.answers])
     np.testing.assert_allclose(names["vectors"], expected, atol=2e-5 * float(np.abs(expected).max()))
+
+
+@pytest.mark.weights
+def test_a_script_of_the_shipped_adapter_runs_alone(real, tmp_path):
+    folder = folder_of(real, "smollm2-135m-instruct")
+    code = real.code("smollm2-135m-instruct-contrastive", texts=([" What is GPU?\n"], ["A processor."]))
+    [source] = [line for line in code.splitlines() if line.startswith("SOURCE = ")]
+    vectors = run_alone(code.replace(source, f"SOURCE = {folder!r}"), tmp_path / "empty")  # no Hub here
+    measured = real.embed_pairing([" What is GPU?\n"], ["A processor."], model="smollm2-135m-instruct-contrastive")
+    expected = np.concatenate([measured.questions, measured.answers])
+    np.testing.assert_allclose(vectors, expected, atol=2e-5 * float(np.abs(expected).max()))
 
 
 @pytest.mark.weights

@@ -6,12 +6,16 @@ import ast
 import contextlib
 import io
 import itertools
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from demo import Lab
+from demo import Lab, Settings
+from demo.backend.fake import FakeEngine
 from demo.domain.choices import LAST_LAYER_ONLY
 from demo.domain.datamodels import ChatFormat, Kind, ModelInfo, Pooling, Postprocess, Prompt, Reading, Reference
 from demo.domain.errors import ReadingRefused, UnknownChoice
@@ -23,6 +27,7 @@ from demo.export.snippet import (
     name_source,
     render_snippet,
 )
+from tests import ROOT
 from tests.conftest import TEXTS, make_sentence_transformer, save_tiny
 
 STRIPPED = [text.strip() for text in TEXTS]  # as the lab takes them
@@ -129,6 +134,61 @@ def test_post_processing(lab, tiny, method, reference):
     for prompt in ("plain", "e5_instruct"):
         asked = {"prompt": prompt, "pooling": "mean", "postprocess": method.value, "reference": reference.value}
         assert_same(lab, tiny("llama"), questions=repeated, **asked)
+
+
+ODD = ["  What is GPU?\n", "one\x0ctwo\r\nthree", "\u3000대한민국의 수도는\x85어디인가요?\x7f "]
+
+
+def run_alone(code: str, folder) -> np.ndarray:
+    """The vectors of a script in a process of its own, in an empty folder, without this project on its path."""
+    folder.mkdir()
+    (folder / "script.py").write_text(f'{code}\nnp.save("vectors.npy", vectors)\n', encoding="utf-8")
+    command = [sys.executable, "-I", "script.py"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8", timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return np.load(folder / "vectors.npy", allow_pickle=False)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_script_runs_alone_with_the_labs_corpus_and_any_white_space(lab, tiny, tmp_path, monkeypatch, library):
+    """The model's folder was named from where the lab runs."""
+    monkeypatch.chdir(tiny("llama").parent)
+    asked = {"prompt": "plain", "pooling": "mean", "postprocess": "zscore", "reference": "corpus"}
+    code = lab.code(tiny("llama").name, library, texts=(ODD, STRIPPED), **asked)
+    measured = lab.embed_pairing(ODD, STRIPPED, model=str(tiny("llama")), **asked)
+    expected = np.concatenate([measured.questions, measured.answers])
+    np.testing.assert_allclose(run_alone(code, tmp_path / "empty"), expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_script_of_an_adapter_runs_alone(lab, tiny, tmp_path, monkeypatch):
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(1)
+    network = AutoModelForCausalLM.from_pretrained(tiny("llama"))
+    network = get_peft_model(network, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
+    network.peft_config["default"].base_model_name_or_path = str(tiny("llama"))
+    network.save_pretrained(tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    asked = {"prompt": "prompteol", "pooling": "last_token"}
+    code = lab.code("mine", texts=(ODD, STRIPPED), **asked)
+    measured = lab.embed_pairing(ODD, STRIPPED, model="mine", **asked)
+    expected = np.concatenate([measured.questions, measured.answers])
+    np.testing.assert_allclose(run_alone(code, tmp_path / "empty"), expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_the_shipped_adapters_folder_is_named_whole_to_this_machines_user_alone():
+    reading = {"prompt": "plain", "pooling": "mean"}
+    model, engine = "smollm2-135m-instruct-contrastive", FakeEngine()
+    named = {"adapter": f"demo/adapters/{model}", "adapter_class": "AutoModelForCausalLM"}
+    engine._infos[model] = replace(engine.load(model), **named)
+    for settings, whole in ((Settings(public=False), True), (Settings(public=True), False)):
+        code = Lab(settings, engine).code(model, **reading)
+        [line] = [line for line in code.splitlines() if line.startswith("ADAPTER = ")]
+        folder = Path(ast.literal_eval(line.removeprefix("ADAPTER = ").partition("  #")[0]))
+        assert (folder.is_absolute(), (ROOT / folder).is_dir()) == (whole, True)
+        assert ("from where you run it" in line) is not whole
 
 
 @pytest.mark.parametrize("trained_over", ["the model with its head", "the backbone", "more tokens"])
@@ -316,4 +376,4 @@ def test_every_combination_compiles():
             with contextlib.suppress(ReadingRefused):
                 code = render_snippet(reading, info, library, f"org/tiny@{COMMIT}")
                 compile(code, "snippet.py", "exec")
-                assert 20 < len(code.splitlines()) < 85
+                assert 20 < len(code.splitlines()) < 92

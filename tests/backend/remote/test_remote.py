@@ -187,7 +187,7 @@ def test_a_public_lab_offers_its_servers_and_no_others(server, quick):
 )
 def test_the_script_to_take_home_asks_the_same_server(lab, server, reading, monkeypatch):
     monkeypatch.setenv("DEMO_REMOTE_KEY_FAR", KEY)
-    texts = ["Where?", 'What is a "GPU"?'], ["There.", "A processor."]
+    texts = ["Where?", ' What is a\x0c"GPU"?\r\n'], ["There.", "\tA processor."]
     script = lab.code(model="remote:far", texts=texts, **reading)
     assert KEY not in script
     made: dict = {}
