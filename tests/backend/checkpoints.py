@@ -10,10 +10,13 @@ from typing import Any
 
 from tests.conftest import CHAT_TEMPLATE, tiny_config
 
+_SIZES = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 64}
 SIZES = {  # of families that conftest does not have
     "distilbert": {"dim": 32, "n_layers": 4, "n_heads": 4, "hidden_dim": 64, "max_position_embeddings": 512},
-    "mpnet": {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 64},
-    "xlm-roberta": {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 64},
+    "mpnet": _SIZES,
+    "modernbert": {**_SIZES, "max_position_embeddings": 512, "cls_token_id": 1, "sep_token_id": 2},
+    "qwen2": {**_SIZES, "num_key_value_heads": 2},
+    "xlm-roberta": _SIZES,
 }
 SPECIAL = {  # what a tokenizer writes around every text
     "none": "$A",

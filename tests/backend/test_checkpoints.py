@@ -80,6 +80,8 @@ FOLDERS = {
     "bert, cls, normalized": Folder("bert", "both", pooling="cls", after=NORMALIZE),
     "xlm-roberta, mean": Folder("xlm-roberta", "both", after=NORMALIZE, prompts=QUERY),
     "mpnet, mean": Folder("mpnet", "both", after=NORMALIZE),
+    "modernbert, cls": Folder("modernbert", "both", pooling="cls", after=NORMALIZE),
+    "qwen2, last token": Folder("qwen2", "after", pooling="lasttoken", after=NORMALIZE, prompts=QUERY),
     "distilbert, max": Folder("distilbert", "both", pooling="max"),
     "llama, last token": Folder("llama", "after", pooling="lasttoken", after=NORMALIZE, prompts=QUERY),
     "qwen3, last token, padded left": Folder(

@@ -46,11 +46,12 @@ _PARTS = ("rope_freqs", "rope_factors_long", "rope_factors_short", "cls", "dense
 
 
 def read_fields(file: Path) -> dict[str, Any]:
-    """The metadata of a GGUF file but its lists (of tokens): key → value."""
+    """The metadata of a GGUF file but its lists of tokens: key → value."""
     from gguf import GGUFReader, GGUFValueType
 
     fields = GGUFReader(file).fields
-    return {key: field.contents() for key, field in fields.items() if field.types[:1] != [GGUFValueType.ARRAY]}
+    lists = {key for key, field in fields.items() if field.types[:1] == [GGUFValueType.ARRAY]}
+    return {key: fields[key].contents() for key in fields if key not in lists or not key.startswith("tokenizer.")}
 
 
 def require_followed(file: Path, network, tokenizer, model: str) -> list[str]:
@@ -131,7 +132,7 @@ def _agree(value: Any, expected: Callable[[Any], Any], config) -> bool:
     try:
         wanted = expected(config)
         return value == wanted if isinstance(wanted, str) else bool(np.isclose(value, wanted, rtol=1e-4, atol=0))
-    except (AttributeError, KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return False
 
 

@@ -77,6 +77,7 @@ def test_a_key_that_nobody_knows_is_named_each_time(lab, tmp_path):
         ({"llama.rope.scale_linear": 2.0}, "rope.scale_linear"),
         ({"tokenizer.ggml.add_space_prefix": True}, "add_space_prefix"),
         ({"llama.attention.sliding_window": 8}, "sliding_window"),
+        ({"llama.attention.key_length": [8, 8]}, "key_length"),
         ({"llama.final_logit_softcapping": 30.0}, "final_logit_softcapping"),
     ],
 )

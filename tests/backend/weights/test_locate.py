@@ -712,7 +712,7 @@ def write_gguf(path: Path, metadata: dict | None = None, tensors: dict | None = 
         getattr(writer, f"add_{name}")(value)
     kinds = {bool: "bool", int: "uint32", float: "float32", str: "string"}
     for name, value in (metadata or {}).items():
-        getattr(writer, f"add_{kinds[type(value)]}")(name, value)
+        getattr(writer, f"add_{kinds.get(type(value), 'array')}")(name, value)
     shapes = {"token_embd.weight": (len(tokens), 32), "output_norm.weight": (32,)}
     for block in range(2):
         layer = {"attn_q": (32, 32), "attn_k": (16, 32), "attn_v": (16, 32), "attn_output": (32, 32)}
