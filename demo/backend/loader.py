@@ -139,6 +139,7 @@ def load_checkpoint(
         own_pooling = OwnPooling(own, name, text_config.num_hidden_layers, text_config.hidden_size)
     kind = entry.kind if entry else _kind(config, tuned=bool(own or adapter))
     tensors = (*network.parameters(), *network.buffers())
+    reads_logits = has_lm_head and adapter_class != "AutoModel"  # such an adapter was trained on states
     info = ModelInfo(
         model=model,
         name=name,
@@ -151,7 +152,7 @@ def load_checkpoint(
         has_chat_template=bool(tokenizer.chat_template),
         has_eos=tokenizer.eos_token_id is not None,
         default_reading=_trained_reading(model, training)
-        or _default_reading(model, kind, own, own_chat, has_lm_head, bool(tokenizer.chat_template)),
+        or _default_reading(model, kind, own, own_chat, reads_logits, bool(tokenizer.chat_template)),
         revision=weights.revision,
         source=weights.source,
         weights_precision=weights.precision,

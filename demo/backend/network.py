@@ -68,6 +68,12 @@ def load_network(
         has_lm_head = causal and not _is_head_missing(network, report["missing_keys"])
     except (ValueError, OSError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise UnsupportedModel(model=name, reason=f"its weights cannot be loaded ({type(error).__name__}).") from error
+    stored = getattr(network.config, "quantization_config", None)
+    if stored and getattr(network, "hf_quantizer", None) is None:
+        method = dict(stored).get("quant_method", "unnamed")
+        raise UnsupportedModel(
+            model=name, reason=f"transformers does not know how its weights are quantized ({method})."
+        )
     # transformers fills what is missing with random numbers. A pooler (BERT) is never read; a head is dropped.
     missing = [key for key in report["missing_keys"] if "pooler" not in key and not _is_head(network, key)]
     if missing:

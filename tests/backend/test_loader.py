@@ -84,6 +84,8 @@ def test_code_of_a_checkpoint_is_never_run(tmp_path, tiny_tokenizer):
     [
         ({"model_type": "no-such-family"}, "does not know its architecture"),
         ({"is_encoder_decoder": True}, "encoder–decoder"),
+        ({"quantization_config": {"quant_method": "tomorrow"}}, "how its weights are quantized .tomorrow"),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "weights cannot be loaded"),
         ({"use_bidirectional_attention": True}, "both directions"),  # which transformers' Llama does not know
         ({"num_hidden_layers": 5, "layer_types": None}, "lacks weights"),  # transformers would fill them at random
     ],

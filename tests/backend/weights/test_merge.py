@@ -186,6 +186,8 @@ def test_an_adapter_is_put_where_it_was_trained(bases, tmp_path, where):
     assert_equals_peft(folder, bases[base], auto, checkpoint)
     assert checkpoint.info.kind is (Kind.ENCODER if base == "bert" else Kind.TUNED_GPT)
     assert checkpoint.info.source.endswith("with the adapter adapter")
+    logits_first = checkpoint.info.default_reading.pooling is Pooling.LAST_TOKEN_LOGITS
+    assert logits_first is (auto is CAUSAL and base != "backbone")  # what was trained on states is read by them
 
 
 NEW = ("<new>", "<two>")
