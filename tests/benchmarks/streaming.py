@@ -1,9 +1,9 @@
 """The article's Mistral-7B in 4 GiB: weights read from disk for every pass, beside accelerate's disk offload.
 
-    python -m tests.benchmarks.streaming [--small] [--folder FOLDER] [--memory-gb 4] [--rounds 2] [--keep] [--json]
+    python -m tests.benchmarks.streaming [--small] [--folder FOLDER] [--memory-gb 4] [--rounds 1] [--json]
 
-Makes a random checkpoint of Mistral-7B's exact shape (14.5 GB, removed at the end unless --keep) with the real v1
-tokenizer, and compares the article's four texts by it in a process of so much memory, page cache included (a control
+Makes a random checkpoint of Mistral-7B's exact shape (14.5 GB, removed at the end, or kept in --folder) with the real
+v1 tokenizer, and compares the article's four texts by it in a process of so much memory, page cache included (a control
 group; only an administrator of Linux can make one): cold (no page of the files in memory) and warm (all of them, if
 there is room). Beside it: accelerate's offload of the same files, the four texts as one batch and one by one; and the
 physical bound, the longer of reading the files and of the products at the machine's best rate. Then 100 × 100 texts:
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -77,9 +76,9 @@ def serve_accelerate(folder: str) -> Callable[[str], dict]:
     places = {"model.embed_tokens": "cpu", "model.norm": "cpu", "model.rotary_emb": "cpu", "lm_head": "cpu"}
     layers = json.loads((Path(folder) / "config.json").read_text())["num_hidden_layers"]
     places |= {f"model.layers.{number}": "disk" for number in range(layers)}
-    offload = tempfile.mkdtemp(prefix="offload-", dir=Path(folder).parent)
+    offload = tempfile.TemporaryDirectory()  # stays empty: the files are in a format that is read in place
     network = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.bfloat16, device_map=places, offload_folder=offload
+        folder, dtype=torch.bfloat16, device_map=places, offload_folder=offload.name
     ).eval()
     rendered = [tokenizer.apply_chat_template([{"role": "user", "content": text}], tokenize=False) for text in TEXTS]
 
@@ -93,7 +92,7 @@ def serve_accelerate(folder: str) -> Callable[[str], dict]:
     def answer(command: str) -> dict:
         started = time.perf_counter()
         vectors = logits(rendered) if command == "batch" else np.concatenate([logits([each]) for each in rendered])
-        return {"seconds": time.perf_counter() - started, "vectors": vectors}
+        return {"seconds": time.perf_counter() - started, "vectors": vectors, "copied": os.listdir(offload.name)}
 
     return answer
 
@@ -225,15 +224,16 @@ def count_products(folder: Path) -> float:
 
 @contextmanager
 def checkpoint(options) -> Iterator[Path]:
-    folder = options.folder or Path(tempfile.mkdtemp(prefix="streaming-")) / "mistral"
+    temporary = None if options.folder else tempfile.TemporaryDirectory(prefix="streaming-")
+    folder = options.folder or Path(temporary.name) / "mistral"
     try:
         if not (folder / "model.safetensors.index.json").exists():
             print(f"writing a checkpoint to {folder}", file=sys.stderr, flush=True)
             make_checkpoint(folder, options.small)
         yield folder
     finally:
-        if not options.keep:
-            shutil.rmtree(folder if options.folder else folder.parent, ignore_errors=True)
+        if temporary:
+            temporary.cleanup()
 
 
 def measure(options) -> dict:
@@ -277,8 +277,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--folder", type=Path, help="where the checkpoint is, or is to be")
     parser.add_argument("--memory-gb", type=float, default=4)
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", choices=["ours", "accelerate"], help=argparse.SUPPRESS)
     options = parser.parse_args()
