@@ -17,10 +17,11 @@ CONTRIBUTING.md names the threat behind each, and its test.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
+from starlette.types import Scope
 
 from demo.lab import Lab
 from demo.serving.api.calls import ApiCalls
@@ -56,11 +57,12 @@ def create_middleware(
     translate: Translate | None = None,
     scripts: Sequence[str] = (),
     under_way: UnderWay | None = None,
+    rewrite: Callable[[bytes, Scope], bytes] = lambda page, scope: page,
 ) -> Sequence[Middleware]:
     """The table above, the outermost first.
 
     routes: our own, all allowed. translate: words every refusal. scripts: those in the page's head. under_way: for
-    `stop_server`.
+    `stop_server`. rewrite: what is done to a page before it goes out.
     """
     settings = lab.settings
     proxy = {"behind_proxy": settings.behind_proxy}
@@ -70,7 +72,7 @@ def create_middleware(
         Middleware(EndWithServer, under_way or UnderWay()),
         Middleware(AllowedHosts, [settings.host, *settings.allow_host] if private else None, **proxy),
         Middleware(AssetCache),
-        Middleware(SecurityHeaders, scripts, embedded=settings.on_spaces),
+        Middleware(SecurityHeaders, scripts, embedded=settings.on_spaces, rewrite=rewrite),
         Middleware(AllowedRoutes, routes, **proxy),
         Middleware(ConcurrencyLimit, **proxy),
         Middleware(BodyLimits, _MOST_PUBLIC if settings.public else _MOST),

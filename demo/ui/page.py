@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 from starlette.requests import Request
+from starlette.types import Scope
 
 from demo.domain.errors import DemoError
 from demo.lab import Lab
@@ -19,7 +22,7 @@ from demo.ui.gradio.cheap_sessions import lighten_gradio
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.gradio.redact_prints import redact_prints
 from demo.ui.gradio.theme import create_theme
-from demo.ui.kit.i18n import LOCALES, choose_language, label, page_i18n, translate_error
+from demo.ui.kit.i18n import LOCALES, choose_language, label, page_i18n, translate, translate_error
 from demo.ui.kit.page_jobs import open_session
 from demo.ui.kit.panel import relabel
 from demo.ui.live.heatmap import plotly_route
@@ -65,6 +68,7 @@ _SCRIPTS = (
     "static/announce.js",
     "live/link.js",
 )
+_PREVIEW = re.compile(rb'<meta\s+(?:name|property)\s*=\s*"(?:og|twitter):[^>]*>')  # of a link
 _AT_ONCE = 8  # how many answers may be under way together, all people taken together
 _WAITING = 64
 
@@ -143,6 +147,17 @@ def _say(request: Request, error: DemoError) -> str:
     return translate_error(choose_language(request), error)
 
 
+def _describe(page: bytes, scope: Scope) -> bytes:
+    """The page with a preview of its own, where Gradio's names Gradio and shows its picture."""
+    if not _PREVIEW.search(page):
+        return page
+    language = choose_language(Request(scope))
+    said = {"title": translate(language, "page.title"), "description": translate(language, "page.description")}
+    tags = [f'<meta property="og:{name}" content="{escape(text)}" />' for name, text in said.items()]
+    tags += ['<meta property="og:type" content="website" />', '<meta name="twitter:card" content="summary" />']
+    return _PREVIEW.sub(b"", page).replace(b"<head>", ("<head>" + "".join(tags)).encode(), 1)
+
+
 def launch_options(lab: Lab, under_way: UnderWay | None = None) -> dict[str, Any]:
     """How the page is served: no history, no monitoring, no tracebacks, nothing from outside."""
     settings = lab.settings
@@ -171,7 +186,7 @@ def launch_options(lab: Lab, under_way: UnderWay | None = None) -> dict[str, Any
         "app_kwargs": {
             "routes": routes,
             "middleware": [
-                *create_middleware(lab, metrics, routes, _say, scripts, under_way),
+                *create_middleware(lab, metrics, routes, _say, scripts, under_way, _describe),
                 Middleware(FirstPicture, lab, ("heatmap", *VIEWS)),
             ],
         },

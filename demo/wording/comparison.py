@@ -9,6 +9,7 @@ from demo.domain.datamodels import (
     LAST_LAYER,
     TEXT,
     Comparison,
+    Kind,
     Metrics,
     ModelInfo,
     Pooling,
@@ -108,7 +109,7 @@ def describe_reading(language: str, reading: Reading, info: ModelInfo) -> list[D
     described.append(choose("pooling", reading.pooling.value))
     if not info.host:  # a server elsewhere tells of no layers
         layer = info.n_layers if reading.layer == LAST_LAYER else reading.layer
-        hint = layer_hint(language, layer, info.n_layers, reading.pooling.value)
+        hint = layer_hint(language, layer, info.n_layers, reading.pooling.value, info.kind)
         described.append(Description("layer", translate(language, "label.layer"), str(layer), hint))
     described.append(choose("postprocess", reading.postprocess.value))
     if reading.postprocess is not Postprocess.NONE:
@@ -122,7 +123,7 @@ def describe_scale(language: str, scale: str, reading: Reading) -> str:
     return translate(language, f"scale.{scale}{signed}.hint")
 
 
-def layer_hint(language: str, layer: int, n_layers: int, pooling: str) -> str:
+def layer_hint(language: str, layer: int, n_layers: int, pooling: str, kind: Kind = Kind.GPT) -> str:
     """Where in the model the states are taken, and what that means."""
     layer = n_layers if layer == LAST_LAYER else layer
     if not n_layers:
@@ -133,4 +134,6 @@ def layer_hint(language: str, layer: int, n_layers: int, pooling: str) -> str:
         name = "logits"
     else:
         name = "embeddings" if layer == 0 else "middle"
+    if kind is Kind.ENCODER and name in ("last", "middle"):
+        name += "_encoder"
     return translate(language, f"layer.{name}.hint", layer=layer, n=n_layers)

@@ -8,9 +8,11 @@ import os
 import re
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 from string import Formatter
 
+import httpx
 import pytest
 
 from tests import ROOT
@@ -23,7 +25,7 @@ from demo.domain.datamodels import Kind, Metrics, Pooling, Postprocess, Prompt  
 from demo.figures.similarity import SCALES  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
-from demo.ui.kit.i18n import LOCALES, choose_language, translate_error, translate_phrase  # noqa: E402
+from demo.ui.kit.i18n import LOCALES, choose_language, translate, translate_error, translate_phrase  # noqa: E402
 from demo.ui.kit.text import render_note, render_verdict  # noqa: E402
 from demo.ui.live.examples import load_examples  # noqa: E402
 from demo.ui.live.link import parse_link  # noqa: E402
@@ -51,6 +53,16 @@ def client(served):
     from gradio_client import Client
 
     return Client(served, verbose=False)
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_a_link_preview_names_the_page_and_not_gradio(served, language):
+    page = httpx.get(served, headers={"Accept-Language": language}).text
+    tags = re.findall(r"<meta[^>]*(?:og:|twitter:)[^>]*>", page)
+    title, text = (escape(translate(language, f"page.{name}")) for name in ("title", "description"))
+    assert [f'"{title}"' in tag or f'"{text}"' in tag for tag in tags[:2]] == [True, True]
+    assert len(tags) == 4
+    assert "radio" not in "".join(tags)
 
 
 def test_compare_answers_json(client):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -45,10 +45,18 @@ class SecurityHeaders:
     """Adds the headers to every response, and a policy to every page and file.
 
     scripts: those that the page adds to its head by itself. embedded: in a frame of huggingface.co, as a Space is.
+    rewrite: what is done to a page before, for its scope.
     """
 
-    def __init__(self, app: ASGIApp, scripts: Sequence[str] = (), embedded: bool = False):
+    def __init__(
+        self,
+        app: ASGIApp,
+        scripts: Sequence[str] = (),
+        embedded: bool = False,
+        rewrite: Callable[[bytes, Scope], bytes] = lambda page, scope: page,
+    ):
         self.app = app
+        self.rewrite = rewrite
         self.embedded = embedded
         self._added = [_digest(script.encode()) for script in scripts]
         self._ancestors = "'self' https://huggingface.co" if embedded else "'self'"
@@ -70,11 +78,13 @@ class SecurityHeaders:
                 if message.get("more_body"):
                     return
                 headers = MutableHeaders(scope=page[0])
-                headers["Content-Security-Policy"] = self._policy(b"".join(part.get("body", b"") for part in page[1:]))
+                body = self.rewrite(b"".join(part.get("body", b"") for part in page[1:]), scope)
+                headers["Content-Security-Policy"] = self._policy(body)
                 headers.setdefault("Cache-Control", "no-cache, private")
-                for part in page:
-                    await send(part)
-                return
+                if "content-length" in headers and scope["method"] != "HEAD":
+                    headers["Content-Length"] = str(len(body))
+                await send(page[0])
+                return await send({"type": "http.response.body", "body": body})
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

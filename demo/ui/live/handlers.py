@@ -14,7 +14,16 @@ from typing import Any
 from cachetools import TTLCache
 
 from demo.domain.datamodels import Prompt
-from demo.domain.errors import DemoError, ModelError, ModelLoading, NoTexts, ReadingRefused, Stopped, UnknownChoice
+from demo.domain.errors import (
+    DemoError,
+    ModelError,
+    ModelLoading,
+    NoTexts,
+    ReadingRefused,
+    Stopped,
+    TooManyTexts,
+    UnknownChoice,
+)
 from demo.lab import Lab
 from demo.ui.kit.i18n import translate, translate_error, translate_phrase, translate_word
 from demo.ui.kit.unexpected import report_unexpected
@@ -113,6 +122,9 @@ class LiveHandlers:
         if isinstance(error, _Unavailable):
             reason = translate_phrase(language, error.values["reason"])
             sentence = translate(language, "message.unavailable", name=error.values["name"], reason=reason)
+        if isinstance(error, TooManyTexts):
+            limit = f"{self.lab.settings.max_file_texts:,}"
+            sentence += " " + translate(language, "message.your_file", limit=limit)
         offer = ""
         if isinstance(error, ReadingRefused) and error.instead and error.field:
             answer.offers[error.field] = error.instead

@@ -162,18 +162,20 @@ class _Renderer:
             "eos": say("eos.hint") if form.eos else "",
         }
         hints |= {name: say(f"{name}.hint") for name, prompt in PROMPT_BOXES.items() if form.prompt == prompt.value}
+        comparison = self.answer.comparison
+        if comparison and not form.matches.strip() and len(comparison.questions) > len(comparison.answers):
+            hints["answers"] = say("answers.few", questions=len(comparison.questions), answers=len(comparison.answers))
         wished = self.statuses.get(form.model)
-        # Of a model that runs elsewhere it is said while it loads, before any text is sent.
-        model = wished if wished and wished.host else self.statuses.get(self.answer.model) or self.info
-        if model:
+        used = self.statuses.get(self.answer.model) or self.info
+        if model := wished or used:  # the one that is named above, while it loads too
             size = model_summary(self.language, model)
             licence = f", {model.licence}" if isinstance(model, ModelStatus) and model.licence else ""
             hints["model"] = f"{size[0].upper()}{size[1:]}{licence}. {say(f'kind.{model.kind.value}.hint')}"
             if isinstance(model, ModelStatus) and model.reason and model.state != "unavailable":  # read from disk
                 reason = translate_phrase(self.language, f"{model.reason}.")
                 hints["model"] += f" {reason[0].upper()}{reason[1:]}"
-            if not model.host:  # there the slider is hidden
-                hints["layer"] = layer_hint(self.language, form.layer, model.n_layers, form.pooling)
+            if used and not model.host:  # there the slider is hidden
+                hints["layer"] = layer_hint(self.language, form.layer, used.n_layers, form.pooling, used.kind)
         return hints
 
     def _updates(self, sent: Form, relabel: bool) -> dict[str, dict[str, Any]]:

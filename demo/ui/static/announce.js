@@ -59,6 +59,18 @@
     box.addEventListener("blur", () => setTimeout(comeBack, 0), { once: true });
   });
 
+  // Gradio opens a list as soon as it has the focus, over its own label. By keyboard it opens with an arrow key instead.
+  let byPointer = false;
+  document.addEventListener("pointerdown", ({ target }) => {
+    byPointer = true;
+    if (target === document.activeElement && target.matches('input[aria-expanded="false"]')) target.blur(); // opens it
+  }, true);
+  document.addEventListener("keydown", () => (byPointer = false), true);
+  document.addEventListener("focusin", ({ target }) => {
+    if (byPointer || !target.matches("input[aria-expanded]")) return;
+    setTimeout(() => target.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true })), 0);
+  });
+
   lab.skipToResult = () => {
     const panel = shown(document.querySelectorAll("#views > [role=tabpanel]"));
     const target = shown(panel.querySelectorAll(".hm-plot")) || panel;

@@ -35,6 +35,7 @@
       else delete line.dataset.number;
     });
     while (copy.children.length > lines.length) copy.lastChild.remove();
+    area.parentElement.classList.toggle("many", number >= 100);
     if (copy.scrollTop !== area.scrollTop) copy.scrollTop = area.scrollTop;
     return number;
   }

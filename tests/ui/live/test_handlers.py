@@ -156,3 +156,26 @@ def test_linked_reading_made_by_hand_is_checked(page, engine):
 def test_form_takes_defaults_for_what_is_missing():
     assert Form.parse({}) == Form() == Form.from_widgets([None] * len(FORM_FIELDS))
     assert Form.parse({"eos": True, "layer": 3.0, "model": " x "}) == Form(eos=True, layer=3, model="x")
+
+
+def test_questions_without_answers_and_texts_for_a_file_are_pointed_out(page):
+    few = page.ask(questions="a?\nb?\nc?", answers="x\ny")["pieces"]["answers-note"]
+    assert "3 questions meet 2 answers" in few
+    assert (
+        "meet"
+        not in page.ask(questions="a?\nb?\nc?", answers="x\ny", matches="1-1, 2-2, 3-2")["pieces"]["answers-note"]
+    )
+    assert "meet" not in page.ask(questions="a?", answers="x\ny")["pieces"]["answers-note"]
+    many = page.ask(questions="\n".join(map(str, range(300))))["pieces"]["questions-note"]
+    assert "Your file, among the tabs, compares up to 1,000" in many
+
+
+def test_notes_are_of_the_model_that_is_named(page, engine):
+    engine.load(ENCODER)
+    page.ask()
+    assert "An encoder" not in page.ask()["pieces"]["layer-note"]
+    assert "an encoder is trained to be read" in page.ask(model=ENCODER)["pieces"]["layer-note"]
+    engine.load_seconds = 0.5
+    loading = page.ask(model="gemma-3-270m")
+    assert loading["state"] == "loading"
+    assert "268M" in loading["pieces"]["model-note"]

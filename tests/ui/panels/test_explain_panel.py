@@ -75,6 +75,13 @@ def test_special_tokens_are_framed_and_what_the_prompt_adds_is_grey():
     assert "↵</i></span><br>" in html
 
 
+def test_a_text_that_the_prompt_has_tidied_is_pointed_out():
+    side = inspected(["What", " now", "?"])
+    assert "tidied" not in render_explanation("en", explanation(side, side))
+    tidied = replace(side, prompted='This sentence : "What now." means in one word:"')
+    assert render_explanation("en", explanation(tidied, side)).count("tidied the text") == 1
+
+
 @pytest.mark.parametrize(
     ("pooling", "underlined"),
     [

@@ -64,6 +64,7 @@ def render_explanation(language: str, explanation: Explanation) -> str:
                 "n_tokens": len(side.tokens),
                 "tokens_html": render_tokens(language, side, pooling),
                 "prompted": side.prompted,
+                "rewritten": side.text not in side.prompted,
                 "says": [
                     (token, _shorten(token, _LONGEST_TOKEN), f"{chance / likeliest:.3f}", fine_percent(chance))
                     for token, chance in says
