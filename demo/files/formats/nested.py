@@ -29,6 +29,9 @@ def flatten(records: Records) -> tuple[Records, dict[str, str]]:
     flat: Records = []
     unread: dict[str, str] = {}
     for number, record in records:
+        if not any(isinstance(value, list | dict) for value in record.values()):
+            flat.append((number, record))
+            continue
         for exchange in _exchanges(_split_passages(record)):
             flat.append((number, exchange))
             for key, value in exchange.items():
@@ -37,8 +40,9 @@ def flatten(records: Records) -> tuple[Records, dict[str, str]]:
                         exchange[key] = _texts(_last_message(value))
                     except _Unread as error:
                         unread.setdefault(key, str(error))
-    kept = [(number, {key: value for key, value in one.items() if key not in unread}) for number, one in flat]
-    return kept, unread
+    if unread:
+        flat = [(number, {key: value for key, value in one.items() if key not in unread}) for number, one in flat]
+    return flat, unread
 
 
 def unwrap(value: Any) -> Any:
