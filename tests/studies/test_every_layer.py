@@ -138,7 +138,7 @@ def test_a_final_norm_that_stands_one_level_down_is_found():
 
 
 def test_kept_poolings_are_those_that_cannot_be_had_from_others():
-    assert set(KEPT_POOLINGS) | {Pooling.LAST_TOKEN_LOGITS, Pooling.MEAN_SQRT_LEN} == set(Pooling)
+    assert set(KEPT_POOLINGS) | {Pooling.LAST_TOKEN_LOGITS, Pooling.MEAN_SQRT_LEN, Pooling.OWN} == set(Pooling)
 
 
 # ---- token prepending -------------------------------------------------------------------------------------------
@@ -270,7 +270,7 @@ def test_a_model_without_a_head_says_nothing(engine, tiny):
         engine.read_tokens(str(tiny("bert")), np.ones((1, 32)), Pooling.MEAN, LAST_LAYER, 5)
 
 
-@pytest.mark.parametrize("pooling", list(Pooling))
+@pytest.mark.parametrize("pooling", [*STATES, Pooling.LAST_TOKEN_LOGITS])
 def test_a_cell_is_explained_by_shares_of_its_cosine(settings, engine, tiny, pooling):
     lab = Lab(settings, engine)
     reading = {"model": str(tiny("llama")), "prompt": "plain", "pooling": pooling.value, "postprocess": "center"}
