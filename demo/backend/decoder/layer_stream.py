@@ -67,11 +67,11 @@ class LayerStream:
         """
         with self._lock, self.shards.open() as reader, ThreadPoolExecutor(1, "weights") as thread:
             try:
-                ahead = thread.submit(self.fill, reader, 0)
+                ahead = [thread.submit(self.fill, reader, layer) for layer in range(min(1, depth))]
                 for layer in range(depth):
-                    ahead.result()
+                    ahead.pop().result()
                     if layer + 1 < depth:
-                        ahead = thread.submit(self.fill, reader, layer + 1)
+                        ahead.append(thread.submit(self.fill, reader, layer + 1))
                     self.at = layer
                     yield layer
             finally:

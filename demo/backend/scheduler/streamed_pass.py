@@ -45,7 +45,7 @@ class StreamProgress:
 
 @dataclass(eq=False)
 class _Part:
-    """One batch: rows of the request's texts. reduced: each layer's poolings, or the states of the wanted layer."""
+    """One batch: rows of the request's texts. reduced: the poolings of each layer, where all are wanted."""
 
     rows: list[int]
     batch: Batch
@@ -65,25 +65,20 @@ def run_streamed(
 
     shared: of each text, the beginning that its batch mates have in common. Raises StreamBroken, and what report does.
     """
-    results: list[Tensor | None] = [None] * len(texts)
-
-    def on_end(part: _Part, states: Tensor) -> None:
-        if output is None:
-            pooled = torch.stack(part.reduced, dim=1)
-        else:
-            pooled = pool(output[0], _joined(part, states, output[1]), part.batch.pooled)
-        for row, vector in zip(part.rows, pooled, strict=True):
-            results[row] = vector
-
     parts, ahead, growing = _open(checkpoint, texts, shared, each_layer=output is None)
     depth = len(checkpoint.decoder) if output is None else checkpoint.decoder.depth(output[1])
     states = checkpoint.decoder.run([part.step for part in parts], depth, ahead, report)
+    results = {}
     for part, end in zip(parts, states, strict=True):
-        on_end(part, end)
+        if output is None:
+            pooled = torch.stack(part.reduced, dim=1)
+        else:
+            pooled = pool(output[0], _joined(part, end, output[1]), part.batch.pooled)
+        results |= zip(part.rows, pooled, strict=True)
     if depth == len(checkpoint.decoder):
         for beginning, prefix in growing.items():
             checkpoint.decoder.keep_prefix(beginning, prefix)
-    return results
+    return [results[row] for row in range(len(texts))]
 
 
 def token_states(checkpoint: Checkpoint, texts: Sequence[TokenizedText], layer: int, report: Report) -> list[Tensor]:
