@@ -17,7 +17,8 @@ BEST_METHOD = "best"
 METHODS = (BEST_METHOD, *(method.value for method in Postprocess))
 FORM = ("source", "prompts", "eos", "reference", "figure", "method")  # the inputs of every event, after the lab's own
 # Until the model is known; Gradio refuses a tick that is not among the choices.
-FOR_EVERY_MODEL = [p.value for p in Prompt if p not in (Prompt.CHAT, Prompt.OWN, Prompt.CUSTOM)]
+_OF_SOME_MODELS = (Prompt.CHAT, Prompt.OWN, Prompt.CUSTOM, Prompt.TOKEN_PREPENDING)  # the last takes an EOS token
+FOR_EVERY_MODEL = [p.value for p in Prompt if p not in _OF_SOME_MODELS]
 
 
 def create_sweep_tab(settings: Settings) -> Panel:
