@@ -227,7 +227,7 @@ def test_a_bad_file_says_why_and_keeps_the_last_picture(small, open_page):
     run(page, "2x2")
     assert NASTY in hover(page, 0.25, 0.25)
     for content, name, why in (
-        (b"PK\x03\x04", "set.xlsx", "a spreadsheet or an archive"),
+        (b"PK\x03\x04", "set.xlsx", "The file is a ZIP archive, not a table."),
         (b"q,a\ncaf\xe9,y", "set.csv", "not UTF-8"),
         (b"[" * 50_000, "set.json", "nested too deeply"),
         (b"x" * (4 * 2**20 + 1), "set.csv", "At most 4 MiB"),

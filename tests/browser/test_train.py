@@ -219,14 +219,14 @@ def test_a_file_that_cannot_be_used_and_one_that_can(address, open_page):
     page = open_page(address)
     open_train(page, texts=False)
     page.click("#train-source label:has-text('a file')")
-    page.wait_for_selector("#train-source-note .hint:has-text('JSONL, JSON, CSV or TSV')")
+    page.wait_for_selector("#train-source-note .hint:has-text('CSV, TSV, TXT, JSON, JSONL')")
     page.click("#train-run")
     page.wait_for_selector("#train .view-note:has-text('No file has been chosen')")
     files = page.locator("#view-train input[type=file]")
     bad = {"name": "bad.csv", "mimeType": "text/csv", "buffer": f"question,answer\n{NASTY},\n".encode()}
     files.set_input_files(bad)
     page.wait_for_selector("#train-source-note [role=alert]:has-text('has no question or no answer')")
-    expect_text(page, "#train-source-note", "At most 5,000 pairs, 2 MiB")
+    expect_text(page, "#train-source-note", "of more than 5,000 pairs a part is taken")
     assert page.input_value(QUESTIONS)  # nothing typed is lost
     files.set_input_files({"name": f"{NASTY}.jsonl", "mimeType": "text/plain", "buffer": PAIRS.encode()})
     page.wait_for_selector("#train-source-note .hint:has-text('pairs 40, with a negative 40')")
