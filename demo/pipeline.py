@@ -47,6 +47,8 @@ from demo.stages.prompts import render_prompt
 from demo.stages.resolve_reading import parse_choice, refuse_too_many_numbers, resolve_reading
 from demo.stages.texts import UNLIMITED, Limits, cut_notice, name_some, normalized_notice, parse_pairing, parse_texts
 
+_NUMBER_BYTES = 8  # of a vector's number: float32, twice where parts are joined
+_CELL_BYTES = 32  # of a cosine: float32, and what its metrics sort
 _PART = 512  # texts that are embedded at once; of more a progress bar shows how many are
 _BAR_SECONDS = 1.0  # until it is shown
 _SERVER_SECONDS = 2.0  # that a call with wait=False waits for a server elsewhere
@@ -102,7 +104,9 @@ class Pipeline:
         self.engine = engine or create_engine(self.settings)
         limits = {field.name: f"max_{field.name}" for field in fields(Limits)}
         limits = {to: name for to, name in limits.items() if limited or name in self.settings.model_fields_set}
-        self.limits = replace(UNLIMITED, **{to: getattr(self.settings, name) for to, name in limits.items()})
+        cells = psutil.virtual_memory().available // _CELL_BYTES
+        named = {to: getattr(self.settings, name) for to, name in limits.items()}
+        self.limits = replace(UNLIMITED, **{"cells": cells, **named})
         self._loader = ModelLoader(self.engine)
 
     def device(self) -> Device:
@@ -153,7 +157,7 @@ class Pipeline:
         if not truncate and info.host:
             reason = "it runs elsewhere, and only its server knows whether it cuts a text."
             raise ReadingRefused(field="truncate", model=info.name, reason=reason)
-        refuse_too_many_numbers(info, reading, len(texts), psutil.virtual_memory().available // 8)  # float32, joined
+        refuse_too_many_numbers(info, reading, len(texts), psutil.virtual_memory().available // _NUMBER_BYTES)
         embedded = self.vectors(texts, reading, role, keep)
         if embedded.cut and not truncate:
             numbers = name_some([i + 1 for i in embedded.cut])
@@ -201,6 +205,8 @@ class Pipeline:
         pairing = parse_pairing(questions, answers, matches, self.limits)
         info = self.open(model, wait=wait)
         resolved = resolve_reading(info, self.limits, **reading)
+        count = len(pairing.questions) + len(pairing.answers)
+        refuse_too_many_numbers(info, resolved, count, psutil.virtual_memory().available // _NUMBER_BYTES)
         with request_context(timeout=None if wait else _SERVER_SECONDS):
             measured = self.fit_pairing(
                 pairing, info, resolved, *self.embed_both(pairing.questions, pairing.answers, resolved)

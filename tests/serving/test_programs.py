@@ -12,7 +12,15 @@ from openai import BadRequestError, NotFoundError, OpenAI, PermissionDeniedError
 
 from demo.backend.fake import FakeEngine
 from demo.domain.datamodels import Embedded
-from demo.domain.errors import BlankText, ModelGated, ModelNotFound, ReadingRefused, TooManyTexts, TooManyTokens
+from demo.domain.errors import (
+    BlankText,
+    ModelGated,
+    ModelNotFound,
+    ReadingRefused,
+    TooManyCells,
+    TooManyTexts,
+    TooManyTokens,
+)
 from demo.lab import Lab
 from demo.settings import Settings
 from tests.embedding_server import EmbeddingServer
@@ -181,10 +189,14 @@ def test_the_limits_of_a_page_are_not_the_librarys(lab):
 
 
 def test_only_memory_limits_the_library(monkeypatch):
+    texts = [f"text {i}" for i in range(1379)]
     lab = Lab(engine=FakeEngine())
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 2**20}))
-    with pytest.raises(ReadingRefused, match="too many at once. At most"):
-        lab.embed([f"text {i}" for i in range(1379)], "smollm2-135m-instruct")
+    for call in (lambda: lab.embed(texts, "gemma-3-270m"), lambda: lab.compare(texts, ["a"], "gemma-3-270m")):
+        with pytest.raises(ReadingRefused, match="too many at once. At most"):
+            call()
+    with pytest.raises(TooManyCells, match="At most 32,768"):
+        Lab(engine=FakeEngine()).compare(texts, texts, MODEL)
 
 
 def test_texts_that_were_cut_keep_their_places_beyond_the_first_part(recwarn):
