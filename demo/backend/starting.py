@@ -12,6 +12,7 @@ from typing import Any
 from demo.backend.protocol import Engine
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Device, EngineCounts, ModelInfo, ModelStatus
+from demo.domain.errors import Stopped
 
 _DEVICE = Device("starting", "", "", "The device is known as soon as torch is there.")
 
@@ -29,15 +30,19 @@ class StartingEngine(Engine):
         try:
             self._engine.set_result(self._create())
         except BaseException as error:
-            self._engine.set_exception(error)
+            # A signal that interrupts the start is none in the threads of those who wait.
+            self._engine.set_exception(error if isinstance(error, Exception) else Stopped())
             raise
 
     def close(self) -> None:
-        if self._engine.done() and self._engine.exception() is None:
+        if self._has_started():
             self._engine.result().close()
 
     def counts(self) -> EngineCounts:
-        return super().counts() if self._engine.done() else EngineCounts()
+        return super().counts() if self._has_started() else EngineCounts()
+
+    def _has_started(self) -> bool:
+        return self._engine.done() and self._engine.exception() is None
 
     def device(self) -> Device:
         return super().device() if self._engine.done() else _DEVICE
