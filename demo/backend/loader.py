@@ -96,7 +96,11 @@ def load_checkpoint(
     name = entry.name if entry else _name_trained(model, training) if weights.adapter else model
     folder = weights.folder
     adapter = weights.adapter
-    own = read_declared_reading(_declaring_folder(weights), name, entry.query_prompt if entry else "")
+    beside_adapter = bool(adapter and (adapter / "modules.json").is_file())
+    declaring = adapter if beside_adapter else weights.checkpoint or folder
+    own = read_declared_reading(declaring, name, entry.query_prompt if entry else "")
+    if own and own.transformer.resolve() != (adapter if beside_adapter else folder).resolve():
+        raise UnsupportedModel(model=name, reason="its transformer lies in another folder than its weights.")
     config = load_config(folder, name, own)
     adapter_tokenizer = bool(adapter and has_tokenizer(adapter))
     tokenizer = load_tokenizer(adapter if adapter_tokenizer else folder, name, own)
@@ -189,13 +193,6 @@ def load_checkpoint(
     for notice in notices:
         logger.warning("%s: %s", name, notice)
     return Checkpoint(tokenizer, network, anatomy, info, pad_id, decoder, encoder, own, own_pooling)
-
-
-def _declaring_folder(weights: Weights) -> Path:
-    """Where modules.json is: beside an adapter, or else beside the weights."""
-    if weights.adapter and (weights.adapter / "modules.json").is_file():
-        return weights.adapter
-    return weights.checkpoint or weights.folder
 
 
 def _project(anatomy: Anatomy, adapter: Path, name: str) -> None:

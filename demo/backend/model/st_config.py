@@ -72,7 +72,7 @@ class DeclaredReading:
     document_prompt: str | None = None
     include_prompt: bool = True
     max_tokens: int | None = None
-    transformer: str = ""  # folder of config, weights and tokenizer, below the checkpoint's
+    transformer: Path = Path()  # folder of config, weights and tokenizer
     lower_case: bool = False
     tokenizer_options: Mapping[str, Any] = field(default_factory=dict)
     config_options: Mapping[str, Any] = field(default_factory=dict)
@@ -139,7 +139,7 @@ def read_declared_reading(folder: Path, model: str, query_name: str = "") -> Dec
         query_prompt=query,
         document_prompt=document,
         include_prompt=bool(pooling.config.get("include_prompt", True)),
-        transformer=transformer.folder.relative_to(folder).as_posix(),
+        transformer=transformer.folder,
         layers=layers,
         after=after,
         truncate=truncate,

@@ -217,10 +217,13 @@ def _from_folder(model: str, folder: Path, cache_dir: Path, report: Report) -> W
     """A checkpoint used in place, or converted when the folder holds just one GGUF file."""
     modules = module_folders(folder)
     # Old sentence-transformers folders keep their transformer one level down.
-    home = modules[0] if modules and not (folder / "config.json").exists() and modules[0].is_dir() else folder
+    home = modules[0] if modules and modules[0].is_dir() else folder
     names = [path.name for path in home.iterdir() if path.is_file()]
     if not any(name.endswith(".safetensors") for name in names):
         ggufs = [name for name in names if name.endswith(".gguf")]
+        if ggufs and modules:
+            reason = "the folder holds modules.json beside a GGUF file, which is read without it; name the file."
+            raise UnsupportedModel(model=model, reason=reason)
         if len(ggufs) == 1:
             return _from_gguf(model, home / ggufs[0], cache_dir, report)
         if ggufs:

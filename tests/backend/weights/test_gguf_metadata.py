@@ -88,6 +88,14 @@ def test_what_would_change_the_vectors_is_refused(lab, tmp_path, metadata, words
         lab.open(str(file))
 
 
+def test_modules_beside_a_file_are_not_left_out_without_a_word(lab, tmp_path):
+    write_gguf(tmp_path / "tiny.gguf")
+    (tmp_path / "modules.json").write_text('[{"path": "", "type": "sentence_transformers.models.Transformer"}]')
+    with pytest.raises(UnsupportedModel, match="modules.json"):
+        lab.open(str(tmp_path))
+    lab.open(str(tmp_path / "tiny.gguf"))
+
+
 def test_scaled_rotations_in_a_tensor_are_refused(lab, tmp_path):
     """Llama 3.1 and later: transformers leaves that tensor out without a word."""
     for factor, name in ((1.0, "none"), (8.0, "some")):
