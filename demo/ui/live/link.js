@@ -118,7 +118,11 @@
   });
 
   // Another link in the same tab; an anchor of the page is none.
-  window.addEventListener("hashchange", () => !history.state && location.hash.includes("=") && location.reload());
+  window.addEventListener("hashchange", () => {
+    if (history.state || !location.hash.includes("=")) return;
+    address = null; // what stands in the boxes is not that of this address
+    location.reload();
+  });
 
   document.addEventListener("click", (event) => {
     const language = event.target.closest("#status a");

@@ -101,6 +101,7 @@
   const DIM_MS = 200;
   const dimming = new WeakMap(); // node → its timer
   lab.dim = (node, behind, since) => {
+    if (!node) return; // not built yet
     clearTimeout(dimming.get(node));
     if (!behind) return void delete node.dataset.behind;
     const dim = () => (node.dataset.behind = "");
