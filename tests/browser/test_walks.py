@@ -35,7 +35,8 @@ WATCH = """(grace) => {
         const agree = boxes.every((text, i) => lines(text) === lines(drawn[i]));
         since = agree || !(bright(stage) || bright(verdict)) ? 0 : since || performance.now();
         frames = since ? frames + 1 : 0;
-        if (frames > 5 && performance.now() - since > grace) wrong.push("undimmed: " + JSON.stringify({ boxes, drawn, form: lab.form(), answered: lab.answered }));
+        const seen = { boxes, drawn, form: lab.form(), answered: lab.answered };
+        if (frames > 5 && performance.now() - since > grace) wrong.push("undimmed: " + JSON.stringify(seen));
         if (!document.body.classList.contains("presenting")) return;
         const title = document.querySelector(".present-title").textContent;
         const set = lab.preparedSets().find((set) => set.title === title);
