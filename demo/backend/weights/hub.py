@@ -56,7 +56,7 @@ class NotCached(SourceFailed):
     """Nothing of it is in the local Hub cache."""
 
 
-class LoginWanted(SourceFailed):
+class LoginRequired(SourceFailed):
     """The Hub has it, for those who have logged in and accepted its terms."""
 
 
@@ -182,7 +182,7 @@ def from_hub(model: str, hub_id: str, revision: str, report: Report) -> Weights:
             # The name of the branch, not its commit: then the cache remembers what main was.
             folder = snapshot_download(hub_id, revision=revision, allow_patterns=ALLOWED, tqdm_class=_NoBar)
     except GatedRepoError as error:
-        raise LoginWanted(_LOGIN_WANTED) from error
+        raise LoginRequired(_LOGIN_WANTED) from error
     except RepositoryNotFoundError as error:
         # Without a login, the Hub answers 401 for what does not exist, too.
         hidden = error.response.status_code == 401
@@ -190,7 +190,7 @@ def from_hub(model: str, hub_id: str, revision: str, report: Report) -> Weights:
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status in (401, 403):
-            raise LoginWanted(_LOGIN_WANTED) from error
+            raise LoginRequired(_LOGIN_WANTED) from error
         raise SourceFailed(f"The Hub answered with an error (HTTP {status}).") from error
     except (HUB_TRANSPORT_ERROR, LocalEntryNotFoundError, RuntimeError) as error:  # RuntimeError: of Xet transfers
         hub_probe.forget()

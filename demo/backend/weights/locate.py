@@ -36,7 +36,7 @@ from demo.backend.weights.gguf import GGUF_FORMAT, convert_gguf, inspect_gguf
 from demo.backend.weights.gguf_metadata import unread_notice
 from demo.backend.weights.hub import (
     HubOutOfReach,
-    LoginWanted,
+    LoginRequired,
     NoSuchRepository,
     NotCached,
     from_hub,
@@ -161,7 +161,7 @@ def _locate(
     sentences = " ".join(dict.fromkeys(map(str, reasons)))
     if entry is None and [type(reason) for reason in reasons] == [NotCached, HubOutOfReach]:
         raise ModelNotHere(model=model, reasons=str(reasons[-1])) from reasons[-1]
-    gated = any(isinstance(reason, LoginWanted) for reason in reasons)
+    gated = any(isinstance(reason, LoginRequired) for reason in reasons)
     raise (ModelGated if gated else WeightsUnavailable)(model=model, reasons=sentences) from reasons[-1]
 
 

@@ -80,7 +80,7 @@ def _shown(cell: Any) -> str:
         return str(value).upper()
     if isinstance(value, datetime.datetime):
         dated = re.sub(r"\[[^\]]*\]|\"[^\"]*\"", "", cell.number_format or "")
-        timed = value.time() != datetime.time() or re.search("[hHsS]", dated)
+        timed = value.time() != datetime.time.min or re.search("[hHsS]", dated)
         return value.isoformat(" ", "seconds") if timed else value.date().isoformat()
     if isinstance(value, float | int):
         percent = _PERCENT.fullmatch(cell.number_format or "")
