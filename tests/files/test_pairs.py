@@ -10,6 +10,7 @@ import pytest
 from demo.domain.errors import BadInput
 from demo.domain.recipe import Pair, TrainingSet
 from demo.files.bundled import load_benchmark, load_reference, load_training
+from demo.files.columns import ColumnChoice
 from demo.files.pairs import PairLimits, load_hub_pairs, load_pairs, make_training_set
 from demo.files.table import parse_table
 
@@ -93,6 +94,16 @@ def test_a_data_set_of_the_hub(monkeypatch):
     found = load_hub_pairs("owner/name@dev", most=5, weight=2.0)
     assert (len(found.pairs), found.name, found.weight) == (5, "owner/name", 2.0)
     assert asked == [("owner/name", "dev", True)]
+
+
+def test_a_data_set_of_the_hub_may_hold_lists_and_names_that_nobody_knows(monkeypatch):
+    rows = [{"frage": f"q{i}", "gut": ["a", "b"], "neg": ["n"], "picture": b"png"} for i in range(2)]
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=lambda *args, **more: iter(rows)))
+    with pytest.raises(BadInput, match="The first row names no question column: “frage”, “gut”, “neg”"):
+        load_hub_pairs("owner/name")
+    found = load_hub_pairs("owner/name", choice=ColumnChoice(question="frage", answer="gut"))
+    assert found.pairs[:2] == (Pair("q0", "a", "n"), Pair("q0", "b", "n"))
+    assert "The column “picture” is not read: it holds objects with the keys “bytes”." in found.notices
 
 
 def test_a_data_set_out_of_reach_and_a_missing_package_are_told_of(monkeypatch):
