@@ -234,7 +234,7 @@ def main() -> int:
             ("texts and matches", 0.15, read_texts, texts),
             ("what a page sends", 0.15, read_page, {"values": VALUES, "link": LINK, "body": JSON}),
             ("files", 0.15, read_file, {"data": FILE, "name": NAME}),
-            ("files of every writer", 0.1, read_written, {"seed": st.integers(1_000, 2**32)}),  # others than the suite's
+            ("files of every writer", 0.1, read_written, {"seed": st.integers(1_000, 2**32)}),
             ("requests for embeddings", 0.05, read_request, {"body": FILE, "told": JSON}),
             ("the page's functions", 0.2, page.call, {"called": _filled(page), "link": LINK, "event": JSON}),
             ("endpoints", 0.12, page.post, {"path": ENDPOINT, "body": JSON}),
