@@ -160,6 +160,13 @@ def test_every_response_has_the_security_headers(web, path):
 # ---- files and other hosts -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("body", [b'{"data": NaN}', b'{"data": "\\ud800"}', b"[1e999]"])
+def test_what_gradio_cannot_even_refuse_is_the_clients_fault(web, body):
+    """Its refusal repeats the input, which is no JSON."""
+    answer = web.post("/gradio_api/call/compare", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "RequestUnreadable")
+
+
 def test_no_file_of_the_server_is_served(url, tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text(SECRET)

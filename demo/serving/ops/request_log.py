@@ -43,8 +43,9 @@ def report_fault(error: BaseException) -> None:
 
 def is_ours(error: BaseException) -> bool:
     """Whether a room of ours raised it, or called what did. Middleware does not count: it is on every stack."""
-    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-    return any(file.startswith(str(_DEMO)) and not file.startswith(_MIDDLEWARE) for file in files)
+    calls = [(frame.filename, frame.name) for frame in traceback.extract_tb(error.__traceback__)]
+    inside = [file for file, name in calls if file.startswith(str(_DEMO)) and name != "__call__"]
+    return not all(file.startswith(_MIDDLEWARE) for file in inside)
 
 
 def _storage_reason(error: Exception) -> str:
