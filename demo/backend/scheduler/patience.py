@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
 from demo.jobs.request_context import current_request, request_context
@@ -62,13 +61,12 @@ class Patience:
                 work = self._works[asker] = _Work(key, compute, context.interactive)
             work.asked, work.gone = time.monotonic(), context.is_cancelled
         try:
-            answer = work.outcome.result(context.timeout)
-        except FutureTimeout:
-            if work.outcome.done():
-                raise
-            raise TimeoutError from None
-        finally:
+            # Kept for a while: who needs several answers asks for all of them again until the last one is there.
+            return work.outcome.result(context.timeout)
+        except BaseException:
+            if not work.outcome.done():
+                raise TimeoutError from None
             with self._lock:
-                if work.outcome.done() and self._works.get(asker) is work:
+                if self._works.get(asker) is work:
                     del self._works[asker]
-        return answer
+            raise

@@ -465,11 +465,13 @@ def test_two_never_stream_at_once(streaming, folders, monkeypatch):
 
 @pytest.fixture
 def held(monkeypatch):
-    """Passes wait before their third layer until the event is set."""
+    """Passes wait before their third layer until the event is set; `begun` is set once one does."""
     go, fill = threading.Event(), LayerStream.fill
+    go.begun = threading.Event()
 
     def wait(self, reader, layer):
         if layer == 2:
+            go.begun.set()
             assert go.wait(60)
         fill(self, reader, layer)
 
@@ -499,6 +501,19 @@ def test_who_cannot_wait_is_told_how_far_it_is_and_asks_again(streaming, folders
     assert len(found) == len(TEXTS)
 
 
+def test_answers_are_kept_until_the_last_one_is_there(settings, folders, monkeypatch):
+    """As `python -m demo article` asks, here without any cache."""
+    engine, folder = stream(settings, cache_mb=0), str(folders("llama"))
+    engine.load(folder)
+
+    def ask():
+        with request_context(timeout=0.001):
+            return [engine.embed([PromptedText(text)], reading(folder)).vectors for text in TEXTS[:3]]
+
+    assert len(Lab.wait_for_model(ask, lambda loading: None)) == 3
+    assert engine.counts().forward_passes <= 3
+
+
 def test_a_newer_edit_takes_the_place_of_the_older_one(streaming, folders, held):
     folder = str(folders("llama"))
     streaming.load(folder)
@@ -510,6 +525,7 @@ def test_a_newer_edit_takes_the_place_of_the_older_one(streaming, folders, held)
     for text in ("first", "second", "third"):
         with pytest.raises(ModelLoading):
             ask(text)
+        assert held.begun.wait(60)
     held.set()
     Lab.wait_for_model(lambda: ask("third"), lambda loading: None)
     eventually(lambda: streaming.counts().waiting == 0)
