@@ -24,7 +24,7 @@ from demo.serving.refusal import Translate, refuse
 
 _DEMO = Path(__file__).parents[2]
 _STORAGE = (errno.ENOSPC, errno.EROFS, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))
-_MIDDLEWARE = tuple(str(_DEMO / "serving" / folder) for folder in ("limits", "ops", "security"))
+_MIDDLEWARE = tuple(str(_DEMO / path) for path in ("serving/limits", "serving/ops", "serving/security", "ui/first"))
 _log = logging.getLogger(__name__)
 _scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
 
