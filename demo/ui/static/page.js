@@ -98,7 +98,7 @@
   }
 
   // Dims what is not the answer to what stands in the boxes, once that has been so for a moment: answers are mostly quicker.
-  const DIM_MS = 200;
+  const DIM_MS = 150; // and 100 of transition: under 300
   const dimming = new WeakMap(); // node → its timer
   lab.dim = (node, behind, since) => {
     if (!node) return; // not built yet
