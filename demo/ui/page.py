@@ -64,6 +64,7 @@ _SCRIPTS = (
     "static/page.js",
     "static/texts.js",
     "live/cell_text.js",
+    "recipes/recipes.js",
     "kit/cell_cursor.js",
     "static/announce.js",
     "live/link.js",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from plotly.colors import sample_colorscale
 from starlette.requests import Request
@@ -26,6 +26,7 @@ from demo.ui.kit.html import render
 from demo.ui.kit.i18n import choose_language, translate_group
 from demo.ui.kit.text import render_metrics, render_verdict
 from demo.ui.live.examples import load_examples
+from demo.ui.recipes.recipes import list_recipes
 from demo.wording.numbers import two_digits
 
 _BODY = re.compile(rb"<body\b[^>]*>")
@@ -42,6 +43,7 @@ class FirstPicture:
     def __init__(self, app: ASGIApp, lab: Lab, views: Mapping[str, object]):
         self.app = app
         self._views = tuple(views)
+        self._lab = lab
         self._comparison: Comparison | None = None
         self._rendered: dict[str, bytes] = {}  # by language
         # Elsewhere no texts are sent before somebody has opened the page; a lent GPU is not used up for it.
@@ -56,6 +58,12 @@ class FirstPicture:
         except DemoError as error:
             logger.info("the page opens without a first picture: %s", type(error).__name__)
 
+    def _render(self, language: str) -> bytes:
+        model = self._lab.settings.model
+        statuses = {status.model: status for status in self._lab.models()}
+        recipes = [one.name for one in list_recipes(statuses, model, model, self._lab.engine.loaded(model))]
+        return render_first_picture(language, self._comparison, self._views, recipes).encode()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         plain = scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET"
         request = Request(scope) if plain else None
@@ -63,7 +71,7 @@ class FirstPicture:
             return await self.app(scope, receive, send)
         language = choose_language(request)
         if language not in self._rendered:
-            self._rendered[language] = render_first_picture(language, self._comparison, self._views).encode()
+            self._rendered[language] = self._render(language)
         page: list[Message] = []  # held back until it is complete
 
         async def insert(message: Message) -> None:
@@ -81,7 +89,9 @@ class FirstPicture:
         await self.app(scope, receive, insert)
 
 
-def render_first_picture(language: str, comparison: Comparison, views: tuple[str, ...]) -> str:
+def render_first_picture(
+    language: str, comparison: Comparison, views: Sequence[str], recipes: Sequence[str] = ()
+) -> str:
     """The heatmap with its texts and its verdict, as HTML that needs no file and no script to be seen."""
     article = next(iter(load_examples().values()))
     figure = draw_similarity(comparison)["data"][0]
@@ -104,6 +114,7 @@ def render_first_picture(language: str, comparison: Comparison, views: tuple[str
         "first/first_picture.html",
         language,
         views=views,
+        recipes=recipes,
         set_title=article.title[language],
         teaches=article.teaches[language],
         rows=rows,

@@ -53,13 +53,13 @@ def theme_colors(dark: bool) -> dict[str, str]:
         "line": "border_color_primary",
         "box": "input_background_fill",
         "edge": "input_border_color",
+        "accent": "color_accent",
     }
-    steps = dict(zip((50, *range(100, 1000, 100), 950), _NEUTRAL.split(), strict=True))
-    values = {name: _VARIABLES[variable][dark] for name, variable in names.items()}
-    return {
-        name: steps[int(value.rpartition("_")[2])] if value.startswith("*neutral") else value
-        for name, value in values.items()
-    }
+    ramps = {"*neutral": _NEUTRAL, "*primary": _ACCENT}
+    numbers = ("50", *map(str, range(100, 1000, 100)), "950")
+    steps = {f"{ramp}_{n}": color for ramp in ramps for n, color in zip(numbers, ramps[ramp].split(), strict=True)}
+    values = {name: _VARIABLES[variable][dark * (len(_VARIABLES[variable]) > 1)] for name, variable in names.items()}
+    return {name: steps.get(value, value) for name, value in values.items()}
 
 
 def create_theme() -> gr.themes.Base:

@@ -37,6 +37,7 @@ from demo.ui.kit.text import (
 )
 from demo.ui.live.examples import ExampleSet, load_examples
 from demo.ui.live.form import FORM_FIELDS, PROMPT_BOXES, Form, LiveRequest
+from demo.ui.recipes.recipes import list_recipes, render_recipes
 
 _LABELLED = (*FORM_FIELDS, "matches_fold", "examples", "compute")  # widgets of the lab that have a label
 _LABELLED_CHOICES = {"reference": [choice.value for choice in Reference], "scale": list(SCALES)}
@@ -124,6 +125,8 @@ class _Renderer:
         hints = self._hints()
         pieces = {f"{name}-note": render_note(hints.get(name, ""), *answer.notes.get(name, ())) for name in FORM_FIELDS}
         pieces["reading_head"] = render_fold_head(self._say("heading.reading"), self._reading_summary())
+        recipes = list_recipes(self.statuses, answer.model, self.lab.settings.model, self.info)
+        pieces["recipes"] = render_recipes(language, recipes, vars(answer.form), self.info)
         if answer.notice:
             pieces["notices"] = render_notices((answer.notice,))
         comparison = answer.comparison

@@ -60,6 +60,7 @@ def create_lab_tab(
         with gr.Column(elem_id="hero"), gr.Tabs(elem_id="views", overflow_behavior="wrap"):
             tab = gr.Tab(label("view_heatmap"), id="heatmap", elem_id="view-heatmap", render_children=True)
             with widgets.put("view_heatmap", tab):
+                create_piece("recipes")
                 widgets.put("heatmap", create_heatmap())
                 with gr.Row(elem_id="scale-row", elem_classes="choices-row"):
                     widgets.create("scale", gr.Radio, choices=list(SCALES), value="fit", elem_classes="segments")

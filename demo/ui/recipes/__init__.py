@@ -1,0 +1,1 @@
+"""Recipes: readings by name, one click each, over the heatmap."""

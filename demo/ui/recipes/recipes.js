@@ -1,0 +1,10 @@
+// Recipes: a button's reading goes into the form, as a link's would.
+
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest(".recipe");
+  if (!button || !lab.form()) return;
+  const values = JSON.parse(button.dataset.values);
+  const updates = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { value }]));
+  if ("layer" in values) updates.layer.maximum = Math.max(1, values.layer);
+  lab.bring(updates, "prompt" in values ? values : null);
+});

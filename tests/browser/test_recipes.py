@@ -1,0 +1,24 @@
+"""Recipes in a browser: one click reads the same texts otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.page_actions import QUESTIONS, STATE
+
+pytestmark = pytest.mark.browser
+
+
+def test_one_click_reads_the_same_texts_by_another_recipe(url, open_page):
+    page = open_page(url)
+    page.fill(QUESTIONS, "Typed here?")
+    page.wait_for_selector(STATE.format("ready"))
+    for name, prompt, pooling in (("prompteol", "prompteol", "last_token"), ("mean", "plain", "mean")):
+        page.click(f".recipe-{name}")
+        page.wait_for_selector(f'.recipe-{name}[aria-pressed="true"]')
+        page.wait_for_function(
+            "([prompt, pooling]) => document.querySelector('#prompt input').value === prompt"
+            " && document.querySelector('#pooling input').value === pooling",
+            arg=[prompt, pooling],
+        )
+    assert page.input_value(QUESTIONS) == "Typed here?"
