@@ -23,7 +23,7 @@ BUTTON = re.compile(r'data-values="([^"]*)" aria-pressed="(\w+)"[^>]*>([^<]*)<')
 @pytest.fixture
 def engine():
     engine = FakeEngine()
-    for model in (GPT, TUNED, ENCODER):
+    for model in (GPT, TUNED, ENCODER, "gpt2"):
         engine.load(model)
     return engine
 
@@ -36,7 +36,9 @@ def page(engine):
 def buttons(answer) -> dict[str, tuple[dict, bool]]:
     """What each button brings, and whether it is the chosen one."""
     found = BUTTON.findall(answer["pieces"]["recipes"])
-    return {title: (json.loads(html.unescape(values)), pressed == "true") for values, pressed, title in found}
+    return {
+        html.unescape(title): (json.loads(html.unescape(values)), pressed == "true") for values, pressed, title in found
+    }
 
 
 def chosen(answer) -> list[str]:
