@@ -23,6 +23,7 @@ BUTTON = re.compile(r'data-values="([^"]*)" aria-pressed="(\w+)"[^>]*>([^<]*)<')
 @pytest.fixture
 def engine():
     engine = FakeEngine()
+    engine.unreachable = set()
     for model in (GPT, TUNED, ENCODER, "gpt2"):
         engine.load(model)
     return engine
