@@ -170,3 +170,23 @@ def test_the_numbers_lie_on_their_cells_and_are_read_on_every_colour(open_page):
     page.fill(QUESTIONS, "\n".join(f"Question {n}?" for n in range(45)))
     wait_text(page, "Q45 Question 44?")
     page.wait_for_function("() => !document.querySelector('.hm-numbers span')")  # no room for them
+
+
+def test_a_list_that_is_touched_replaces_nothing_and_a_picked_set_is_undone(open_page):
+    page = open_page()
+    page.fill(QUESTIONS, "Mine?")
+    page.wait_for_function("() => document.querySelector('#examples input').value === 'Your own texts'")
+    page.focus("#examples input")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    page.click("#examples input")
+    page.mouse.click(1200, 870)
+    page.wait_for_function("() => lab.atRest()")
+    assert page.input_value(QUESTIONS) == "Mine?"
+    choose(page, "examples", "Meaning against shared words")
+    wait_text(page, "A12 ")
+    page.reload()
+    page.click("#texts-tools [data-act=undo]")
+    wait_text(page, "Q1 Mine?")
+    assert page.input_value(QUESTIONS) == "Mine?"
