@@ -24,7 +24,16 @@ from demo.domain.choices import Role
 from demo.domain.datamodels import Comparison, ModelStatus, Pairing, Pooling, Reading
 from demo.domain.errors import TooManyTexts, UnknownChoice
 from demo.domain.recipe import Recipe, TrainingSet
-from demo.domain.results import BenchmarkRow, Explanation, Inspected, LabelledSet, LargeComparison, Space, Sweep
+from demo.domain.results import (
+    BenchmarkRow,
+    Explanation,
+    Inspected,
+    LabelledSet,
+    LargeComparison,
+    Recommendation,
+    Space,
+    Sweep,
+)
 from demo.export.snippet import TRANSFORMERS, export_prompts, name_source, render_server_snippet, render_snippet
 from demo.pipeline import EmbeddedPairing, Pipeline
 from demo.stages.resolve_reading import resolve_reading
@@ -33,6 +42,7 @@ from demo.stages.texts import parse_pairing
 from demo.studies.benchmark import ReadingGrid, list_readings, run_benchmark
 from demo.studies.large import run_large
 from demo.studies.mteb_tasks import MtebRow, run_mteb
+from demo.studies.recommend import run_recommend
 from demo.studies.sweep import run_sweep
 from demo.studies.training import TrainingRun, named_models
 
@@ -161,6 +171,22 @@ class Lab(Pipeline):
         if labelled is None:
             labelled = labelled_from_pairing(parse_pairing(questions, answers, matches, self.limits))
         return run_sweep(self, labelled, **wanted)
+
+    def recommend(
+        self,
+        questions: str | Iterable[str] | None = None,
+        answers: str | Iterable[str] | None = None,
+        matches=None,
+        labelled: LabelledSet | None = None,
+        **wanted,
+    ) -> Recommendation:
+        """The best reading of each model over two lists of texts or a labelled set, within a budget of seconds.
+
+        wanted: models, seconds, on_progress, as in `run_recommend`.
+        """
+        if labelled is None:
+            labelled = labelled_from_pairing(parse_pairing(questions, answers, matches, self.limits))
+        return run_recommend(self, labelled, **wanted)
 
     def compare_large(
         self, pairing: Pairing, model: str | None = None, on_progress=None, on_part=None, **reading

@@ -44,7 +44,12 @@ def sample(labelled: LabelledSet, n_pairs: int, seed: int = 0) -> LabelledSet:
     units = resampling_units(labelled)
     drawn = np.random.default_rng(seed).permutation(np.unique(units))
     sizes = np.cumsum([np.count_nonzero(units == unit) for unit in drawn])
-    kept = np.flatnonzero(np.isin(units, drawn[: max(1, int(np.searchsorted(sizes, n_pairs, side="right")))]))
+    kept = np.isin(units, drawn[: max(1, int(np.searchsorted(sizes, n_pairs, side="right")))])
+    return cut_out(labelled, np.flatnonzero(kept))
+
+
+def cut_out(labelled: LabelledSet, kept: np.ndarray) -> LabelledSet:
+    """The set of these pairs, by their indices, and of their texts alone."""
     rows, columns = pair_indices(subset(labelled, kept))
     questions, row = np.unique(rows, return_inverse=True)
     answers, column = np.unique(columns, return_inverse=True)
@@ -56,6 +61,27 @@ def sample(labelled: LabelledSet, n_pairs: int, seed: int = 0) -> LabelledSet:
         tuple(labelled.labels[i] for i in kept),
         labelled.graded,
     )
+
+
+def cut_candidates(labelled: LabelledSet, units: np.ndarray, wrong: int) -> LabelledSet:
+    """Some questions with fewer candidates: the right ones, wrong ones that cost no further text, others up to `wrong`.
+
+    units: of `resampling_units`, those that stay; for grades the pairs themselves. More of them: the same and more.
+    """
+    own = resampling_units(labelled)
+    chosen = np.isin(own, units)
+    if labelled.graded:
+        return cut_out(labelled, np.flatnonzero(chosen))
+    right = np.asarray(labelled.labels) == 1
+    columns = pair_indices(labelled)[1]
+    there = np.isin(columns, columns[chosen & right])  # right answers of others
+    by_chance = np.random.default_rng(0).permutation(len(own))
+    candidates = np.flatnonzero(chosen & ~right)
+    order = candidates[np.lexsort((by_chance[candidates], ~there[candidates], own[candidates]))]
+    _, starts, sizes = np.unique(own[order], return_index=True, return_counts=True)
+    place = np.arange(len(order)) - np.repeat(starts, sizes)
+    kept = order[there[order] | (place < wrong)]
+    return cut_out(labelled, np.sort(np.concatenate([np.flatnonzero(chosen & right), kept])))
 
 
 def labelled_from_pairing(pairing: Pairing, name: str = "texts") -> LabelledSet:

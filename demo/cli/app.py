@@ -13,7 +13,7 @@ from demo.domain.errors import BadInput, DemoError, ModelNotAllowed, ModelNotFou
 from demo.jobs.leave import leave
 
 _USAGE_ERRORS = (BadInput, ReadingRefused, ModelNotAllowed, ModelNotFound)
-_ORDER = ("compare", "article", "embed", "models", "sweep", "benchmark", "train", "code", "export")
+_ORDER = ("compare", "article", "embed", "models", "sweep", "recommend", "benchmark", "train", "code", "export")
 
 
 class CommandGroup(TyperGroup):

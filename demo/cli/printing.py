@@ -54,7 +54,12 @@ def showing_progress() -> Iterator[Callable[[Step], None]]:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("", total=1.0)
-        yield lambda step: progress.update(task, description=step.stage, completed=step.fraction or 0.0)
+        yield lambda step: progress.update(task, description=_say(step), completed=step.fraction or 0.0)
+
+
+def _say(step: Step) -> str:
+    left = "" if step.seconds_left is None else f", about {step.seconds_left:.0f} s left"
+    return step.stage + left
 
 
 def print_table(columns: dict[str, str], rows: Iterable[Sequence[str]]) -> None:

@@ -264,10 +264,11 @@ class ModelStatus:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a model's loading is. fraction: 0…1, or None where it cannot be known."""
+    """How far a model's loading or a study is. fraction: 0…1, or None where it cannot be known."""
 
     stage: str
     fraction: float | None = None
+    seconds_left: float | None = None  # about
 
 
 @dataclass(frozen=True)

@@ -236,3 +236,55 @@ class BenchmarkRow:
             "texts_per_second": self.texts_per_second,
             "provenance": dict(self.provenance),
         }
+
+
+@dataclass(frozen=True, eq=False)
+class Recommendation:
+    """The best reading of each model that runs here, on questions that chose none of them."""
+
+    criterion: str  # the figure that chose: "auc" or "spearman"
+    best: Reading  # of all readings, on the questions that chose
+    rows: tuple[BenchmarkRow, ...]  # each model's best, best model first, then the models' own; on the held-out part
+    chosen: dict[Reading, float]  # the criterion of each model's best on the questions that chose it
+    leads: dict[Reading, Lead]  # of `best` over each other row, on the held-out part; empty without one
+    held_out: int  # questions (graded: pairs) that scored and did not choose; 0 where too few to hold any out
+    chosen_on: int  # questions (graded: pairs) that chose
+    n_readings: int
+    n_tried: int  # combinations of model and prompt, of `n_possible`
+    n_possible: int
+    seconds: float
+    budget: float  # seconds
+    notices: tuple[str, ...] = ()
+
+    @property
+    def other(self) -> BenchmarkRow | None:
+        """What `best` is compared with: the next model's best reading, else its own model's default one."""
+        return next((row for row in self.rows if row.reading != self.best), None)
+
+    @property
+    def verdict(self) -> str:
+        """too_few texts to hold any out; alone; carried (the held-out part says so too), chance or contradicted."""
+        if not self.held_out:
+            return "too_few"
+        if self.other is None:
+            return "alone"
+        lead = self.leads.get(self.other.reading)
+        if lead is None or not lead.significant:
+            return "chance"
+        return "carried" if lead.difference.low > 0 else "contradicted"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        plain = ("criterion", "held_out", "chosen_on", "n_readings", "n_tried", "n_possible", "seconds", "budget")
+        rows = [
+            row.to_dict()
+            | {
+                "role": "best" if row.reading in self.chosen else "default",
+                "chosen_by": self.chosen.get(row.reading),
+                "lead_of_best": asdict(self.leads[row.reading]) if row.reading in self.leads else None,
+            }
+            for row in self.rows
+        ]
+        fields = {name: getattr(self, name) for name in plain}
+        best = self.best.to_dict()
+        return {"verdict": self.verdict, "best": best, **fields, "readings": rows, "notices": list(self.notices)}

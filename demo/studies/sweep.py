@@ -39,8 +39,8 @@ OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, eq=False)
-class _Axes:
-    """What is swept."""
+class Axes:
+    """The readings of one model that are scored: every combination."""
 
     prompts: tuple[Prompt, ...]
     poolings: tuple[Pooling | Served, ...]
@@ -110,8 +110,8 @@ def run_sweep(
         scores={},
         lead=None,
         lead_over_default=None,
-        held_out=_count_units(labelled, scoring),
-        chosen_on=_count_units(labelled, choosing),
+        held_out=count_units(labelled, scoring),
+        chosen_on=count_units(labelled, choosing),
         n_readings=int(np.isfinite(metrics[criterion]).sum()),
         seconds=0.0,
         provenance=pipeline.provenance(info),
@@ -125,7 +125,7 @@ def run_sweep(
 
 def _plan(
     info: ModelInfo, labelled: LabelledSet, base: Reading, prompts: Sequence[str] | None
-) -> tuple[_Axes, tuple[str, ...]]:
+) -> tuple[Axes, tuple[str, ...]]:
     """What can be swept with this model and so many texts, and what is left out."""
     wished = {parse_choice(Prompt, prompt, "prompt") for prompt in prompts or ()} or set(Prompt) - {Prompt.CUSTOM}
     possible = tuple(prompt for prompt in info.prompts if prompt in wished)
@@ -143,14 +143,14 @@ def _plan(
     impossible = [prompt.value for prompt in Prompt if prompt in wished - set(possible)]
     if impossible:
         notices += (f"Left out, because {info.name} cannot be given them: {', '.join(impossible)}.",)
-    return _Axes(possible, info.poolings, methods, tuple(range(info.n_layers + 1))), notices
+    return Axes(possible, info.poolings, methods, tuple(range(info.n_layers + 1))), notices
 
 
 def _score_prompt(
     pipeline: Pipeline,
     labelled: LabelledSet,
     reading: Reading,
-    axes: _Axes,
+    axes: Axes,
     pairs: np.ndarray,
     on_done: Callable[[float], None],
 ) -> Iterator[tuple[tuple[int, slice, int], dict[str, np.ndarray]]]:
@@ -158,6 +158,13 @@ def _score_prompt(
     if Pooling.MEAN in axes.poolings:  # one pass for all poolings, in the model's own precision: it ranks readings
         reading = replace(reading, pooling=Pooling.MEAN)
     survey = Survey(pipeline, labelled, reading, axes.poolings, lambda done: on_done(0.7 * done))
+    yield from score_survey(survey, axes, labelled, pairs, lambda done: on_done(0.7 + 0.3 * done))
+
+
+def score_survey(
+    survey: Survey, axes: Axes, labelled: LabelledSet, pairs: np.ndarray | None, on_done: Callable[[float], None]
+) -> Iterator[tuple[tuple[int, slice, int], dict[str, np.ndarray]]]:
+    """As `_score_prompt`, of passes that are done. pairs: those that count; None for all."""
     spots = [
         (i, j)
         for i, pooling in enumerate(axes.poolings)
@@ -165,12 +172,12 @@ def _score_prompt(
         if pooling not in LAST_LAYER_ONLY or layer == axes.layers[-1]
     ]
     for n, (i, j) in enumerate(spots):
-        on_done(0.7 + 0.3 * n / len(spots))
+        on_done(n / len(spots))
         cosines = survey.cosines(axes.poolings[i], axes.layers[j], axes.methods)
         yield (i, slice(None), j), quick_metrics(cosines, labelled, pairs)
 
 
-def _winners(metrics: dict[str, np.ndarray], criterion: str) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+def find_winners(metrics: dict[str, np.ndarray], criterion: str) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """Where the best reading stands, and the best one that differs from it by more than the layer.
 
     Among equals (a few pairs leave many) the one that is good at other layers too wins, then the larger margin.
@@ -197,7 +204,7 @@ def measure_reading(pipeline: Pipeline, labelled: LabelledSet, reading: Reading)
 def _scored(pipeline: Pipeline, labelled: LabelledSet, found: Sweep, pairs: np.ndarray) -> Sweep:
     """The sweep with its winners, and their scores and leads over the pairs that score."""
     part = subset(labelled, pairs)
-    first, second = _winners(found.metrics, found.criterion)
+    first, second = find_winners(found.metrics, found.criterion)
     best, default = found.reading_at(*first), found.default
     runner_up = found.reading_at(*second) if second is not None else None
     readings = dict.fromkeys(reading for reading in (best, runner_up, default) if reading is not None)
@@ -221,6 +228,6 @@ def _doubts(found: Sweep) -> tuple[str, ...]:
     return tuple(notices)
 
 
-def _count_units(labelled: LabelledSet, pairs: np.ndarray) -> int:
+def count_units(labelled: LabelledSet, pairs: np.ndarray) -> int:
     """Questions behind the pairs; for grades, the pairs themselves."""
     return len(pairs) if labelled.graded else len({labelled.pairs[pair][0] for pair in pairs})

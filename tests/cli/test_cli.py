@@ -284,7 +284,7 @@ def test_models_are_listed_with_licence_and_reason():
     assert {status["kind"] for status in statuses} == {"gpt", "tuned_gpt", "encoder"}
 
 
-COMMANDS = ["compare", "article", "embed", "models", "sweep", "benchmark", "train", "code", "export"]
+COMMANDS = ["compare", "article", "embed", "models", "sweep", "recommend", "benchmark", "train", "code", "export"]
 
 
 def test_the_help_lists_every_command_in_the_order_of_use_and_the_exit_codes():
@@ -345,13 +345,14 @@ def test_embed_names_what_is_cut_or_refuses_it(monkeypatch):
 
 
 ASKED = ["What is it?", "Who is it?", "Where is it?", "When is it?", "Why is it?"]
-READS = ("sweep", "benchmark", "train")
+READS = ("sweep", "recommend", "benchmark", "train")
 
 
 def read_file(command: str, file: Path, tmp_path: Path, *options, code: int = 0):
     """A command over a file: its result, with nothing computed that need not be."""
     how = {
         "sweep": [file, "--prompt", "plain", "--json"],
+        "recommend": [file, "--model", "all-minilm-l6-v2", "--json"],
         "benchmark": [file, "--json"],
         "train": ["--pairs", file, "--out", tmp_path / f"out-{len(options)}", "--steps", "1", "--batch", "2", "--json"],
     }

@@ -14,7 +14,7 @@ from demo.lab import Lab
 from demo.settings import Settings
 from demo.stages.texts import parse_pairing
 from demo.studies.survey import Survey
-from demo.studies.sweep import _winners, measure_reading, run_sweep
+from demo.studies.sweep import find_winners, measure_reading, run_sweep
 from demo.wording.translate import translate_phrase
 from tests.conftest import TEXTS
 
@@ -93,9 +93,9 @@ def test_among_equals_the_one_that_is_good_at_other_layers_wins_then_the_margin(
     auc[0, 0, 0] = [1.0, 0.5, np.nan]
     auc[1, 0, 1] = [0.5, 1.0, 1.0]
     margin[1, 0, 1] = [0.0, 0.1, 0.2]
-    assert _winners({"auc": auc, "margin": margin}, "auc") == ((1, 0, 1, 2), (0, 0, 0, 0))
+    assert find_winners({"auc": auc, "margin": margin}, "auc") == ((1, 0, 1, 2), (0, 0, 0, 0))
     auc[1, 0, 0], auc[0, 0, 1] = np.nan, np.nan
-    assert _winners({"auc": auc[:1, :, :1]}, "auc") == ((0, 0, 0, 0), None)
+    assert find_winners({"auc": auc[:1, :, :1]}, "auc") == ((0, 0, 0, 0), None)
 
 
 def test_the_winner_is_scored_on_questions_that_did_not_choose_it(lab):
