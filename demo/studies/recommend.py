@@ -31,6 +31,7 @@ SECONDS = 600.0
 _FEWEST = {False: 8, True: 32}  # questions, graded: pairs, of the first round
 _MOST = 256  # questions or pairs that choose
 _WRONG = 4  # candidates of a question that cost a text of their own, while readings are chosen
+_HELD_WRONG = 9  # the same where not all held-out questions can be scored in time
 _CHEAP = (Postprocess.NONE, Postprocess.CENTER, Postprocess.ZSCORE)  # before the last round
 _TOP = 0.05  # of a prompt's readings: their mean says what it promises; a single best one is luck
 _FIRST_ROUND, _SCORING = 0.5, 0.4  # at most so much of the budget
@@ -122,13 +123,13 @@ class _Search:
         self.done, self.share, self.stage = self.done + self.share, share, stage
         self._check(0.0)
 
-    def _check(self, done: float) -> None:
+    def _check(self, done: float, deadline: float | None = None) -> None:
         """Report how much of the step is done, 0…1. Raises _TimeUp past the deadline."""
         now, fraction = self.clock(), min(1.0, self.done + self.share * done)
         left = max(0.0, self.end - now)
         expected = (now - self.started) * (1 - fraction) / fraction if fraction else left
         self.report(Progress(self.stage, fraction, min(left, expected)))
-        if now > self.deadline:
+        if now > (deadline or self.deadline):
             raise _TimeUp
 
     def _runnable(self) -> list[str]:
@@ -222,7 +223,7 @@ class _Search:
         survey = Survey(self.pipeline, part, arm.reading, poolings, lambda done: self._check(0.7 * done))
         ran = self.clock() - started
         metrics: dict[str, np.ndarray] = {}
-        for spot, block in score_survey(survey, axes, part, None, lambda done: self._check(0.7 + 0.3 * done)):
+        for spot, block in score_survey(survey, axes, part, None, lambda done: self._check(0.7 + 0.3 * done, self.end)):
             for name, values in block.items():
                 metrics.setdefault(name, np.full(axes.shape[1:], np.nan))[spot] = values
         arm.size, arm.axes, arm.metrics = size, axes, metrics
@@ -244,7 +245,10 @@ class _Search:
         drawn = np.random.default_rng(1).permutation(np.unique(units))
         count, fewest = len(drawn), _FEWEST[self.labelled.graded]
         while True:
-            held = cut_out(self.labelled, pairs[np.isin(units, drawn[:count])])
+            if count == len(drawn):
+                held = cut_out(self.labelled, pairs)
+            else:
+                held = cut_candidates(self.labelled, drawn[:count], _HELD_WRONG)
             if count // 2 < fewest or self._scoring_seconds(arms, held) <= _SCORING * self.budget:
                 break
             count //= 2
@@ -255,7 +259,7 @@ class _Search:
     def _scoring_seconds(self, arms: list[_Arm], held: LabelledSet) -> float:
         """What it may take to score two readings of each model."""
         paces = {arm.info.model: arm.seconds_per_text for arm in sorted(arms, key=lambda arm: arm.seconds_per_text)}
-        return min(_SCORING * self.budget, _CAUTION * 2 * sum(paces.values()) * _count_texts(held))
+        return _CAUTION * 2 * sum(paces.values()) * _count_texts(held)
 
     def _scored(self, arms: list[_Arm], held: LabelledSet, possible: int) -> Recommendation:
         chosen = self._chosen(arms)

@@ -405,3 +405,54 @@ def test_a_refused_model_ends_the_process_with_one_sentence(tiny, tmp_path, kind
     assert done.stdout == b""
     (line,) = done.stderr.decode().splitlines()
     assert kind in line
+
+
+QUICK = ("--model", "all-minilm-l6-v2")
+
+
+def recommended(file: Path, *options) -> dict:
+    return json.loads(invoke("recommend", file, *QUICK, "--json", *options).stdout)
+
+
+def test_recommend_reads_text_csv_and_json_alike_and_says_when_texts_are_too_few(tmp_path):
+    pairs = [(text, f"Thing {i}.") for i, text in enumerate(ASKED)]
+    files = {
+        "pairs.csv": "question,answer\n" + "\n".join(f"{q},{a}" for q, a in pairs),
+        "pairs.txt": "question\tanswer\n" + "\n".join(f"{q}\t{a}" for q, a in pairs),
+        "pairs.json": json.dumps([{"question": q, "answer": a} for q, a in pairs]),
+    }
+    answers = []
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        answers.append(recommended(tmp_path / name))
+    for answer in answers:
+        assert answer["verdict"] == "too_few"
+        assert answer["sentence"].startswith("Too few texts for a recommendation: 5 questions chose")
+        assert answer["best"] == answers[0]["best"]
+        assert answer["readings"][0]["provenance"]["model"] == "all-MiniLM-L6-v2"
+
+
+def test_recommend_prints_a_table_a_sentence_and_the_way_home(tmp_path):
+    file, script = tmp_path / "faq.csv", tmp_path / "reading.py"
+    file.write_text(
+        "question,answer\n" + "\n".join(f"What is word{i} of {i * 7}?,It is word{i} {i * 7}." for i in range(16))
+    )
+    done = invoke("recommend", file, *QUICK, "--seconds", "120", "--code", script)
+    assert done.stdout.startswith("on 8 held-out questions; in brackets 95 % by bootstrap")
+    assert re.search(r"^all-MiniLM-L6-v2 · .* finds \d of 8; ", done.stdout, flags=re.MULTILINE)
+    home = done.stdout.partition("take it home: python -m demo ")[2].split()
+    assert home[0] == "code"
+    assert "may be chance" in done.stdout or "that chose nothing" in done.stdout
+    assert " of 120 s" in done.stderr
+    compile(script.read_text(encoding="utf-8"), "reading.py", "exec")
+    assert "고르는 데 쓰지 않은 질문 8개" in invoke("recommend", file, *QUICK, "--language", "ko").stdout
+
+
+def test_recommend_asked_for_wrongly_ends_with_two_and_without_weights_with_one(tmp_path):
+    file = tmp_path / "faq.csv"
+    file.write_text("question,answer\nWhat is it?,It.\nWho is it?,She.\n")
+    assert "One above 0 is accepted" in invoke("recommend", file, "--seconds", "0", code=2).stderr
+    assert "nonsense" in invoke("recommend", file, "--model", "nonsense", code=2).stderr
+    assert "no such file" in invoke("recommend", tmp_path / "none.csv", code=2).stderr.lower()
+    assert "could not be fetched" in invoke("recommend", file, "--model", "gpt2", code=1).stderr
+    assert "cannot be written" in invoke("recommend", file, *QUICK, "--code", tmp_path, code=2).stderr

@@ -1,0 +1,254 @@
+"""Recommend: a planted reading is found in few passes and in time, and no more is claimed than held-out texts show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from demo.analysis.labelled_sets import cut_candidates, labelled_from_pairing, resampling_units
+from demo.backend.fake import DIM, FakeEngine
+from demo.domain.choices import LAST_LAYER
+from demo.domain.datamodels import Embedded, Pooling, Progress, Prompt
+from demo.domain.errors import BadInput, ModelNotFound, Stopped, WeightsUnavailable
+from demo.domain.results import LabelledSet, Recommendation
+from demo.lab import Lab
+from demo.settings import Settings
+from demo.stages.texts import parse_pairing
+from demo.wording.recommendation import describe_recommendation
+from demo.wording.translate import translate_phrase
+
+MODELS = ["all-minilm-l6-v2", "smollm2-135m-instruct"]
+PLANTED = ("smollm2-135m-instruct", Prompt.PROMPTEOL, Pooling.MEAN)
+
+
+class Clock:
+    """Time that passes only where somebody says so."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Planted(FakeEngine):
+    """Models of two layers: random vectors, but those of one reading tell which number a text ends with.
+
+    noise: of the planted reading's vectors. pace: seconds of the clock for each text. surveys: each one's texts.
+    """
+
+    def __init__(self, planted=PLANTED, noise=0.5, clock=None, pace=0.0):
+        super().__init__()
+        self.planted, self.noise, self.clock, self.pace = planted, noise, clock or Clock(), pace
+        self.surveys: list[int] = []
+
+    def load(self, model, on_progress=None):
+        self._infos[model] = replace(super().load(model, on_progress), n_layers=2)
+        return self._infos[model]
+
+    def embed(self, texts, reading, keep=True):
+        self.clock.now += self.pace * len(texts)
+        return Embedded(np.stack([self._vector(text, reading) for text in texts]).astype(np.float32))
+
+    def survey(self, texts, reading, poolings):
+        self.surveys.append(len(texts))
+        self.clock.now += self.pace * len(texts)
+        return np.stack(
+            [
+                [
+                    [self._vector(text, replace(reading, pooling=pooling, layer=layer)) for text in texts]
+                    for layer in (0, 1, LAST_LAYER)
+                ]
+                for pooling in poolings
+            ]
+        ).astype(np.float32)
+
+    def logits_of(self, model, states, layer):
+        return np.asarray(states)
+
+    def _vector(self, text, reading):
+        own = _random(f"{text.text} {reading.label()}")
+        here = (reading.model, Prompt.PROMPTEOL if "one word" in text.template else None, reading.pooling)
+        if here != self.planted or "step by step" in text.template:
+            return own
+        return _random(text.text.split()[-1].strip('.?"')) + self.noise * own
+
+
+@cache
+def _random(label: str) -> np.ndarray:
+    return np.random.default_rng(list(label.encode())).normal(size=DIM)
+
+
+def pairs(count: int) -> LabelledSet:
+    questions = [f"What is the meaning of {i}?" for i in range(count)]
+    return labelled_from_pairing(parse_pairing(questions, [f"It is number {i}." for i in range(count)]))
+
+
+def lab_of(engine: FakeEngine) -> Lab:
+    return Lab(Settings(engine="fake"), engine)
+
+
+@pytest.fixture(scope="module")
+def planted() -> tuple[Planted, Recommendation, list[Progress]]:
+    engine, seen = Planted(clock=Clock(), pace=0.01), []
+    found = lab_of(engine).recommend(labelled=pairs(64), models=MODELS, on_progress=seen.append, clock=engine.clock)
+    return engine, found, seen
+
+
+def test_a_planted_reading_is_recommended_and_carried_by_the_held_out_questions(planted):
+    engine, found, _ = planted
+    assert (found.best.model, found.best.pooling) == (PLANTED[0], PLANTED[2])
+    assert found.best.prompt in (Prompt.PROMPTEOL, Prompt.TOKEN_PREPENDING, Prompt.PROMPTEOL_EXAMPLE, Prompt.KNOWLEDGE)
+    assert (found.held_out, found.chosen_on, found.verdict) == (32, 32, "carried")
+    assert found.rows[0].reading == found.best
+    assert found.rows[0].scores.n_questions == 32
+    assert found.other.reading.model == MODELS[0]
+    assert found.leads[found.other.reading].difference.low > 0
+    said = describe_recommendation("en", found)
+    assert said.startswith("SmolLM2-135M-Instruct · ")
+    assert " finds 32 of 32; all-MiniLM-L6-v2 · " in said
+    assert "the first is better on 32 questions that chose nothing: AUC +." in said
+    assert "고르는 데 쓰지 않은 질문 32개에서도 앞의 것이 나아요" in describe_recommendation("ko", found)
+
+
+def test_losers_leave_early(planted):
+    engine, found, _ = planted
+    assert found.n_tried == found.n_possible == 16
+    assert engine.surveys[:28] == [16] * 16 + [32] * 8 + [64] * 4, "all on eight questions, half of them on sixteen …"
+    assert len(engine.surveys) <= 28 + 1 + 4 * 2, "the best of either model, and four readings on the held-out part"
+
+
+def test_progress_grows_and_says_how_many_seconds_are_left(planted):
+    _, found, seen = planted
+    fractions = [progress.fraction for progress in seen]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] > 0.9
+    assert all(0 <= progress.seconds_left <= found.budget for progress in seen)
+    assert seen[-1].seconds_left < found.seconds / 4
+
+
+def test_its_figures_are_those_of_the_readings_on_the_held_out_part_alone(planted):
+    engine, found, _ = planted
+    again = lab_of(engine)
+    assert found.leads[found.other.reading].b == pytest.approx(found.rows[0].scores.auc.value)
+    assert {row.reading for row in found.rows} == {*found.chosen, *(again.open(m).default_reading for m in MODELS)}
+    json = found.to_dict()
+    assert json["verdict"] == "carried"
+    assert json["readings"][0]["provenance"]["revision"]
+    assert json["readings"][0]["role"] == "best"
+    assert json["readings"][-1]["role"] == "default"
+    assert all(row.texts_per_second == pytest.approx(100) for row in found.rows)
+
+
+@pytest.mark.parametrize("seconds", [6.0, 20.0, 60.0])
+def test_the_budget_is_kept_and_what_it_left_out_is_said(seconds):
+    engine = Planted(clock=Clock(), pace=0.1)
+    found = lab_of(engine).recommend(labelled=pairs(64), models=MODELS, seconds=seconds, clock=engine.clock)
+    assert engine.clock.now - 100.0 == pytest.approx(found.seconds)
+    assert found.seconds <= 1.1 * seconds + 6.4, "at most the texts of one call more"
+    if seconds < 60:
+        assert any(notice.startswith("Combinations of model and prompt") for notice in found.notices)
+    for notice in found.notices:
+        assert translate_phrase("ko", notice) != notice
+
+
+def test_too_little_time_is_an_error_that_says_so():
+    engine = Planted(clock=Clock(), pace=10.0)
+    with pytest.raises(BadInput, match="In 1 seconds no reading could be measured. More seconds"):
+        lab_of(engine).recommend(labelled=pairs(20), models=MODELS, seconds=1, clock=engine.clock)
+    for wrong in (0, -1, float("nan"), float("inf"), "ten", True):
+        with pytest.raises(BadInput, match="no number of seconds"):
+            lab_of(engine).recommend(labelled=pairs(20), seconds=wrong)
+
+
+def test_too_few_texts_are_no_recommendation():
+    found = lab_of(Planted()).recommend(labelled=pairs(6), models=MODELS)
+    assert (found.held_out, found.verdict, found.leads) == (0, "too_few", {})
+    said = describe_recommendation("en", found)
+    assert said.startswith("Too few texts for a recommendation: 6 questions chose")
+    assert "finds" not in said
+    assert describe_recommendation("ko", found).startswith("글이 적어 권할 수 없어요. 질문 6개")
+
+
+def test_where_all_is_noise_nothing_is_called_better():
+    found = lab_of(Planted(planted=None)).recommend(labelled=pairs(40), models=MODELS)
+    assert found.verdict != "carried"
+    assert "may be chance" in describe_recommendation("en", found) or found.verdict == "contradicted"
+
+
+def test_a_single_model_is_compared_with_its_own_reading():
+    found = lab_of(Planted()).recommend(labelled=pairs(40), models=MODELS[1:])
+    assert found.other.reading == lab_of(Planted()).open(MODELS[1]).default_reading
+    assert found.verdict == "carried"
+
+
+def test_grades_are_ranked_by_spearman():
+    whole = pairs(70)
+    listed = tuple((i, (i + i % 4) % 70) for i in range(70))
+    grades = tuple(5.0 - i % 4 * (1 + i % 3 / 10) for i in range(70))
+    graded = LabelledSet("grades", whole.questions, whole.answers, listed, grades, graded=True)
+    found = lab_of(Planted(noise=0.1)).recommend(labelled=graded, models=MODELS)
+    assert (found.criterion, found.held_out, found.chosen_on) == ("spearman", 35, 35)
+    assert "reaches a Spearman correlation of" in describe_recommendation("en", found)
+
+
+def test_models_that_cannot_be_had_are_left_out_unless_they_are_named():
+    engine = Planted()
+    engine.models = lambda: [
+        s for s in FakeEngine.models(engine) if s.model in ("gpt2", *MODELS, "mistral-7b-instruct-v0.1")
+    ]
+    found = lab_of(engine).recommend(labelled=pairs(16))
+    assert {row.reading.model for row in found.rows} == set(MODELS)
+    assert any("GPT-2 could not be fetched" in notice for notice in found.notices)
+    with pytest.raises(WeightsUnavailable):
+        lab_of(engine).recommend(labelled=pairs(16), models=["gpt2"])
+    with pytest.raises(ModelNotFound):
+        lab_of(engine).recommend(labelled=pairs(16), models=["nonsense"])
+
+
+def test_on_progress_may_stop_it_and_impossible_sets_are_refused():
+    def stop(progress: Progress) -> None:
+        raise Stopped()
+
+    with pytest.raises(Stopped):
+        lab_of(Planted()).recommend(labelled=pairs(16), on_progress=stop)
+    with pytest.raises(BadInput, match="no wrong pair"):
+        lab_of(Planted()).recommend("a", "a")
+
+
+def test_candidates_are_cut_to_those_that_cost_little():
+    dense = pairs(10)
+    part = cut_candidates(dense, np.arange(4), 2)
+    assert (len(part.questions), len(part.answers), len(part.pairs)) == (4, 4, 16)
+    listed = tuple((i, 10 * i + j) for i in range(4) for j in range(10))
+    answers = tuple(f"a{i}" for i in range(40))
+    own = LabelledSet(
+        "own", dense.questions[:4], answers, listed, tuple(float(j == 3) for _ in range(4) for j in range(10))
+    )
+    few, more = (cut_candidates(own, np.arange(count), 2) for count in (2, 4))
+    assert (len(few.pairs), len(more.pairs)) == (6, 12)
+    assert set(few.answers) < set(more.answers), "what has run is not run for nothing"
+    assert sum(few.labels) == 2
+    assert len(np.unique(resampling_units(few))) == 2
+
+
+@pytest.mark.weights
+def test_on_real_weights_the_trained_encoder_is_told_from_noise():
+    sides = [
+        ("What is a GPU?", "A processor for graphics."), ("Where is Paris?", "It is in France."),
+        ("Who wrote Hamlet?", "The play is by Shakespeare."), ("What do cows eat?", "They live on grass."),
+        ("When is Christmas?", "In late December."), ("What colour is snow?", "It is white."),
+        ("What is H2O?", "That is water."), ("How many days has a week?", "There are seven."),
+    ]  # fmt: skip
+    questions = [q for q, _ in sides] + [q.replace("?", " exactly?") for q, _ in sides]
+    answers = [a for _, a in sides] + [f"Well: {a}" for _, a in sides]
+    matches = [[i + 1, j + 1] for i in range(16) for j in range(16) if i % 8 == j % 8]
+    lab = Lab(device="cpu", disk_cache_mb=0)
+    found = lab.recommend(questions, answers, matches, models=["all-minilm-l6-v2"], seconds=60)
+    assert found.held_out == 8
+    assert found.rows[0].scores.auc.value > 0.9
+    assert found.rows[0].texts_per_second > 1
+    compile(lab.code(found.best.model, **found.best.choices()), "reading.py", "exec")
