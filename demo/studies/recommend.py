@@ -8,8 +8,9 @@ ones are scored as a sweep does. Each model's best reading is then scored on que
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -23,17 +24,18 @@ from demo.domain.results import BenchmarkRow, LabelledSet, Recommendation
 from demo.pipeline import Pipeline
 from demo.stages.postprocess import fewest_texts
 from demo.stages.resolve_reading import resolve_reading
+from demo.studies.arms import Arm, choose_best, keep_better_half, promise
 from demo.studies.survey import Survey
-from demo.studies.sweep import Axes, count_units, find_winners, score_survey
+from demo.studies.sweep import Axes, count_units, score_survey
 
 OnProgress = Callable[[Progress], None]
 SECONDS = 600.0
 _FEWEST = {False: 8, True: 32}  # questions, graded: pairs, of the first round
-_MOST = 256  # questions or pairs that choose
+_MOST = {False: 128, True: 512}  # that choose
+_MOST_PAIRS = 20_000  # that score: each is drawn a thousand times
 _WRONG = 4  # candidates of a question that cost a text of their own, while readings are chosen
 _HELD_WRONG = 9  # the same where not all held-out questions can be scored in time
 _CHEAP = (Postprocess.NONE, Postprocess.CENTER, Postprocess.ZSCORE)  # before the last round
-_TOP = 0.05  # of a prompt's readings: their mean says what it promises; a single best one is luck
 _FIRST_ROUND, _SCORING = 0.5, 0.4  # at most so much of the budget
 _CAUTION = 1.3  # × what scoring is expected to take
 _NO_WRONG = "There is no wrong pair to compare with, so no reading can be scored."
@@ -43,24 +45,6 @@ _REFUSALS = (ModelError, ReadingRefused, BadInput, OutOfMemory, NotFinite, Serve
 
 class _TimeUp(Exception):
     """The deadline of a round has passed."""
-
-
-@dataclass(eq=False)
-class _Arm:
-    """A model under one prompt, with the figures of the last round that it finished."""
-
-    info: ModelInfo
-    reading: Reading
-    size: int = 0  # questions of that round
-    axes: Axes | None = None
-    metrics: dict[str, np.ndarray] = field(default_factory=dict)  # (n_poolings, n_methods, n_layers) each
-    promise: float = 0.0
-    texts: int = 0  # that ran
-    seconds: float = 0.0
-
-    @property
-    def seconds_per_text(self) -> float:
-        return self.seconds / self.texts if self.texts else 0.0
 
 
 def run_recommend(
@@ -92,7 +76,7 @@ class _Search:
         self.choosing, self.scoring = split(labelled)
         self.sizes = self._sizes()
         self.part = cache(lambda size: cut_candidates(labelled, self.order[:size], _WRONG))
-        self.tried: list[_Arm] = []
+        self.tried: list[Arm] = []
         self.notices: list[str] = []
         self.stage, self.done, self.share = "starting", 0.0, 0.0  # of all work, about; the share of the step under way
 
@@ -102,13 +86,14 @@ class _Search:
             raise self._nothing()
         held = self._held_out(arms)
         for number, size in enumerate(rounds := self.sizes[1:]):
-            arms = self._keep(arms)
+            arms = keep_better_half(arms)
             self.deadline = self.end - self._scoring_seconds(arms, held)
             self._enter(_SHARES[0] + _SHARES[1] * number / len(rounds))
             try:
                 for arm in arms:
                     self._begin(f"{arm.info.name}, {arm.reading.prompt.value}", _SHARES[1] / len(rounds) / len(arms))
-                    self._measure(arm, size)
+                    with self._refusals_noted():  # an arm that fails keeps its figures of the round before
+                        self._measure(arm, size)
             except _TimeUp:
                 self.notices.append("Time was up before the promising readings had been tried on all questions.")
                 break
@@ -132,6 +117,14 @@ class _Search:
         if now > (deadline or self.deadline):
             raise _TimeUp
 
+    @contextmanager
+    def _refusals_noted(self) -> Iterator[None]:
+        """What a model refuses, or fails at, becomes a notice."""
+        try:
+            yield
+        except _REFUSALS as error:
+            self.notices.append(f"Left out: {error}")
+
     def _runnable(self) -> list[str]:
         """The models that run here from memory, those that are loaded first, then the small ones."""
         here = [
@@ -147,7 +140,7 @@ class _Search:
         labels = np.asarray(self.labelled.labels)[self.choosing]
         shuffled = np.random.default_rng(0).permutation(np.unique(units))
         telling = np.isin(shuffled, units if self.labelled.graded else units[labels == 1])
-        self.order = np.concatenate([shuffled[telling], shuffled[~telling]])[:_MOST]
+        self.order = np.concatenate([shuffled[telling], shuffled[~telling]])[: _MOST[self.labelled.graded]]
         sizes = [len(self.order)]
         while sizes[0] // 2 >= _FEWEST[self.labelled.graded]:
             sizes.insert(0, sizes[0] // 2)
@@ -156,9 +149,9 @@ class _Search:
             raise BadInput(field="matches", problem=_NO_WRONG)
         return sizes
 
-    def _first_round(self) -> tuple[list[_Arm], int]:
+    def _first_round(self) -> tuple[list[Arm], int]:
         """Every model under every prompt, as far as time allows: each model has its share of it."""
-        arms: list[_Arm] = []
+        arms: list[Arm] = []
         possible, share = 0, _SHARES[0] / max(1, len(self.models))
         until = self.started + _FIRST_ROUND * self.budget
         for place, model in enumerate(self.models):
@@ -184,15 +177,13 @@ class _Search:
             for number, arm in enumerate(wanted):
                 try:
                     self._begin(f"{info.name}, {arm.reading.prompt.value}", share / len(wanted))
-                    if not number:  # a model's first pass is slow, and says nothing of the next ones
-                        self.pipeline.vectors(self.labelled.questions[:1], arm.reading, Role.QUESTION, keep=False)
-                    self._measure(arm, self.sizes[0])
+                    with self._refusals_noted():
+                        if not number:  # a model's first pass is slow, and says nothing of the next ones
+                            self.pipeline.vectors(self.labelled.questions[:1], arm.reading, Role.QUESTION, keep=False)
+                        self._measure(arm, self.sizes[0])
+                        arms.append(arm)
                 except _TimeUp:
                     break
-                except _REFUSALS as error:
-                    self.notices.append(f"Left out: {error}")
-                else:
-                    arms.append(arm)
         if arms and len(arms) < possible:
             self.notices.append(f"Combinations of model and prompt that were tried: {len(arms)} of {possible}.")
         self.tried = arms
@@ -203,12 +194,12 @@ class _Search:
         prompts = [prompt for prompt in info.prompts if prompt is not Prompt.CUSTOM]
         return sorted(prompts, key=lambda prompt: prompt is not info.default_reading.prompt)
 
-    def _arm(self, info: ModelInfo, prompt: Prompt) -> _Arm:
+    def _arm(self, info: ModelInfo, prompt: Prompt) -> Arm:
         reading = resolve_reading(info, self.pipeline.limits, prompt=prompt.value)
         pooling = Pooling.MEAN if Pooling.MEAN in info.poolings else info.poolings[0]  # as in a sweep
-        return _Arm(info, replace(reading, pooling=pooling, postprocess=Postprocess.NONE, reference=Reference.TEXTS))
+        return Arm(info, replace(reading, pooling=pooling, postprocess=Postprocess.NONE, reference=Reference.TEXTS))
 
-    def _measure(self, arm: _Arm, size: int) -> None:
+    def _measure(self, arm: Arm, size: int) -> None:
         """Score the readings of an arm on the first questions of those that choose. Raises _TimeUp."""
         part, info, last = self.part(size), arm.info, size == self.sizes[-1]
         methods = [
@@ -229,16 +220,9 @@ class _Search:
         arm.size, arm.axes, arm.metrics = size, axes, metrics
         if survey.n_new:
             arm.texts, arm.seconds = arm.texts + survey.n_new, arm.seconds + ran
-        figures = np.sort(metrics[self.criterion][np.isfinite(metrics[self.criterion])])
-        arm.promise = float(figures[-max(1, round(_TOP * len(figures))) :].mean()) if len(figures) else -1.0
+        arm.promise = promise(metrics[self.criterion])
 
-    def _keep(self, arms: list[_Arm]) -> list[_Arm]:
-        """The better half, and the best one of each model; the most promising first."""
-        ranked = sorted(arms, key=lambda arm: -arm.promise)
-        first = {arm.info.model: arm for arm in reversed(ranked)}
-        return [arm for place, arm in enumerate(ranked) if 2 * place < len(ranked) or first[arm.info.model] is arm]
-
-    def _held_out(self, arms: list[_Arm]) -> LabelledSet:
+    def _held_out(self, arms: list[Arm]) -> LabelledSet:
         """What scores: the questions that choose nothing, as many as can be embedded in time."""
         pairs = self.scoring if len(self.scoring) else self.choosing
         units = resampling_units(self.labelled)[pairs]
@@ -249,20 +233,26 @@ class _Search:
                 held = cut_out(self.labelled, pairs)
             else:
                 held = cut_candidates(self.labelled, drawn[:count], _HELD_WRONG)
-            if count // 2 < fewest or self._scoring_seconds(arms, held) <= _SCORING * self.budget:
+            quick = self._scoring_seconds(arms, held) <= _SCORING * self.budget and len(held.pairs) <= _MOST_PAIRS
+            if quick or count // 2 < fewest:
                 break
             count //= 2
         if count < len(drawn):
             self.notices.append(f"Held-out questions or pairs that score, to end in time: {count:,} of {len(drawn):,}.")
         return held
 
-    def _scoring_seconds(self, arms: list[_Arm], held: LabelledSet) -> float:
+    def _scoring_seconds(self, arms: list[Arm], held: LabelledSet) -> float:
         """What it may take to score two readings of each model."""
-        paces = {arm.info.model: arm.seconds_per_text for arm in sorted(arms, key=lambda arm: arm.seconds_per_text)}
-        return _CAUTION * 2 * sum(paces.values()) * _count_texts(held)
+        paces = []
+        for model in {arm.info.model for arm in arms}:
+            own = [arm for arm in self.tried if arm.info.model == model]
+            paces.append(sum(arm.seconds for arm in own) / max(1, sum(arm.texts for arm in own)))
+        return _CAUTION * 2 * sum(paces) * _count_texts(held)
 
-    def _scored(self, arms: list[_Arm], held: LabelledSet, possible: int) -> Recommendation:
-        chosen = self._chosen(arms)
+    def _scored(self, arms: list[Arm], held: LabelledSet, possible: int) -> Recommendation:
+        chosen = choose_best(arms, self.criterion)
+        if not chosen:
+            raise BadInput(field="matches", problem=_NO_WRONG)
         infos = {arm.info.model: arm.info for arm in arms}
         readings = list(dict.fromkeys([*chosen, *(infos[reading.model].default_reading for reading in chosen)]))
         self.deadline = self.end
@@ -272,14 +262,15 @@ class _Search:
             for reading in readings:
                 info = infos[reading.model]
                 self._begin("scoring", (1 - sum(_SHARES)) / len(readings))
-                survey = Survey(self.pipeline, held, reading, [reading.pooling], self._check)
-                layer = info.n_layers if reading.layer == LAST_LAYER else reading.layer
-                cosines[reading] = survey.cosines(reading.pooling, layer, [reading.postprocess])[0]
+                with self._refusals_noted():
+                    survey = Survey(self.pipeline, held, reading, [reading.pooling], self._check)
+                    layer = info.n_layers if reading.layer == LAST_LAYER else reading.layer
+                    cosines[reading] = survey.cosines(reading.pooling, layer, [reading.postprocess])[0]
         except _TimeUp:
             self.notices.append(f"Readings that were not scored, since time was up: {len(readings) - len(cosines)}.")
-        if readings[0] not in cosines:
+        best = next((reading for reading in chosen if reading in cosines), None)
+        if best is None:
             raise self._nothing()
-        best = readings[0]
         pace = {(arm.info.model, arm.reading.prompt): arm.seconds_per_text for arm in self.tried}
         rows = []
         for reading, values in cosines.items():
@@ -309,31 +300,6 @@ class _Search:
             budget=self.budget,
             notices=tuple(dict.fromkeys(self.notices)),
         )
-
-    def _chosen(self, arms: list[_Arm]) -> dict[Reading, float]:
-        """The best reading of each model with its figure on the questions that chose it, best first."""
-        found = []
-        for model in {arm.info.model for arm in arms}:
-            furthest = max(arm.size for arm in arms if arm.info.model == model)
-            last = [arm for arm in arms if arm.info.model == model and arm.size == furthest]
-            metrics = {name: np.stack([arm.metrics[name] for arm in last]) for name in last[0].metrics}
-            if np.isnan(metrics[self.criterion]).all():
-                continue
-            spot, _ = find_winners(metrics, self.criterion)
-            place, pooling, method, layer = spot
-            arm, axes = last[place], last[place].axes
-            reading = replace(
-                arm.reading,
-                pooling=axes.poolings[pooling],
-                postprocess=axes.methods[method],
-                layer=LAST_LAYER if layer == arm.info.n_layers else int(layer),
-            )
-            figure = float(metrics[self.criterion][spot])
-            # Among equals the faster one.
-            found.append(((furthest, round(figure, 6), -arm.seconds_per_text, model), reading, figure))
-        if not found:
-            raise BadInput(field="matches", problem=_NO_WRONG)
-        return {reading: figure for _, reading, figure in sorted(found, key=lambda one: one[0], reverse=True)}
 
     def _nothing(self) -> BadInput:
         said = f"In {self.budget:g} seconds no reading could be measured. More seconds, or fewer models, are accepted."

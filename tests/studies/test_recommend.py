@@ -12,7 +12,7 @@ from demo.analysis.labelled_sets import cut_candidates, labelled_from_pairing, r
 from demo.backend.fake import DIM, FakeEngine
 from demo.domain.choices import LAST_LAYER
 from demo.domain.datamodels import Embedded, Pooling, Progress, Prompt
-from demo.domain.errors import BadInput, ModelNotFound, Stopped, WeightsUnavailable
+from demo.domain.errors import BadInput, ModelNotFound, NotFinite, Stopped, WeightsUnavailable
 from demo.domain.results import LabelledSet, Recommendation
 from demo.lab import Lab
 from demo.settings import Settings
@@ -207,6 +207,25 @@ def test_models_that_cannot_be_had_are_left_out_unless_they_are_named():
         lab_of(engine).recommend(labelled=pairs(16), models=["gpt2"])
     with pytest.raises(ModelNotFound):
         lab_of(engine).recommend(labelled=pairs(16), models=["nonsense"])
+
+
+def test_a_reading_that_fails_is_left_out_and_the_others_go_on():
+    class Headless(Planted):
+        def logits_of(self, model, states, layer):
+            raise NotFinite(model=model, precision="float32", device="fake")
+
+    found = lab_of(Headless()).recommend(labelled=pairs(32), models=MODELS)
+    assert {row.reading.model for row in found.rows} == set(MODELS)
+    assert all(row.reading.pooling is not Pooling.LAST_TOKEN_LOGITS for row in found.rows)
+    assert any(notice.startswith("Left out: ") for notice in found.notices)
+
+
+def test_of_a_large_set_some_held_out_questions_score(monkeypatch):
+    monkeypatch.setattr("demo.studies.recommend._MOST_PAIRS", 100)
+    found = lab_of(Planted()).recommend(labelled=pairs(40), models=MODELS[:1])
+    assert found.held_out == 10
+    assert found.rows[0].scores.n_pairs == 100
+    assert "Held-out questions or pairs that score, to end in time: 10 of 20." in found.notices
 
 
 def test_on_progress_may_stop_it_and_impossible_sets_are_refused():

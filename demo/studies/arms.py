@@ -1,0 +1,67 @@
+"""Arms: models under one prompt each, the figures of their readings so far, and which of them are best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from demo.domain.datamodels import LAST_LAYER, ModelInfo, Reading
+from demo.studies.sweep import Axes, find_winners
+
+_TOP = 0.05  # of a prompt's readings: their mean says what it promises; a single best one is luck
+
+
+@dataclass(eq=False)
+class Arm:
+    """A model under one prompt, with the figures of the last round that it finished."""
+
+    info: ModelInfo
+    reading: Reading
+    size: int = 0  # questions of that round
+    axes: Axes | None = None
+    metrics: dict[str, np.ndarray] = field(default_factory=dict)  # (n_poolings, n_methods, n_layers) each
+    promise: float = 0.0
+    texts: int = 0  # that ran
+    seconds: float = 0.0
+
+    @property
+    def seconds_per_text(self) -> float:
+        return self.seconds / self.texts if self.texts else 0.0
+
+
+def promise(figures: np.ndarray) -> float:
+    """The mean of the best readings' figures. NaN: not scored."""
+    scored = np.sort(figures[np.isfinite(figures)])
+    return float(scored[-max(1, round(_TOP * len(scored))) :].mean()) if len(scored) else -1.0
+
+
+def keep_better_half(arms: list[Arm]) -> list[Arm]:
+    """The better half, and the best one of each model; the most promising first."""
+    ranked = sorted(arms, key=lambda arm: -arm.promise)
+    first = {arm.info.model: arm for arm in reversed(ranked)}
+    return [arm for place, arm in enumerate(ranked) if 2 * place < len(ranked) or first[arm.info.model] is arm]
+
+
+def choose_best(arms: list[Arm], criterion: str) -> dict[Reading, float]:
+    """The best reading of each model with its figure on the questions that chose it, best first."""
+    found = []
+    for model in {arm.info.model for arm in arms}:
+        furthest = max(arm.size for arm in arms if arm.info.model == model)
+        last = [arm for arm in arms if arm.info.model == model and arm.size == furthest]
+        metrics = {name: np.stack([arm.metrics[name] for arm in last]) for name in last[0].metrics}
+        if np.isnan(metrics[criterion]).all():
+            continue
+        spot, _ = find_winners(metrics, criterion)
+        place, pooling, method, layer = spot
+        arm, axes = last[place], last[place].axes
+        reading = replace(
+            arm.reading,
+            pooling=axes.poolings[pooling],
+            postprocess=axes.methods[method],
+            layer=LAST_LAYER if layer == arm.info.n_layers else int(layer),
+        )
+        figure = float(metrics[criterion][spot])
+        # Among equals the faster one.
+        found.append(((furthest, round(figure, 6), -arm.seconds_per_text, model), reading, figure))
+    return {reading: figure for _, reading, figure in sorted(found, key=lambda one: one[0], reverse=True)}
