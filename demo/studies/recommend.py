@@ -151,7 +151,7 @@ class _Search:
 
     def _first_round(self) -> tuple[list[Arm], int]:
         """Every model under every prompt, as far as time allows: each model has its share of it."""
-        arms: list[Arm] = []
+        arms = self.tried
         possible, share = 0, _SHARES[0] / max(1, len(self.models))
         until = self.started + _FIRST_ROUND * self.budget
         for place, model in enumerate(self.models):
@@ -186,7 +186,6 @@ class _Search:
                     break
         if arms and len(arms) < possible:
             self.notices.append(f"Combinations of model and prompt that were tried: {len(arms)} of {possible}.")
-        self.tried = arms
         return arms, possible
 
     def _prompts(self, info: ModelInfo) -> list[Prompt]:
@@ -211,10 +210,13 @@ class _Search:
         poolings = [p for p in info.poolings if last or p is not Pooling.LAST_TOKEN_LOGITS]
         axes = Axes((arm.reading.prompt,), tuple(poolings), tuple(methods), tuple(range(info.n_layers + 1)))
         started = self.clock()
+        if started + self._pace(info.model) * (_count_texts(part) - arm.texts) > self.deadline:
+            raise _TimeUp  # a pass that has begun is not cut short
         survey = Survey(self.pipeline, part, arm.reading, poolings, lambda done: self._check(0.7 * done))
         ran = self.clock() - started
+        late = self.deadline if arm.size else self.end  # an arm's first passes are not thrown away
         metrics: dict[str, np.ndarray] = {}
-        for spot, block in score_survey(survey, axes, part, None, lambda done: self._check(0.7 + 0.3 * done, self.end)):
+        for spot, block in score_survey(survey, axes, part, None, lambda done: self._check(0.7 + 0.3 * done, late)):
             for name, values in block.items():
                 metrics.setdefault(name, np.full(axes.shape[1:], np.nan))[spot] = values
         arm.size, arm.axes, arm.metrics = size, axes, metrics
@@ -243,11 +245,13 @@ class _Search:
 
     def _scoring_seconds(self, arms: list[Arm], held: LabelledSet) -> float:
         """What it may take to score two readings of each model."""
-        paces = []
-        for model in {arm.info.model for arm in arms}:
-            own = [arm for arm in self.tried if arm.info.model == model]
-            paces.append(sum(arm.seconds for arm in own) / max(1, sum(arm.texts for arm in own)))
+        paces = [self._pace(model) for model in {arm.info.model for arm in arms}]
         return _CAUTION * 2 * sum(paces) * _count_texts(held)
+
+    def _pace(self, model: str) -> float:
+        """Seconds a text, over the prompts that have run; 0 before any has."""
+        own = [arm for arm in self.tried if arm.info.model == model]
+        return sum(arm.seconds for arm in own) / max(1, sum(arm.texts for arm in own))
 
     def _scored(self, arms: list[Arm], held: LabelledSet, possible: int) -> Recommendation:
         chosen = choose_best(arms, self.criterion)
@@ -258,16 +262,21 @@ class _Search:
         self.deadline = self.end
         self._enter(sum(_SHARES))
         cosines: dict[Reading, np.ndarray] = {}
-        try:
-            for reading in readings:
-                info = infos[reading.model]
+        late = 0
+        for reading in readings:
+            info = infos[reading.model]
+            try:
                 self._begin("scoring", (1 - sum(_SHARES)) / len(readings))
+                if cosines and self.clock() + self._pace(reading.model) * _count_texts(held) > self.end:
+                    raise _TimeUp
                 with self._refusals_noted():
                     survey = Survey(self.pipeline, held, reading, [reading.pooling], self._check)
                     layer = info.n_layers if reading.layer == LAST_LAYER else reading.layer
                     cosines[reading] = survey.cosines(reading.pooling, layer, [reading.postprocess])[0]
-        except _TimeUp:
-            self.notices.append(f"Readings that were not scored, since time was up: {len(readings) - len(cosines)}.")
+            except _TimeUp:
+                late += 1
+        if late:
+            self.notices.append(f"Readings that were not scored, since time was up: {late}.")
         best = next((reading for reading in chosen if reading in cosines), None)
         if best is None:
             raise self._nothing()
