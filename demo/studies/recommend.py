@@ -36,7 +36,7 @@ _MOST_PAIRS = 20_000  # that score: each is drawn a thousand times
 _WRONG = 4  # candidates of a question that cost a text of their own, while readings are chosen
 _HELD_WRONG = 9  # the same where not all held-out questions can be scored in time
 _CHEAP = (Postprocess.NONE, Postprocess.CENTER, Postprocess.ZSCORE)  # before the last round
-_FIRST_ROUND, _SCORING = 0.5, 0.4  # at most so much of the budget
+_FIRST_ROUND, _FIRST_MODEL, _SCORING = 0.5, 0.8, 0.4  # at most so much of the budget
 _CAUTION = 1.3  # × what scoring is expected to take
 _NO_WRONG = "There is no wrong pair to compare with, so no reading can be scored."
 _SHARES = (0.4, 0.4)  # of all work, about: the first round, the others
@@ -154,8 +154,9 @@ class _Search:
         arms = self.tried
         possible, share = 0, _SHARES[0] / max(1, len(self.models))
         until = self.started + _FIRST_ROUND * self.budget
+        longest = self.started + _FIRST_MODEL * self.budget  # without any model there is nothing to recommend
         for place, model in enumerate(self.models):
-            self.deadline = self.clock() + (until - self.clock()) / (len(self.models) - place)
+            self.deadline = until if arms else longest
             self._enter(share * place)
             try:
                 self._begin(f"{model}: loading", 0.0)
@@ -163,7 +164,7 @@ class _Search:
                     lambda model=model: self.pipeline.open(model, wait=False), lambda loading: self._check(0.0)
                 )
             except _TimeUp:
-                self.notices.append(f"Left out, because its share of the time was over before it was loaded: {model}.")
+                self.notices.append(f"Left out, because time was up before it was loaded: {model}.")
                 continue
             except _REFUSALS as error:
                 if self.named:
@@ -172,9 +173,12 @@ class _Search:
                 continue
             if info.streams and not self.named:
                 continue
+            now = self.clock()
+            until_next = now + max(0.0, until - now) / (len(self.models) - place)
             wanted = [self._arm(info, prompt) for prompt in self._prompts(info)]
             possible += len(wanted)
             for number, arm in enumerate(wanted):
+                self.deadline = until_next if arms else longest
                 try:
                     self._begin(f"{info.name}, {arm.reading.prompt.value}", share / len(wanted))
                     with self._refusals_noted():

@@ -155,6 +155,21 @@ def test_the_budget_is_kept_and_what_it_left_out_is_said(seconds):
         assert translate_phrase("ko", notice) != notice
 
 
+def test_a_first_model_that_loads_slowly_is_waited_for_and_the_others_are_left_out():
+    engine = Planted(clock=Clock(), pace=0.01)
+    load = engine.load
+
+    def slowly(model, on_progress=None):
+        engine.clock.now += 6.0 if model not in engine.loads else 0.0
+        return load(model, on_progress)
+
+    engine.load = slowly
+    found = lab_of(engine).recommend(labelled=pairs(20), models=MODELS, seconds=10, clock=engine.clock)
+    assert {row.reading.model for row in found.rows} == {MODELS[0]}
+    assert f"Left out, because time was up before it was loaded: {MODELS[1]}." in found.notices
+    assert found.seconds <= 11
+
+
 def test_too_little_time_is_an_error_that_says_so():
     engine = Planted(clock=Clock(), pace=10.0)
     with pytest.raises(BadInput, match="In 1 seconds no reading could be measured. More seconds"):
