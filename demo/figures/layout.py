@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 # Okabe and Ito's colours, told apart by every kind of colour vision; symbols, dashes and patterns differ as well.
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-ORANGE, SKY, GREY = "#E69F00", "#56B4E9", "#8c949d"
+ORANGE, SKY, GREY, BROWN = "#E69F00", "#56B4E9", "#8c949d", "#7f4f24"
 DARK, LIGHT, CLEAR = "#101316", "#ffffff", "rgba(0,0,0,0)"
 QUESTION_COLOR, ANSWER_COLOR = BLUE, ORANGE
 # Cividis: perceptually uniform, and made to look the same with and without colour-vision deficiency

@@ -16,6 +16,7 @@ from demo.domain.results import Sweep
 from demo.figures.layout import (
     BARE,
     BLUE,
+    BROWN,
     COLORSCALE,
     DARK,
     GREEN,
@@ -48,7 +49,7 @@ _STYLES = {
     Pooling.MAX: (GREEN, "dashdot", "triangle-up"),
     Pooling.MEAN_SQRT_LEN: (PURPLE, "longdash", "cross"),
     Pooling.FIRST_TOKEN: (SKY, "longdashdot", "star"),
-    Pooling.OWN: (GREY, "dash", "diamond-open"),
+    Pooling.OWN: (BROWN, "dash", "diamond-open"),
     Served.AS_SERVED: (BLUE, "solid", "circle"),
 }
 

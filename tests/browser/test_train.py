@@ -171,7 +171,7 @@ def test_what_was_learned_is_kept_and_used_and_fetched(address, open_page, tmp_p
     finish(page)
     page.click("#train-keep")
     page.wait_for_selector("#train-keep-note:has-text('in use in the lab')")
-    expect_value(page, "#model input", "SmolLM2-135M-Instruct, trained 60 steps")
+    expect(page.locator("#model input")).to_have_value(re.compile("SmolLM2-135M-Instruct, trained 60 steps"))
     page.wait_for_selector("#status .fact-model dd:has-text('trained 60 steps')")
     expect_value(page, "#prompt input", "prompteol")
     expect_value(page, "#pooling input", "last_token")
@@ -191,7 +191,7 @@ def test_what_was_learned_is_kept_and_used_and_fetched(address, open_page, tmp_p
     settle(page)
     page.reload()  # the link carries it
     page.wait_for_selector("#status .fact-model dd:has-text('trained 60 steps')")
-    expect_value(page, "#model input", "SmolLM2-135M-Instruct, trained 60 steps")
+    expect(page.locator("#model input")).to_have_value(re.compile("SmolLM2-135M-Instruct, trained 60 steps"))
     settle(page)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from collections.abc import Mapping, Sequence
 
 from plotly.colors import sample_colorscale
@@ -17,7 +18,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo.domain.datamodels import Comparison
-from demo.domain.errors import DemoError
+from demo.domain.errors import DemoError, Stopped
 from demo.figures.layout import COLORSCALE, is_dark
 from demo.figures.similarity import draw_similarity
 from demo.lab import Lab
@@ -30,6 +31,7 @@ from demo.ui.recipes.recipes import list_recipes
 from demo.wording.numbers import two_digits
 
 _BODY = re.compile(rb"<body\b[^>]*>")
+_POLL_SECONDS = 0.2
 
 logger = logging.getLogger("demo")
 
@@ -37,7 +39,7 @@ logger = logging.getLogger("demo")
 class FirstPicture:
     """Around the page. A page whose address says more than its language opens with other texts, and gets none.
 
-    views: the names of the tabs. The comparison is computed once, when the model is there; until then no page waits.
+    views: the names of the tabs. The comparison is computed once, when somebody has loaded the model; no page waits.
     """
 
     def __init__(self, app: ASGIApp, lab: Lab, views: Mapping[str, object]):
@@ -54,8 +56,10 @@ class FirstPicture:
     def _compute(self, lab: Lab) -> None:
         article = next(iter(load_examples().values()))
         try:
+            while lab.engine.loaded(lab.settings.model) is None:
+                time.sleep(_POLL_SECONDS)
             self._comparison = lab.compare(article.questions, article.answers, matches=article.matches or None)
-        except DemoError as error:
+        except (DemoError, Stopped) as error:
             logger.info("the page opens without a first picture: %s", type(error).__name__)
 
     def _render(self, language: str) -> bytes:

@@ -38,7 +38,9 @@ def respond(lab: Lab, path: str = "/", method: str = "GET", drawn: bool = True, 
 
 @pytest.fixture
 def lab():
-    return Lab(Settings(engine="fake"), FakeEngine())
+    engine = FakeEngine()
+    engine.load("smollm2-135m-instruct")
+    return Lab(Settings(engine="fake"), engine)
 
 
 def article(lab):
