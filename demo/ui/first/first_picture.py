@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demo.domain.datamodels import Comparison
-from demo.domain.errors import DemoError, Stopped
+from demo.domain.errors import DemoError
 from demo.figures.layout import COLORSCALE, is_dark
 from demo.figures.similarity import draw_similarity
 from demo.lab import Lab
@@ -59,7 +59,7 @@ class FirstPicture:
             while lab.engine.loaded(lab.settings.model) is None:
                 time.sleep(_POLL_SECONDS)
             self._comparison = lab.compare(article.questions, article.answers, matches=article.matches or None)
-        except (DemoError, Stopped) as error:
+        except DemoError as error:
             logger.info("the page opens without a first picture: %s", type(error).__name__)
 
     def _render(self, language: str) -> bytes:
