@@ -14,9 +14,10 @@ import typer
 from demo.cli.printing import note
 from demo.domain.datamodels import Pooling, Postprocess, Prompt, Reference
 from demo.domain.errors import BadInput
+from demo.domain.results import LabelledSet
 from demo.files.columns import ColumnChoice
 from demo.files.examples import Capacity
-from demo.files.labelled import LabelledLimits
+from demo.files.labelled import LabelledLimits, load_labelled
 from demo.lab import Lab
 from demo.settings import parse_settings
 from demo.stages.texts import load_texts
@@ -185,3 +186,11 @@ def gather(typed: list[str] | None, file: Path | None) -> list[str] | None:
     if blank:
         note(f"{file}: {blank:,} blank lines in it are no texts.")
     return list(typed or []) + texts
+
+
+def load_pairs(file: Path, columns: dict[str, Any]) -> LabelledSet:
+    """A file of pairs, with what is to be said of it on stderr. columns: of the options. Raises BadInput."""
+    labelled = load_labelled(file, PAIR_LIMITS, **file_choice(**columns))
+    for notice in labelled.notices:
+        note(notice)
+    return labelled

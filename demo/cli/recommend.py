@@ -15,10 +15,9 @@ from demo.cli.options import (
     FORMATS,
     MACHINE_OPTIONS,
     OUTPUT,
-    PAIR_LIMITS,
     JsonOption,
     expand_options,
-    file_choice,
+    load_pairs,
     make_lab,
     option,
 )
@@ -26,7 +25,6 @@ from demo.cli.printing import interval, note, print_json, print_line, print_tabl
 from demo.domain.datamodels import Reading, Reference
 from demo.domain.errors import BadInput
 from demo.domain.results import BenchmarkRow, Recommendation
-from demo.files.labelled import load_labelled
 from demo.lab import Lab
 from demo.studies.recommend import SECONDS
 from demo.wording.recommendation import describe_recommendation
@@ -69,9 +67,7 @@ def recommend(
     ] = Language.ENGLISH,
 ) -> None:
     """Find the model and the reading that tell your pairs apart best, how surely, and at which cost."""
-    labelled = load_labelled(file, PAIR_LIMITS, **file_choice(**columns))
-    for notice in labelled.notices:
-        note(notice)
+    labelled = load_pairs(file, columns)
     lab = make_lab(**machine)
     with showing_progress() as on_progress:
         found = lab.recommend(labelled=labelled, models=model, seconds=seconds, on_progress=on_progress)

@@ -13,10 +13,9 @@ from demo.cli.options import (
     FILE_OPTIONS,
     FORMATS,
     MACHINE_OPTIONS,
-    PAIR_LIMITS,
     JsonOption,
     expand_options,
-    file_choice,
+    load_pairs,
     make_lab,
     option,
     shared_options,
@@ -24,7 +23,6 @@ from demo.cli.options import (
 from demo.cli.printing import interval, note, print_json, print_line, print_table, showing_progress
 from demo.domain.datamodels import Prompt, Reading
 from demo.domain.results import Lead, Sweep
-from demo.files.labelled import load_labelled
 
 _SHOWN = 15  # readings
 
@@ -54,9 +52,7 @@ def sweep(
     as_json: JsonOption = False,
 ) -> None:
     """Find the reading that tells your pairs apart best, and how sure that is."""
-    labelled = load_labelled(file, PAIR_LIMITS, **file_choice(**columns))
-    for notice in labelled.notices:
-        note(notice)
+    labelled = load_pairs(file, columns)
     lab = make_lab(**machine)
     with showing_progress() as on_progress:
         found = lab.sweep(

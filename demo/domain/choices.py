@@ -29,7 +29,7 @@ class Pooling(str, Enum):
     OWN = "own"
 
 
-# Poolings of one position: nothing averages out what half precision rounds.
+# Poolings in which nothing averages out what half precision rounds, or (own) what it does is not known.
 ROUNDING_SENSITIVE = (Pooling.LAST_TOKEN_LOGITS, Pooling.LAST_TOKEN, Pooling.OWN)
 
 

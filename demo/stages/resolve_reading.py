@@ -11,7 +11,6 @@ from demo.domain.datamodels import LAST_LAYER, TEXT, ModelInfo, Pooling, Postpro
 from demo.domain.errors import ReadingRefused, UnknownChoice
 from demo.stages.texts import Limits, parse_template
 
-_COPIES = 4  # of the vectors that post-processing holds at once, in float64: those of the fit, and its result
 Choice = TypeVar("Choice", bound=Enum)
 OWN_LAYER = "its own modules were made for the last layer. Choose that one, or another pooling than own."
 
@@ -144,16 +143,16 @@ def _layer(value, info: ModelInfo) -> int:
 
 
 def refuse_too_many_numbers(info: ModelInfo, reading: Reading, count: int, most: int) -> None:
-    """Logits are as wide as the vocabulary, and post-processing works on copies. Raises ReadingRefused."""
+    """Logits are as wide as the vocabulary: a few hundred of them fill a gigabyte. Raises ReadingRefused."""
     logits = reading.pooling is Pooling.LAST_TOKEN_LOGITS
     width = info.width(reading.pooling, reading.layer)
-    most //= width * (1 if reading.postprocess is Postprocess.NONE else _COPIES)
-    if count <= most:
+    if count * width <= most:
         return
     raise ReadingRefused(
         field="pooling",
         model=info.name,
-        reason=f"{count:,} texts of {width:,} numbers each are too many at once. At most {most:,} texts are accepted "
-        f"under this reading{'; last_token takes more' if logits else ''}.",
+        reason=f"{count:,} texts of {width:,} numbers each are too many at once. "
+        f"At most {most // width:,} texts are accepted under this reading"
+        f"{'; last_token takes more' if logits else ''}.",
         instead=Pooling.LAST_TOKEN.value if logits else None,
     )

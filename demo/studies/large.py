@@ -13,7 +13,7 @@ import numpy as np
 
 from demo.analysis.evaluation import score_cells
 from demo.domain.choices import Role
-from demo.domain.datamodels import Embedded, Pairing, Progress
+from demo.domain.datamodels import Embedded, Pairing, Postprocess, Progress
 from demo.domain.results import LargeComparison
 from demo.pipeline import Pipeline
 from demo.stages.resolve_reading import refuse_too_many_numbers, resolve_reading
@@ -24,6 +24,7 @@ OnPart = Callable[[np.ndarray], None]
 _AT_ONCE = 64  # texts
 _GROWTH = 4  # a part is shown again when it has so many times the cells: all parts together are a third of the whole
 _MOST_NUMBERS = 2**27  # 512 MiB of vectors
+_COPIES = 4  # of the vectors that post-processing holds at once, in float64: those of the fit, and its result
 
 
 def run_large(
@@ -44,7 +45,8 @@ def run_large(
     report(Progress("starting"))
     info = pipeline.open(model)
     settled = resolve_reading(info, pipeline.limits, **reading)
-    refuse_too_many_numbers(info, settled, len(pairing.questions) + len(pairing.answers), _MOST_NUMBERS)
+    most = _MOST_NUMBERS // (1 if settled.postprocess is Postprocess.NONE else _COPIES)
+    refuse_too_many_numbers(info, settled, len(pairing.questions) + len(pairing.answers), most)
     sides = {Role.QUESTION: _Side(pairing.questions), Role.ANSWER: _Side(pairing.answers)}
     asked, answered = sides.values()
     shown = 0

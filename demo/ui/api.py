@@ -15,9 +15,10 @@ from demo.domain.errors import DemoError, RequestFailed
 from demo.domain.whitespace import normalize_whitespace
 from demo.jobs.request_context import request_context
 from demo.lab import Lab
-from demo.serving.api.embeddings import refuse_too_many_numbers
+from demo.serving.api.embeddings import MOST_NUMBERS
 from demo.serving.api.request import CompareRequest, EmbedRequest, Request
 from demo.serving.ops.request_log import report_fault
+from demo.stages.resolve_reading import refuse_too_many_numbers
 from demo.stages.texts import cut_notice, normalized_notice, parse_texts
 
 _COMPARE = "questions answers model prompt pooling layer matches eos postprocess reference task template"
@@ -37,7 +38,7 @@ def create_api(lab: Lab) -> None:
         given = normalize_whitespace(request.texts).rstrip("\n").split("\n") if lines else request.texts
         texts = parse_texts(given, "texts", lab.limits)
         reading = lab.reading(**request.reading)
-        refuse_too_many_numbers(lab.open(reading.model), reading, len(texts))
+        refuse_too_many_numbers(lab.open(reading.model), reading, len(texts), MOST_NUMBERS)
         embedded = lab.embed_texts(texts, reading, request.role)
         return {
             "embeddings": embedded.vectors.tolist(),

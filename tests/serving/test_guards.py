@@ -407,7 +407,7 @@ def test_body_and_response_may_take_longer_than_the_head(server):
 
 def test_a_full_disk_is_this_machines_fault_and_logged(lab, caplog):
     def upload(request):
-        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/somebody's file.csv")
+        raise OSError(errno.ENOSPC, "No space left on device", "somebody's file.csv")
 
     web = client(Middleware(RequestLog, Metrics(lab)), **{"/upload": upload})
     refused = web.get("/upload")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from demo.domain.choices import Role
-from demo.domain.datamodels import ModelInfo, Pooling, Reading
-from demo.domain.errors import ReadingRefused
+from demo.domain.datamodels import Reading
 from demo.lab import Lab
+from demo.stages.resolve_reading import refuse_too_many_numbers
 from demo.stages.texts import cut_notice
 
 MOST_NUMBERS = 2**22  # of a response: 16 MiB of vectors, four times that as JSON
@@ -44,18 +44,3 @@ def embed_texts(
     tokens = lab.engine.count_tokens(lab.prompted(texts, reading, role), reading.model)
     found = lab.embed_texts(texts, reading, role, truncate, keep=False)
     return Embeddings(reading, found.vectors, sum(tokens), found.cut, cut_notice(found, "texts"))
-
-
-def refuse_too_many_numbers(info: ModelInfo, reading: Reading, count: int, most: int = MOST_NUMBERS) -> None:
-    """Logits are as wide as the vocabulary: a few hundred of them fill a gigabyte of JSON. Raises ReadingRefused."""
-    logits = reading.pooling is Pooling.LAST_TOKEN_LOGITS
-    width = info.width(reading.pooling, reading.layer)
-    if count * width <= most:
-        return
-    raise ReadingRefused(
-        field="pooling",
-        model=info.name,
-        reason=f"{count:,} texts of {width:,} numbers each are too many for one answer. At most {most // width:,} "
-        f"texts are accepted at once under this reading{'; last_token takes more' if logits else ''}.",
-        instead=Pooling.LAST_TOKEN.value if logits else None,
-    )

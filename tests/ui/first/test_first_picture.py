@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import threading
 
 import pytest
 from starlette.applications import Starlette
@@ -12,6 +13,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from demo.backend.fake import FakeEngine
+from demo.domain.errors import OutOfMemory
+from demo.figures.layout import is_dark
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.ui.first.first_picture import FirstPicture, render_first_picture
@@ -71,21 +74,39 @@ def test_other_pages_are_left_as_they_are(lab, path, method):
     assert respond(lab, path, method).text == PAGE
 
 
-@pytest.mark.parametrize(
-    "settings", [{"live": False}, {"remote": ["far=http://127.0.0.1:9#model"], "model": "remote:far"}]
-)
-def test_nothing_is_computed_that_nobody_asked_for(settings):
-    class NotAsked(FakeEngine):
-        def embed(self, *args, **more):
-            raise AssertionError("texts were embedded")
+class Counting(FakeEngine):
+    """Counts the calls, and refuses them."""
 
-    lab = Lab(Settings(engine="fake", **settings), NotAsked())
-    assert respond(lab, drawn=False).text == PAGE
+    calls = 0
+
+    def embed(self, *args, **more):
+        self.calls += 1
+        raise OutOfMemory(model="a model", tokens=1)
 
 
-def test_without_a_model_the_page_opens_as_ever():
-    lab = Lab(Settings(engine="fake", model="no-such-model"), FakeEngine())
-    assert respond(lab, drawn=False).text == PAGE
+@pytest.mark.parametrize("live", [True, False])
+def test_nothing_is_computed_where_nothing_is_live_and_a_refusal_leaves_the_page_as_it_was(live):
+    engine = Counting()
+    engine.load("smollm2-135m-instruct")
+    assert respond(Lab(Settings(engine="fake", live=live), engine), drawn=False).text == PAGE
+    eventually(lambda: not pictures())
+    assert engine.calls == live
+
+
+def test_no_text_is_sent_to_a_server_before_somebody_has_opened_the_page():
+    settings = Settings(engine="fake", remote=["far=http://127.0.0.1:9#model"], model="remote:far")
+    assert respond(Lab(settings, FakeEngine()), drawn=False).text == PAGE
+    assert not pictures()
+
+
+def pictures() -> list[threading.Thread]:
+    """The threads that wait for a model, or compute."""
+    return [thread for thread in threading.enumerate() if thread.name == "first picture"]
+
+
+@pytest.mark.parametrize(("paint", "dark"), [("rgb(0, 32, 76)", True), ("rgb(124, 123, 120)", False)])
+def test_a_number_is_white_on_dark_colours_alone(paint, dark):
+    assert is_dark(paint) is dark
 
 
 def test_texts_are_escaped(lab):
