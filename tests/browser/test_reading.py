@@ -164,3 +164,13 @@ def test_on_a_phone_the_sheet_holds_every_choice_and_its_head_says_them(open_pag
         page.locator(f"#{box}").scroll_into_view_if_needed()
         expect(page.locator(f"#{box}")).to_be_visible()
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_name_of_a_model_ends_before_its_lists_arrow(open_page):
+    page = open_page()
+    ends = page.evaluate(
+        "() => ['#model', '#prompt'].map((name) => [`${name} input`, `${name} .icon-wrap`]"
+        ".map((part) => document.querySelector(part).getBoundingClientRect()))"
+        ".map(([input, arrow]) => [input.right, arrow.left])"
+    )
+    assert all(name <= arrow for name, arrow in ends), ends
