@@ -74,6 +74,17 @@ def test_other_pages_are_left_as_they_are(lab, path, method):
     assert respond(lab, path, method).text == PAGE
 
 
+@pytest.fixture
+def pictures():
+    """() → the threads of this test that wait for a model, or compute."""
+
+    def running() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name == "first picture"}
+
+    before = running()
+    return lambda: running() - before
+
+
 class Counting(FakeEngine):
     """Counts the calls, and refuses them."""
 
@@ -85,7 +96,7 @@ class Counting(FakeEngine):
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_nothing_is_computed_where_nothing_is_live_and_a_refusal_leaves_the_page_as_it_was(live):
+def test_nothing_is_computed_where_nothing_is_live_and_a_refusal_leaves_the_page_as_it_was(live, pictures):
     engine = Counting()
     engine.load("smollm2-135m-instruct")
     assert respond(Lab(Settings(engine="fake", live=live), engine), drawn=False).text == PAGE
@@ -93,15 +104,10 @@ def test_nothing_is_computed_where_nothing_is_live_and_a_refusal_leaves_the_page
     assert engine.calls == live
 
 
-def test_no_text_is_sent_to_a_server_before_somebody_has_opened_the_page():
+def test_no_text_is_sent_to_a_server_before_somebody_has_opened_the_page(pictures):
     settings = Settings(engine="fake", remote=["far=http://127.0.0.1:9#model"], model="remote:far")
     assert respond(Lab(settings, FakeEngine()), drawn=False).text == PAGE
     assert not pictures()
-
-
-def pictures() -> list[threading.Thread]:
-    """The threads that wait for a model, or compute."""
-    return [thread for thread in threading.enumerate() if thread.name == "first picture"]
 
 
 @pytest.mark.parametrize(("paint", "dark"), [("rgb(0, 32, 76)", True), ("rgb(124, 123, 120)", False)])
