@@ -9,23 +9,18 @@ from typing import Any
 import gradio as gr
 
 from demo.domain.datamodels import READING_FIELDS, ModelInfo, Postprocess, Prompt, Reading
-from demo.domain.errors import DemoError
-from demo.domain.results import LabelledSet, Sweep
-from demo.files.examples import Capacity
-from demo.files.labelled import LabelledLimits, make_labelled_set
-from demo.files.table import Table, load_table
-from demo.jobs.queue import JobQueue
+from demo.domain.results import Sweep
 from demo.lab import Lab
 from demo.ui.gradio.event_options import LIVE, QUIET
 from demo.ui.gradio.private import event_value
-from demo.ui.kit.i18n import choose_language, translate, translate_error
-from demo.ui.kit.job_tab import DRAWN, JobTab, Payload, TabEvent, read_upload
-from demo.ui.kit.page_jobs import PageJob
+from demo.ui.kit.i18n import choose_language, translate
+from demo.ui.kit.job_tab import Payload, TabEvent
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import render_note
 from demo.ui.kit.view import next_seq, show_view
 from demo.ui.live.form import Form
 from demo.ui.live.tab import Widgets
+from demo.ui.tabs.pairs_tab import PairsPage, PairsTab, texts_input
 from demo.ui.tabs.sweep.tab import BEST_METHOD, FIGURES, FOR_EVERY_MODEL, FORM, METHODS
 from demo.ui.tabs.sweep.text import (
     estimate,
@@ -36,13 +31,8 @@ from demo.ui.tabs.sweep.text import (
     render_sweep_verdict,
     running_note,
     sweep_figures,
-    uploaded_note,
 )
 
-_RUNNING, _WAITING = 2, 8  # sweeps of all pages
-_MAX_TEXTS = 400  # distinct ones of a file: each runs through the model once a prompt
-_MAX_PAIRS = 2_000
-_MAX_BYTES = 4 * 2**20
 _RESULT = ("verdict", "scores", "hint", "picked")  # the words of a result
 
 
@@ -60,57 +50,23 @@ class _Form:
 
 
 @dataclass(eq=False)
-class _Page(PageJob):
+class _Page(PairsPage):
     """One open page; its job is a sweep."""
 
-    table: Table | None = None  # the uploaded file
-    labelled: LabelledSet | None = None  # of it
-    input: tuple = ()  # of the last job: the model, and the texts of the boxes unless a file was swept
-    failed: DemoError | None = None  # of the last job; shown until its input changes
     result: Sweep | None = None
-    result_input: tuple = ()
     drawn: tuple = ()  # (figure, method) of the figures that were sent
     picked: Reading | None = None
     offered: tuple[str, ...] = tuple(FOR_EVERY_MODEL)  # the prompts to choose from
 
 
-class SweepHandlers(JobTab):
+class SweepHandlers(PairsTab):
     """One instance serves every page; a _Page holds the state of each."""
 
     name = "sweep"
 
     def __init__(self, lab: Lab, widgets: Panel, lab_widgets: Widgets):
-        super().__init__(lab, widgets, JobQueue(_RUNNING, _WAITING), _Page)
+        super().__init__(lab, widgets, _Page)
         self.lab_widgets = lab_widgets
-        self._limits = LabelledLimits(characters=lab.limits.characters, bytes=_MAX_BYTES, cells=lab.limits.cells)
-        self._capacity = Capacity(texts=_MAX_TEXTS, rows=_MAX_PAIRS, cells=lab.limits.cells)
-
-    def on_upload(self, request: gr.Request, path: str | None, take: str) -> dict:
-        """A file becomes a set of pairs, or a sentence on what is wrong with it."""
-        language, page, problem = choose_language(request), self.pages.of(request), ""
-        if path:
-            page.table, problem = read_upload(language, path, lambda file: load_table(file, self._limits))
-        return self._read_table(language, page, take, problem)
-
-    def on_take(self, request: gr.Request, take: str) -> dict:
-        """Of a file that is too large, other questions are taken."""
-        return self._read_table(choose_language(request), self.pages.of(request), take)
-
-    def _read_table(self, language: str, page: _Page, take: str, problem: str = "") -> dict:
-        page.failed = page.labelled = None
-        try:
-            if page.table:
-                page.labelled = make_labelled_set(
-                    page.table, self._limits, capacity=self._capacity, drawn=take == DRAWN
-                )
-        except DemoError as error:
-            problem = translate_error(language, error)
-        note = uploaded_note(language, page.labelled) if page.labelled else ""
-        note = note or ("" if problem else translate(language, "sweep.formats"))
-        return {
-            self.widgets.upload_note: render_note(note, problem),
-            self.widgets.take: gr.update(visible=bool(page.labelled and page.labelled.partial)),
-        }
 
     def on_pick(self, request: gr.Request, event: gr.EventData, *values: Any) -> dict:
         """A cell was clicked: its reading is offered."""
@@ -141,17 +97,13 @@ class SweepHandlers(JobTab):
 
     def start(self, event: TabEvent) -> Payload | None:
         page, form, widgets = event.page, event.form, self.widgets
-        labelled = page.labelled if form.source == "file" else None
-        if form.source == "file" and labelled is None:
-            missing = render_note(event.say("sweep.formats"), event.say("sweep.upload.missing"))
-            event.updates[widgets.upload_note] = missing
-        elif not form.prompts:
+        texts = self.chosen_texts(event)
+        if texts and not form.prompts:
             no_prompts = render_note("", event.say("sweep.no_prompts"))
             event.updates |= {widgets.fold: gr.update(open=True), widgets.estimate: no_prompts}
-        else:
-            texts = {"questions": form.lab.questions, "answers": form.lab.answers, "matches": form.lab.matches}
+        elif texts:
             options = {
-                **({"labelled": labelled} if labelled else texts),
+                **texts,
                 **{name: getattr(form.lab, name) for name in ("model", "task", "template")},
                 **{name: getattr(form, name) for name in ("prompts", "eos", "reference")},
             }
@@ -263,10 +215,7 @@ def wire_sweep(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) 
     controls = ("prompts", "estimate", "run", "stop", "upload_note", "fold")
     polls = [widgets.figure.input, widgets.method.input, widgets.prompts.input]
     handlers.wire(page, inputs, widgets.select(*results, *controls), polls)
-    read = widgets.select("upload_note", "take")
-    for trigger in (widgets.view.opened, widgets.upload.upload):
-        trigger(handlers.on_upload, widgets.select("upload", "take"), read, **QUIET)
-    widgets.take.input(handlers.on_take, widgets.take, read, **LIVE)
+    handlers.wire_source()
     widgets.view.pick(handlers.on_pick, inputs, widgets.select("picked", "use_best", "use_picked"), **LIVE)
     reading = [getattr(lab_widgets, name) for name in READING_FIELDS]
     widgets.use_best.click(handlers.on_use_best, lab_widgets.model, reading, **QUIET)
@@ -275,9 +224,7 @@ def wire_sweep(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) 
 
 def _input(page: _Page, form: _Form) -> tuple:
     """What a sweep is about: the model, and the texts of the boxes unless a file is swept."""
-    lab = form.lab
-    from_file = form.source == "file" and page.labelled
-    return (lab.model,) if from_file else (lab.model, lab.questions, lab.answers, lab.matches)
+    return (form.lab.model, *texts_input(page, form.source, form.lab))
 
 
 def _stale_note(event: TabEvent) -> str:

@@ -7,11 +7,10 @@ import gradio as gr
 from demo.domain.datamodels import Postprocess, Prompt, Reference
 from demo.settings import Settings
 from demo.ui.kit.i18n import label
-from demo.ui.kit.job_tab import FILE_TYPES, TAKES
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.view import create_view
+from demo.ui.tabs.pairs_tab import create_source
 
-SOURCES = ("texts", "file")
 FIGURES = ("auc", "margin")  # the figures of right and wrong pairs; grades have Spearman alone
 BEST_METHOD = "best"
 METHODS = (BEST_METHOD, *(method.value for method in Postprocess))
@@ -24,12 +23,7 @@ FOR_EVERY_MODEL = [p.value for p in Prompt if p not in _OF_SOME_MODELS]
 def create_sweep_tab(settings: Settings) -> Panel:
     """The widgets, inside the tab that is being built."""
     panel = Panel("sweep")
-    with gr.Row(elem_classes="choices-row"):
-        panel.create_choice("source", SOURCES)
-    with gr.Row(elem_id="sweep-file", elem_classes="choices-row"):
-        panel.create("upload", gr.UploadButton, size="sm", file_types=FILE_TYPES, min_width=0)
-        panel.create_html("upload_note", elem_classes="note")
-        panel.create_choice("take", TAKES, visible=False)
+    create_source(panel)
     with panel.create("fold", gr.Accordion, open=False):
         panel.create("prompts", gr.CheckboxGroup, choices=FOR_EVERY_MODEL, value=FOR_EVERY_MODEL, interactive=True)
         with gr.Row(elem_classes="choices-row"):

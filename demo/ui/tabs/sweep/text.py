@@ -9,7 +9,7 @@ import numpy as np
 
 from demo.domain.choices import LAST_LAYER_ONLY
 from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Postprocess, Progress, Prompt, Reading
-from demo.domain.results import Interval, LabelledSet, Sweep
+from demo.domain.results import Interval, Sweep
 from demo.figures.sweep import MOST_NAMED, layers_title, plot_layers, plot_sweep, slice_sweep
 from demo.ui.kit.i18n import translate, translate_phrase
 from demo.ui.kit.text import render_notices
@@ -50,19 +50,6 @@ def estimate(language: str, info: ModelInfo | None, prompts: list[str]) -> str:
         layers=info.n_layers + 1,
         methods=len(Postprocess),
     )
-
-
-def uploaded_note(language: str, labelled: LabelledSet) -> str:
-    """The contents of an uploaded set, in numbers."""
-    kind = "graded" if labelled.graded else "binary"
-    counts = {
-        "questions": f"{len(labelled.questions):,}",
-        "answers": f"{len(labelled.answers):,}",
-        "pairs": f"{len(labelled.pairs):,}",
-        "right": f"{sum(label == 1 for label in labelled.labels):,}",
-    }
-    note = translate(language, f"sweep.uploaded.{kind}", name=labelled.name, **counts)
-    return " ".join([note, *(translate_phrase(language, notice) for notice in labelled.notices)])
 
 
 def render_sweep_verdict(language: str, sweep: Sweep) -> str:
