@@ -65,6 +65,7 @@ _SCRIPTS = (
     "static/texts.js",
     "live/cell_text.js",
     "recipes/recipes.js",
+    "tabs/compare/compare_these.js",
     "kit/cell_cursor.js",
     "static/announce.js",
     "live/link.js",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from playwright.sync_api import expect
 
 from demo.backend.fake import FakeEngine
-from tests.browser.page_actions import ANSWERS, PHONE, QUESTIONS, choose, expect_text, expect_value
+from tests.browser.page_actions import ANSWERS, PHONE, QUESTIONS, choose, expect_text, expect_value, settle
 
 pytestmark = pytest.mark.browser
 COMPARE = "#view-compare-button"
@@ -125,3 +127,30 @@ def test_on_a_phone_the_pictures_stand_under_each_other_and_nothing_scrolls_side
     assert boxes[0]["y"] + boxes[0]["height"] <= boxes[1]["y"]
     assert all(300 <= box["width"] <= 360 for box in boxes)
     assert page.evaluate(SIDEWAYS)
+
+
+def test_four_readings_that_another_tab_brings_stand_side_by_side(open_page):
+    """Before Compare was ever opened, and again when it is open already."""
+    page = open_page()
+    settle(page)
+    reading = {"model": "smollm2-135m-instruct", "prompt": "plain", "pooling": "mean", "layer": 12, "eos": False}
+    others = [
+        {**reading, "layer": -1},
+        {**reading, "prompt": "echo", "postprocess": "zscore"},
+        {"model": "all-minilm-l6-v2", "prompt": "plain", "pooling": "mean", "layer": -1},
+    ]
+    page.evaluate("(readings) => window.lab.compareThese(readings)", [reading, *others])
+    page.wait_for_selector(PLOT.format("d"))
+    wait_note(page, "a", "SmolLM2-135M-Instruct · plain · mean · layer 12")
+    wait_note(page, "b", "plain · mean · last layer")
+    wait_note(page, "c", "echo · mean · layer 12 · zscore")
+    wait_note(page, "d", "all-MiniLM-L6-v2 · plain · mean · last layer")
+    button = "<button data-compare='{}' style='position: fixed; top: 0; z-index: 99'>Compare these</button>"
+    said = json.dumps([{**reading, "model": "all-minilm-l6-v2", "layer": 4}, {**reading, "prompt": "prompteol"}])
+    page.evaluate("(html) => document.body.insertAdjacentHTML('beforeend', html)", button.format(said))
+    page.click("[data-compare]")
+    page.wait_for_selector(PLOT.format("d"), state="detached")
+    wait_note(page, "a", "all-MiniLM-L6-v2 · plain · mean · layer 4")
+    wait_note(page, "b", "prompteol · mean · layer 12")
+    page.reload()
+    wait_note(page, "b", "prompteol · mean · layer 12")

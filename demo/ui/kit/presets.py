@@ -71,7 +71,7 @@ def change_slot(slots: Slots, letter: str, **changes: Any) -> Slots:
     """Another model or preset in a slot."""
     if letter not in slots:
         return slots
-    return {**slots, letter: replace(slots[letter], serial=_next_serial(slots), **changes)}
+    return {**slots, letter: replace(slots[letter], serial=next_serial(slots), **changes)}
 
 
 def add_slot(slots: Slots, model: str, kept: dict[str, Any] | None = None) -> Slots:
@@ -81,7 +81,7 @@ def add_slot(slots: Slots, model: str, kept: dict[str, Any] | None = None) -> Sl
         return slots
     used = {slot.preset for slot in slots.values() if slot.model == model} | {OWN, "article"}
     preset = KEPT if kept is not None else next(name for name in ("prompteol", *PRESETS) if name not in used)
-    more = {**slots, free: Slot(model, preset, tuple((kept or {}).items()), _next_serial(slots))}
+    more = {**slots, free: Slot(model, preset, tuple((kept or {}).items()), next_serial(slots))}
     return {letter: more[letter] for letter in LETTERS if letter in more}
 
 
@@ -95,5 +95,6 @@ def pairs(letters: Sequence[str]) -> list[str]:
     return [b + a for i, a in enumerate(letters) for b in letters[i + 1 :]]
 
 
-def _next_serial(slots: Slots) -> int:
+def next_serial(slots: Slots) -> int:
+    """A number that no slot has had."""
     return 1 + max(slot.serial for slot in slots.values())

@@ -1,7 +1,8 @@
 """Figure view: a component with any number of Plotly figures and a state, drawn by view.js. Knows no figure's content.
 
 Its `tick` event requests a payload: while a job or a load is under way, and, if it follows the heatmap, after every new
-heatmap; hidden, it costs nothing. `pick` is a click on a point. `opened` comes once, when its tab is first opened.
+heatmap; hidden, it costs nothing. `pick` is a click on a point. `opened` comes when its tab is first opened, and
+when a script asks for it (`lab:reopen`).
 """
 
 from __future__ import annotations

@@ -28,17 +28,22 @@ def open_in_lab(
 
     The only output is the heatmap: live.js passes the values on to the form's widgets.
     """
-    entry = CATALOG.get(reading.model)
-    layers = entry.n_layers if entry else lab.open(reading.model).n_layers
-    linked = _choices(reading, layers)
+    linked = form_values(lab, reading)
     form = {"questions": "\n".join(questions), "answers": "\n".join(answers), "matches": "", **linked}
     updates: dict[str, dict[str, Any]] = {name: {"value": value} for name, value in form.items()}
-    updates["layer"]["maximum"] = layers
+    updates["layer"]["maximum"] = count_layers(lab, reading.model)
     return {lab_widgets.heatmap: {"seq": next_seq(), "updates": updates, "linked": linked}}
 
 
-def _choices(reading: Reading, n_layers: int) -> dict[str, Any]:
-    """A reading as the lab's widgets take it."""
+def form_values(lab: Lab, reading: Reading) -> dict[str, Any]:
+    """A reading as the lab's widgets take it, the last layer by its number."""
     values = reading.to_dict()
     chosen = {name: values[name] for name in READING_FIELDS if name not in ("task", "template") or values[name]}
-    return {"model": reading.model, **chosen, "layer": n_layers if reading.layer == LAST_LAYER else reading.layer}
+    layer = count_layers(lab, reading.model) if reading.layer == LAST_LAYER else reading.layer
+    return {"model": reading.model, **chosen, "layer": layer}
+
+
+def count_layers(lab: Lab, model: str) -> int:
+    """How many layers a model has; one that is not of the catalogue is opened for that."""
+    entry = CATALOG.get(model)
+    return entry.n_layers if entry else lab.open(model).n_layers

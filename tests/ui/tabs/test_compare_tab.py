@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from html import unescape
 
 import pytest
 
@@ -26,8 +28,9 @@ from demo.ui.kit.presets import (  # noqa: E402
     pairs,
     remove_slot,
 )
+from demo.ui.live.form import Form  # noqa: E402
 from demo.ui.tabs.compare.handlers import CompareHandlers, Memory  # noqa: E402
-from demo.ui.tabs.compare.link import dump_slots, load_slots  # noqa: E402
+from demo.ui.tabs.compare.link import compare_button, dump_slots, load_slots  # noqa: E402
 from demo.ui.tabs.compare.tab import CHOSEN, create_compare_tab  # noqa: E402
 from demo.ui.tabs.compare.text import render_slot, render_table, render_verdicts  # noqa: E402
 from tests.page_requests import lab_values, page_request  # noqa: E402
@@ -323,7 +326,7 @@ def test_slots_come_back_from_a_link(handlers):
     linked = load_slots(link)
     assert {letter: slot.options() for letter, slot in linked.items() if slot.preset == KEPT} == {"D": dict(kept)}
     assert json.loads(dump_slots(linked)) == json.loads(link)
-    assert handlers.on_linked(page_request(), B, "BA", link)[0] == linked
+    assert handlers.on_linked(page_request(), {"B": Slot(GPT, OWN, serial=-1)}, "BA", link)[0] == linked
     assert ask(handlers, slots)["view"]["slots"] == link
     assert ask(handlers, handlers.first)["view"]["slots"] == "", "what every page begins with needs no link"
 
@@ -336,3 +339,20 @@ def test_slots_come_back_from_a_link(handlers):
 def test_a_link_that_says_nothing_of_slots_leaves_them(handlers, link):
     assert load_slots(link) == {}
     assert handlers.on_linked(page_request(), B, "BA", link)[0] == B
+
+
+def test_a_button_brings_readings_of_another_tab(handlers):
+    readings = [
+        handlers.lab.reading(GPT, prompt="echo", pooling="mean"),
+        handlers.lab.reading(ENCODER),
+        handlers.lab.reading(GPT, prompt="custom", template="<b>{text}", pooling="mean", layer=3),
+    ]
+    html = compare_button("en", handlers.lab, readings)
+    assert "<b>" not in html.replace(">Compare these<", "")
+    first, *others = json.loads(unescape(re.search('data-compare="(.*?)"', html)[1]))
+    assert first["layer"] == 30, "the slider has no −1"
+    assert handlers.lab.reading(**Form.parse(first).reading) == readings[0]
+    said = json.dumps([["BCD"[at], other.pop("model"), KEPT, other] for at, other in enumerate(others)])
+    slots = load_slots(said, 7)
+    assert [slot.serial for slot in slots.values()] == [7, 8]
+    assert [handlers.lab.reading(slot.model, **slot.options()) for slot in slots.values()] == readings[1:]

@@ -32,6 +32,7 @@ from demo.ui.kit.presets import (
     add_slot,
     change_slot,
     first_slots,
+    next_serial,
     pairs,
     remove_slot,
 )
@@ -103,8 +104,8 @@ class CompareHandlers:
         self.first = first_slots(lab.models(), lab.settings.model)
 
     def on_linked(self, request: gr.Request, slots: Slots, pair: str, linked: Any) -> list:
-        """The tab is opened for the first time: with the slots of the page's link, if it has some."""
-        return self.on_open(request, load_slots(linked) or slots, pair)
+        """The tab is opened, with the slots of the page's link or those that another tab brought, if there are some."""
+        return self.on_open(request, load_slots(linked, next_serial(slots)) or slots, pair)
 
     def on_open(self, request: gr.Request, slots: Slots, pair: str) -> list:
         """The slots, and the updates of CHOSEN: boxes and their choices in the person's language."""
