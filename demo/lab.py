@@ -182,7 +182,7 @@ class Lab(Pipeline):
     ) -> Recommendation:
         """The best reading of each model over two lists of texts or a labelled set, within a budget of seconds.
 
-        wanted: models, seconds, on_progress, as in `run_recommend`.
+        wanted: models, seconds, on_progress, on_part, as in `run_recommend`.
         """
         if labelled is None:
             labelled = labelled_from_pairing(parse_pairing(questions, answers, matches, self.limits))

@@ -238,6 +238,17 @@ class BenchmarkRow:
         }
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A model's best reading so far, while a recommendation is on its way."""
+
+    reading: Reading
+    model: str  # its name
+    figure: float  # the criterion, on the questions that chose it
+    chosen_on: int  # questions (graded: pairs)
+    texts_per_second: float | None
+
+
 @dataclass(frozen=True, eq=False)
 class Recommendation:
     """The best reading of each model that runs here, on questions that chose none of them."""
@@ -255,6 +266,9 @@ class Recommendation:
     seconds: float
     budget: float  # seconds
     notices: tuple[str, ...] = ()
+    # The sure Pareto front: the cheapest reading, then each that is surely better than the one before; none without
+    # a held-out part.
+    front: tuple[Reading, ...] = ()
 
     @property
     def other(self) -> BenchmarkRow | None:
@@ -282,6 +296,7 @@ class Recommendation:
                 "role": "best" if row.reading in self.chosen else "default",
                 "chosen_by": self.chosen.get(row.reading),
                 "lead_of_best": asdict(self.leads[row.reading]) if row.reading in self.leads else None,
+                "on_front": row.reading in self.front,
             }
             for row in self.rows
         ]

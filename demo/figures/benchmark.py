@@ -14,6 +14,7 @@ from html import escape
 import numpy as np
 import plotly.graph_objects as go
 
+from demo.domain.datamodels import Reading
 from demo.domain.results import BenchmarkRow, Interval
 from demo.figures.layout import (
     BLUE,
@@ -47,13 +48,17 @@ class _Point:
 
 
 def plot_benchmark(
-    rows: Sequence[BenchmarkRow], names: Sequence[str], metric: str = "auc", words: Mapping[str, str] = WORDS
+    rows: Sequence[BenchmarkRow],
+    names: Sequence[str],
+    metric: str = "auc",
+    words: Mapping[str, str] = WORDS,
+    front: Sequence[Reading] = (),
 ) -> go.Figure:
     """A marker for each reading: metric upwards with its 95 % interval, speed to the right; word overlap as a line.
 
     rows: in the order of the leaderboard, whose places the markers carry; names: of the readings, for the hover. Rows
     without a speed are left out. Readings of one model at one speed shared their passes; they stand side by side, lest
-    their intervals cover each other.
+    their intervals cover each other. front: readings that a line joins.
     """
     places = np.cumsum([row.reading is not None for row in rows])
     points = [
@@ -74,6 +79,7 @@ def plot_benchmark(
             models[model].append((point, point.row.texts_per_second * 10**beside))
     styles = itertools.cycle(zip(_COLORS, _SYMBOLS, strict=True))  # by name: a model keeps its own, however they rank
     lows, highs = [point.score.low for point in points], [point.score.high for point in points]
+    spots = {point.row.reading: (x, point.score.value) for placed in models.values() for point, x in placed}
     floor = next((getattr(row.scores, metric) for row in rows if row.reading is None), None)
     if floor:
         lows, highs = [*lows, floor.value], [*highs, floor.value]
@@ -95,6 +101,12 @@ def plot_benchmark(
         margin={"t": 8},
         hovermode="closest",
     )
+    if front:
+        x, y = zip(*(spots[reading] for reading in front), strict=True)
+        line = {"color": GREY, "width": 2}
+        joined = go.Scatter(x=x, y=y, name=escape(words["front"]), mode="lines", line=line, hoverinfo="skip")
+        figure.add_trace(joined)
+        figure.data = figure.data[-1:] + figure.data[:-1]  # behind the markers
     if floor:
         add_level(figure, floor.value, escape(words["floor"]), "bottom left", width=1.5)
     return figure

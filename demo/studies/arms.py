@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from demo.analysis.evaluation import paired_bootstrap
 from demo.domain.datamodels import LAST_LAYER, ModelInfo, Reading
+from demo.domain.results import LabelledSet
 from demo.studies.sweep import Axes, find_winners
 
 _TOP = 0.05  # of a prompt's readings: their mean says what it promises; a single best one is luck
@@ -28,6 +31,10 @@ class Arm:
     @property
     def seconds_per_text(self) -> float:
         return self.seconds / self.texts if self.texts else 0.0
+
+    @property
+    def texts_per_second(self) -> float | None:
+        return self.texts / self.seconds if self.texts and self.seconds else None
 
 
 def promise(figures: np.ndarray) -> float:
@@ -65,3 +72,18 @@ def choose_best(arms: list[Arm], criterion: str) -> dict[Reading, float]:
         # Among equals the faster one.
         found.append(((furthest, round(figure, 6), -arm.seconds_per_text, model), reading, figure))
     return {reading: figure for _, reading, figure in sorted(found, key=lambda one: one[0], reverse=True)}
+
+
+def find_front(
+    cosines: Mapping[Reading, np.ndarray], seconds: Mapping[Reading, float], held: LabelledSet
+) -> tuple[Reading, ...]:
+    """The sure Pareto front of quality and cost: the cheapest reading, then each that is surely better than the last.
+
+    cosines: (n_pairs,) of each reading on `held`, better ones first. seconds: a text; readings without are left out.
+    """
+    front: list[Reading] = []
+    for reading in sorted((one for one in cosines if seconds.get(one)), key=seconds.__getitem__):
+        lead = paired_bootstrap(cosines[front[-1]], cosines[reading], held) if front else None
+        if not front or (lead and lead.difference.low > 0):
+            front.append(reading)
+    return tuple(front)

@@ -20,15 +20,16 @@ from demo.analysis.labelled_sets import cut_candidates, cut_out, resampling_unit
 from demo.domain.choices import Role
 from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Postprocess, Progress, Prompt, Reading, Reference
 from demo.domain.errors import BadInput, ModelError, NotFinite, OutOfMemory, ReadingRefused, ServerFailed
-from demo.domain.results import BenchmarkRow, LabelledSet, Recommendation
+from demo.domain.results import BenchmarkRow, Candidate, LabelledSet, Recommendation
 from demo.pipeline import Pipeline
 from demo.stages.postprocess import fewest_texts
 from demo.stages.resolve_reading import resolve_reading
-from demo.studies.arms import Arm, choose_best, keep_better_half, promise
+from demo.studies.arms import Arm, choose_best, find_front, keep_better_half, promise
 from demo.studies.survey import Survey
 from demo.studies.sweep import Axes, count_units, score_survey
 
 OnProgress = Callable[[Progress], None]
+OnPart = Callable[[tuple[Candidate, ...]], None]
 SECONDS = 600.0
 _FEWEST = {False: 8, True: 32}  # questions, graded: pairs, of the first round
 _MOST = {False: 128, True: 512}  # that choose
@@ -54,20 +55,23 @@ def run_recommend(
     seconds: float = SECONDS,
     on_progress: OnProgress | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    on_part: OnPart | None = None,
 ) -> Recommendation:
     """Recommend a reading for a set. models: by default all that run here from memory.
 
-    on_progress may raise to stop. Raises DemoError; BadInput where nothing could be measured in so many seconds.
+    on_progress may raise to stop; on_part gets each model's best so far, best first. Raises DemoError; BadInput where
+    nothing could be measured in so many seconds.
     """
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
         raise BadInput(field="seconds", problem=f"“{seconds}” is no number of seconds. One above 0 is accepted.")
-    return _Search(pipeline, labelled, models, seconds, on_progress or (lambda progress: None), clock).run()
+    report, show = on_progress or (lambda progress: None), on_part or (lambda part: None)
+    return _Search(pipeline, labelled, models, seconds, report, clock, show).run()
 
 
 class _Search:
-    def __init__(self, pipeline, labelled, models, seconds, report, clock):
+    def __init__(self, pipeline, labelled, models, seconds, report, clock, show):
         self.pipeline, self.labelled, self.budget = pipeline, labelled, seconds
-        self.report, self.clock = report, clock
+        self.report, self.clock, self.show = report, clock, show
         self.started = clock()
         self.end = self.deadline = self.started + seconds
         self.named = models is not None
@@ -94,6 +98,7 @@ class _Search:
                     self._begin(f"{arm.info.name}, {arm.reading.prompt.value}", _SHARES[1] / len(rounds) / len(arms))
                     with self._refusals_noted():  # an arm that fails keeps its figures of the round before
                         self._measure(arm, size)
+                        self._show_part()
             except _TimeUp:
                 self.notices.append("Time was up before the promising readings had been tried on all questions.")
                 break
@@ -186,6 +191,7 @@ class _Search:
                             self.pipeline.vectors(self.labelled.questions[:1], arm.reading, Role.QUESTION, keep=False)
                         self._measure(arm, self.sizes[0])
                         arms.append(arm)
+                        self._show_part()
                 except _TimeUp:
                     break
         if arms and len(arms) < possible:
@@ -227,6 +233,15 @@ class _Search:
         if survey.n_new:
             arm.texts, arm.seconds = arm.texts + survey.n_new, arm.seconds + ran
         arm.promise = promise(metrics[self.criterion])
+
+    def _show_part(self) -> None:
+        """Each model's best reading so far is shown."""
+        arms = {(arm.info.model, arm.reading.prompt): arm for arm in self.tried}
+        found = []
+        for reading, figure in choose_best(self.tried, self.criterion).items():
+            arm = arms[reading.model, reading.prompt]
+            found.append(Candidate(reading, arm.info.name, figure, arm.size, arm.texts_per_second))
+        self.show(tuple(found))
 
     def _held_out(self, arms: list[Arm]) -> LabelledSet:
         """What scores: the questions that choose nothing, as many as can be embedded in time."""
@@ -284,19 +299,17 @@ class _Search:
         best = next((reading for reading in chosen if reading in cosines), None)
         if best is None:
             raise self._nothing()
-        pace = {(arm.info.model, arm.reading.prompt): arm.seconds_per_text for arm in self.tried}
+        paces = {(arm.info.model, arm.reading.prompt): arm.texts_per_second for arm in self.tried}
+        speeds = {reading: paces.get((reading.model, reading.prompt)) for reading in cosines}
         rows = []
         for reading, values in cosines.items():
-            seconds = pace.get((reading.model, reading.prompt))
             origin = self.pipeline.provenance(infos[reading.model], reading)
-            scores = score(values, held)
-            rows.append(
-                BenchmarkRow(held.name, reading, reading.label(), scores, 1 / seconds if seconds else None, origin)
-            )
-        leads = {}
+            rows.append(BenchmarkRow(held.name, reading, reading.label(), score(values, held), speeds[reading], origin))
+        leads, front = {}, ()
         if len(self.scoring):
             found = {reading: paired_bootstrap(values, cosines[best], held) for reading, values in cosines.items()}
             leads = {reading: lead for reading, lead in found.items() if lead and reading != best}
+            front = find_front(cosines, {reading: 1 / speed for reading, speed in speeds.items() if speed}, held)
         held_pairs = np.arange(len(held.pairs) if len(self.scoring) else 0)
         return Recommendation(
             criterion=self.criterion,
@@ -312,6 +325,7 @@ class _Search:
             seconds=self.clock() - self.started,
             budget=self.budget,
             notices=tuple(dict.fromkeys(self.notices)),
+            front=front,
         )
 
     def _nothing(self) -> BadInput:
