@@ -47,6 +47,8 @@ from demo.ui.tabs.file.handlers import wire_file
 from demo.ui.tabs.file.tab import create_file_tab
 from demo.ui.tabs.lesson.handlers import wire_lesson
 from demo.ui.tabs.lesson.tab import create_lesson_tab
+from demo.ui.tabs.recommend.handlers import wire_recommend
+from demo.ui.tabs.recommend.tab import create_recommend_tab
 from demo.ui.tabs.space.handlers import wire_space
 from demo.ui.tabs.space.tab import create_space_tab
 from demo.ui.tabs.story.handlers import wire_story
@@ -66,6 +68,7 @@ _SCRIPTS = (
     "live/cell_text.js",
     "recipes/recipes.js",
     "tabs/compare/compare_these.js",
+    "tabs/recommend/recommend.js",
     "kit/cell_cursor.js",
     "static/announce.js",
     "live/link.js",
@@ -79,6 +82,7 @@ _WAITING = 64
 VIEWS = {
     "story": (create_story_tab, wire_story),
     "lesson": (create_lesson_tab, wire_lesson),
+    "recommend": (create_recommend_tab, wire_recommend),
     "sweep": (create_sweep_tab, wire_sweep),
     "compare": (create_compare_tab, wire_compare),
     "file": (create_file_tab, wire_file),

@@ -1,0 +1,1 @@
+"""The Recommend tab: which model, read how, tells the texts apart best, within a budget of time."""
