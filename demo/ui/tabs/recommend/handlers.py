@@ -1,4 +1,4 @@
-"""The Recommend tab's handlers: a recommendation in a job, each model's best so far, and the result. Computes nothing."""
+"""The Recommend tab's handlers: a recommendation in a job, its progress, and its result. Computes nothing."""
 
 from __future__ import annotations
 

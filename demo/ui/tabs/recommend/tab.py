@@ -1,4 +1,4 @@
-"""The Recommend tab's widgets: texts or a file, a budget, Start and Stop, and the places of the results. Builds only."""
+"""The Recommend tab's widgets: texts or a file, a budget, Start, Stop, and the results' places. Builds only."""
 
 from __future__ import annotations
 
