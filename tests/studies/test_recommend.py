@@ -2,89 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cache
-
 import numpy as np
 import pytest
 
-from demo.analysis.labelled_sets import cut_candidates, labelled_from_pairing, resampling_units
-from demo.backend.fake import DIM, FakeEngine
-from demo.domain.choices import LAST_LAYER
-from demo.domain.datamodels import Embedded, Pooling, Progress, Prompt
+from demo.analysis.labelled_sets import cut_candidates, resampling_units
+from demo.backend.fake import FakeEngine
+from demo.domain.datamodels import Pooling, Postprocess, Progress, Prompt, Reading
 from demo.domain.errors import BadInput, ModelNotFound, NotFinite, Stopped, WeightsUnavailable
 from demo.domain.results import LabelledSet, Recommendation
 from demo.lab import Lab
 from demo.settings import Settings
-from demo.stages.texts import parse_pairing
+from demo.studies.arms import find_front
 from demo.wording.recommendation import describe_recommendation
 from demo.wording.translate import translate_phrase
-
-MODELS = ["all-minilm-l6-v2", "smollm2-135m-instruct"]
-PLANTED = ("smollm2-135m-instruct", Prompt.PROMPTEOL, Pooling.MEAN)
-
-
-class Clock:
-    """Time that passes only where somebody says so."""
-
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Planted(FakeEngine):
-    """Models of two layers: random vectors, but those of one reading tell which number a text ends with.
-
-    noise: of the planted reading's vectors. pace: seconds of the clock for each text. surveys: each one's texts.
-    """
-
-    def __init__(self, planted=PLANTED, noise=0.5, clock=None, pace=0.0):
-        super().__init__()
-        self.planted, self.noise, self.clock, self.pace = planted, noise, clock or Clock(), pace
-        self.surveys: list[int] = []
-
-    def load(self, model, on_progress=None):
-        self._infos[model] = replace(super().load(model, on_progress), n_layers=2)
-        return self._infos[model]
-
-    def embed(self, texts, reading, keep=True):
-        self.clock.now += self.pace * len(texts)
-        return Embedded(np.stack([self._vector(text, reading) for text in texts]).astype(np.float32))
-
-    def survey(self, texts, reading, poolings):
-        self.surveys.append(len(texts))
-        self.clock.now += self.pace * len(texts)
-        return np.stack(
-            [
-                [
-                    [self._vector(text, replace(reading, pooling=pooling, layer=layer)) for text in texts]
-                    for layer in (0, 1, LAST_LAYER)
-                ]
-                for pooling in poolings
-            ]
-        ).astype(np.float32)
-
-    def logits_of(self, model, states, layer):
-        return np.asarray(states)
-
-    def _vector(self, text, reading):
-        own = _random(f"{text.text} {reading.label()}")
-        here = (reading.model, Prompt.PROMPTEOL if "one word" in text.template else None, reading.pooling)
-        if here != self.planted or "step by step" in text.template:
-            return own
-        return _random(text.text.split()[-1].strip('.?"')) + self.noise * own
-
-
-@cache
-def _random(label: str) -> np.ndarray:
-    return np.random.default_rng(list(label.encode())).normal(size=DIM)
-
-
-def pairs(count: int) -> LabelledSet:
-    questions = [f"What is the meaning of {i}?" for i in range(count)]
-    return labelled_from_pairing(parse_pairing(questions, [f"It is number {i}." for i in range(count)]))
+from tests.planted import MODELS, PLANTED, Clock, Planted, pairs
 
 
 def lab_of(engine: FakeEngine) -> Lab:
@@ -130,6 +61,32 @@ def test_progress_grows_and_says_how_many_seconds_are_left(planted):
     assert seen[-1].seconds_left < found.seconds / 4
 
 
+def test_each_models_best_so_far_is_shown_on_the_way():
+    shown = []
+    found = lab_of(Planted()).recommend(labelled=pairs(32), models=MODELS, on_part=shown.append)
+    assert [candidate.reading.model for candidate in shown[0]] == MODELS[:1]
+    assert {candidate.model for candidate in shown[-1]} == {row.provenance["model"] for row in found.rows}
+    assert [candidate.chosen_on for part in shown for candidate in part][::100] == [8]
+    assert {candidate.reading: candidate.figure for candidate in shown[-1]} == found.chosen
+    assert shown[-1][0].reading == found.best
+    assert shown[-1][0].chosen_on == found.chosen_on == 16
+
+
+def test_the_sure_front_goes_from_the_cheapest_to_what_is_surely_better(planted):
+    _, found, _ = planted
+    assert found.front[-1] == found.best, "surely better, whatever it costs"
+    assert len(found.front) <= 2
+    held = pairs(30)
+    truth = np.asarray(held.labels)
+    noise = np.random.default_rng(0).normal(size=(2, len(truth)))
+    cheap, same, dear = (Reading("m", postprocess=method) for method in list(Postprocess)[:3])
+    cosines = {dear: truth + 0.1 * noise[0], cheap: noise[0], same: noise[0] + 1e-3 * noise[1]}
+    assert find_front(cosines, {cheap: 0.1, same: 0.2, dear: 0.3}, held) == (cheap, dear)
+    assert find_front(cosines, {cheap: 0.3, same: 0.2, dear: 0.1}, held) == (dear,)
+    assert find_front(cosines, {same: 0.2}, held) == (same,)
+    assert lab_of(Planted()).recommend(labelled=pairs(6), models=MODELS).front == (), "nothing tested it"
+
+
 def test_its_figures_are_those_of_the_readings_on_the_held_out_part_alone(planted):
     engine, found, _ = planted
     again = lab_of(engine)
@@ -139,6 +96,7 @@ def test_its_figures_are_those_of_the_readings_on_the_held_out_part_alone(plante
     assert json["verdict"] == "carried"
     assert json["readings"][0]["provenance"]["revision"]
     assert json["readings"][0]["role"] == "best"
+    assert [row["on_front"] for row in json["readings"]] == [row.reading in found.front for row in found.rows]
     assert json["readings"][-1]["role"] == "default"
     assert all(row.texts_per_second == pytest.approx(100) for row in found.rows)
 

@@ -44,6 +44,6 @@ def form_values(lab: Lab, reading: Reading) -> dict[str, Any]:
 
 
 def count_layers(lab: Lab, model: str) -> int:
-    """How many layers a model has; one that is not of the catalogue is opened for that."""
-    entry = CATALOG.get(model)
-    return entry.n_layers if entry else lab.open(model).n_layers
+    """How many layers a model has; one that is neither loaded nor listed is opened for that."""
+    known = lab.engine.loaded(model) or CATALOG.get(model) or lab.open(model)
+    return known.n_layers

@@ -18,9 +18,8 @@ def create_recommend_tab(settings: Settings) -> Panel:
     """The widgets, inside the tab that is being built."""
     panel = Panel("recommend")
     create_source(panel)
-    with gr.Row(elem_classes="choices-row"):
-        panel.create_choice("budget", budgets(settings), value=FIRST_BUDGET)
     with gr.Row(elem_id="recommend-start", elem_classes="choices-row"):
+        panel.create_choice("budget", budgets(settings), value=FIRST_BUDGET)
         panel.create_button("run", variant="primary")
         panel.create_button("stop", variant="secondary", visible=False)
     marked = {"js_on_load": "watch('value', () => setTimeout(lab.markRecommended, 0)); lab.markRecommended();"}

@@ -35,7 +35,7 @@ def running_note(language: str, progress: Progress) -> str:
         doing = translate(language, "recommend.trying", reading=stage)
     if progress.seconds_left is None:
         return doing
-    return f"{doing} · {_duration(language, progress.seconds_left)}"
+    return f"{_duration(language, progress.seconds_left)} · {doing}"
 
 
 def render_found(language: str, lab: Lab, found: Recommendation) -> str:
@@ -180,6 +180,11 @@ def _name(language: str, reading: Reading, own: bool) -> str:
 
 def _full_name(language: str, row: BenchmarkRow) -> str:
     return f"{row.provenance['model']}: {row.reading.label(translate_group(language, 'sweep.figure'), '')}"
+
+
+def _cells(language: str, row: BenchmarkRow) -> list[str]:
+    score = row.scores.headline
+    return [_full_name(language, row), f"{_value(score)} {_range(score)}", _speed(row.texts_per_second)]
 
 
 def _quality(row: BenchmarkRow) -> float:
