@@ -39,6 +39,7 @@ from demo.pipeline import EmbeddedPairing, Pipeline
 from demo.stages.resolve_reading import resolve_reading
 from demo.stages.similarity import cos_sim, score_pairs
 from demo.stages.texts import parse_pairing
+from demo.studies.article import ANSWERS, QUESTIONS
 from demo.studies.benchmark import ReadingGrid, list_readings, run_benchmark
 from demo.studies.large import run_large
 from demo.studies.mteb_tasks import MtebRow, run_mteb
@@ -241,21 +242,29 @@ class Lab(Pipeline):
         watched = parse_pairing(questions, answers, matches, self.limits) if questions is not None else None
         return TrainingRun(self, Recipe(settled, **(how or {})), sets, watched)
 
-    def code(self, model=None, library: str = TRANSFORMERS, wait: bool = True, texts=None, **reading) -> str:
-        """A short script that reproduces a reading's vectors. library: "transformers" or "sentence-transformers".
+    def code(
+        self, model=None, library: str = TRANSFORMERS, wait: bool = True, texts=None, cosines=None, **reading
+    ) -> str:
+        """A short script that computes a reading's cosines, and says whether they are the lab's.
 
-        For a model on a server it asks the same server. texts: its (questions, answers); by default the article's.
+        library: "transformers" or "sentence-transformers"; for a model on a server, the script asks the same server.
+        texts: its (questions, answers); by default the article's. cosines: the lab's (n, m), where they are known.
+        Paths of this machine stand in it only where its own user alone can ask.
         """
         info = self.open(model, wait=wait)
         settled = resolve_reading(info, self.limits, **reading)
+        if cosines is None:
+            shown = self.compare(*(texts or (QUESTIONS, ANSWERS)), model=model, wait=wait, **reading)
+            texts, cosines = (shown.questions, shown.answers), shown.similarity
         server = next((server for server in self.settings.servers if server.id == info.model), None)
         if server:
-            return render_server_snippet(settled, info, server, texts)
+            return render_server_snippet(settled, info, server, texts, cosines)
         entry = CATALOG.get(info.base or info.model)
         source = name_source(info, entry.hub_id, entry.revision) if entry else name_source(info)
-        if self.settings.own_user:  # nobody else learns of paths
-            info, source = replace(info, adapter=_whole_path(info.adapter)), _whole_path(source)
-        return render_snippet(settled, info, library, source, texts)
+        own = self.settings.own_user  # nobody else learns of paths
+        if own:
+            info = replace(info, adapter=info.adapter_folder)
+        return render_snippet(settled, info, library, source, texts, cosines, info.folder if own else "")
 
     def export(self, out: str | Path, model=None, **reading) -> Reading:
         """Write a reading as a folder that `SentenceTransformer(folder)` loads; returns the reading."""
@@ -279,12 +288,6 @@ class Lab(Pipeline):
         if positions:
             shares[list(positions)] = leave_one_out_shares(cosine, measured.fit(without), other)
         return shares, ()
-
-
-def _whole_path(name: str) -> str:
-    """A folder of this disk by its whole path, so that a script runs from anywhere; any other name as it is."""
-    folders = (base / Path(name).expanduser() for base in (Path.cwd(), Path(__file__).parents[1])) if name else ()
-    return next((str(folder.absolute()) for folder in folders if folder.is_dir()), name)
 
 
 def _texts_of_cell(measured: EmbeddedPairing, row: int, column: int) -> tuple[str, str]:

@@ -175,6 +175,8 @@ def load_checkpoint(
         own_dim=own_pooling.dim if own_pooling else 0,
         base=base_of(weights.adapter) if weights.adapter else "",
         adapter=_name_adapter(model, weights.adapter, entry),
+        folder=str(folder.absolute()),
+        adapter_folder=str(adapter.absolute()) if adapter else "",
         adapter_class=adapter_class,
         adapter_tokenizer=adapter_tokenizer,
         projected=bool(weights.adapter and is_projection(weights.adapter)),

@@ -172,6 +172,8 @@ class ModelInfo:
     own_settings: tuple[str, ...] = ()  # what the checkpoint's config changes of tokenizer and model when they load
     base: str = ""  # the model below, where this one is an adapter over it
     adapter: str = ""  # the folder that holds what was learned over the weights, as a script beside the lab names it
+    folder: str = ""  # where the computing machine has its weights: no business of another person's
+    adapter_folder: str = ""  # the same of the adapter
     adapter_class: str = ""  # transformers' auto class that a script puts the adapter onto; "" where it cannot
     adapter_tokenizer: bool = False  # the adapter brings the tokenizer
     projected: bool = False  # what was learned is a linear map after the final norm

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from demo.domain.choices import Role
+import numpy as np
+
+from demo.domain.choices import ROUNDING_SENSITIVE, Role
 from demo.domain.datamodels import (
     LAST_LAYER,
     TEXT,
@@ -41,29 +43,40 @@ _POOLED = {  # in NumPy, and by sentence-transformers' name
     Pooling.LAST_TOKEN_LOGITS: ("states[-1]", ""),  # the states are logits
     Pooling.OWN: ("", ""),  # no script has it
 }
-_TEXTS = ("Where is the headquarter of OpenAI?", "What is GPU?"), ("In San Francisco.", "A graphics processor.")
+_CHECKED = 10  # questions, and answers, whose cosines a script checks
 Texts = tuple[tuple[str, ...], tuple[str, ...]]  # questions, answers
 
 
-def render_snippet(reading: Reading, info: ModelInfo, library: str, source: str, texts: Texts | None = None) -> str:
-    """Python source that computes the vectors of a reading, within the rounding of its precision.
+def render_snippet(
+    reading: Reading,
+    info: ModelInfo,
+    library: str,
+    source: str,
+    texts: Texts,
+    cosines: np.ndarray,
+    folder: str = "",
+) -> str:
+    """Python source that computes the cosines of a reading, and says whether they are the lab's within rounding.
 
-    library: one of LIBRARIES. source: see `name_source`. texts: those in the script, by default the article's. Raises
-    ReadingRefused for what the library or a script cannot do; UnknownChoice for another library.
+    library: one of LIBRARIES. source: see `name_source`. texts, cosines: those in the script; (n, m) of the lab.
+    folder: where this machine has the weights, read before the source is; "" for a script of another machine.
+    Raises ReadingRefused for what the library or a script cannot do; UnknownChoice for another library.
     """
     if library not in LIBRARIES:
         raise UnknownChoice(field="library", value=str(library)[:80], kind="library", accepted=", ".join(LIBRARIES))
-    plan = _Plan(reading, info, source, texts or _TEXTS)
+    plan = _Plan(reading, info, source, texts, cosines, folder)
     _refuse_impossible(plan, encode=library == SENTENCE_TRANSFORMERS)
     return render(f"templates/{library.replace('-', '_')}.py.jinja", plan=plan)
 
 
-def render_server_snippet(reading: Reading, info: ModelInfo, server: RemoteServer, texts: Texts | None = None) -> str:
+def render_server_snippet(
+    reading: Reading, info: ModelInfo, server: RemoteServer, texts: Texts, cosines: np.ndarray
+) -> str:
     """Python source that asks the same embeddings server for a reading's vectors, with the `openai` client.
 
     The key comes from the server's environment variable; the key itself never enters a script.
     """
-    plan = _Plan(reading, info, texts=texts or _TEXTS)
+    plan = _Plan(reading, info, "", texts, cosines)
     fields = dict(server.fields)
     encoded = fields.pop("encoding_format", "float") == "base64"  # the client asks for it, and decodes it, by itself
     return render("templates/openai.py.jinja", plan=plan, server=server, encoded=encoded, fields=fields)
@@ -96,7 +109,9 @@ class _Plan:
     reading: Reading
     info: ModelInfo
     source: str = ""
-    texts: Texts = _TEXTS
+    texts: Texts = ((), ())
+    cosines: np.ndarray | None = None
+    folder: str = ""
 
     @cached_property
     def frames(self) -> dict[Role, PromptedText]:
@@ -193,6 +208,32 @@ class _Plan:
         return in_numpy, name
 
     @property
+    def precision(self) -> str:
+        """What the lab computes this reading in."""
+        return self.info.precision_of(self.reading)
+
+    @property
+    def expected(self) -> list[list[str]]:
+        """The lab's cosines that the script checks, as they are written."""
+        return [[f"{cosine:.4f}" for cosine in row] for row in self.cosines[:_CHECKED, :_CHECKED].tolist()]
+
+    @property
+    def tolerance(self) -> float:
+        """By how much rounding moves a cosine, at most: as measured, with room.
+
+        Post-processing takes away what the vectors have in common, and so enlarges what is left of rounding.
+        """
+        fitted = 1 + self.fitted + (self.reading.postprocess is Postprocess.WHITENING)
+        if self.precision == "float32":
+            return (0.001, 0.002, 0.01)[fitted - 1]
+        return (0.1 if self.reading.pooling in ROUNDING_SENSITIVE else 0.02) * fitted
+
+    @property
+    def other_weights(self) -> bool:
+        """Whether the source has other weights than those that the lab computed with."""
+        return self.origin[1] != "" and self.origin[1] not in self.info.revision
+
+    @property
     def origin(self) -> tuple[str, str]:
         """(Hub id or folder, commit or "")."""
         name, _, commit = self.source.rpartition("@")
@@ -205,7 +246,11 @@ def _refuse_impossible(plan: _Plan, encode: bool, folder: bool = False) -> None:
     rules = [
         (plan.logits and not info.has_lm_head, "pooling", "its checkpoint has no LM head, so it has no logits."),
         (frame.chat and not info.has_chat_template, "prompt", "its tokenizer has no chat template."),
-        (plan.source.endswith(".gguf"), "model", "a GGUF file is converted by the lab; a script needs safetensors."),
+        (
+            plan.source.endswith(".gguf") and not plan.folder,
+            "model",
+            "a GGUF file is converted by the lab; a script needs safetensors.",
+        ),
         (info.projected, "model", "it is a model with a linear map inside, which only the lab can put together."),
         (
             info.adapter and not (info.projected or info.adapter_class or folder),

@@ -38,7 +38,7 @@ from demo.ui.panels.save.panel import create_save
 from demo.ui.panels.share.handlers import wire_share
 from demo.ui.panels.share.panel import create_share
 from demo.ui.panels.takehome.handlers import wire_takehome
-from demo.ui.panels.takehome.panel import create_takehome
+from demo.ui.panels.takehome.panel import create_takehome, create_takehome_button
 from demo.ui.tabs.benchmark.handlers import wire_benchmark
 from demo.ui.tabs.benchmark.tab import create_benchmark_tab
 from demo.ui.tabs.compare.handlers import wire_compare
@@ -100,7 +100,9 @@ def create_page(lab: Lab) -> gr.Blocks:
     created: dict[str, Any] = {}
 
     def create_panels() -> None:
-        created["explain"], created["takehome"], created["save"] = create_explain(), create_takehome(), create_save()
+        created["explain"] = create_explain()
+        create_takehome_button(created["takehome"])
+        created["save"] = create_save()
 
     def create_views() -> None:
         for name, (create, _) in VIEWS.items():
@@ -113,12 +115,13 @@ def create_page(lab: Lab) -> gr.Blocks:
         skip.click(None, js="() => { window.lab.skipToResult(); }", **QUIET)
         with gr.Row(elem_id="tools"):
             present, share = create_present(), create_share()
+            created["takehome"] = create_takehome()
         widgets = create_lab_tab(settings, first, create_panels, create_views)
         wire_lab(page, widgets, settings.live)
         wire_present(page, present)
         wire_share(page, lab, share)
         wire_explain(page, lab, created["explain"], widgets)
-        wire_takehome(page, lab, created["takehome"], widgets)
+        wire_takehome(page, lab, created["takehome"])
         wire_save(page, lab, created["save"])
         for name, (_, wire) in VIEWS.items():
             wire(page, lab, created[name], widgets)

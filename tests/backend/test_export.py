@@ -13,7 +13,7 @@ from demo import Lab
 from demo.backend.export import export_sentence_transformer
 from demo.domain.datamodels import Pooling
 from demo.domain.errors import BadInput, ReadingRefused, WeightsUnavailable
-from demo.export.snippet import LIBRARIES, export_prompts, name_source, render_snippet
+from demo.export.snippet import LIBRARIES, export_prompts, name_source
 from demo.settings import Settings
 from tests.conftest import TEXTS, make_sentence_transformer, save_tiny
 from tests.export.test_snippet import HIDDEN, run, run_alone
@@ -207,20 +207,17 @@ def folder_of(lab: Lab, model: str) -> str:
     ],
 )
 def test_a_script_of_smollm2(real, asked):
-    folder = folder_of(real, "smollm2-135m-instruct")
-    reading = real.reading("smollm2-135m-instruct", **asked)
-    names = run(render_snippet(reading, real.open(reading.model), LIBRARIES[0], folder))
-    measured = real.embed_pairing(names["questions"], names["answers"], model=reading.model, **asked)
+    """Without a hub: from where the weights lie."""
+    names = run(real.code("smollm2-135m-instruct", **asked))
+    measured = real.embed_pairing(names["questions"], names["answers"], model="smollm2-135m-instruct", **asked)
     expected = np.concatenate([measured.questions, measured.answers])
     np.testing.assert_allclose(names["vectors"], expected, atol=2e-5 * float(np.abs(expected).max()))
 
 
 @pytest.mark.weights
 def test_a_script_of_the_shipped_adapter_runs_alone(real, tmp_path):
-    folder = folder_of(real, "smollm2-135m-instruct")
     code = real.code("smollm2-135m-instruct-contrastive", texts=([" What is GPU?\n"], ["A processor."]))
-    [source] = [line for line in code.splitlines() if line.startswith("SOURCE = ")]
-    vectors = run_alone(code.replace(source, f"SOURCE = {folder!r}"), tmp_path / "empty")  # no Hub here
+    vectors = run_alone(code, tmp_path / "empty")
     measured = real.embed_pairing([" What is GPU?\n"], ["A processor."], model="smollm2-135m-instruct-contrastive")
     expected = np.concatenate([measured.questions, measured.answers])
     np.testing.assert_allclose(vectors, expected, atol=2e-5 * float(np.abs(expected).max()))
@@ -229,10 +226,8 @@ def test_a_script_of_the_shipped_adapter_runs_alone(real, tmp_path):
 @pytest.mark.weights
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_script_of_minilm(real, library):
-    folder = folder_of(real, "all-minilm-l6-v2")
-    reading = real.reading("all-minilm-l6-v2")
-    names = run(render_snippet(reading, real.open(reading.model), library, folder))
-    expected = real.embed([*names["questions"], *names["answers"]], model=reading.model)
+    names = run(real.code("all-minilm-l6-v2", library))
+    expected = real.embed([*names["questions"], *names["answers"]], model="all-minilm-l6-v2")
     np.testing.assert_allclose(names["vectors"], expected, atol=1e-5)
 
 

@@ -40,14 +40,12 @@ UNTOLD = """() => [...document.querySelectorAll('#hero .js-plotly-plot')].filter
 
 
 def explain(page) -> None:
-    """The heatmap with its table, a cell's explanation and the script."""
+    """The heatmap with its table and a cell's explanation."""
     page.click("#heatmap .hm-table summary")
     page.focus("#heatmap .hm-plot")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     page.wait_for_selector("#explain-body h3")
-    page.click("#takehome > button")
-    page.wait_for_selector("#takehome-code .cm-line")
 
 
 def story(page) -> None:
@@ -218,12 +216,14 @@ def test_the_main_job_without_a_mouse(small, open_page):
     tab_to(page, ".hm-table summary")
     press(page, "Enter")
     page.wait_for_selector("#heatmap .hm-table td.hm-match")
-    tab_to(page, "#takehome > button")
+    tab_to(page, "#takehome-open")
     press(page, "Enter")
-    page.wait_for_selector("#takehome-code .cm-line")
-    tab_to(page, "#takehome-code button")
+    page.wait_for_selector(".takehome-code:not([hidden])")
+    tab_to(page, ".takehome-copy")
     press(page, "Enter")
     page.wait_for_function("() => navigator.clipboard.readText().then((text) => text.includes('penguins'))")
+    press(page, "Escape")
+    expect(page.locator("#takehome-open")).to_be_focused()
 
     tab_to(page, "#view-file-button", back=True)
     press(page, "Enter")

@@ -6,10 +6,10 @@ import ast
 import contextlib
 import io
 import itertools
+import re
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +27,6 @@ from demo.export.snippet import (
     name_source,
     render_snippet,
 )
-from tests import ROOT
 from tests.conftest import TEXTS, make_sentence_transformer, save_tiny
 
 STRIPPED = [text.strip() for text in TEXTS]  # as the lab takes them
@@ -77,16 +76,23 @@ def lab(tmp_path_factory):
 
 
 def run(code: str) -> dict:
-    """The names that a script leaves behind."""
+    """The names that a script leaves behind. It says that its cosines are the lab's."""
     names: dict = {}
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()) as said:
         exec(compile(code, "snippet.py", "exec"), names)
+    assert "They agree: " in said.getvalue(), said.getvalue()
     return names
 
 
-def script(lab, folder, library=TRANSFORMERS, texts=None, **reading) -> tuple[Reading, str]:
-    reading = lab.reading(str(folder), **reading)
-    return reading, render_snippet(reading, lab.open(str(folder)), library, str(folder), *([texts] if texts else []))
+def snippet(reading: Reading, info: ModelInfo, library: str, source: str, folder: str = "") -> str:
+    """A script of which the cosines do not matter."""
+    return render_snippet(reading, info, library, source, (("q",), ("a", "b")), np.array([[0.5, 0.25]]), folder)
+
+
+def script(lab, folder, library=TRANSFORMERS, texts=(["q"], ["a"]), **asked) -> tuple[Reading, str]:
+    found = lab.compare(*texts, model=str(folder), **asked)
+    info = lab.open(str(folder))
+    return found.reading, render_snippet(found.reading, info, library, str(folder), texts, found.similarity)
 
 
 def assert_same(lab, folder, library=TRANSFORMERS, questions=STRIPPED[1:4], answers=STRIPPED, **asked):
@@ -146,6 +152,7 @@ def run_alone(code: str, folder) -> np.ndarray:
     command = [sys.executable, "-I", "script.py"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8", timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "They agree: " in done.stdout, done.stdout
     return np.load(folder / "vectors.npy", allow_pickle=False)
 
 
@@ -178,17 +185,56 @@ def test_a_script_of_an_adapter_runs_alone(lab, tiny, tmp_path, monkeypatch):
     np.testing.assert_allclose(run_alone(code, tmp_path / "empty"), expected, atol=1e-5 * np.abs(expected).max())
 
 
-def test_the_shipped_adapters_folder_is_named_whole_to_this_machines_user_alone():
-    reading = {"prompt": "plain", "pooling": "mean"}
+def test_folders_are_named_to_this_machines_user_alone():
     model, engine = "smollm2-135m-instruct-contrastive", FakeEngine()
+    folders = {"folder": "/home/me/weights", "adapter_folder": "/home/me/adapter"}
     named = {"adapter": f"demo/adapters/{model}", "adapter_class": "AutoModelForCausalLM"}
-    engine._infos[model] = replace(engine.load(model), **named)
-    for settings, whole in ((Settings(public=False), True), (Settings(public=True), False)):
-        code = Lab(settings, engine).code(model, **reading)
-        [line] = [line for line in code.splitlines() if line.startswith("ADAPTER = ")]
-        folder = Path(ast.literal_eval(line.removeprefix("ADAPTER = ").partition("  #")[0]))
-        assert (folder.is_absolute(), (ROOT / folder).is_dir()) == (whole, True)
-        assert ("from where you run it" in line) is not whole
+    engine._infos[model] = replace(engine.load(model), **folders, **named)
+    for settings, own in ((Settings(public=False), True), (Settings(public=True), False)):
+        code = Lab(settings, engine).code(model, prompt="plain", pooling="mean")
+        assert ("/home/me" in code) is own
+        assert ('ADAPTER = "/home/me/adapter"' in code) is own
+        assert ("from where you run it" in code) is not own
+        assert 'SOURCE = "HuggingFaceTB/SmolLM2-135M-Instruct"' in code
+
+
+def test_weights_that_are_gone_come_from_the_hub_and_are_said_to_be_others():
+    """The lab had a package's copy; where it has gone, or for others, the original weights may give other figures."""
+    info = replace(INFO, revision="a-package 1", weights_precision="4-bit (Q4_1)")
+    reading = Reading("tiny", Prompt.PLAIN, Pooling.MEAN)
+    for library, folder in itertools.product(LIBRARIES, ("/gone/from/here", "")):
+        code = snippet(reading, info, library, f"org/tiny@{COMMIT}", folder)
+        names: dict = {"SOURCE": "/gone/from/here"}
+        if folder:
+            lines = code.splitlines()
+            start = next(place for place, line in enumerate(lines) if line.startswith("SOURCE = "))
+            exec("import os\n" + "\n".join(lines[start : start + 4]), names)
+            assert (names["SOURCE"], names["REVISION"]) == ("org/tiny", COMMIT)
+        assert "4-bit (Q4_1)" in code.partition("They agree:")[2]
+    assert "4-bit" not in snippet(reading, INFO, TRANSFORMERS, f"org/tiny@{COMMIT}")
+
+
+def test_a_script_says_where_its_figures_are_others(lab, tiny):
+    code = script(lab, tiny("llama"), prompt="plain", pooling="mean")[1]
+    wrong = re.sub(r"\[-?[01]\.\d+\]", "[-0.9999]", code)
+    with pytest.raises(AssertionError, match="They do NOT agree"):
+        run(wrong)
+
+
+def test_a_script_holds_all_texts_and_checks_the_first_ten(lab, tiny):
+    texts = [f"text number {number}" for number in range(12)]
+    code = script(lab, tiny("llama"), texts=(texts, texts[:3]), prompt="plain", pooling="mean", postprocess="zscore")[1]
+    names = run(code)
+    assert (names["questions"], names["cosines"].shape, names["expected"].shape) == (texts, (12, 3), (10, 3))
+
+
+def test_half_precision_is_that_of_the_reading():
+    """Small GPTs compute in float32 what rounding moves, and the script with them."""
+    info = replace(INFO, precision="bfloat16", full_precision="float32")
+    for pooling, precision in ((Pooling.LAST_TOKEN, "float32"), (Pooling.MEAN, "bfloat16")):
+        for library in LIBRARIES:
+            code = snippet(Reading("tiny", Prompt.PLAIN, pooling), info, library, "folder")
+            assert {"float32", "bfloat16"} & set(re.findall(r"float32|bfloat16", code)) == {precision}
 
 
 @pytest.mark.parametrize("trained_over", ["the model with its head", "the backbone", "more tokens"])
@@ -280,10 +326,10 @@ def test_sentence_transformers_with_post_processing(lab, tiny):
 def test_readings_beyond_sentence_transformers_are_refused(library, change, field):
     reading = replace(Reading("tiny", Prompt.PLAIN, Pooling.MEAN), **change)
     with pytest.raises(ReadingRefused) as refused:
-        render_snippet(reading, INFO, library, "folder")
+        snippet(reading, INFO, library, "folder")
     assert refused.value.field == field
     assert "sentence-transformers" in refusal(reading)
-    render_snippet(reading, INFO, TRANSFORMERS, "folder")
+    snippet(reading, INFO, TRANSFORMERS, "folder")
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -299,7 +345,7 @@ def test_readings_beyond_sentence_transformers_are_refused(library, change, fiel
 def test_what_only_a_folder_holds_is_no_script(library, change, settings, field):
     reading, info = replace(Reading("tiny", Prompt.PLAIN, Pooling.MEAN), **change), replace(INFO, **settings)
     with pytest.raises(ReadingRefused) as refused:
-        render_snippet(reading, info, library, "folder")
+        snippet(reading, info, library, "folder")
     assert refused.value.field == field
     assert refusal(reading, info) == ""
 
@@ -328,7 +374,7 @@ def test_folder_holds_prefix_prompts_only():
 )
 def test_script_that_cannot_be_written_is_refused(info, library, source, error):
     with pytest.raises((ReadingRefused, UnknownChoice), match=error):
-        render_snippet(Reading("tiny"), info, library, source)
+        snippet(Reading("tiny"), info, library, source)
 
 
 def test_script_names_its_source_and_revision():
@@ -340,7 +386,7 @@ def test_script_names_its_source_and_revision():
     assert name_source(folder) == "/here/it is"
     for library, kind in itertools.product(LIBRARIES, (INFO, package)):
         reading = Reading("tiny", Prompt.PLAIN, Pooling.MEAN)
-        code = render_snippet(reading, kind, library, name_source(kind, "org/tiny", "f" * 40))
+        code = snippet(reading, kind, library, name_source(kind, "org/tiny", "f" * 40))
         assert 'SOURCE = "org/tiny"' in code
         assert "revision" in code
         assert ("4-bit" in code) is (kind is package)
@@ -356,7 +402,7 @@ def test_strings_of_people_stay_literals(bad):
     for library, prompt in itertools.product(LIBRARIES, (Prompt.OWN, Prompt.E5_INSTRUCT, Prompt.CUSTOM)):
         reading = Reading(bad, prompt, Pooling.MEAN, task=bad, template=bad + "{text}")
         for source in (bad, f"{bad}@{'f' * 40}"):
-            code = render_snippet(reading, info, library, source)
+            code = snippet(reading, info, library, source)
             body = [node for node in ast.parse(code).body if isinstance(node, ast.Assign)]
             names = {ast.unparse(node.targets[0]): node.value for node in body}
             assert ast.literal_eval(names["SOURCE"]) == bad
@@ -374,6 +420,6 @@ def test_every_combination_compiles():
         reading = Reading("tiny", prompt, pooling, layer, True, eos, method, reference, "T", "A {text} b")
         for info in (INFO, replace(INFO, device="NVIDIA H200", precision="bfloat16", has_chat_template=False)):
             with contextlib.suppress(ReadingRefused):
-                code = render_snippet(reading, info, library, f"org/tiny@{COMMIT}")
+                code = snippet(reading, info, library, f"org/tiny@{COMMIT}")
                 compile(code, "snippet.py", "exec")
                 assert 20 < len(code.splitlines()) < 92

@@ -53,11 +53,12 @@ def prepare_report(
     write_script: Callable[..., str],
     when: datetime | None = None,
 ) -> ReportData:
-    """The data of a report. write_script: `Lab.code`, called with the reading and `texts`; may raise DemoError."""
+    """The data of a report. write_script: `Lab.code`, called with the reading, `texts` and `cosines`."""
     pairing, reading = comparison.pairing, comparison.reading
     try:
         texts = pairing.questions, pairing.answers
-        script, no_script = write_script(model=reading.model, texts=texts, **reading.choices()), ""
+        known = {"texts": texts, "cosines": comparison.similarity}
+        script, no_script = write_script(model=reading.model, **known, **reading.choices()), ""
     except DemoError as error:
         script, no_script = "", translate_error(language, error)
     return ReportData(comparison, info, scale, script, no_script, when or datetime.now())

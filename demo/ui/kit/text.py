@@ -5,8 +5,10 @@ All HTML is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 from demo.domain.datamodels import Comparison, Device, Kind, Metrics, ModelInfo, ModelStatus
 from demo.ui.kit.html import render
@@ -22,6 +24,15 @@ def render_note(hint: str = "", message: str = "", offer: str = "") -> str:
         return f'<p class="hint">{escape(hint)}</p>' if hint else ""
     button = f' <button type="button">{escape(offer)}</button>' if offer else ""
     return f'<p class="alert" role="alert"><span>{escape(message)}</span>{button}</p>'
+
+
+def render_takehome(language: str, reading: Mapping[str, Any]) -> str:
+    """A button that opens the dialog with a reading as a script (demo/ui/panels/takehome).
+
+    reading: `model` and any of READING_FIELDS by name; what is missing is the model's default.
+    """
+    title = escape(translate(language, "takehome.title"))
+    return f'<button type="button" class="takehome" data-takehome="{escape(json.dumps(reading))}">{title}</button>'
 
 
 def render_fold_head(title: str, summary: str, template: str = "") -> str:

@@ -185,7 +185,7 @@ def test_a_public_lab_offers_its_servers_and_no_others(server, quick):
         {"prompt": "custom", "template": "{text}\\n''', {text}", "postprocess": "zscore", "reference": "corpus"},
     ],
 )
-def test_the_script_to_take_home_asks_the_same_server(lab, server, reading, monkeypatch):
+def test_the_script_to_take_home_asks_the_same_server(lab, server, reading, monkeypatch, capsys):
     monkeypatch.setenv("DEMO_REMOTE_KEY_FAR", KEY)
     texts = ["Where?", ' What is a\x0c"GPU"?\r\n'], ["There.", "\tA processor."]
     script = lab.code(model="remote:far", texts=texts, **reading)
@@ -193,8 +193,10 @@ def test_the_script_to_take_home_asks_the_same_server(lab, server, reading, monk
     made: dict = {}
     exec(compile(script, "script", "exec"), made)
     assert server.headers[-1]["authorization"] == f"Bearer {KEY}"
-    cosines = made["unit"][:2] @ made["unit"][2:].T
-    np.testing.assert_allclose(cosines, lab.compare(*texts, model="remote:far", **reading).similarity, atol=1e-5)
+    assert "They agree: " in capsys.readouterr().out
+    np.testing.assert_allclose(
+        made["cosines"], lab.compare(*texts, model="remote:far", **reading).similarity, atol=1e-5
+    )
 
 
 # ---- how it may go wrong ---------------------------------------------------------------------------------------------

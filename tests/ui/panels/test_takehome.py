@@ -1,8 +1,9 @@
-"""The fold that gives a reading as a script: what it says, in both languages, without a browser."""
+"""The dialog that gives a reading as a script: what it says, in both languages, without a browser."""
 
 from __future__ import annotations
 
 import ast
+import html
 import json
 import re
 from dataclasses import replace
@@ -14,13 +15,12 @@ from tests import ROOT
 pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
 
 from demo.backend.fake import FakeEngine
-from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Pooling, Prompt, Reading
-from demo.export.snippet import LIBRARIES, SENTENCE_TRANSFORMERS, TRANSFORMERS, render_snippet
+from demo.export.snippet import LIBRARIES, SENTENCE_TRANSFORMERS, TRANSFORMERS
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.ui.kit.i18n import LOCALES, translate_phrase
-from demo.ui.live.form import Form
+from demo.ui.kit.text import render_takehome
 from demo.ui.panels.takehome.handlers import write_script
 from tests.export.test_snippet import refusal
 
@@ -33,42 +33,56 @@ def lab():
     return Lab(Settings(engine="fake"), FakeEngine())
 
 
-def ask(lab: Lab, library: str, language: str = "en", **chosen) -> tuple[str, str]:
-    """The fold's answer to a form."""
-    form = Form(**{"model": MODEL, "pooling": "mean", **chosen})
-    return write_script(language, lab, library, *vars(form).values())
+def ask(lab: Lab, library: str = TRANSFORMERS, language: str = "en", **chosen) -> dict:
+    """The dialog's answer to a form."""
+    return write_script(language, lab, library, {"model": MODEL, "pooling": "mean", **chosen})
 
 
 @pytest.mark.parametrize("language", sorted(LOCALES))
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_the_reading_as_a_script(lab, library, language):
-    info, entry = lab.open(MODEL), CATALOG[MODEL]
-    code, note = ask(lab, library, language)
-    reading = lab.reading(MODEL, prompt="plain", pooling="mean")
-    assert code == render_snippet(reading, info, library, f"{entry.hub_id}@{entry.revision}")
-    ast.parse(code)
-    assert "pip install" in note
-    assert "alert" not in note
-
-
-def test_an_empty_box_means_the_model_in_use(lab):
+def test_a_reading_with_ones_own_texts_and_figures(lab, library, language):
     lab.open(MODEL)
-    assert ask(lab, TRANSFORMERS, model=" ")[0] == ask(lab, TRANSFORMERS)[0] != ""
+    texts = {"questions": "Where do penguins live?\n\n  What is GPU? ", "answers": "On the ice."}
+    answer = ask(lab, library, language, prompt="plain", **texts)
+    names = {ast.unparse(node.targets[0]): node for node in ast.parse(answer["code"]).body if type(node) is ast.Assign}
+    assert ast.literal_eval(names["questions"].value) == ["Where do penguins live?", "What is GPU?"]
+    shown = lab.compare(*texts.values(), model=MODEL, prompt="plain", pooling="mean")
+    assert all(f"[{cosine:.4f}]" in answer["code"] for cosine in shown.similarity[:, 0])
+    assert answer["label"] == shown.reading.label(name=lab.open(MODEL).name)
+    assert "pip install" in answer["note"]
+    assert answer["alert"] == ""
 
 
-def test_while_a_model_loads_the_fold_says_so(lab):
-    code, note = ask(lab, TRANSFORMERS)
-    assert code == ""
-    assert "being loaded" in note
+def test_what_is_missing_of_a_reading_is_the_models_default(lab):
+    lab.open(MODEL)
+    bare = write_script("en", lab, TRANSFORMERS, {"model": MODEL})
+    assert bare["code"] == lab.code(MODEL)
+    assert bare["label"] == lab.reading(MODEL).label(name=lab.open(MODEL).name)
+    assert write_script("en", lab, "", None)["code"] == bare["code"]
+    assert ask(lab, model=" ")["code"] == ask(lab)["code"] != bare["code"]
+
+
+def test_while_a_model_loads_the_dialog_says_so_and_asks_again(lab):
+    answer = ask(lab)
+    assert (answer["code"], answer["again"]) == ("", True)
+    assert "being loaded" in answer["note"]
 
 
 def test_what_cannot_be_said_is_told_in_the_persons_language(lab):
     lab.open(MODEL)
-    code, note = ask(lab, SENTENCE_TRANSFORMERS, pooling="last_token_logits")
-    assert code == ""
-    assert "not the logits of an LM head" in note
-    assert "로짓이 아니라" in ask(lab, SENTENCE_TRANSFORMERS, "ko", pooling="last_token_logits")[1]
-    assert "<script" not in ask(lab, TRANSFORMERS, model="<script>")[1]
+    answer = ask(lab, SENTENCE_TRANSFORMERS, pooling="last_token_logits")
+    assert answer["code"] == ""
+    assert "not the logits of an LM head" in answer["alert"]
+    assert "로짓이 아니라" in ask(lab, SENTENCE_TRANSFORMERS, "ko", pooling="last_token_logits")["alert"]
+    assert ask(lab, ["no", "name"])["alert"]
+    assert ask(lab, layer=99)["alert"]
+
+
+def test_a_button_opens_the_dialog_for_a_reading():
+    button = render_takehome("en", {"model": '"><script>', "layer": 3})
+    held = re.search('data-takehome="([^"]*)"', button)[1]
+    assert json.loads(html.unescape(held)) == {"model": '"><script>', "layer": 3}
+    assert "<script>" not in button
 
 
 def test_every_reason_is_said_in_korean():

@@ -1,1 +1,1 @@
-"""Take home: the reading as a script or a sentence-transformers folder."""
+"""Take home: a reading as a script of its own, in a dialog that any place of the page opens."""

@@ -1,45 +1,57 @@
-"""Take home: the lab's reading becomes a script. Computes nothing.
+"""Take home: a reading becomes a script. Computes nothing.
 
-The script follows the answers while the fold is open. A reading that a library cannot express is refused in its place.
+A reading that a library cannot express is refused in the script's place; while its model loads, the dialog asks again.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
 
-from demo.domain.errors import DemoError
+from demo.domain.errors import ModelLoading
+from demo.export.snippet import TRANSFORMERS
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
-from demo.ui.kit.i18n import choose_language, translate, translate_error
+from demo.ui.gradio.private import event_value
+from demo.ui.kit.i18n import choose_language, translate, translate_error, translate_group
 from demo.ui.kit.panel import Panel
-from demo.ui.kit.text import render_note
+from demo.ui.kit.unexpected import explain_error
 from demo.ui.live.form import Form
-from demo.ui.live.tab import Widgets
 
 
-def wire_takehome(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -> None:
-    """The fold's events: opened, another library, a new answer while it is open."""
+def wire_takehome(page: gr.Blocks, lab: Lab, widgets: Panel) -> None:
+    """The events: a script is wanted; the heatmap's button."""
 
-    def on_change(request: gr.Request, library: str, *chosen: Any) -> tuple[str, str]:
-        return write_script(choose_language(request), lab, library, *chosen)
+    def on_code(request: gr.Request, event: gr.EventData) -> dict[str, Any]:
+        form, library = event_value(event, "form"), event_value(event, "library")
+        return {**write_script(choose_language(request), lab, library, form), "ask": event_value(event, "ask") or 0}
 
-    inputs, outputs = [widgets.library, *lab_widgets.choices], [widgets.code, widgets.note]
-    quiet = {"trigger_mode": "always_last", **QUIET}
-    gr.on([widgets.fold.expand, widgets.library.input], on_change, inputs, outputs, **quiet)
-    widgets.note.follow(on_change, inputs, outputs, **quiet)
+    widgets.dialog.code(on_code, None, widgets.dialog, trigger_mode="always_last", **QUIET)
+    widgets.open.click(None, js="() => { window.lab.takeHome(); }", **QUIET)
 
 
-def write_script(language: str, lab: Lab, library: str, *chosen: Any) -> tuple[str, str]:
-    """(the script, the line above it) for the lab's form, whose values come in the order of FORM_FIELDS."""
-    form = Form.from_widgets(chosen)
-    form = replace(form, model=form.model or lab.settings.model)
+def write_script(language: str, lab: Lab, library: Any, form: Any) -> dict[str, Any]:
+    """The dialog's payload. form: unchecked fields of the lab's form; of its reading, what is missing is a default."""
+    answer = {"words": translate_group(language, "takehome"), "label": "", "note": "", "alert": "", "code": ""}
+    values = form if isinstance(form, Mapping) else {}
     try:
-        script = lab.code(**form.reading, library=library, wait=False)
-        info = lab.engine.loaded(form.model)
-        means = "openai" if info and info.host else library
-        return script, render_note(translate(language, f"takehome.{means}.hint"))
-    except DemoError as error:
-        return "", render_note("", translate_error(language, error))
+        parsed = Form.parse(values)
+        chosen = {name: value for name, value in parsed.reading.items() if name in values}
+        chosen["model"] = parsed.model or lab.settings.model
+        texts = (parsed.questions, parsed.answers) if parsed.questions.strip() or parsed.answers.strip() else None
+        script = lab.code(library=library or TRANSFORMERS, wait=False, texts=texts, **chosen)
+        info = lab.open(chosen["model"], wait=False)
+        means = "openai" if info.host else library or TRANSFORMERS
+        name = lab.reading(**chosen).label(name=info.name)
+        return answer | {
+            "code": script,
+            "label": name,
+            "served": bool(info.host),
+            "note": translate(language, f"takehome.{means}.hint"),
+        }
+    except ModelLoading as error:
+        return answer | {"note": translate_error(language, error), "again": True}
+    except Exception as error:
+        return answer | {"alert": explain_error(language, error, "a script")}

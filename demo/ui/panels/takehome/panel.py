@@ -1,32 +1,39 @@
-"""Take home: the fold that shows a reading as a script of its own. Builds only."""
+"""Take home: the dialog that shows a reading as a script, and the heatmap's button that opens it. Builds only.
+
+Any other place of the page opens it for a reading of its own:
+
+- in HTML that Python renders, by `render_takehome(language, reading)` of demo/ui/kit/text.py, a button;
+- in a script, by `lab.takeHome(reading, texts)`, or as a listener's js: `"() => { window.lab.takeHome(); }"`.
+
+reading: `model` and any of READING_FIELDS by name; what is missing is the model's default; {}: what stands in the lab's
+widgets. texts: `questions`, `answers` and `matches` as the lab's boxes hold them; {}: those of the boxes.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gradio as gr
 
-from demo.export.snippet import LIBRARIES
 from demo.ui.kit.panel import Panel
 
-_MOST_LINES = 40  # a longer script scrolls
-# After an answer, and only while the fold is open: thirty people who type would ask for scripts that nobody sees.
-_FOLLOW_JS = """document.addEventListener('lab:answered', () => {
-    if (document.querySelector('#takehome-code')?.checkVisibility()) trigger('follow');
-});"""
+_HERE = Path(__file__).parent
 
 
 def create_takehome() -> Panel:
-    """The fold, closed."""
+    """The dialog, closed. Its `code` event brings a reading, texts and a library, and is answered with the script."""
     panel = Panel("takehome")
-    with panel.create("fold", gr.Accordion, key="takehome", open=False):
-        panel.create_choice("library", LIBRARIES)
-        panel.create_html("note", elem_classes="note", js_on_load=_FOLLOW_JS)
-        panel.create(
-            "code",
-            gr.Code,
-            language="python",
-            interactive=False,
-            max_lines=_MOST_LINES,
-            wrap_lines=True,
-            buttons=["copy"],
-        )
+    dialog = gr.HTML(
+        value=None,
+        elem_id="takehome",
+        html_template=(_HERE / "takehome.html").read_text(encoding="utf-8"),
+        js_on_load=(_HERE / "takehome.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+    )
+    panel.put("dialog", dialog)
     return panel
+
+
+def create_takehome_button(panel: Panel) -> None:
+    """The button under the heatmap: the reading and the texts of the lab's own widgets."""
+    panel.create_button("open")
