@@ -56,9 +56,18 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True)
+def free_memory(request):
+    """Of a test on real weights: engines are in cycles, and the heap keeps what they free."""
+    yield
+    if request.node.get_closest_marker("weights"):
+        gc.collect()
+        release_freed_memory()
+
+
 @pytest.fixture(autouse=True, scope="module")
-def free_memory():
-    """A module's models leave with it: engines are in cycles, and the heap keeps what they free."""
+def free_memory_of_module():
+    """A module's models leave with it."""
     yield
     gc.collect()
     release_freed_memory()

@@ -157,14 +157,15 @@ def engine(shared_engine):
 def open_page(request, regular, url):
     """Opens the page and waits for its heatmap. Afterwards: nothing in the console, no request to another host.
 
-    The first visitor of a test is a regular one; another, or one of another kind, comes with a browser of their own.
+    The first visitor of each kind is a regular one; another of the same kind comes with a browser of their own.
     """
-    visitors, said, requests = [], [], []
+    visitors, kinds, said, requests = [], [], [], []
 
     def arrive(width: int, height: int, options: dict):
         looks = {name: options.pop(name) for name in ("color_scheme", "reduced_motion") if name in options}
-        kind = {"locale": "en-US", **options}
-        context = request.getfixturevalue("browser").new_context(**kind) if visitors else regular(**kind)
+        kind = {"locale": "en-US", **{name: value for name, value in options.items() if value}}
+        context = request.getfixturevalue("browser").new_context(**kind) if kind in kinds else regular(**kind)
+        kinds.append(kind)
         page = context.new_page()
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(**looks)
@@ -192,7 +193,7 @@ def open_page(request, regular, url):
         if not page.is_closed():
             page.evaluate(FORGET)
             page.close()
-        if number:
+        if kinds[number] in kinds[:number]:
             page.context.close()
         else:
             page.context.clear_cookies()

@@ -14,6 +14,7 @@ from tests.waiting import eventually
 
 PATIENCE_MS = 45_000  # a first visit takes 5 s where nothing else runs
 PHONE = {"width": 390, "height": 844, "has_touch": True, "is_mobile": True}
+DESK = {"width": 1280, "height": 844}
 QUESTIONS, ANSWERS = "#questions textarea", "#answers textarea"
 PLOT = "#heatmap .js-plotly-plot"
 STATE = '#heatmap .hm[data-state="{}"]'

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from playwright.sync_api import expect
 
+from demo.domain.datamodels import Progress
 from tests.browser.conftest import WordyEngine
 from tests.browser.page_actions import (
+    DESK,
+    PHONE,
     PLOT,
     QUESTIONS,
     STATE,
@@ -98,7 +103,7 @@ def test_the_device_and_its_reason_can_be_read_without_hovering(open_page):
     page.click("#status summary")
     expect_text(page, "#status", "because torch finds no GPU")
     assert page.evaluate(CUT) == 0
-    phone = open_page(width=390, height=844, has_touch=True, is_mobile=True)
+    phone = open_page(**PHONE)
     expect_text(phone, "#status", "the fake engine")
     assert "because torch" not in phone.inner_text("#status")
     phone.click("#status summary")
@@ -110,14 +115,29 @@ def test_the_device_and_its_reason_can_be_read_without_hovering(open_page):
     expect_text(phone, "#status", "because torch finds no GPU")
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_the_bar_keeps_its_height_when_the_first_answer_comes(serve, open_page, width):
-    engine = WordyEngine(load_seconds=12)
-    page = open_page(serve(engine), drawn=False, width=width, height=844, is_mobile=width < 800)
+class HeldEngine(WordyEngine):
+    """Its models load until they are let go."""
+
+    def __init__(self):
+        super().__init__()
+        self.go = threading.Event()
+
+    def load(self, model, on_progress=None):
+        if on_progress and model not in self.loads:
+            on_progress(Progress("downloading", 0.5))
+            assert self.go.wait(60)
+        return super().load(model, on_progress)
+
+
+@pytest.mark.parametrize("device", [PHONE, DESK], ids=["phone", "desk"])
+def test_the_bar_keeps_its_height_when_the_first_answer_comes(serve, open_page, device):
+    engine = HeldEngine()
+    page = open_page(serve(engine), drawn=False, **device)
     page.wait_for_selector(STATE.format("loading"))
     height = "() => document.querySelector('#status').offsetHeight"
     before = page.evaluate(height)
     page.wait_for_selector(".hm-bar:visible")
     expect_text(page, ".hm-wait-text", "downloading")
+    engine.go.set()
     page.wait_for_selector(STATE.format("ready"))
     assert page.evaluate(height) == before

@@ -120,13 +120,9 @@ def test_the_panel_follows_however_slow_the_answers_are(serve, open_page):
     class Halting(FakeEngine):
         waits = random.Random(7)
 
-        def embed(self, *args, **options):
+        def embed(self, *args, **options):  # of an explanation as well
             time.sleep(self.waits.uniform(0, 0.6))
             return super().embed(*args, **options)
-
-        def inspect(self, *args, **options):
-            time.sleep(self.waits.uniform(0, 0.6))
-            return super().inspect(*args, **options)
 
     page = open_page(serve(Halting()))
     explain(page, 1, 0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.page_actions import STATE
+from tests.browser.conftest import FORGET
+from tests.browser.page_actions import PATIENCE_MS, STATE
 
 pytestmark = pytest.mark.browser
 
@@ -17,12 +18,19 @@ FIRST, OWN = "#first-picture .cell", ".hm-plot .heatmaplayer image"
 _LINE = 24  # pixels: a device of many words makes the bar above a line higher
 
 
-@pytest.mark.parametrize(
-    "kind", [{"viewport": {"width": 1280, "height": 900}}, {"viewport": {"width": 390, "height": 844}}]
-)
-def test_it_stands_where_the_page_will_draw_its_own(url, browser, kind):
-    context = browser.new_context(**kind)
-    page = context.new_page()
+@pytest.fixture
+def page(regular):
+    """A page of somebody whose browser has its parts already."""
+    page = regular(locale="en-US").new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    yield page
+    page.evaluate(FORGET)
+    page.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_stands_where_the_page_will_draw_its_own(url, page, width):
+    page.set_viewport_size({"width": width, "height": 844})
     page.route("**/*.js", lambda route: route.abort())
     page.goto(url, wait_until="domcontentloaded")
     page.wait_for_selector(FIRST)
@@ -34,13 +42,9 @@ def test_it_stands_where_the_page_will_draw_its_own(url, browser, kind):
     *own, top = page.evaluate(BOX, OWN)
     assert own == pytest.approx(expected, abs=3)
     assert top == pytest.approx(expected_top, abs=_LINE)
-    context.close()
 
 
-def test_a_link_with_other_texts_shows_none(url, browser):
-    context = browser.new_context()
-    page = context.new_page()
+def test_a_link_with_other_texts_shows_none(url, page):
     page.route("**/*.js", lambda route: route.abort())
     page.goto(f"{url}#q=Other", wait_until="domcontentloaded")
     assert page.query_selector("#first-picture") is None
-    context.close()

@@ -8,6 +8,8 @@ from playwright.sync_api import expect
 from demo.backend.fake import FakeEngine
 from tests.browser.page_actions import (
     ANSWERS,
+    DESK,
+    PHONE,
     PLOT,
     QUESTIONS,
     STATE,
@@ -274,9 +276,9 @@ def test_dark_mode_follows_the_system(open_page):
     assert light.evaluate(ink) != dark.evaluate(ink)
 
 
-@pytest.mark.parametrize("width", [360, 390, 1280])
-def test_no_width_scrolls_sideways(open_page, width):
-    page = open_page(width=width, height=844, has_touch=width < 800, is_mobile=width < 800)
+@pytest.mark.parametrize("device", [{**PHONE, "width": 360}, PHONE, DESK], ids=["narrow", "phone", "desk"])
+def test_no_width_scrolls_sideways(open_page, device):
+    page, width = open_page(**device), device["width"]
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     heatmap, verdict = page.query_selector(PLOT).bounding_box(), page.query_selector("#verdict").bounding_box()
     assert verdict["y"] > heatmap["y"] + heatmap["height"] - 1

@@ -9,7 +9,7 @@ import pytest
 
 from demo.backend.starting import StartingEngine
 from tests.browser.conftest import WordyEngine
-from tests.browser.page_actions import PLOT, QUESTIONS, STATE, expect_text, table, wait_text
+from tests.browser.page_actions import DESK, PHONE, PLOT, QUESTIONS, STATE, expect_text, table, wait_text
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +26,7 @@ class NarrowEngine(WordyEngine):
 @pytest.fixture
 def starting(serve):
     """A page whose engine is not there yet: (address, a function that makes it). It is made at the end in any case."""
-    engine = StartingEngine(lambda: NarrowEngine(load_seconds=1))
+    engine = StartingEngine(lambda: NarrowEngine())
     start = threading.Thread(target=engine.start)
     yield serve(engine), start.start
     if start.ident is None:
@@ -64,10 +64,10 @@ def test_what_the_engine_finds_stands_in_the_list_of_models(starting, open_page)
     page.get_by_role("option", name="GPT-2 — not on this disk").wait_for()
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_the_bar_keeps_its_height_when_the_engine_is_there(starting, open_page, width):
+@pytest.mark.parametrize("device", [PHONE, DESK], ids=["phone", "desk"])
+def test_the_bar_keeps_its_height_when_the_engine_is_there(starting, open_page, device):
     url, start = starting
-    page = open_page(url, drawn=False, width=width, height=844, is_mobile=width < 800)
+    page = open_page(url, drawn=False, **device)
     page.wait_for_selector(STATE.format("loading"))
     page.wait_for_selector("#status .fact-device")
     height = "() => document.querySelector('#status').offsetHeight"

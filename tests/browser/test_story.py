@@ -146,6 +146,7 @@ def test_every_model_is_measured_when_asked_and_stops_when_asked(serve, open_pag
     )
     page.click("#story-stop")
     page.wait_for_selector("#story .view-note:has-text('Stopped.')")
+    engine.load_seconds = 0.0
     page.click("#story-measure")
     page.wait_for_function(
         f"() => [...document.querySelectorAll('{rows}')].every((row) => !row.textContent.includes('Not measured yet'))",
