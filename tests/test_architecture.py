@@ -69,11 +69,12 @@ ROOMS = {
     "ui/gradio": "serving",
     "ui/kit": "domain jobs lab serving ui/gradio wording",
     "ui/live": "domain export figures jobs lab serving settings ui/gradio ui/kit ui/recipes",
-    "ui/page": "domain lab serving ui/api ui/first ui/gradio ui/kit ui/live ui/panels ui/tabs",
+    "ui/page": "domain lab serving ui/api ui/first ui/gradio ui/kit ui/live ui/page_file ui/panels ui/tabs",
+    "ui/page_file": "domain files lab ui/gradio ui/kit",
     "ui/panels": "domain export figures lab serving ui/gradio ui/kit ui/live wording",
     "ui/recipes": "domain ui/kit",
-    "ui/tabs": "analysis domain figures files jobs lab settings stages studies ui/gradio ui/kit ui/live ui/panels"
-    " wording",
+    "ui/tabs": "analysis domain figures files jobs lab settings stages studies ui/gradio ui/kit ui/live"
+    " ui/page_file ui/panels wording",
     "wording": "domain",
 }
 

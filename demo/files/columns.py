@@ -71,7 +71,32 @@ def choose_columns(table: Table, limits: FileLimits, choice: ColumnChoice = ANY)
     grades = choice.grades or _named_grades(table, found)
     columns = Columns(**found, negatives=negatives, right=choice.right, grades=grades)
     check_columns(table, columns, limits)
-    return replace(table, notices=table.notices + _describe(table, columns)), columns
+    return replace(table, notices=table.notices + describe_columns(table, columns)), columns
+
+
+def settle_columns(table: Table, limits: FileLimits, choice: ColumnChoice | Columns) -> tuple[Table, Columns]:
+    """As `choose_columns`; columns that are settled already are checked, and must say what belongs together."""
+    if isinstance(choice, ColumnChoice):
+        return choose_columns(table, limits, choice)
+    check_columns(table, choice, limits)
+    if choice.label == UNKNOWN:
+        raise limits.refuse("Nothing says which answers belong to which questions: right pairs are needed.", False)
+    return table, choice
+
+
+def propose_columns(table: Table, limits: FileLimits) -> tuple[Columns, bool]:
+    """(columns, True) as `choose_columns` chooses them; where that refuses, (a guess for a person to change, False)."""
+    try:
+        return choose_columns(table, limits)[1], True
+    except BadInput:
+        return guess_columns(table), False
+
+
+def complete_columns(table: Table, question: int, answer: int, label: int | str) -> Columns:
+    """The columns that a person chose, with the hard negatives and grades that names tell of."""
+    places = {"question": question, "answer": answer, "label": label}
+    known = {role: place for role, place in places.items() if isinstance(place, int) and 0 <= place < len(table.names)}
+    return Columns(**places, negatives=negative_places(table, places.values()), grades=_named_grades(table, known))
 
 
 def check_columns(table: Table, columns: Columns, limits: FileLimits) -> None:
@@ -109,7 +134,7 @@ def guess_columns(table: Table) -> Columns:
         del found["label"]
     if "label" not in found:
         found |= dict(zip(["label"], _truth_columns(table, found), strict=False))
-    return Columns(**found, negatives=negative_places(table, found.values()))
+    return complete_columns(table, found["question"], found["answer"], found.get("label", EACH_ROW))
 
 
 def negative_places(table: Table, taken) -> tuple[int, ...]:
@@ -207,7 +232,7 @@ def _named_grades(table: Table, found: dict[str, int]) -> bool:
     return not {parse_label(row[place], table.separator) for row in table.rows} <= {0, 1}
 
 
-def _describe(table: Table, columns: Columns) -> tuple[str, ...]:
+def describe_columns(table: Table, columns: Columns) -> tuple[str, ...]:
     """A notice on what was taken for what, unless known names alone say it."""
     if not table.named:
         return ("The first row names no columns, so it is read as texts.",) if table.may_be_unnamed else ()

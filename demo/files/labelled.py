@@ -8,7 +8,7 @@ from pathlib import Path
 
 from demo.domain.errors import BadInput, TooManyCells
 from demo.domain.results import LabelledSet
-from demo.files.columns import ANY, ColumnChoice, choose_columns
+from demo.files.columns import ANY, ColumnChoice, Columns, settle_columns
 from demo.files.examples import Capacity, Example, check_texts, note_copies, read_examples, take_portion
 from demo.files.labels import parse_label, parse_labels, refuse_contradiction
 from demo.files.limits import FileLimits
@@ -43,7 +43,7 @@ def load_labelled(
 def make_labelled_set(
     table: Table,
     limits: LabelledLimits,
-    choice: ColumnChoice = ANY,
+    choice: ColumnChoice | Columns = ANY,
     capacity: Capacity | None = None,
     drawn: bool = False,
 ) -> LabelledSet:
@@ -53,7 +53,7 @@ def make_labelled_set(
     so. Zeros and ones: the candidates are those listed. Grades: the pairs as they stand. A question is its text,
     whatever its id.
     """
-    table, columns = choose_columns(table, limits, choice)
+    table, columns = settle_columns(table, limits, choice)
     if capacity:
         marked = isinstance(columns.label, int) and any(
             parse_label(row[columns.label], table.separator) != 1 for row in table.rows

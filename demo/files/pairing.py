@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from demo.domain.datamodels import Pairing
 from demo.domain.errors import TooManyTexts
 from demo.files.columns import UNKNOWN, Columns, check_columns
-from demo.files.examples import Capacity, check_texts, read_examples
+from demo.files.examples import Capacity, check_texts, note_copies, read_examples, take_portion
 from demo.files.labels import parse_truth, refuse_contradiction
 from demo.files.limits import FileLimits
 from demo.files.table import Table, load_table
@@ -19,20 +19,34 @@ class PairingLimits(FileLimits):
     """How much one file may hold."""
 
     texts: int = 1_000  # different questions, and different answers
+    cells: int | None = None  # questions × answers
     bytes: int = 4 * 2**20
 
     @property
     def capacity(self) -> Capacity:
         """What can be taken of a larger file."""
-        return Capacity(questions=self.texts, answers=self.texts)
+        return Capacity(questions=self.texts, answers=self.texts, cells=self.cells)
 
 
-def load_pairing_table(path: str | Path, limits: PairingLimits) -> Table:
+def load_pairing_table(path: str | Path, limits: FileLimits) -> Table:
     """A file becomes a table to choose columns from. Raises UnreadableFile and BadInput."""
     table = load_table(path, limits)
     if not table.rows:
         raise limits.refuse("The file holds names of columns and nothing below them.")
     return table
+
+
+def pair_portion(table: Table, columns: Columns, limits: PairingLimits, drawn: bool = False) -> tuple[Pairing, Table]:
+    """(`pair_up` of what fits of a table, its rows): the first questions, or drawn ones. Raises BadInput.
+
+    A notice of the rows' says how many were taken, and which pairs stand more than once.
+    """
+    check_columns(table, columns, limits)
+    taken = take_portion(table, columns, limits.capacity, drawn)
+    if table.rows and not taken.rows:
+        raise limits.refuse(f"One question alone has more answers than fit here: at most {limits.texts:,}.", False)
+    copies = note_copies(read_examples(taken, columns))
+    return pair_up(taken, columns, limits), replace(taken, notices=taken.notices + copies)
 
 
 def pair_up(table: Table, columns: Columns, limits: PairingLimits) -> Pairing:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.domain.recipe import Pair, TrainingSet
-from demo.files.columns import ANY, ColumnChoice, choose_columns
+from demo.files.columns import ANY, ColumnChoice, Columns, settle_columns
 from demo.files.examples import Capacity, note_copies, read_examples, take_portion
 from demo.files.formats.parquet import as_json
 from demo.files.labels import parse_truth
@@ -76,7 +76,7 @@ def make_training_set(
     name: str,
     limits: PairLimits,
     weight: float = 1.0,
-    choice: ColumnChoice = ANY,
+    choice: ColumnChoice | Columns = ANY,
     capacity: Capacity | None = None,
     drawn: bool = False,
 ) -> TrainingSet:
@@ -84,7 +84,7 @@ def make_training_set(
 
     Several right answers or hard negatives of a question are dealt out to as many pairs as use each of them.
     """
-    table, columns = choose_columns(table, limits, choice)
+    table, columns = settle_columns(table, limits, choice)
     table = take_portion(table, columns, capacity, drawn) if capacity else table
     pairs: dict[Pair, None] = {}
     left_out = without = 0

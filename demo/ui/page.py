@@ -29,6 +29,8 @@ from demo.ui.live.heatmap import plotly_route
 from demo.ui.live.route import create_live_route
 from demo.ui.live.tab import create_lab_tab
 from demo.ui.live.wiring import wire_lab
+from demo.ui.page_file.bar import create_bar
+from demo.ui.page_file.handlers import wire_page_file
 from demo.ui.panels.explain.handlers import wire_explain
 from demo.ui.panels.explain.panel import create_explain
 from demo.ui.panels.present.handlers import wire_present
@@ -69,6 +71,7 @@ _SCRIPTS = (
     "recipes/recipes.js",
     "tabs/compare/compare_these.js",
     "tabs/recommend/recommend.js",
+    "page_file/page_file.js",
     "kit/cell_cursor.js",
     "static/announce.js",
     "live/link.js",
@@ -109,6 +112,9 @@ def create_page(lab: Lab) -> gr.Blocks:
             with gr.Tab(label(f"view_{name}"), id=name, elem_id=f"view-{name}") as tabs[name]:
                 created[name] = create(settings)
 
+    def create_head() -> None:
+        created["page_file"] = create_bar()
+
     kept = {"delete_cache": (600, 600)}  # seconds: files that came, and files that were made to be fetched
     with gr.Blocks(title=LOCALES["en"]["page.title"], analytics_enabled=False, fill_width=True, **kept) as page:
         skip = gr.Button(label("skip"), elem_id="skip")
@@ -116,7 +122,7 @@ def create_page(lab: Lab) -> gr.Blocks:
         with gr.Row(elem_id="tools"):
             present, share = create_present(), create_share()
             created["takehome"] = create_takehome()
-        widgets = create_lab_tab(settings, first, create_panels, create_views)
+        widgets = create_lab_tab(settings, first, create_panels, create_views, create_head)
         wire_lab(page, widgets, settings.live)
         wire_present(page, present)
         wire_share(page, lab, share)
@@ -125,6 +131,7 @@ def create_page(lab: Lab) -> gr.Blocks:
         wire_save(page, lab, created["save"])
         for name, (_, wire) in VIEWS.items():
             wire(page, lab, created[name], widgets)
+        wire_page_file(page, lab, created["page_file"], [created[name] for name in VIEWS])
         labelled = {"skip": skip}
         for part in created.values():
             labelled |= getattr(part, "labelled", {})

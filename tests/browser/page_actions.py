@@ -134,6 +134,13 @@ def choose(page: Page, box: str, option: str) -> None:
     eventually(pick, PATIENCE_MS / 1000, f"{option} could not be chosen", catching=TimeoutError)
 
 
+def give_file(page: Page, content: bytes | str, name: str = "set.csv") -> None:
+    """A file comes in, as if dropped or chosen."""
+    data = content.encode() if isinstance(content, str) else content
+    file = {"name": name, "mimeType": "text/plain", "buffer": data}
+    page.locator("#hero > input[type=file]").set_input_files(file)
+
+
 def open_space(page: Page) -> None:
     """The Space tab, once its points are drawn."""
     page.click(SPACE)

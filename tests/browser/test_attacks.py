@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from demo.backend import fake
-from tests.browser.page_actions import ANSWERS, PLOT, QUESTIONS, expect_value
+from tests.browser.page_actions import ANSWERS, PLOT, QUESTIONS, expect_value, give_file
 
 pytestmark = pytest.mark.browser
 SMALL = "all-minilm-l6-v2"
@@ -50,11 +50,6 @@ def watch(page) -> list[str]:
 def wait_text(page, place: str, text: str) -> None:
     script = "([place, text]) => [...document.querySelectorAll(place)].some((node) => node.textContent.includes(text))"
     page.wait_for_function(script, arg=[place, text], timeout=60_000)
-
-
-def upload(page, place: str, name: str, content: str) -> None:
-    file = {"name": name, "mimeType": "text/plain", "buffer": content.encode()}
-    page.locator(f"{place} input[type=file]").set_input_files(file)
 
 
 def table(*head: str) -> str:
@@ -101,8 +96,9 @@ def test_nothing_that_is_typed_linked_or_uploaded_runs(public, open_page):
 
     page.click("#view-file-button")
     page.wait_for_selector("#file-note p")
-    upload(page, "#file-upload", f"{BAD[0].replace('/', '')}.csv", table(BAD[0], BAD[3]))
-    wait_text(page, "#file-preview", BAD[3])
+    give_file(page, table(BAD[0], BAD[3]), f"{BAD[0].replace('/', '')}.csv")
+    page.click("#page-file-fold > button")
+    wait_text(page, "#page-file-preview", BAD[3])
     page.click("#file-run:enabled")
     page.wait_for_selector(STATE.format("file", "ready"), state="attached")
     page.wait_for_selector("#file-matrix .js-plotly-plot")

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import test_benchmark, test_file, test_story, test_sweep
-from tests.browser.page_actions import PHONE, idle, settle, wait_text
+from tests.browser.page_actions import PHONE, give_file, idle, settle, wait_text
 
 pytest.importorskip("axe_playwright_python", reason="axe is not installed")
 from axe_playwright_python.sync_playwright import Axe
@@ -60,7 +60,7 @@ def sweep(page) -> None:
 
 def compare_file(page) -> None:
     page.wait_for_selector("#file-note p")
-    test_file.upload(page, test_file.table(6))
+    give_file(page, test_file.table(6))
     test_file.run(page, "6x6")
 
 
@@ -228,7 +228,7 @@ def test_the_main_job_without_a_mouse(small, open_page):
     tab_to(page, "#view-file-button", back=True)
     press(page, "Enter")
     page.wait_for_selector("#file-note p")
-    tab_to(page, "#file-upload")
+    tab_to(page, "#file-open")
     file = {"name": "pairs.csv", "mimeType": "text/csv", "buffer": test_file.table(6)}
     idle(page)
     with page.expect_file_chooser() as chooser:

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from demo.backend.fake import FakeEngine
 from demo.lab import Lab
 from demo.settings import Settings
-from tests.browser.page_actions import PHONE, expect_text, expect_value
+from tests.browser.page_actions import PHONE, expect_text, expect_value, give_file
 
 pytestmark = pytest.mark.browser
 STATE = '#file .view[data-state="{}"]'
@@ -43,13 +43,8 @@ def open_file(page) -> None:
     page.wait_for_selector("#file-note p")
 
 
-def upload(page, content: bytes, name: str = "set.csv") -> None:
-    file = {"name": name, "mimeType": "text/plain", "buffer": content}
-    page.locator("#file-upload input[type=file]").set_input_files(file)
-
-
 def choose(page, box: str, option: str) -> None:
-    page.click(f"#file-{box} input")
+    page.click(f"#page-file-{box} input")
     page.get_by_role("option", name=option, exact=True).click()
 
 
@@ -95,11 +90,12 @@ def test_from_a_file_to_a_picture_its_figures_and_what_was_missed(small, open_pa
     open_file(page)
     expect(page.locator("#file-run")).to_be_disabled()
     expect_text(page, "#file-note", "1,000 different questions")
-    upload(page, table(40))
+    give_file(page, table(40))
     wait_plan(page, "40 questions × 40 answers = 1,600 cosines; right pairs: 40.")
     expect_text(page, "#file-plan", "all-MiniLM-L6-v2 · ")
-    expect(page.locator("#file-preview tbody tr")).to_have_count(5)
-    expect_value(page, "#file-question input", "question")
+    page.click("#page-file-fold > button")
+    expect(page.locator("#page-file-preview tbody tr")).to_have_count(5)
+    expect_value(page, "#page-file-question input", "question")
     run(page, "40x40")
     assert re.search(r"\d+ of 40", page.inner_text("#file-found dd >> nth=0"))
     expect_text(page, "#file-auc", "95 %: ")
@@ -124,14 +120,16 @@ def test_columns_are_chosen_by_hand(small, open_page):
     page = open_page(small)
     open_file(page)
     lines = ["nr,frage,antwort,passt"] + [f"{i},{q},{a},{i % 2}" for i, (q, a) in enumerate(rows(6))]
-    upload(page, "\n".join(lines).encode())
+    give_file(page, "\n".join(lines).encode())
     wait_plan(page, "right pairs: 3.")  # a column of ones and zeros is the label, whatever its name
-    expect_value(page, "#file-question input", "frage")
+    expect_value(page, "#page-file-question input", "frage")
     choose(page, "label", "each row is a right pair")
     wait_plan(page, "right pairs: 6.")
     choose(page, "label", "by “passt” (1 or 0)")
     wait_plan(page, "right pairs: 3.")
-    expect(page.locator("#file-preview th.chosen:last-child small").first).to_have_text("label", use_inner_text=True)
+    expect(page.locator("#page-file-preview th.chosen:last-child small").first).to_have_text(
+        "label", use_inner_text=True
+    )
     choose(page, "label", "not known")
     wait_plan(page, "right pairs: 0.")
     choose(page, "question", "antwort")
@@ -139,9 +137,9 @@ def test_columns_are_chosen_by_hand(small, open_page):
     page.wait_for_selector("#file-run:disabled")
     choose(page, "answer", "frage")
     page.wait_for_selector("#file-run:enabled")
-    page.click("#file-named input")
+    page.click("#page-file-named input")
     wait_plan(page, "7 questions × 7 answers")
-    expect_value(page, "#file-question input", "column 2")
+    expect_value(page, "#page-file-question input", "column 2")
 
 
 def test_progress_a_part_of_the_picture_and_stop(serve, open_page):
@@ -149,7 +147,7 @@ def test_progress_a_part_of_the_picture_and_stop(serve, open_page):
     page = open_page(serve(engine))
     open_file(page)
     many = [(f"{q} {turn}", f"{a} {turn}") for turn in range(8) for q, a in rows(132)][:1000]
-    upload(page, json.dumps([{"q": q, "a": a} for q, a in many]).encode(), "set.json")
+    give_file(page, json.dumps([{"q": q, "a": a} for q, a in many]).encode(), "set.json")
     page.click("#file-run:enabled")
     page.wait_for_selector("#file .view-note:has-text('of 2,000 texts')")
     page.wait_for_selector("#file [aria-valuenow]")
@@ -166,7 +164,7 @@ def test_progress_a_part_of_the_picture_and_stop(serve, open_page):
 def test_another_order_and_a_zoom_that_shows_the_values(small, open_page):
     page = open_page(small)
     open_file(page)
-    upload(page, table(120))
+    give_file(page, table(120))
     run(page, "120x120")
     assert labels(page)[0] == "Q1"
     assert values(page) == [], "cells are too small for numbers"
@@ -196,7 +194,7 @@ def test_another_order_and_a_zoom_that_shows_the_values(small, open_page):
 def test_dragging_zooms_and_the_keyboard_reads_cell_by_cell(small, open_page):
     page = open_page(small)
     open_file(page)
-    upload(page, table(60))
+    give_file(page, table(60))
     run(page, "60x60")
     box = place(page)
     page.mouse.move(box["x"] + 60, box["y"] + 60)
@@ -223,7 +221,7 @@ def test_dragging_zooms_and_the_keyboard_reads_cell_by_cell(small, open_page):
 def test_a_bad_file_says_why_and_keeps_the_last_picture(small, open_page):
     page = open_page(small)
     open_file(page)
-    upload(page, f"question,answer\n{NASTY},One.\nTwo?,Two {NASTY}.\n".encode(), f"{NASTY}.csv")
+    give_file(page, f"question,answer\n{NASTY},One.\nTwo?,Two {NASTY}.\n".encode(), f"{NASTY}.csv")
     run(page, "2x2")
     assert NASTY in hover(page, 0.25, 0.25)
     for content, name, why in (
@@ -232,10 +230,10 @@ def test_a_bad_file_says_why_and_keeps_the_last_picture(small, open_page):
         (b"[" * 50_000, "set.json", "nested too deeply"),
         (b"x" * (4 * 2**20 + 1), "set.csv", "At most 4 MiB"),
     ):
-        upload(page, content, name)
-        page.wait_for_selector(f"#file-note [role=alert]:has-text('{why}')")
+        give_file(page, content, name)
+        page.wait_for_selector(f"#page-file-note [role=alert]:has-text('{why}')")
     assert page.locator(SHAPE.format("2x2")).is_visible()
-    expect_text(page, "#file-note", "The file before it stays.")
+    expect_text(page, "#page-file-note", "The file before it stays.")
     expect(page.locator("#view-file img")).to_have_count(0)
     assert page.evaluate("() => window.hacked") is None
 
@@ -243,7 +241,7 @@ def test_a_bad_file_says_why_and_keeps_the_last_picture(small, open_page):
 def test_another_reading_is_told_and_the_files_can_be_taken_home(small, open_page):
     page = open_page(small)
     open_file(page)
-    upload(page, table(20))
+    give_file(page, table(20))
     run(page, "20x20")
     with page.expect_download() as taken:
         page.click("#file-csv")
@@ -265,8 +263,8 @@ def test_on_a_phone_in_korean_nothing_scrolls_sideways(small, open_page):
     page = open_page(small + "?lang=ko", **{**PHONE, "width": 360})
     open_file(page)
     expect(page.locator("#view-file-button")).to_have_text("내 파일", use_inner_text=True)
-    expect_text(page, "#file-upload", "질문과 답을 적은 파일")
-    upload(page, table(120))
+    expect(page.locator("#file-open")).to_have_text("파일 고르기", use_inner_text=True)
+    give_file(page, table(120))
     wait_plan(page, "질문 120개 × 답 120개")
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     run(page, "120x120")
@@ -296,11 +294,11 @@ def test_a_large_workbook_is_read_in_part_and_a_picture_is_named(small, open_pag
     file = io.BytesIO()
     book.save(file)
     open_file(page)
-    expect(page.locator("#file-take")).to_be_hidden()
-    upload(page, file.getvalue(), "faq.xlsx")
+    expect(page.locator("#page-file-take")).to_be_hidden()
+    give_file(page, file.getvalue(), "faq.xlsx")
     expect_text(page, "#file-note", "Of 1,003 questions 1,000 are taken, the first ones.")
     wait_plan(page, "right pairs: 800.")
-    page.locator("#file-take").get_by_text("questions drawn at random").click()
+    page.locator("#page-file-take").get_by_text("questions drawn at random").click()
     expect_text(page, "#file-note", "drawn at random.")
-    upload(page, b"\x89PNG\r\n\x1a\n" + bytes(40), "faq.csv")
-    expect_text(page, "#file-note", "The file is a PNG picture, not a table.")
+    give_file(page, b"\x89PNG\r\n\x1a\n" + bytes(40), "faq.csv")
+    expect_text(page, "#page-file-note", "The file is a PNG picture, not a table.")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from demo.backend import fake
-from tests.browser.page_actions import HEATMAP, QUESTIONS, expect_text, expect_value, settle
+from tests.browser.page_actions import HEATMAP, QUESTIONS, expect_text, expect_value, give_file, settle
 
 pytestmark = pytest.mark.browser
 SWEEP = "#view-sweep-button"
@@ -96,18 +96,10 @@ def test_it_tells_how_far_it_is_and_stops(serve, open_page):
 def test_a_file_of_pairs_and_what_is_wrong_with_another(small, open_page):
     page = open_page(small)
     open_sweep(page)
-    expect(page.locator("#sweep-upload-note")).to_be_hidden()
-    page.click("#sweep-source label:has-text('A file of pairs')")
-    expect_text(page, "#sweep-upload-note", "a row a pair")
-    page.click("#sweep-run")
-    page.wait_for_selector("#sweep-upload-note [role=alert]:has-text('No file')")
-    files = page.locator("input[type=file]").first
-    bad = {"name": "bad.csv", "mimeType": "text/csv", "buffer": f"question,answer,label\na,b,{NASTY}".encode()}
-    files.set_input_files(bad)
-    page.wait_for_selector("#sweep-upload-note [role=alert]:has-text('is not a number')")
-    rows = f"question,answer\n{NASTY},One.\nTwo?,Two {NASTY}.\n"
-    files.set_input_files({"name": f"{NASTY}.csv", "mimeType": "text/csv", "buffer": rows.encode()})
-    page.wait_for_selector("#sweep-upload-note .hint:has-text('pairs 4, of which right 2')")
+    give_file(page, f"question,answer,label\na,b,{NASTY}", "bad.csv")
+    page.wait_for_selector("#sweep-source-note [role=alert]:has-text('is not a number')")
+    give_file(page, f"question,answer\n{NASTY},One.\nTwo?,Two {NASTY}.\n", f"{NASTY}.csv")
+    page.wait_for_selector("#sweep-source-note .hint:has-text('pairs 4, of which right 2')")
     run(page)
     expect(page.locator("#view-sweep img")).to_have_count(0)
     assert page.evaluate("() => window.hacked") is None

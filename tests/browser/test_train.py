@@ -17,6 +17,7 @@ from tests.browser.page_actions import (
     choose,
     expect_text,
     expect_value,
+    give_file,
     settle,
     values,
     wait_text,
@@ -218,17 +219,9 @@ def test_others_edit_meanwhile_and_wait_for_their_turn(address, lasting, slow, o
 def test_a_file_that_cannot_be_used_and_one_that_can(address, open_page):
     page = open_page(address)
     open_train(page, texts=False)
-    page.click("#train-source label:has-text('a file')")
-    page.wait_for_selector("#train-source-note .hint:has-text('CSV, TSV, TXT, JSON, JSONL')")
-    page.click("#train-run")
-    page.wait_for_selector("#train .view-note:has-text('No file has been chosen')")
-    files = page.locator("#view-train input[type=file]")
-    bad = {"name": "bad.csv", "mimeType": "text/csv", "buffer": f"question,answer\n{NASTY},\n".encode()}
-    files.set_input_files(bad)
+    give_file(page, "question,answer\nOne?,\n", "bad.csv")
     page.wait_for_selector("#train-source-note [role=alert]:has-text('has no question or no answer')")
-    expect_text(page, "#train-source-note", "of more than 5,000 pairs a part is taken")
-    assert page.input_value(QUESTIONS)  # nothing typed is lost
-    files.set_input_files({"name": f"{NASTY}.jsonl", "mimeType": "text/plain", "buffer": PAIRS.encode()})
+    give_file(page, PAIRS, f"{NASTY}.jsonl")
     page.wait_for_selector("#train-source-note .hint:has-text('pairs 40, with a negative 40')")
     page.click("#train-run")
     finish(page)

@@ -5,7 +5,8 @@ Autoescape is on: a text of a person that a template writes never becomes markup
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -42,6 +43,22 @@ def render_table(
     rows: `head` or `head_html`, `cells` or `note_html` (one cell for all columns), and optionally `css`.
     """
     return render("kit/table.html", language, caption=caption, heads=heads, rows=rows, css=css)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table of texts, or of its head."""
+
+    text: str
+    small: str = ""
+    number: str = ""  # of the text, as Q3
+    cosine: str = ""
+    css: str = ""
+
+
+def render_cells(language: str, caption: str, head: Iterable[Cell], rows: Iterable[Iterable[Cell]]) -> str:
+    """A table of texts, in room of its own that scrolls."""
+    return render("kit/cells.html", language, caption=caption, head=head, rows=rows)
 
 
 def render_paragraph(text: str) -> str:

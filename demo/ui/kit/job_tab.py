@@ -8,8 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import gradio as gr
 
@@ -20,13 +19,9 @@ from demo.lab import Lab
 from demo.ui.gradio.event_options import LIVE, QUIET
 from demo.ui.kit.i18n import choose_language, translate
 from demo.ui.kit.page_jobs import JobState, PageJob, PageJobs, open_session
-from demo.ui.kit.unexpected import explain_error
 from demo.ui.kit.view import answer_view, next_seq, note_loading, show_view
 
-TAKES = ("first", DRAWN := "drawn")  # what is taken of a file that is too large: whole questions
-FILE_TYPES = [".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".parquet", ".gz"]
 Payload = dict[str, Any]  # of the view
-Content = TypeVar("Content")
 
 
 @dataclass
@@ -182,13 +177,3 @@ class ModelsJob(PageJob):
 def part_of(report: OnProgress, place: int, count: int) -> OnProgress:
     """Progress of one of `count` equal parts as progress of the whole."""
     return lambda progress: report(replace(progress, fraction=(place + (progress.fraction or 0.0)) / count))
-
-
-def read_upload(language: str, path: str, read: Callable[[Path], Content]) -> tuple[Content | None, str]:
-    """(what `read` makes of an uploaded file, "") or (None, what is wrong with it). The file is removed."""
-    try:
-        return read(Path(path)), ""
-    except Exception as error:
-        return None, explain_error(language, error, "an upload")
-    finally:
-        Path(path).unlink(missing_ok=True)

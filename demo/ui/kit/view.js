@@ -252,6 +252,7 @@ new IntersectionObserver((entries) => {
 if (follows) listenToHeatmap();
 document.addEventListener("lab:form", compareForm);
 document.addEventListener("lab:reopen", ({ detail }) => element.closest("#" + detail) && trigger("opened"));
+document.addEventListener("lab:file", follow);
 watch("value", onAnswer);
 onAnswer();
 setTimeout(() => trigger("opened"), 0); // Gradio builds a tab when it is first opened, and once

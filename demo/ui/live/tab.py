@@ -41,10 +41,11 @@ def create_lab_tab(
     first: ModelStatus | None,
     create_panels: Callable[[], None] = lambda: None,
     create_views: Callable[[], None] = lambda: None,
+    create_head: Callable[[], None] = lambda: None,
 ) -> Widgets:
     """Everything on the page. first: the status of the model that the page opens with.
 
-    create_panels builds what stands under the heatmap, create_views the tabs behind it.
+    create_panels builds what stands under the heatmap, create_views the tabs behind it, create_head what is over them.
     """
     widgets = Widgets()
     create_piece("status")
@@ -57,7 +58,10 @@ def create_lab_tab(
             create_piece("reading_head")
             with gr.Column(elem_classes="fold-body"):
                 _create_reading(widgets, settings, first)
-        with gr.Column(elem_id="hero"), gr.Tabs(elem_id="views", overflow_behavior="wrap"):
+        with gr.Column(elem_id="hero"):
+            create_head()
+            views = gr.Tabs(elem_id="views", overflow_behavior="wrap")
+        with views:
             tab = gr.Tab(label("view_heatmap"), id="heatmap", elem_id="view-heatmap", render_children=True)
             with widgets.put("view_heatmap", tab):
                 create_piece("recipes")

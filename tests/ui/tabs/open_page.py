@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 import pytest
 
+from demo.files.table import parse_table
 from demo.lab import Lab
 from demo.ui.kit import page_jobs
 from demo.ui.kit.job_tab import JobTab
-from demo.ui.kit.page_jobs import PageJob
+from demo.ui.kit.page_jobs import PageJob, open_session
 from demo.ui.live.tab import create_lab_tab
+from demo.ui.page_file.registry import LIMITS, PAGE_FILES, PageFile
 from tests.page_requests import by_name, page_request
 from tests.waiting import eventually
 
@@ -68,6 +71,13 @@ class OpenPage:
         """Runs a job to its end; the newest update of every widget."""
         begun = self.run(**chosen)
         return {**begun, **self.finish(**chosen)} if begun["view"]["state"] == "running" else begun
+
+    def drop(self, content: str | bytes, name: str = "set.csv", drawn: bool = False) -> PageFile:
+        """Another file of the page's, for all its tabs."""
+        data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
+        file = replace(PageFile.of(parse_table(data, name, LIMITS)), drawn=drawn)
+        PAGE_FILES.put(open_session(self.request), file)
+        return file
 
     def leave(self) -> None:
         with pytest.MonkeyPatch.context() as patch:

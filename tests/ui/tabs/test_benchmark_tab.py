@@ -24,6 +24,7 @@ from demo.ui.tabs.benchmark.handlers import BenchmarkHandlers  # noqa: E402
 from demo.ui.tabs.benchmark.runs import QUICK, READINGS, Row  # noqa: E402
 from demo.ui.tabs.benchmark.tab import SORTS, create_benchmark_tab  # noqa: E402
 from demo.ui.tabs.benchmark.text import benchmark_figures, ranked, render_board, set_choices, write_csv  # noqa: E402
+from tests.page_requests import lab_values  # noqa: E402
 from tests.ui.tabs.open_page import OpenPage  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
 
@@ -44,8 +45,8 @@ def page(engine) -> OpenPage:
     return OpenPage(BenchmarkHandlers(Lab(Settings(engine="fake"), engine), widgets), values)
 
 
-def values(models, readings, sort="auc") -> list:
-    return [SET, models, readings, sort]
+def values(models, readings, sort="auc", source="bundled", **texts) -> list:
+    return [*lab_values(**texts), source, SET, models, readings, sort]
 
 
 def places(board: str) -> list[str]:
@@ -81,6 +82,30 @@ def test_what_was_measured_once_is_known_to_everybody(page, engine):
     assert seen["view"]["state"] == "ready"
     page.beside("two").complete(models=[ENCODER], readings=["own"])
     assert engine.embedded_texts == counted
+
+
+def test_own_texts_are_measured_and_nobody_else_sees_them(page):
+    own = {"models": [ENCODER], "readings": ["own"], "source": "texts", "questions": "a?\nb?", "answers": "a.\nb.\nc."}
+    assert "on these texts" in page.tick(**own)["view"]["note"]
+    seen = page.complete(**own)
+    assert "<caption>in the boxes</caption>" in seen["board"]
+    assert len(places(seen["board"])) == 2
+    assert page.tick(**{**own, "questions": "other?"})["view"]["state"] == "idle"
+    assert page.beside("two").tick(**own)["view"]["state"] == "idle"
+    assert "at least one question" in page.complete(**{**own, "answers": ""})["view"]["note"]
+
+
+def test_the_pages_file_is_measured(page):
+    chosen = {"models": [ENCODER], "readings": ["own"], "source": "file"}
+    assert "No file is open" in page.run(**chosen)["source_note"]
+    page.drop("question,answer\na?,a.\nb?,<b>\n", "my <b>.csv")
+    assert "pairs 4, of which right 2" in page.tick(**chosen)["source_note"]
+    seen = page.complete(**chosen)
+    assert "<caption>my &lt;b&gt;.csv · 2 rows</caption>" in seen["board"]
+    assert page.beside("two").tick(**chosen)["view"]["state"] == "idle"
+    page.drop("question,answer,score\na,b,1\nc,d,4.5\n")
+    refused = page.run(**chosen)["view"]
+    assert (refused["state"], "Grades rank no answers" in refused["note"]) == ("error", True)
 
 
 def test_only_what_is_missing_is_measured(page, engine):

@@ -14,8 +14,10 @@ gradio = pytest.importorskip("gradio", reason="gradio is not installed: no tests
 from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.datamodels import LAST_LAYER  # noqa: E402
 from demo.domain.results import Interval, Lead  # noqa: E402
+from demo.files.table import parse_table  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
+from demo.ui.kit.page_jobs import open_session  # noqa: E402
 from demo.ui.kit.presets import (  # noqa: E402
     KEPT,
     LETTERS,
@@ -29,6 +31,7 @@ from demo.ui.kit.presets import (  # noqa: E402
     remove_slot,
 )
 from demo.ui.live.form import Form  # noqa: E402
+from demo.ui.page_file.registry import LIMITS, PAGE_FILES, PageFile  # noqa: E402
 from demo.ui.tabs.compare.handlers import CompareHandlers, Memory  # noqa: E402
 from demo.ui.tabs.compare.link import compare_button, dump_slots, load_slots  # noqa: E402
 from demo.ui.tabs.compare.tab import CHOSEN, create_compare_tab  # noqa: E402
@@ -65,11 +68,11 @@ def current(questions: str = QUESTIONS, answers: str = ANSWERS, **reading) -> li
     return lab_values(questions=questions, answers=answers, **reading)
 
 
-def ask(handlers, slots, memory=None, scale="shared", pair="BA", values=None) -> dict:
+def ask(handlers, slots, memory=None, scale="shared", pair="BA", values=None, source="texts") -> dict:
     """One tick: the view's payload and what stands beside it, by name."""
     memory = memory or Memory()
-    _, view, *said = handlers.on_tick(None, slots, memory, scale, pair, *(values or current()))
-    return {"view": view, **dict(zip(("A", *LETTERS, "verdict", "hint", "table"), said, strict=True))}
+    _, view, *said = handlers.on_tick(page_request(), slots, memory, scale, pair, source, *(values or current()))
+    return {"view": view, **dict(zip(("source_note", "A", *LETTERS, "verdict", "hint", "table"), said, strict=True))}
 
 
 def until_ready(handlers, slots, memory) -> dict:
@@ -164,6 +167,21 @@ def test_one_wrong_reading_leaves_the_others_drawn(handlers):
     assert "16.2 GiB" in answer["C"]
     assert "alert" not in answer["D"]
     assert "B separates" not in answer["verdict"]
+
+
+def test_a_file_is_compared_instead_of_the_boxes(handlers):
+    missing = ask(handlers, B, source="file")["view"]
+    assert (missing["state"], "No file is open" in missing["note"]) == ("error", True)
+    rows = "".join(f"question {i},answer {i}\n" for i in range(210))
+    PAGE_FILES.put(open_session(page_request()), PageFile.of(parse_table(f"q,a\n{rows}".encode(), "f.csv", LIMITS)))
+    memory = Memory()
+    answer = ask(handlers, B, memory, source="file")
+    assert "Of 210 questions 141 are taken, the first ones." in answer["source_note"]
+    assert memory.comparisons["A"][1].pairing.questions[140] == "question 140"
+    assert memory.comparisons["A"][1].pairing.matches == {(i, i) for i in range(141)}
+    assert "questions" not in answer["view"]["of"], "whatever is typed, it stays the answer"
+    assert ask(handlers, B, memory)["view"]["of"]["questions"] == QUESTIONS
+    assert len(memory.comparisons["A"][1].pairing.questions) == len(QUESTIONS.split("\n"))
 
 
 def test_the_current_reading_may_be_the_wrong_one(handlers):

@@ -19,6 +19,8 @@ from demo.backend.fake import FakeEngine  # noqa: E402
 from demo.domain.datamodels import Pairing  # noqa: E402
 from demo.figures.matrix import palette, quantize, shown_range  # noqa: E402
 from demo.lab import Lab  # noqa: E402
+from demo.ui.kit.page_jobs import open_session  # noqa: E402
+from demo.ui.page_file.registry import PAGE_FILES  # noqa: E402
 from demo.ui.panels.save.handlers import NAMES  # noqa: E402
 from demo.ui.tabs.file.handlers import FileHandlers  # noqa: E402
 from demo.ui.tabs.file.matrix import show_matrix  # noqa: E402
@@ -101,13 +103,12 @@ def table(count: int) -> str:
 
 def send(page: OpenPage, event: str, *values) -> dict:
     """An event that is not sent with the form."""
-    handlers = page.handlers if hasattr(page.handlers, f"on_{event}") else page.handlers.columns
-    return page.named(getattr(handlers, f"on_{event}")(page.request, *values))
+    return page.named(getattr(page.handlers, f"on_{event}")(page.request, *values))
 
 
-def upload(page: OpenPage, folder: Path, content: str, name: str = "set.csv") -> dict:
-    (folder / name).write_text(content, encoding="utf-8")
-    return send(page, "upload", str(folder / name))
+def pairing_of(page: OpenPage) -> Pairing | None:
+    """The texts of the page's file, as they would be compared."""
+    return page.handlers._pairing(open_session(page.request))
 
 
 @pytest.fixture
@@ -123,90 +124,47 @@ def slow(lab, monkeypatch):
     monkeypatch.setattr(lab, "compare_large", run)
 
 
-def test_file_becomes_a_preview_and_columns(page, tmp_path):
-    assert "At" not in send(page.beside("two", "ko"), "load")["note"]
-    assert "more than 1,000 different questions" in send(page, "load")["note"]
-    content = f"nr,frage,antwort,label\n1,{NASTY},yes,1\n2,second,no,0\n"
-    answer = upload(page, tmp_path, content, f"{'x' * 5}<b>.csv")
-    assert not list(tmp_path.iterdir()), "the file itself is not kept"
-    assert answer["upload"] is None
-    assert "“xxxxx&lt;b&gt;.csv”: rows 2, columns 4." in answer["note"]
-    assert NASTY not in answer["preview"]
-    assert answer["preview"].count("<tr>") == 3
-    assert answer["question"]["choices"] == [("nr", 0), ("frage", 1), ("antwort", 2), ("label", 3)]
-    assert [answer[name]["value"] for name in ("question", "answer", "label")] == [1, 2, 3]
-    assert (answer["named"]["value"], answer["named"]["visible"]) == (True, True)
+def test_a_file_is_there_to_be_compared(page):
+    assert "more than 1,000 different questions" in page.tick()["note"]
+    assert not page.tick()["run"]["interactive"]
+    page.drop(f"nr,frage,antwort,label\n1,{NASTY},yes,1\n2,second,no,0\n")
     view = page.tick()
     assert "2 questions × 2 answers = 4 cosines; right pairs: 1. Read as the lab reads now: " in view["plan"]
     assert "SmolLM2-135M-Instruct · plain · mean · layer 30" in view["plan"]
     assert view["run"]["interactive"]
     assert "Press Compare all" in view["view"]["note"]
+    page.drop("question,answer,score\na,b,3.5\n")
+    view = page.tick()
+    assert "neither 1 nor 0" in view["note"]
+    assert not view["run"]["interactive"]
+    page.run()
+    assert page.state.job is None
 
 
-def test_other_columns_can_be_chosen(page, tmp_path):
-    upload(page, tmp_path, "a1,q1\na2,q2\n")
-    swapped = send(page, "columns", 1, 0, "unknown", False)
-    assert page.state.pairing == Pairing(("q1", "q2"), ("a1", "a2"), frozenset())
-    assert swapped["question"]["value"] == 1
-    named = send(page, "columns", 1, 0, "unknown", True)
-    assert named["question"]["choices"] == [("a1", 0), ("q1", 1)]
-    same = send(page, "columns", 0, 0, "each_row", True)
-    assert "same column" in same["note"]
-    assert page.state.pairing is None
-    assert not page.tick()["run"]["interactive"]
-    for nonsense in (None, "x", True, 9, -1, [0], 1.0):
-        send(page, "columns", nonsense, 1, nonsense, True)
-        assert page.state.pairing is None
-    assert send(page.beside("nobody"), "columns", 0, 1, 2, True) == {"note": gr.skip()}
-
-
-def test_of_a_large_file_a_part_is_taken_as_one_chooses(page, tmp_path):
-    first = upload(page, tmp_path, table(1003))
-    assert first["take"]["visible"]
-    assert "Of 1,003 questions 1,000 are taken, the first ones." in first["note"]
-    before = page.state.pairing
+def test_of_a_large_file_a_part_is_taken_as_one_chooses(page):
+    page.drop(table(1003))
+    assert "Of 1,003 questions 1,000 are taken, the first ones." in page.tick()["note"]
+    before = pairing_of(page)
     assert (len(before.questions), len(before.matches)) == (1000, 1000)
-    drawn = send(page, "take", "drawn")
-    assert "drawn at random" in drawn["note"]
-    assert len(page.state.pairing.questions) == 1000
-    assert page.state.pairing.questions != before.questions
-    assert not upload(page, tmp_path, table(3))["take"]["visible"]
+    page.drop(table(1003), drawn=True)
+    assert "drawn at random" in page.tick()["note"]
+    assert len(pairing_of(page).questions) == 1000
+    assert pairing_of(page).questions != before.questions
 
 
-def test_a_column_of_ones_and_zeros_is_the_label_whatever_its_name(page, tmp_path):
-    answer = upload(page, tmp_path, "qid1,question1,question2,similar\n1,a?,b.,1\n2,c?,d.,0\n")
-    assert [answer[name]["value"] for name in ("question", "answer", "label")] == [1, 2, 3]
-    assert page.state.pairing.matches == {(0, 0)}
+def test_a_closed_file_leaves_its_figures(page):
+    page.drop(table(3))
+    page.complete()
+    PAGE_FILES.close(open_session(page.request))
+    view = page.tick()["view"]
+    assert (view["state"], "The file is closed" in view["note"]) == ("stale", True)
 
 
-def test_unusable_file_says_why_and_the_last_one_stays(page, tmp_path):
-    assert "single column" in upload(page, tmp_path, "one\ntwo")["note"]
-    upload(page, tmp_path, table(3))
-    pairing = page.state.pairing
-    answer = upload(page, tmp_path, "[" * 9999, "deep.json")
-    assert "nested too deeply" in answer["note"]
-    assert "The file before it stays." in answer["note"]
-    assert page.state.pairing is pairing
-    assert "너무 깊이" in upload(page.beside("one", "ko"), tmp_path, "[" * 9999, "deep.json")["note"]
-    assert send(page, "upload", None)["upload"] is None
-
-
-def test_unexpected_error_of_an_upload_logs_no_text(page, tmp_path, monkeypatch, caplog):
-    def explode(*_):
-        raise RuntimeError(secret)
-
-    secret = "secret " + "text"
-    monkeypatch.setattr("demo.ui.tabs.file.columns.load_pairing_table", explode)
-    assert "went wrong on our side" in upload(page, tmp_path, secret)["note"]
-    assert "RuntimeError in an upload" in caplog.text
-    assert secret not in caplog.text
-
-
-def test_parts_are_shown_before_the_result_and_texts_are_sent_once(lab, tmp_path):
+def test_parts_are_shown_before_the_result_and_texts_are_sent_once(lab):
     lab = Lab(lab.settings, FakeEngine(seconds_per_text=0.0005))
     lab.open(MODEL)
     page = OpenPage.of_tab(lab, create_file_tab, FileHandlers, values)
-    upload(page, tmp_path, table(300))
+    page.drop(table(300))
     answers = [started := page.run()]
     eventually(lambda: answers.append(page.tick()) or answers[-1]["view"]["state"] != "running")
     assert (started["view"]["state"], started["view"]["poll"]) == ("running", True)
@@ -229,9 +187,9 @@ def test_parts_are_shown_before_the_result_and_texts_are_sent_once(lab, tmp_path
     assert page.beside("two").tick()["view"]["state"] == "idle", "nobody else sees it"
 
 
-def test_another_order_sends_the_order_alone(page, tmp_path):
+def test_another_order_sends_the_order_alone(page):
     assert send(page, "order", "best") == {"matrix": gr.skip()}
-    upload(page, tmp_path, table(40))
+    page.drop(table(40))
     first = page.complete(order="best")["matrix"]
     assert "orders" in first, "the order that was chosen before holds for the new picture"
     answer = send(page, "order", "clustered")
@@ -242,8 +200,8 @@ def test_another_order_sends_the_order_alone(page, tmp_path):
     assert send(page, "order", "nonsense") == {"matrix": gr.skip()}
 
 
-def test_stopped_comparison_says_which_part_is_shown(page, slow, tmp_path):
-    upload(page, tmp_path, table(4))
+def test_stopped_comparison_says_which_part_is_shown(page, slow):
+    page.drop(table(4))
     started = page.run()
     eventually(lambda: page.state.run.part is not None)
     assert "matrix" in {**started, **page.tick()}
@@ -256,10 +214,10 @@ def test_stopped_comparison_says_which_part_is_shown(page, slow, tmp_path):
     assert not done["stop"]["visible"]
 
 
-def test_second_comparison_waits_and_closed_page_makes_room(page, slow, tmp_path):
+def test_second_comparison_waits_and_closed_page_makes_room(page, slow):
     other = page.beside("two")
     for each in (page, other):
-        upload(each, tmp_path, table(4))
+        each.drop(table(4))
         each.run()
     assert other.tick()["view"]["note"] == "Waiting for others: 1 before you"
     first, second = page.state.job, other.state.job
@@ -271,8 +229,8 @@ def test_second_comparison_waits_and_closed_page_makes_room(page, slow, tmp_path
     assert second.done.wait(5)
 
 
-def test_last_result_comes_back_after_a_stopped_comparison(page, tmp_path, request):
-    upload(page, tmp_path, table(6))
+def test_last_result_comes_back_after_a_stopped_comparison(page, request):
+    page.drop(table(6))
     page.complete()
     request.getfixturevalue("slow")
     started = page.run(pooling="max")
@@ -287,18 +245,18 @@ def test_last_result_comes_back_after_a_stopped_comparison(page, tmp_path, reque
     assert (back["view"]["state"], back["view"]["note"]) == ("ready", "Stopped.")
 
 
-def test_result_is_stale_for_another_reading_or_file(page, tmp_path):
-    upload(page, tmp_path, table(5))
+def test_result_is_stale_for_another_reading_or_file(page):
+    page.drop(table(5))
     page.complete()
     changed = page.tick(pooling="max")["view"]
     assert changed["state"] == "stale"
     assert "reading has changed" in changed["note"]
-    upload(page, tmp_path, table(6))
+    page.drop(table(6))
     assert "other texts" in page.tick()["view"]["note"]
 
 
-def test_errors_are_sentences(page, lab, tmp_path, monkeypatch):
-    upload(page, tmp_path, table(5))
+def test_errors_are_sentences(page, lab, monkeypatch):
+    page.drop(table(5))
     impossible = {"model": "all-minilm-l6-v2", "layer": 6, "pooling": "last_token_logits"}
     refused = page.complete(**impossible)["view"]
     assert refused["state"] == "error"
@@ -316,11 +274,11 @@ def test_errors_are_sentences(page, lab, tmp_path, monkeypatch):
     assert page.tick()["run"]["interactive"]
 
 
-def test_result_is_downloaded_in_every_format(page, tmp_path):
+def test_result_is_downloaded_in_every_format(page):
     refused = page.named(page.handlers.on_download("csv", page.request))
     assert "no longer holds" in refused["taken"]
     assert refused["file"] is None, "the file before must not be fetched again"
-    upload(page, tmp_path, table(5))
+    page.drop(table(5))
     page.complete()
     for kind, name in NAMES.items():
         answer = page.named(page.handlers.on_download(kind, page.request))
@@ -329,8 +287,8 @@ def test_result_is_downloaded_in_every_format(page, tmp_path):
         assert Path(answer["file"]).stat().st_size > 100
 
 
-def test_evicted_result_is_said_to_be_gone(page, tmp_path):
-    upload(page, tmp_path, table(5))
+def test_evicted_result_is_said_to_be_gone(page):
+    page.drop(table(5))
     page.complete()
     page.handlers.results = ResultCache(max_bytes=1)
     told = page.tick()["view"]
@@ -338,8 +296,8 @@ def test_evicted_result_is_said_to_be_gone(page, tmp_path):
     assert "no longer holds" in told["note"]
 
 
-def test_result_larger_than_the_cache_is_an_error(page, tmp_path):
-    upload(page, tmp_path, table(5))
+def test_result_larger_than_the_cache_is_an_error(page):
+    page.drop(table(5))
     page.handlers.results = ResultCache(max_bytes=1)
     assert page.complete()["view"]["state"] == "error"
 

@@ -144,14 +144,13 @@ def test_too_few_texts_are_no_recommendation(page):
     assert (one["state"], "no wrong pair" in one["note"]) == ("error", True)
 
 
-def test_a_file_is_read_in_place_of_the_boxes(page, tmp_path):
+def test_a_file_is_read_in_place_of_the_boxes(page):
     missing = page.run(source="file")
-    assert "No file has been chosen" in missing["upload_note"]
+    assert "No file is open" in missing["source_note"]
     assert page.state.job is None
-    path = tmp_path / f"{NASTY.replace('/', '')}.csv"
     rows = zip(pairs(32).questions, pairs(32).answers, strict=True)
-    path.write_text("question,answer\n" + "".join(f"{question},{answer}\n" for question, answer in rows))
-    assert "questions 32" in page.named(page.handlers.on_upload(page.request, str(path), "first"))["upload_note"]
+    page.drop("question,answer\n" + "".join(f"{question},{answer}\n" for question, answer in rows), f"{NASTY}.csv")
+    assert "questions 32" in page.tick(source="file")["source_note"]
     done = page.complete(source="file", questions="other", answers="other")
     assert "finds 16 of 16" in done["verdict"]
     assert page.tick(source="file", questions="yet another")["view"]["state"] == "ready"

@@ -22,6 +22,7 @@ from demo.files.table import parse_table  # noqa: E402
 from demo.jobs.queue import JobQueue  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
+from demo.ui.tabs.pairs_tab import labelled_part  # noqa: E402
 from demo.ui.tabs.sweep.handlers import SweepHandlers  # noqa: E402
 from demo.ui.tabs.sweep.tab import FOR_EVERY_MODEL, create_sweep_tab  # noqa: E402
 from demo.ui.tabs.sweep.text import (  # noqa: E402
@@ -202,7 +203,7 @@ def test_sweep_without_prompt_or_file_does_not_start(page):
     answer = page.run(prompts=[])
     assert "At least one" in answer["estimate"]
     answer = page.run(source="file")
-    assert "No file has been chosen" in answer["upload_note"]
+    assert "No file is open" in answer["source_note"]
     assert answer["view"]["state"] == "idle"
     assert page.state.job is None
 
@@ -220,25 +221,25 @@ def use(page: OpenPage, which: str, model: str = SMALL) -> dict:
     return page.named(getattr(page.handlers, f"on_use_{which}")(page.request, model))
 
 
-def upload(page: OpenPage, tmp_path, content: str, name: str = "pairs.csv") -> str:
-    path = tmp_path / name
-    path.write_bytes(content.encode("utf-8", "surrogatepass"))
-    answer = page.named(page.handlers.on_upload(page.request, str(path), "first"))
-    assert not path.exists(), "people's texts do not stay on the disk"
-    return answer["upload_note"]
+def noted(page: OpenPage) -> str:
+    return page.tick(source="file")["source_note"]
 
 
-def test_uploaded_file_is_swept(page, tmp_path):
-    assert "a row a pair" in page.named(page.handlers.on_upload(page.request, None, "first"))["upload_note"]
-    note = upload(page, tmp_path, f"question,answer\nOne?,{NASTY}\nTwo?,Two.\n", f"{NASTY.replace('/', '')}.csv")
-    assert "questions 2, answers 2; pairs 4, of which right 2" in note
-    assert "<img" not in note
+def test_a_file_is_swept(page):
+    assert page.tick()["source_note"] == ""
+    page.drop(f"question,answer\nOne?,{NASTY}\nTwo?,Two.\n", f"{NASTY.replace('/', '')}.csv")
+    assert "questions 2, answers 2; pairs 4, of which right 2" in noted(page)
+    assert "<img" not in noted(page)
     assert page.complete(source="file")["view"]["state"] == "ready"
     assert page.tick(source="file", questions="Other?")["view"]["state"] == "ready"
+    assert page.tick(source="texts")["view"]["state"] == "stale", "the boxes hold other texts"
+    page.drop(SCORED)
+    assert page.tick(source="file")["view"]["state"] == "stale", "another file"
 
 
-def test_grades_have_one_figure(page, tmp_path):
-    assert "pairs 4 with grades" in upload(page, tmp_path, SCORED)
+def test_grades_have_one_figure(page):
+    page.drop(SCORED)
+    assert "pairs 4 with grades" in noted(page)
     done = page.complete(source="file")
     assert not done["figure"]["visible"]
     assert "Spearman" in done["verdict"]
@@ -249,16 +250,17 @@ def test_grades_have_one_figure(page, tmp_path):
     ("content", "said"),
     [
         ("question,answer,label\na,b,<b>", "The label “&lt;b&gt;” in row 2 is not a number"),
-        ("question,answer\n" + "x" * (4 * 2**20), "At most 4 MiB"),
         ("question,answer,label\na,b,0\na,c,1\nd,b,2\n", "these may be classes"),
     ],
 )
-def test_unusable_file_says_why_and_replaces_the_last_one(page, tmp_path, content, said):
-    upload(page, tmp_path, SCORED)
-    note = upload(page, tmp_path, content)
+def test_a_file_that_cannot_be_swept_says_why(page, content, said):
+    page.drop(content)
+    note = noted(page)
     assert 'role="alert"' in note
     assert said in note
-    assert page.state.labelled is None
+    refused = page.run(source="file")
+    assert refused["view"]["state"] == "error"
+    assert page.state.job is None
 
 
 @pytest.mark.parametrize(
@@ -270,19 +272,13 @@ def test_unusable_file_says_why_and_replaces_the_last_one(page, tmp_path, conten
         ("question,answer,score\n" + "".join(f"q{i // 10},a{i % 9},{i}\n" for i in range(2001)), 200),  # 2,000 rows
     ],
 )
-def test_of_a_large_file_a_part_is_taken_as_one_chooses(page, tmp_path, content, taken):
-    path = tmp_path / "large.csv"
-    path.write_text(content)
-    answer = page.named(page.handlers.on_upload(page.request, str(path), "first"))
-    assert answer["take"]["visible"]
-    assert f" questions {taken:,} are taken, the first ones." in answer["upload_note"]
-    assert page.state.labelled.questions == tuple(f"q{i}" for i in range(taken))
-    drawn = page.named(page.handlers.on_take(page.request, "drawn"))
-    assert "drawn at random" in drawn["upload_note"]
-    assert page.state.labelled.questions != tuple(f"q{i}" for i in range(taken))
-    small = page.beside("two")
-    upload(small, tmp_path, SCORED)
-    assert not small.named(small.handlers.on_take(small.request, "first"))["take"]["visible"]
+def test_of_a_large_file_a_part_is_taken_as_one_chooses(page, content, taken):
+    first = labelled_part(page.handlers.lab, page.drop(content))
+    assert f" questions {taken:,} are taken, the first ones." in noted(page)
+    assert first.questions == tuple(f"q{i}" for i in range(taken))
+    drawn = labelled_part(page.handlers.lab, page.drop(content, drawn=True))
+    assert "drawn at random" in noted(page)
+    assert drawn.questions != first.questions
 
 
 def test_heatmap_has_layers_and_grouped_poolings(found):

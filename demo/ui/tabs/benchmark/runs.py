@@ -1,6 +1,7 @@
 """Benchmark results: measures readings of models, and caches the rows for every page. Knows no widget.
 
-The sets are bundled, so a row is the same for everybody and is measured once in this process.
+A bundled set is the same for everybody, so each of its rows is measured once in this process. A page's own set has a
+key that no other page has.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+from cachetools import LRUCache
 
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Kind, ModelInfo, Pooling, Progress, Prompt, Reading
@@ -26,6 +29,7 @@ READINGS: dict[str, dict[str, Any]] = {
     **{name: PRESETS[name] for name in ("prompteol", "prompteol_zscore", "echo")},
     "token_prepending": {"prompt": Prompt.TOKEN_PREPENDING.value, "pooling": Pooling.LAST_TOKEN.value},
 }
+_MOST_ROWS = 5_000
 QUICK = (OWN, "article", "mean", "prompteol", "prompteol_zscore")  # ticked at first: few passes, large differences
 
 
@@ -49,26 +53,27 @@ class BenchmarkResults:
 
     def __init__(self, lab: Lab):
         self.lab = lab
-        self._rows: dict[tuple[str, Reading | None], BenchmarkRow] = {}  # by set and reading; None: word overlap
+        # By the set's key and the reading, of which None is word overlap.
+        self._rows: LRUCache[tuple[str, Reading | None], BenchmarkRow] = LRUCache(_MOST_ROWS)
         self._readings: dict[tuple[str, str], Reading | ReadingRefused] = {}  # by model and name
         self._embedded: dict[tuple[Any, ...], set[str]] = {}  # texts by model, prompt and EOS
 
-    def rows(self, set_name: str, models: Sequence[str], names: Sequence[str]) -> list[Row]:
+    def rows(self, key: str, models: Sequence[str], names: Sequence[str]) -> list[Row]:
         """The measured rows of the chosen readings, each reading once under all its names; word overlap first."""
         measured: dict[Reading, list[str]] = {}
         for name, reading in self._readings_of(models, names):
-            if isinstance(reading, Reading) and (set_name, reading) in self._rows:
+            if isinstance(reading, Reading) and (key, reading) in self._rows:
                 measured.setdefault(reading, []).append(name)
-        rows = [Row(self._rows[set_name, reading], tuple(names)) for reading, names in measured.items()]
-        overlap = self._rows.get((set_name, None))
+        rows = [Row(self._rows[key, reading], tuple(names)) for reading, names in measured.items()]
+        overlap = self._rows.get((key, None))
         return [Row(overlap), *rows] if overlap and rows else rows
 
-    def missing(self, set_name: str, models: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:
+    def missing(self, key: str, models: Sequence[str], names: Sequence[str]) -> dict[str, list[str]]:
         """The names of the chosen readings that are possible and not measured yet, by model."""
         missing: dict[str, list[str]] = {}
         for model, name in self._chosen(models, names):
             reading = self._readings.get((model, name))
-            if reading is None or (isinstance(reading, Reading) and (set_name, reading) not in self._rows):
+            if reading is None or (isinstance(reading, Reading) and (key, reading) not in self._rows):
                 missing.setdefault(model, []).append(name)
         return missing
 
@@ -76,24 +81,28 @@ class BenchmarkResults:
         """The chosen readings that a model refuses: name and reason."""
         return [pair for pair in self._readings_of(models, names) if isinstance(pair[1], ReadingRefused)]
 
-    def measure(self, labelled: LabelledSet, missing: dict[str, list[str]], run: Run, report: OnProgress) -> None:
-        """The job: measure the missing readings of one model after another."""
+    def measure(
+        self, key: str, labelled: LabelledSet, missing: dict[str, list[str]], run: Run, report: OnProgress
+    ) -> None:
+        """The job: measure the missing readings of one model after another. key: of the set."""
         run.measure_all(
-            list(missing), lambda model, part: self._measure(labelled, model, missing[model], run, part), report
+            list(missing), lambda model, part: self._measure(key, labelled, model, missing[model], run, part), report
         )
 
-    def _measure(self, labelled: LabelledSet, model: str, names: list[str], run: Run, report: OnProgress) -> None:
+    def _measure(
+        self, key: str, labelled: LabelledSet, model: str, names: list[str], run: Run, report: OnProgress
+    ) -> None:
         info = run.open_model(self.lab, model, lambda progress: report(Progress("", 0.0)))
         grids = self._grids(info, names)
         for place, grid in enumerate(grids):
             part = part_of(report, place, len(grids))
             run.doing = ("measuring", info.name, grid.prompts[0])
             part(Progress("", 0.0))
-            timed = self._is_new(labelled, grid)
+            timed = key != labelled.name or self._is_new(labelled, grid)  # of an own set no text is kept here
             for row in self.lab.benchmark([labelled], [grid], part):
-                before = self._rows.get((row.set_name, row.reading))
+                before = self._rows.get((key, row.reading))
                 speed = row.texts_per_second if timed else before and before.texts_per_second
-                self._rows[row.set_name, row.reading] = replace(row, texts_per_second=speed)
+                self._rows[key, row.reading] = replace(row, texts_per_second=speed)
 
     def _grids(self, info: ModelInfo, names: list[str]) -> list[ReadingGrid]:
         """The readings, in groups that share their forward passes: those under one prompt."""

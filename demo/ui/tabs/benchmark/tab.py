@@ -10,17 +10,19 @@ from demo.settings import Settings
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.presets import BASELINE_MODEL
 from demo.ui.kit.view import create_view
+from demo.ui.page_file.bar import BUNDLED, TEXTS, create_source
 from demo.ui.tabs.benchmark.runs import QUICK, READINGS
 
 FIRST_SET = "all-en"
 SPEED = "speed"
 SORTS = ("auc", "top1", "mrr", "ndcg10", SPEED)
-FORM = ("set", "models", "readings", "sort")  # the inputs of every event
+FORM = ("source", "set", "models", "readings", "sort")  # the inputs of every event, after the lab's own
 
 
 def create_benchmark_tab(settings: Settings) -> Panel:
     """The widgets, inside the tab that is being built. Sets and models are named when the page opens."""
     panel = Panel("benchmark")
+    create_source(panel, (BUNDLED, TEXTS))
     panel.create(
         "set", gr.Dropdown, choices=list(load_benchmark()), value=FIRST_SET, filterable=False, interactive=True
     )

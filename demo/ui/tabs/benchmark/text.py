@@ -79,8 +79,8 @@ def ranked(rows: Sequence[Row], sort: str) -> list[Row]:
     return sorted(rows, key=lambda row: _value(row, sort, float("-inf")), reverse=True)
 
 
-def render_board(language: str, rows: Sequence[Row], sort: str, set_name: str) -> str:
-    """The leaderboard as a table, with a link that downloads it."""
+def render_board(language: str, rows: Sequence[Row], sort: str, title: str) -> str:
+    """The leaderboard as a table, with a link that downloads it. title: of the set."""
     if not rows:
         return ""
     order, ranks = ranked(rows, sort), count(1)
@@ -97,11 +97,11 @@ def render_board(language: str, rows: Sequence[Row], sort: str, set_name: str) -
     return render(
         "tabs/benchmark/board.html",
         language,
-        title=set_title(language, set_name),
+        title=title,
         columns=SORTS,
         sort=sort,
         lines=lines,
-        set_name=set_name,
+        set_name=rows[0].result.set_name,
         csv=quote("\ufeff" + write_csv(order)),
     )
 

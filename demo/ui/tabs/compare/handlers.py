@@ -20,6 +20,7 @@ from demo.lab import Lab
 from demo.studies.contrast import contrast
 from demo.ui.gradio.event_options import LIVE, QUIET
 from demo.ui.kit.i18n import choose_language, translate, translate_phrase
+from demo.ui.kit.page_jobs import open_session
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.presets import (
     CURRENT,
@@ -41,6 +42,7 @@ from demo.ui.kit.unexpected import explain_error
 from demo.ui.kit.view import answer_view, next_seq, note_loading, show_view
 from demo.ui.live.form import Form
 from demo.ui.live.tab import Widgets
+from demo.ui.page_file.chosen import ChosenTexts, choose_texts, render_chosen
 from demo.ui.tabs.compare.link import dump_slots, load_slots
 from demo.ui.tabs.compare.tab import ANSWERED, CHOSEN
 from demo.ui.tabs.compare.text import compare_figures, describe, render_slot, render_table, render_verdicts
@@ -87,9 +89,9 @@ def wire_compare(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets
     opened = [slots, widgets.pair, widgets.linked]
     widgets.view.opened(handlers.on_linked, opened, chosen, js=_LINKED_JS, queue=False, **QUIET)
     gr.on(
-        [widgets.view.tick, slots.change, widgets.scale.input, widgets.pair.input],
+        [widgets.view.tick, slots.change, widgets.scale.input, widgets.pair.input, widgets.source.input],
         handlers.on_tick,
-        inputs=[slots, memory, widgets.scale, widgets.pair, *lab_widgets.choices],
+        inputs=[slots, memory, *widgets.select("scale", "pair", "source"), *lab_widgets.choices],
         outputs=[memory, *widgets.select(*ANSWERED)],
         **LIVE,
     )
@@ -160,17 +162,22 @@ class CompareHandlers:
 
         return on_remove
 
-    def on_tick(self, request: gr.Request, slots: Slots, memory: Memory, scale: str, pair: str, *values: Any) -> list:
+    def on_tick(
+        self, request: gr.Request, slots: Slots, memory: Memory, scale: str, pair: str, source: str, *values: Any
+    ) -> list:
         """The memory, and the updates of ANSWERED. The only handler that computes."""
-        language = choose_language(request)
+        language, key = choose_language(request), open_session(request)
         updates: list = [gr.skip() for _ in ANSWERED[1:]]
 
         def compare() -> dict:
             nonlocal updates
-            of = Form.from_widgets(values).subject
-            outcomes = self._outcomes(language, slots, memory, self._form(values))
+            form = Form.from_widgets(values)
+            texts = choose_texts(self.lab, key, source, form.texts)
+            of = {**form.reading, **texts.boxes}
+            outcomes = self._outcomes(language, slots, memory, self._form(values), texts)
             shown = {letter: each.comparison for letter, each in outcomes.items() if each.comparison}
             updates = [
+                render_chosen(language, self.lab, key, source),
                 *(self._note(language, letter, outcomes.get(letter)) for letter in (CURRENT, *LETTERS)),
                 render_verdicts(language, shown, self._leads(memory, shown)),
                 render_note(translate(language, f"compare.scale.{scale}.hint")),
@@ -192,16 +199,18 @@ class CompareHandlers:
         form = Form.from_widgets(values)
         return replace(form, model=form.model or self.lab.settings.model)
 
-    def _outcomes(self, language: str, slots: Slots, memory: Memory, form: Form) -> dict[str, Outcome]:
+    def _outcomes(
+        self, language: str, slots: Slots, memory: Memory, form: Form, texts: ChosenTexts
+    ) -> dict[str, Outcome]:
         """Every reading's outcome, A first."""
         current = Slot(form.model, KEPT, tuple((k, v) for k, v in form.reading.items() if k != "model"), -1)
         return {
-            letter: self._outcome(language, memory, form, letter, slot)
+            letter: self._outcome(language, memory, texts, letter, slot)
             for letter, slot in ((CURRENT, current), *slots.items())
         }
 
-    def _outcome(self, language: str, memory: Memory, form: Form, letter: str, slot: Slot) -> Outcome:
-        key = (*form.texts.values(), slot.model, slot.preset, slot.kept)
+    def _outcome(self, language: str, memory: Memory, texts: ChosenTexts, letter: str, slot: Slot) -> Outcome:
+        key = (*texts.key, slot.model, slot.preset, slot.kept)
         cached = memory.comparisons.get(letter)
         if cached and cached[0] == key:
             return Outcome(cached[1])
@@ -212,12 +221,12 @@ class CompareHandlers:
             return Outcome(alert=alert)
         try:
             info = self.lab.open(slot.model, wait=False) if slot.preset == OWN else None
-            comparison = self.lab.compare(**form.texts, model=slot.model, wait=False, **slot.options(info))
+            comparison = self.lab.compare(**texts.texts, model=slot.model, wait=False, **slot.options(info))
         except ModelLoading as error:
             note = note_loading(language, error.values["model"], error.values["stage"])
             return Outcome(loading=note, progress=error.values.get("fraction"))
         except Exception as error:  # the other readings stay
-            if isinstance(error, DemoError) and error.field in form.texts:  # it concerns every reading
+            if isinstance(error, DemoError) and error.field in texts.texts:  # it concerns every reading
                 raise
             alert = explain_error(language, error, f"reading {letter}")
             if isinstance(error, ModelError) and letter != CURRENT:

@@ -12,17 +12,19 @@ from demo.settings import Settings
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.presets import LETTERS
 from demo.ui.kit.view import create_view
+from demo.ui.page_file.bar import create_source
 
 SCALES = ("shared", "own")
 _IDS = [letter.lower() for letter in LETTERS]
 # What changes with the slots, apart from what it computes; and what an answer changes.
 CHOSEN = (*(f"{part}_{id}" for id in _IDS for part in ("box", "model", "reading", "remove")), "add", "keep", "pair")
-ANSWERED = ("view", "note_a", *(f"note_{id}" for id in _IDS), "verdict", "scale_note", "figures")
+ANSWERED = ("view", "source_note", "note_a", *(f"note_{id}" for id in _IDS), "verdict", "scale_note", "figures")
 
 
 def create_compare_tab(settings: Settings) -> Panel:
     """The widgets, inside the tab that is being built. Their choices are filled in when the tab opens."""
     panel = Panel("compare")
+    create_source(panel)
     with gr.Row(elem_id="compare-slots"):
         with gr.Column(elem_id="compare-a", elem_classes="compare-slot"):
             panel.create_html("note_a", elem_classes="compare-note")

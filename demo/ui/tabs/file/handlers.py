@@ -6,6 +6,7 @@ While it runs, the part of the matrix that is computed already is shown.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,10 @@ import numpy as np
 
 from demo.analysis.seriation import ORDERS, Orders
 from demo.domain.datamodels import Pairing
+from demo.domain.errors import DemoError
 from demo.domain.results import LargeComparison
-from demo.files.pairing import PairingLimits
+from demo.files.pairing import PairingLimits, pair_portion
+from demo.files.table import Table
 from demo.jobs.queue import JobQueue, OnProgress
 from demo.lab import Lab
 from demo.ui.gradio.event_options import LIVE, QUIET
@@ -29,13 +32,14 @@ from demo.ui.kit.unexpected import explain_error
 from demo.ui.kit.view import next_seq, show_view
 from demo.ui.live.form import Form
 from demo.ui.live.tab import Widgets
+from demo.ui.page_file.registry import PAGE_FILES, PageFile
+from demo.ui.page_file.text import note_part, render_part
 from demo.ui.panels.save.handlers import choose_writer
 from demo.ui.panels.save.panel import FILES
-from demo.ui.tabs.file.columns import FileColumns
 from demo.ui.tabs.file.matrix import show_matrix
 from demo.ui.tabs.file.pages import Page, ResultCache, Run
-from demo.ui.tabs.file.tab import COLUMNS
 from demo.ui.tabs.file.text import (
+    formats_note,
     matrix_alt,
     part_note,
     plan_note,
@@ -65,8 +69,7 @@ class FileHandlers(JobTab):
     def __init__(self, lab: Lab, widgets: Panel, lab_widgets: Widgets):
         super().__init__(lab, widgets, JobQueue(1, _WAITING), Page)
         self.results = ResultCache()
-        limits = PairingLimits(texts=lab.settings.max_file_texts, characters=lab.settings.max_characters)
-        self.columns = FileColumns(widgets, self.pages, limits)
+        self.limits = PairingLimits(texts=lab.settings.max_file_texts, characters=lab.settings.max_characters)
         self._downloads = Downloads(widgets.file)
 
     def on_order(self, request: gr.Request, order: str) -> dict:
@@ -98,10 +101,10 @@ class FileHandlers(JobTab):
         return _Form(Form.from_widgets(lab), order)
 
     def start(self, event: TabEvent) -> None:
-        page = event.page
-        if page.pairing is None:
+        page, pairing = event.page, self._pairing(event.key)
+        if pairing is None:
             return
-        run = Run(page.pairing, event.form.lab.reading)
+        run = Run(pairing, event.form.lab.reading)
         page.start(self.queue, self._work(event.key, run), self.name)
         page.run, page.failed, page.stopped = run, None, False
 
@@ -138,8 +141,9 @@ class FileHandlers(JobTab):
         language, page, run, lab = event.language, event.page, event.page.run, event.form.lab
         if event.job.running:
             return self._show_part(event)
+        pairing = self._pairing(event.key)
         if page.failed is not None:
-            if run.pairing is page.pairing and run.reading == lab.reading:
+            if run.pairing is pairing and run.reading == lab.reading:
                 raise page.failed.with_traceback(None)
             page.failed = None
         state, notes = "stale", [event.say("file.stopped")] if page.stopped else []
@@ -149,8 +153,10 @@ class FileHandlers(JobTab):
             elif run and run.shown:
                 notes.append(part_note(language, run.shown))
             else:
-                state, notes = "idle", notes or [event.say("file.press" if page.pairing else "file.idle")]
-        elif page.result_run.pairing is not page.pairing:
+                state, notes = "idle", notes or [event.say("file.press" if pairing else "file.idle")]
+        elif PAGE_FILES.get(event.key) is None:
+            notes.append(event.say("page_file.closed"))
+        elif page.result_run.pairing is not pairing:
             notes.append(event.say("file.stale.file"))
         elif page.result_run.reading != lab.reading:
             notes.append(event.say("file.stale.reading"))
@@ -160,13 +166,30 @@ class FileHandlers(JobTab):
         return show_view(language, next_seq(), state, " ".join(notes), of=of)
 
     def controls(self, event: TabEvent) -> dict[Any, Any]:
-        pairing, running = event.page.pairing, event.job.running
+        file, pairing, running = PAGE_FILES.get(event.key), self._pairing(event.key), event.job.running
         plan = plan_note(event.language, pairing, self._reading_name(event.form.lab))
+        note = render_note(formats_note(event.language, self.limits))
+        if file is not None:
+            note = render_part(
+                event.language, file, lambda file: note_part(event.language, file, self._take(file)[1].notices)
+            )
         return {
             **super().controls(event),
             self.widgets.run: gr.update(interactive=pairing is not None and not running),
             self.widgets.plan: render_note(plan),
+            self.widgets.note: note,
         }
+
+    def _take(self, file: PageFile) -> tuple[Pairing, Table]:
+        """The file's texts, and the rows that were taken. Raises BadInput."""
+        return file.part(self.name, lambda file: pair_portion(file.table, file.columns, self.limits, file.drawn))
+
+    def _pairing(self, key: str) -> Pairing | None:
+        """The texts of a page's file; None where it has none, or its columns cannot be used."""
+        file = PAGE_FILES.get(key)
+        with suppress(DemoError):
+            return self._take(file)[0] if file else None
+        return None
 
     def _show_part(self, event: TabEvent) -> Payload:
         """Progress, and the part of the matrix that was computed since the last poll."""
@@ -215,15 +238,8 @@ def wire_file(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -
     handlers = FileHandlers(lab, widgets, lab_widgets)
     inputs = [*lab_widgets.choices, widgets.order]
     results = ("view", "matrix", "verdict", "facts", "worst", "best", "taken")
-    outputs = widgets.select(*results, "run", "stop", "plan")
+    outputs = widgets.select(*results, "run", "stop", "plan", "note")
     handlers.wire(page, inputs, outputs)
-    columns, chosen = handlers.columns, widgets.select(*COLUMNS)
-    read = [*widgets.select("note", "preview", "columns", "take"), *chosen]
-    uploaded = widgets.upload.upload(columns.on_upload, widgets.upload, [widgets.upload, *read], **QUIET)
-    rearranged = gr.on([widget.input for widget in chosen], columns.on_columns, chosen, read, **LIVE)
-    retaken = widgets.take.input(columns.on_take, widgets.take, read, **LIVE)
-    for changed in (uploaded, rearranged, retaken):
-        changed.then(handlers.on_tick, inputs, outputs, **LIVE)  # the plan, and whether there is something to compare
     widgets.order.input(handlers.on_order, widgets.order, widgets.select("matrix", "best"), **LIVE)
 
     def wire_download(kind: str) -> None:
@@ -235,4 +251,3 @@ def wire_file(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -
 
     for kind in FILES:
         wire_download(kind)
-    widgets.view.opened(columns.on_load, None, widgets.note, queue=False, **QUIET)

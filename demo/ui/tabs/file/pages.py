@@ -1,4 +1,4 @@
-"""One open page of the file tab: its file, its comparison, and the cache of all results. Knows no widget."""
+"""One open page of the file tab: its comparison, and the cache of all results. Knows no widget."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from cachetools import LRUCache
 from demo.domain.datamodels import Pairing
 from demo.domain.errors import DemoError
 from demo.domain.results import LargeComparison
-from demo.files.columns import Columns
-from demo.files.table import Table
 from demo.ui.kit.page_jobs import PageJob
 
 _MAX_BYTES = 2**30  # of all results
@@ -33,11 +31,6 @@ class Run:
 class Page(PageJob):
     """Its job is a comparison."""
 
-    table: Table | None = None
-    columns: Columns | None = None
-    drawn: bool = False  # of a file that is too large: questions drawn at random instead of the first ones
-    taken: Table | None = None  # what is taken of it
-    pairing: Pairing | None = None  # of the chosen columns; None where they cannot be used
     run: Run | None = None  # the present one, or the last one
     result_run: Run | None = None  # the last one that has a result
     failed: DemoError | None = None  # of the last run; shown until its input changes

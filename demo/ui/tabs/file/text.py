@@ -1,100 +1,34 @@
-"""The file tab's text: preview, notes, scores and lists of a large comparison, alternative text. Knows no widget.
+"""The file tab's text: notes, scores and lists of a large comparison, alternative text. Knows no widget.
 
 Unchecked texts of a file are made fit to be shown, and escaped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import numpy as np
 
 from demo.analysis.seriation import Orders
 from demo.domain.datamodels import Pairing, Progress
 from demo.domain.results import Interval, LargeComparison
-from demo.files.columns import EACH_ROW, UNKNOWN, Columns
 from demo.files.pairing import PairingLimits
-from demo.files.table import Table, fit_to_show
-from demo.ui.kit.html import render
+from demo.files.table import fit_to_show
+from demo.ui.kit.html import Cell, render_cells
 from demo.ui.kit.i18n import translate, translate_phrase
 from demo.ui.kit.text import render_facts, render_notices, render_verdict
 from demo.wording.numbers import two_digits
 
-_PREVIEWED = 5  # rows
-_MAX_COLUMNS = 8  # of the preview
 _MAX_LETTERS = 160  # of a text in a table
 _WORST = 10  # questions
 _TOP = 3  # answers of a question
 _MAX_ROWS = 100  # of the table of best matches
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """A cell of a table, or of its head."""
-
-    text: str
-    small: str = ""
-    number: str = ""  # of the text, as Q3
-    cosine: str = ""
-    css: str = ""
-
-
 def formats_note(language: str, limits: PairingLimits) -> str:
     """What is accepted."""
     size = f"{limits.bytes / 2**20:g}"
     return translate(language, "file.formats", count=f"{limits.texts:,}", size=size)
-
-
-def file_note(language: str, table: Table, notices: tuple[str, ...]) -> str:
-    """The size of a file, and how it was read."""
-    name = fit_to_show(table.name, 80)
-    note = translate(language, "file.read", name=name, rows=f"{len(table.rows):,}", columns=len(table.names))
-    return " ".join([note, *(translate_phrase(language, notice) for notice in notices)])
-
-
-def column_choices(language: str, table: Table) -> list[tuple[str, int]]:
-    """The columns to choose from: (a unique name, place)."""
-    names = table.names
-    numbered = translate(language, "file.column", place="{}")
-    choices = []
-    for place, name in enumerate(names):
-        if not table.named or not name:
-            name = numbered.format(place + 1)
-        elif names.count(name) > 1:
-            name = f"{name} ({place + 1})"
-        choices.append((name, place))
-    return choices
-
-
-def label_choices(language: str, table: Table) -> list[tuple[str, Any]]:
-    """The choices of what belongs together: each row, not known, or what a column says."""
-    fixed = [(translate(language, f"label.file_label_{name}"), name) for name in (EACH_ROW, UNKNOWN)]
-    by_column = translate(language, "file.by_column", name="{}")
-    return fixed + [(by_column.format(name), place) for name, place in column_choices(language, table)]
-
-
-def render_preview(language: str, table: Table, columns: Columns) -> str:
-    """The first rows as a table. The chosen columns are marked with their roles, and always among those shown."""
-    roles = {columns.question: "question", columns.answer: "answer"}
-    if isinstance(columns.label, int):
-        roles.setdefault(columns.label, "label")
-    others = [place for place in range(len(table.names)) if place not in roles]
-    shown = {*roles, *others[: max(0, _MAX_COLUMNS - len(roles))]}
-    badges = {place: translate(language, f"file.role.{role}") for place, role in roles.items()}
-    css = dict.fromkeys(roles, "chosen")
-    head = [
-        _Cell(name, badges.get(place, ""), css=css.get(place, ""))
-        for name, place in column_choices(language, table)
-        if place in shown
-    ]
-    rows = [
-        [_Cell(_clip(text), css=css.get(place, "")) for place, text in enumerate(row) if place in shown]
-        for row in table.rows[:_PREVIEWED]
-    ]
-    return _render_table(language, translate(language, "file.preview", count=_PREVIEWED), head, rows)
 
 
 def plan_note(language: str, pairing: Pairing | None, reading: str) -> str:
@@ -179,9 +113,9 @@ def render_worst(language: str, result: LargeComparison) -> str:
         right = int(np.where(mask[row], cosines, -np.inf).argmax())
         wrong = int(np.where(mask[row], -np.inf, cosines).argmax())
         rank = translate(language, "file.rank", rank=f"{ranks[row]:,}", count=f"{len(cosines):,}")
-        rows.append([_Cell(rank), _question(result, row), *(_answer(result, row, at) for at in (right, wrong))])
-    head = [_Cell(translate(language, f"file.worst.{name}")) for name in ("rank", "question", "right", "instead")]
-    return _render_table(language, translate(language, "file.worst"), head, rows)
+        rows.append([Cell(rank), _question(result, row), *(_answer(result, row, at) for at in (right, wrong))])
+    head = [Cell(translate(language, f"file.worst.{name}")) for name in ("rank", "question", "right", "instead")]
+    return render_cells(language, translate(language, "file.worst"), head, rows)
 
 
 def render_best(language: str, result: LargeComparison, orders: Orders) -> str:
@@ -195,7 +129,7 @@ def render_best(language: str, result: LargeComparison, orders: Orders) -> str:
     places = range(1, min(_TOP, len(result.pairing.answers)) + 1)
     head = [translate(language, "file.worst.question"), *(translate(language, "file.place", place=at) for at in places)]
     counts = {"shown": f"{min(_MAX_ROWS, len(orders[0])):,}", "count": f"{len(orders[0]):,}"}
-    table = _render_table(language, translate(language, "file.best", **counts), map(_Cell, head), rows)
+    table = render_cells(language, translate(language, "file.best", **counts), map(Cell, head), rows)
     return f"<details><summary>{escape(translate(language, 'view.table'))}</summary>{table}</details>"
 
 
@@ -225,18 +159,14 @@ def _range(score: Interval | None, signed: bool = False, percent: bool = False) 
     return " – ".join(f"{100 * end:.0f} %" if percent else two_digits(end, signed) for end in ends)
 
 
-def _question(result: LargeComparison, row: int) -> _Cell:
-    return _Cell(_clip(result.pairing.questions[row]), number=f"Q{row + 1}")
+def _question(result: LargeComparison, row: int) -> Cell:
+    return Cell(_clip(result.pairing.questions[row]), number=f"Q{row + 1}")
 
 
-def _answer(result: LargeComparison, row: int, column: int, css: str = "") -> _Cell:
+def _answer(result: LargeComparison, row: int, column: int, css: str = "") -> Cell:
     cosine = two_digits(float(result.similarity[row, column]))
-    return _Cell(_clip(result.pairing.answers[column]), number=f"A{column + 1}", cosine=cosine, css=css)
+    return Cell(_clip(result.pairing.answers[column]), number=f"A{column + 1}", cosine=cosine, css=css)
 
 
 def _clip(text: str) -> str:
     return fit_to_show(text, _MAX_LETTERS)
-
-
-def _render_table(language: str, caption: str, head: Iterable[_Cell], rows: list[list[_Cell]]) -> str:
-    return render("tabs/file/table.html", language, caption=caption, head=head, rows=rows)

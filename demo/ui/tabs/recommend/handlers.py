@@ -14,7 +14,7 @@ from demo.ui.kit.panel import Panel
 from demo.ui.kit.view import next_seq, show_view
 from demo.ui.live.form import Form
 from demo.ui.live.tab import Widgets
-from demo.ui.tabs.pairs_tab import PairsPage, PairsTab, texts_input
+from demo.ui.tabs.pairs_tab import PairsPage, PairsTab
 from demo.ui.tabs.recommend.tab import FIRST_BUDGET, FORM, budgets
 from demo.ui.tabs.recommend.text import (
     recommend_figures,
@@ -79,7 +79,7 @@ class RecommendHandlers(PairsTab):
             return self.lab.recommend(**texts, seconds=float(form.budget), on_progress=report, on_part=on_part)
 
         page.start(self.queue, work, self.name)
-        page.run, page.failed, page.input = run, None, texts_input(page, form.source, form.lab)
+        page.run, page.failed, page.input = run, None, self.texts_input(event)
         event.updates |= dict.fromkeys(self.widgets.select("verdict", "board"), "")
         return None
 
@@ -112,14 +112,14 @@ class RecommendHandlers(PairsTab):
         if event.job.running:
             self._show_part(event)
             return self.show_running(event, running_note(language, event.job.progress), figures=[])
-        now = texts_input(page, form.source, form.lab)
+        now = self.texts_input(event)
         if page.failed and page.input == now:
             raise page.failed.with_traceback(None)
         if page.run.part or page.result is None:
             note = event.note or event.say("recommend.stopped.part" if page.run.part else "recommend.idle")
             return show_view(language, next_seq(), "ready" if page.run.part else "idle", note, figures=[])
-        stale = event.say("recommend.stale") if page.result_input and page.result_input != now else ""
-        of = dict(zip(form.lab.texts, page.result_input, strict=False))  # of a file: nothing of the form
+        stale = event.say("recommend.stale") if page.result_input != now else ""
+        of = self.boxes_of(form.lab, page.result_input)
         figures, page.due = recommend_figures(language, page.result) if page.due else None, False
         return show_view(
             language, next_seq(), "stale" if stale else "ready", stale or event.note, figures=figures, of=of
@@ -137,5 +137,4 @@ def wire_recommend(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widge
     """The tab's events."""
     handlers = RecommendHandlers(lab, widgets, lab_widgets)
     inputs = [*lab_widgets.choices, *widgets.select(*FORM)]
-    handlers.wire(page, inputs, widgets.select("view", "verdict", "board", "run", "stop", "upload_note"))
-    handlers.wire_source()
+    handlers.wire(page, inputs, widgets.select("view", "verdict", "board", "run", "stop", "source_note"))

@@ -7,7 +7,7 @@ import gradio as gr
 from demo.settings import Settings
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.view import create_view
-from demo.ui.tabs.pairs_tab import create_source
+from demo.ui.page_file.bar import create_source
 
 BUDGETS = ("60", "180", "600", "1800")  # seconds
 FIRST_BUDGET, LONGEST_PUBLIC = "600", "600"

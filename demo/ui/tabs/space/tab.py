@@ -8,6 +8,7 @@ from demo.analysis.projection import umap_available
 from demo.settings import Settings
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.view import create_view
+from demo.ui.page_file.bar import create_source
 
 DIMENSIONS = ("2d", "3d")
 METHODS = ("pca", "umap") if umap_available() else ("pca",)
@@ -16,6 +17,7 @@ METHODS = ("pca", "umap") if umap_available() else ("pca",)
 def create_space_tab(settings: Settings) -> Panel:
     """The widgets, inside the tab that is being built."""
     panel = Panel("space")
+    create_source(panel)
     with gr.Row(elem_id="space-choices", elem_classes="choices-row"):
         panel.create_choice("dimensions", DIMENSIONS)
         panel.create_choice("method", METHODS, visible=len(METHODS) > 1)

@@ -20,7 +20,7 @@ from demo.ui.kit.text import render_note
 from demo.ui.kit.view import next_seq, show_view
 from demo.ui.live.form import Form
 from demo.ui.live.tab import Widgets
-from demo.ui.tabs.pairs_tab import PairsPage, PairsTab, texts_input
+from demo.ui.tabs.pairs_tab import PairsPage, PairsTab
 from demo.ui.tabs.sweep.tab import BEST_METHOD, FIGURES, FOR_EVERY_MODEL, FORM, METHODS
 from demo.ui.tabs.sweep.text import (
     estimate,
@@ -108,7 +108,7 @@ class SweepHandlers(PairsTab):
                 **{name: getattr(form, name) for name in ("prompts", "eos", "reference")},
             }
             page.start(self.queue, lambda report: self.lab.sweep(**options, on_progress=report), self.name)
-            page.input, page.failed = _input(page, form), None
+            page.input, page.failed = self._input(event), None
             # What was found before is of other texts or another reading: it comes back if this sweep is stopped.
             event.updates |= dict.fromkeys(widgets.select(*_RESULT), "")
             event.updates |= dict.fromkeys(widgets.select("figure", "method"), gr.update(visible=False))
@@ -154,7 +154,7 @@ class SweepHandlers(PairsTab):
         language, page, form, result = event.language, event.page, event.form, event.page.result
         if event.job.running:
             return self.show_running(event, running_note(language, event.job.progress), figures=[])
-        if page.failed and page.input == _input(page, form):
+        if page.failed and page.input == self._input(event):
             raise page.failed.with_traceback(None)
         if result is None:
             return show_view(language, next_seq(), "idle", event.note or event.say("sweep.idle"))
@@ -163,8 +163,9 @@ class SweepHandlers(PairsTab):
         swept = form.method in METHODS[1:] and Postprocess(form.method) in result.postprocess
         drawn, page.drawn = page.drawn, (figure, form.method if swept else BEST_METHOD)
         figures = None if drawn == page.drawn else sweep_figures(language, result, *page.drawn)
-        stale = _stale_note(event)
-        of = dict(zip(("model", *form.lab.texts), page.result_input, strict=False))  # of a file: the model alone
+        stale = self._stale_note(event)
+        model, *texts = page.result_input
+        of = {"model": model, **self.boxes_of(form.lab, tuple(texts))}
         return show_view(
             language, next_seq(), "stale" if stale else "ready", stale or event.note, figures=figures, of=of
         )
@@ -183,6 +184,17 @@ class SweepHandlers(PairsTab):
             page.offered = prompts
             updates[self.widgets.prompts] = gr.update(choices=list(prompts), value=ticked)
         return updates
+
+    def _input(self, event: TabEvent) -> tuple:
+        """What a sweep would be about: model and texts."""
+        return (event.form.lab.model, *self.texts_input(event))
+
+    def _stale_note(self, event: TabEvent) -> str:
+        """Why the result no longer belongs to what is chosen; "" while it does."""
+        page = event.page
+        if page.result_input[0] != event.form.lab.model:
+            return event.say("sweep.stale.model", model=page.result.provenance["model"])
+        return "" if page.result_input == self._input(event) else event.say("sweep.stale.texts")
 
     def _use_buttons(self, language: str, page: _Page, lab: Form) -> dict:
         """The buttons that apply a reading; one that is in use says so."""
@@ -212,30 +224,13 @@ def wire_sweep(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) 
     handlers = SweepHandlers(lab, widgets, lab_widgets)
     inputs = [*lab_widgets.choices, *widgets.select(*FORM)]
     results = ("view", "verdict", "scores", "hint", "picked", "figure", "method", "use_best", "use_picked")
-    controls = ("prompts", "estimate", "run", "stop", "upload_note", "fold")
+    controls = ("prompts", "estimate", "run", "stop", "source_note", "fold")
     polls = [widgets.figure.input, widgets.method.input, widgets.prompts.input]
     handlers.wire(page, inputs, widgets.select(*results, *controls), polls)
-    handlers.wire_source()
     widgets.view.pick(handlers.on_pick, inputs, widgets.select("picked", "use_best", "use_picked"), **LIVE)
     reading = [getattr(lab_widgets, name) for name in READING_FIELDS]
     widgets.use_best.click(handlers.on_use_best, lab_widgets.model, reading, **QUIET)
     widgets.use_picked.click(handlers.on_use_picked, lab_widgets.model, reading, **QUIET)
-
-
-def _input(page: _Page, form: _Form) -> tuple:
-    """What a sweep is about: the model, and the texts of the boxes unless a file is swept."""
-    return (form.lab.model, *texts_input(page, form.source, form.lab))
-
-
-def _stale_note(event: TabEvent) -> str:
-    """Why the result no longer belongs to the lab's model and texts; "" while it does."""
-    page, lab = event.page, event.form.lab
-    model, *texts = page.result_input
-    if model != lab.model:
-        return event.say("sweep.stale.model", model=page.result.provenance["model"])
-    if texts and texts != [lab.questions, lab.answers, lab.matches]:
-        return event.say("sweep.stale.texts")
-    return ""
 
 
 def _possible_prompts(info: ModelInfo | None, prompt: str) -> tuple[str, ...]:

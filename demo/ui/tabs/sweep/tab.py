@@ -9,7 +9,7 @@ from demo.settings import Settings
 from demo.ui.kit.i18n import label
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.view import create_view
-from demo.ui.tabs.pairs_tab import create_source
+from demo.ui.page_file.bar import create_source
 
 FIGURES = ("auc", "margin")  # the figures of right and wrong pairs; grades have Spearman alone
 BEST_METHOD = "best"

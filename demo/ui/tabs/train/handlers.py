@@ -11,33 +11,36 @@ from typing import Any
 import gradio as gr
 
 from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, Prompt
-from demo.domain.errors import Busy, DemoError, Stopped
+from demo.domain.errors import Busy, Stopped
 from demo.domain.recipe import TrainingSet
 from demo.files.bundled import load_training
 from demo.files.examples import Capacity
 from demo.files.pairs import PairLimits, make_training_set
-from demo.files.table import load_table
 from demo.jobs.queue import JobQueue
 from demo.lab import Lab
 from demo.studies.training import kept_folder, name_kept
 from demo.ui.gradio.event_options import LIVE, QUIET
 from demo.ui.kit.downloads import FETCH, Downloads
-from demo.ui.kit.i18n import choose_language, translate, translate_error
-from demo.ui.kit.job_tab import DRAWN, JobTab, Payload, TabEvent, read_upload
+from demo.ui.kit.i18n import choose_language, translate
+from demo.ui.kit.job_tab import JobTab, Payload, TabEvent
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import model_choices, render_note
 from demo.ui.kit.unexpected import explain_error
 from demo.ui.kit.view import next_seq, show_view
 from demo.ui.live.form import Form
 from demo.ui.live.tab import Widgets
+from demo.ui.page_file.bar import BUNDLED, FILE, TEXTS
+from demo.ui.page_file.registry import PAGE_FILES, PageFile
+from demo.ui.page_file.text import render_part
 from demo.ui.tabs.train.formula import render_formula
 from demo.ui.tabs.train.pages import Page
 from demo.ui.tabs.train.runs import LOADING, TRAINING, Run, RunSettings
-from demo.ui.tabs.train.tab import BUNDLED, FILE, FORM, IN_THE_LAB, TEXTS, TRAINABLE, offered_efforts
+from demo.ui.tabs.train.tab import FORM, IN_THE_LAB, TRAINABLE, offered_efforts
 from demo.ui.tabs.train.text import (
     HELD,
     LIVE_FIGURES,
     base_name,
+    describe_file,
     ended_note,
     file_name,
     model_name,
@@ -137,26 +140,6 @@ class TrainHandlers(JobTab):
 
         return self.answer(request, values, look)
 
-    def on_upload(self, request: gr.Request, path: str | None, take: str, *values: Any) -> dict:
-        """A file becomes pairs, or a sentence on what is wrong with it."""
-        language, page = choose_language(request), self.pages.of(request)
-        if path:
-            page.table, page.upload_problem = read_upload(language, path, lambda file: load_table(file, _LIMITS))
-        return self.on_take(request, take, *values)
-
-    def on_take(self, request: gr.Request, take: str, *values: Any) -> dict:
-        """The file's pairs; of a file that is too large, those of its first questions or of drawn ones."""
-        page, page.uploaded = self.pages.of(request), None
-        if page.table:
-            try:
-                name, page.upload_problem = Path(page.table.name).stem, ""
-                page.uploaded = make_training_set(
-                    page.table, name, _LIMITS, capacity=Capacity(rows=_LIMITS.pairs), drawn=take == DRAWN
-                )
-            except DemoError as error:
-                page.upload_problem = translate_error(choose_language(request), error)
-        return self.on_choose(request, *values)
-
     def on_keep(self, request: gr.Request) -> dict:
         """The present model becomes one of this person's list, and the one in use."""
         language, page = choose_language(request), self.pages.of(request)
@@ -204,7 +187,7 @@ class TrainHandlers(JobTab):
 
     def start(self, event: TabEvent) -> None:
         page, form = event.page, event.form
-        sets, page.failed = self._sets(page, form), ""
+        sets, page.failed = self._sets(event), ""
         if self.lab.settings.engine == "zerogpu":
             page.failed = event.say("train.lent")
         elif form.effort not in offered_efforts(self.lab.settings):
@@ -237,10 +220,21 @@ class TrainHandlers(JobTab):
         elif previous is not None:
             page.show(previous)
 
-    def _sets(self, page: Page, form: _Form) -> tuple[TrainingSet, ...]:
-        if form.source == BUNDLED:
-            return tuple(one for name, one in load_training().items() if name in form.sets)
-        return (page.uploaded,) if form.source == FILE and page.uploaded else ()
+    def _sets(self, event: TabEvent) -> tuple[TrainingSet, ...]:
+        """The pairs to learn from; none for those of the boxes. Raises BadInput."""
+        if event.form.source == BUNDLED:
+            return tuple(one for name, one in load_training().items() if name in event.form.sets)
+        file = PAGE_FILES.get(event.key) if event.form.source == FILE else None
+        return (self._of_file(file),) if file else ()
+
+    def _of_file(self, file: PageFile) -> TrainingSet:
+        name, capacity = Path(file.table.name).stem, Capacity(rows=_LIMITS.pairs)
+        return file.part(
+            self.name,
+            lambda file: make_training_set(
+                file.table, name, _LIMITS, choice=file.columns, capacity=capacity, drawn=file.drawn
+            ),
+        )
 
     def _model(self, form: _Form) -> str:
         """The model to train; of an adapter in the lab, for example one trained here, its base model."""
@@ -300,8 +294,7 @@ class TrainHandlers(JobTab):
             "formula": render_formula(language, run),
             "look": gr.update(**slider),
             "reading_note": render_note(reading_hint(language, form.reading, form.lab.reading)),
-            "source_note": render_source(language, form.source, self._sets(page, form), page.upload_problem),
-            "take": gr.update(visible=form.source == FILE and bool(page.uploaded and page.uploaded.partial)),
+            "source_note": self._source_note(event),
             "plan": render_note(plan),
             "run": gr.update(interactive=not running),
             "pause": gr.update(
@@ -312,6 +305,13 @@ class TrainHandlers(JobTab):
             "keep": gr.update(interactive=can_keep),
             "download": gr.update(interactive=can_keep),
         }
+
+    def _source_note(self, event: TabEvent) -> str:
+        language = event.language
+        if event.form.source != FILE:
+            return render_source(language, event.form.source, self._sets(event))
+        file = PAGE_FILES.get(event.key)
+        return render_part(language, file, lambda file: describe_file(language, file, self._of_file(file)))
 
     def _with_model(self, language: str, page: Page, use: Callable[[Run, str], dict]) -> dict:
         """Do something with the run's model as it is after the present step, or say why there is none."""
@@ -333,15 +333,13 @@ def wire_train(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) 
     """The tab's events."""
     handlers = TrainHandlers(lab, widgets, lab_widgets)
     inputs = [*lab_widgets.choices, *widgets.select(*FORM)]
-    results = ("view", "state", "formula", "look", "reading_note", "source_note", "take", "held", "plan")
+    results = ("view", "state", "formula", "look", "reading_note", "source_note", "held", "plan")
     outputs = widgets.select(*results, "run", "pause", "stop", "keep", "download", "keep_note")
     handlers.wire(page, inputs, outputs)
     choices = [widget.input for widget in widgets.select("reading", "source", "sets", "effort")]
     gr.on(choices, handlers.on_choose, inputs, outputs, **LIVE)
     widgets.pause.click(handlers.on_pause, inputs, outputs, **QUIET)
     widgets.look.input(handlers.on_look, [widgets.look, *inputs], outputs, **LIVE)
-    widgets.upload.upload(handlers.on_upload, [widgets.upload, widgets.take, *inputs], outputs, **QUIET)
-    widgets.take.input(handlers.on_take, [widgets.take, *inputs], outputs, **LIVE)
     kept = widgets.keep.click(handlers.on_keep, None, [lab_widgets.model, widgets.keep_note], **QUIET)
     kept.then(None, js=_ASK_HEATMAP, **QUIET)
     written = widgets.download.click(handlers.on_download, None, widgets.select("file", "keep_note"), **QUIET)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from demo.domain.recipe import TrainingSet
-from demo.files.table import Table
 from demo.ui.kit.page_jobs import PageJob
 from demo.ui.kit.view import keep_figure
 from demo.ui.tabs.train.runs import Run
@@ -19,9 +17,6 @@ class Page(PageJob):
 
     run: Run | None = None
     previous: Run | None = None  # comes back where the next one fails before its first snapshot
-    table: Table | None = None  # the uploaded file
-    uploaded: TrainingSet | None = None  # the pairs that are taken of it
-    upload_problem: str = ""
     failed: str = ""  # why the last run did not start, or failed
     chosen_step: int | None = None  # the step that is looked back at; None for the newest
     drawn: dict[str, dict[str, tuple]] = field(default_factory=dict)  # by view and figure, the key it was drawn with

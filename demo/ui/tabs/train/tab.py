@@ -9,15 +9,13 @@ from demo.domain.recipe import EFFORTS, Method
 from demo.files.bundled import load_training
 from demo.settings import Settings
 from demo.ui.kit.i18n import label
-from demo.ui.kit.job_tab import FILE_TYPES, TAKES
 from demo.ui.kit.panel import Panel, UncheckedSlider
 from demo.ui.kit.view import create_view
+from demo.ui.page_file.bar import BUNDLED, TEXTS, create_source
 
 IN_THE_LAB = "lab"  # the model, or the reading, of the lab's own widgets
 TRAINABLE = tuple(entry.id for entry in CATALOG.values() if not entry.base)  # not on top of another adapter
 READINGS = ("recommended", IN_THE_LAB)
-BUNDLED, FILE, TEXTS = "bundled", "file", "texts"
-SOURCES = (BUNDLED, FILE, TEXTS)
 FORM = ("model", "reading", "source", "sets", "effort")  # the inputs of every event, after the lab's own
 
 
@@ -35,13 +33,9 @@ def create_train_tab(settings: Settings) -> Panel:
         panel.create_choice("reading", READINGS)
         panel.create_choice("effort", offered_efforts(settings))
     panel.create_html("reading_note", elem_classes="note")
-    with gr.Row(elem_id="train-from", elem_classes="choices-row"):
-        panel.create_choice("source", SOURCES)
-        panel.create("upload", gr.UploadButton, size="sm", file_types=FILE_TYPES, min_width=0)
+    create_source(panel, (BUNDLED, TEXTS))
     sets = list(load_training())
     panel.create("sets", gr.CheckboxGroup, choices=sets, value=sets, show_label=False, interactive=True)
-    panel.create_html("source_note", elem_classes="note")
-    panel.create_choice("take", TAKES, visible=False)
     with gr.Row(elem_id="train-start", elem_classes="choices-row"):
         panel.create_button("run", variant="primary")
         panel.create_button("pause", visible=False)

@@ -21,15 +21,18 @@ from demo.figures.training import (
 )
 from demo.files.bundled import load_training
 from demo.studies.training import Snapshot
-from demo.ui.kit.i18n import translate, translate_phrase, translate_word
+from demo.ui.kit.i18n import translate, translate_word
 from demo.ui.kit.job_tab import note_loading
 from demo.ui.kit.page_jobs import JobState
 from demo.ui.kit.text import render_facts, render_note
 from demo.ui.kit.view import figure_payload
+from demo.ui.page_file.bar import TEXTS
+from demo.ui.page_file.registry import PageFile
+from demo.ui.page_file.text import note_part
 from demo.ui.tabs.compare.text import reading_payload
 from demo.ui.tabs.train.formula import plain
 from demo.ui.tabs.train.runs import LOADING, TRAINING, Run
-from demo.ui.tabs.train.tab import FILE, READINGS, TEXTS
+from demo.ui.tabs.train.tab import READINGS
 from demo.wording.numbers import two_digits
 from demo.wording.translate import translate_group
 
@@ -88,18 +91,20 @@ def set_choices(language: str) -> list[tuple[str, str]]:
     ]
 
 
-def render_source(language: str, source: str, sets: Sequence[TrainingSet], refused: str) -> str:
-    """The pairs to learn from: how many, or what is accepted; a warning where they are a handful."""
+def describe_file(language: str, file: PageFile, pairs: TrainingSet) -> str:
+    """The pairs of the page's file, in numbers."""
+    negatives = f"{sum(bool(pair.negative) for pair in pairs.pairs):,}"
+    said = translate(language, "train.uploaded", name=pairs.name, count=f"{len(pairs.pairs):,}", negatives=negatives)
+    return note_part(language, file, pairs.notices, said)
+
+
+def render_source(language: str, source: str, sets: Sequence[TrainingSet]) -> str:
+    """The pairs to learn from that are no file's: how many; a warning where they are a handful."""
     pairs = [pair for one in sets for pair in one.pairs]
     if source == TEXTS:
         return f'<p class="caution">{escape(translate(language, "train.texts"))}</p>'
-    if source == FILE and not sets:
-        return render_note("", refused) * bool(refused) + render_note(translate(language, "train.formats"))
     with_negative = sum(bool(pair.negative) for pair in pairs)
     values = {"count": f"{len(pairs):,}", "negatives": f"{with_negative:,}"}
-    if source == FILE:
-        note = translate(language, "train.uploaded", name=sets[0].name, **values)
-        return render_note(" ".join([note, *(translate_phrase(language, notice) for notice in sets[0].notices)]))
     if pairs and with_negative == len(pairs):
         return render_note(translate(language, "train.bundled_all", count=values["count"]))
     return render_note(translate(language, "train.bundled", **values))
