@@ -23,6 +23,7 @@ SPLIT = {"ui", "backend"}
 ROOMS = {
     "__init__": "domain lab settings",
     "__main__": "cli",
+    "app": "backend backend/remote backend/starting domain jobs lab serving settings ui/page",
     "analysis": "domain stages",
     "backend": "backend/fake backend/local backend/protocol backend/ray backend/remote backend/routing backend/zerogpu"
     " settings",
@@ -51,7 +52,7 @@ ROOMS = {
     "backend/weights": "backend/model backend/private_apis backend/protocol domain",
     "backend/zerogpu": "backend/loader backend/local backend/model backend/protocol backend/scheduler domain settings",
     "bundled": "files",
-    "cli": "analysis domain export files jobs lab settings stages studies wording",
+    "cli": "analysis app domain export files jobs lab settings stages studies wording",
     "domain": "",
     "export": "domain figures files stages wording",
     "figures": "domain wording",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import typer
 from typer.core import TyperGroup
@@ -13,7 +14,7 @@ from demo.domain.errors import BadInput, DemoError, ModelNotAllowed, ModelNotFou
 from demo.jobs.leave import leave
 
 _USAGE_ERRORS = (BadInput, ReadingRefused, ModelNotAllowed, ModelNotFound)
-_ORDER = ("compare", "article", "embed", "models", "sweep", "recommend", "benchmark", "train", "code", "export")
+_ORDER = ("app", "compare", "article", "embed", "models", "sweep", "recommend", "benchmark", "train", "code", "export")
 
 
 class CommandGroup(TyperGroup):
@@ -79,7 +80,8 @@ def run() -> None:
         # A letter that a terminal cannot show becomes its number instead of ending the program.
         stream.reconfigure(errors="backslashreplace")
     try:
-        app(prog_name="python -m demo")
+        command = Path(sys.argv[0]).name
+        app(prog_name=f"python -m {__package__.split('.')[0]}" if command == "__main__.py" else command)
     except SystemExit as end:
         if end.code:  # a thread may still compute what nobody waits for any more
             leave(end.code)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from demo.domain.example_files import EXAMPLES
 from demo.domain.recipe import Pair, TrainingSet
 from demo.domain.results import LabelledSet
 
-_FOLDER = Path(__file__).resolve().parents[2] / "examples"
 _LANGUAGES = ("en", "ko")
 
 
@@ -41,7 +41,7 @@ def load_titles() -> dict[str, dict[str, str]]:
 @lru_cache(maxsize=1)
 def load_reference() -> tuple[str, ...]:
     """Varied texts on which centring, z-scoring or whitening can be fitted: English, then Korean."""
-    corpus = _read(_FOLDER / "reference.json")
+    corpus = _read(EXAMPLES / "reference.json")
     return tuple(text for language in _LANGUAGES for text in corpus[language])
 
 
@@ -53,12 +53,12 @@ def load_training() -> dict[str, TrainingSet]:
             path.stem,
             tuple(Pair(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines() if line),
         )
-        for path in sorted((_FOLDER / "training").glob("*.jsonl"))
+        for path in sorted((EXAMPLES / "training").glob("*.jsonl"))
     }
 
 
 def _subjects() -> list[dict]:
-    return sorted(map(_read, (_FOLDER / "benchmark").glob("*.json")), key=lambda subject: subject["order"])
+    return sorted(map(_read, (EXAMPLES / "benchmark").glob("*.json")), key=lambda subject: subject["order"])
 
 
 def _read(path: Path) -> dict:

@@ -23,7 +23,7 @@ SLOW = """
 import functools, sys
 import demo.backend.fake as fake
 fake.FakeEngine = functools.partial(fake.FakeEngine, seconds_per_text={seconds}, unreachable=())
-import app
+from demo import app
 from demo.jobs.leave import leave
 leave(app.main(["--engine", "fake", "--port", "0", "--no-live"]))  # live: the first picture's texts would come before
 """

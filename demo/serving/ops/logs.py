@@ -15,7 +15,7 @@ import uvicorn.config
 
 _PLAIN = "%(asctime)s %(message)s"
 _FIELDS = ("event", "code", "method", "route", "status", "duration_s")  # of a record, beside its message
-_REQUESTS = "demo.serving.ops.request_log"
+_REQUESTS = f"{__package__}.request_log"
 
 
 class PlainFormatter(logging.Formatter):

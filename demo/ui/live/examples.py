@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
-_FOLDER = Path(__file__).resolve().parents[3] / "examples" / "sets"
+from demo.domain.example_files import EXAMPLES
+
+_FOLDER = EXAMPLES / "sets"
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ import json
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-_TEXTS = Path(__file__).resolve().parents[4] / "examples" / "lesson.json"
+from demo.domain.example_files import EXAMPLES
+
+_TEXTS = EXAMPLES / "lesson.json"
 OPTIONS, COSINE, COUNT = "options", "cosine", "count"  # kinds of prediction; COUNT: of questions
 SUMMARY = "summary"
 GPT, TUNED, ENCODER = "gpt", "tuned", "encoder"  # the untouched GPT, the same one after training, an embedding model
