@@ -19,6 +19,8 @@ from demo.ui.page_file.registry import LIMITS, PAGE_FILES, PageFile
 from tests.page_requests import by_name, page_request
 from tests.waiting import eventually
 
+_MADE: dict[tuple, tuple] = {}  # widgets by what they are made of
+
 
 class OpenPage:
     """One session. values: the inputs of every event, in the handlers' order, by what is chosen in the widgets."""
@@ -29,11 +31,13 @@ class OpenPage:
 
     @classmethod
     def of_tab(cls, lab: Lab, create_tab: Callable, handlers: Callable[..., JobTab], values: Callable) -> OpenPage:
-        """A page with the lab's own widgets and those of one tab."""
-        with gr.Blocks():
-            lab_widgets = create_lab_tab(lab.settings, lab.status(lab.settings.model))
-            widgets = create_tab(lab.settings)
-        return cls(handlers(lab, widgets, lab_widgets), values)
+        """A page with the lab's own widgets and those of one tab, which take a quarter of a second: made once."""
+        key = create_tab, lab.settings.model_dump_json(exclude={"cache_dir"})
+        if key not in _MADE:
+            with gr.Blocks():
+                lab_widgets = create_lab_tab(lab.settings, lab.status(lab.settings.model))
+                _MADE[key] = create_tab(lab.settings), lab_widgets
+        return cls(handlers(lab, *_MADE[key]), values)
 
     def beside(self, session: str, language: str = "en") -> OpenPage:
         """Another page of the same tab, or the same page in another language."""

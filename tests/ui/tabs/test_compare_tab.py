@@ -57,10 +57,14 @@ def engine() -> FakeEngine:
     return engine
 
 
-@pytest.fixture
-def handlers(engine) -> CompareHandlers:
+@pytest.fixture(scope="module")
+def widgets():
     with gradio.Blocks(analytics_enabled=False):
-        widgets = create_compare_tab(Settings(engine="fake"))
+        return create_compare_tab(Settings(engine="fake"))
+
+
+@pytest.fixture
+def handlers(engine, widgets) -> CompareHandlers:
     return CompareHandlers(Lab(Settings(engine="fake"), engine), widgets)
 
 
