@@ -116,7 +116,7 @@ def parse_table(data: bytes, name: str, limits: FileLimits) -> Table:
         )
     if data.startswith(ZIP) and is_workbook(data):
         rows, notices = read_workbook(data, limits)
-        return _from_rows(rows, name, limits, "", notices)
+        return table_of_rows(rows, name, limits, "", notices)
     if data.startswith(PARQUET):
         return make_table(read_parquet(data, limits), name, limits)
     content, encoding = decode(data, limits)
@@ -128,7 +128,7 @@ def parse_table(data: bytes, name: str, limits: FileLimits) -> Table:
         return make_table(parse_records(content, ending in _LINES, limits), name, limits, notices)
     separator, rows = split_rows(content, limits)
     restored = [(number, [restore(cell.strip()) for cell in cells]) for number, cells in rows]
-    return _from_rows(restored, name, limits, separator, notices)
+    return table_of_rows(restored, name, limits, separator, notices)
 
 
 def make_table(records: Records, name: str, limits: FileLimits, notices: tuple[str, ...] = ()) -> Table:
@@ -189,7 +189,9 @@ class _Tidy:
         return (said,) * bool(self.changed)
 
 
-def _from_rows(rows: Rows, name: str, limits: FileLimits, separator: str, notices: tuple[str, ...]) -> Table:
+def table_of_rows(
+    rows: Rows, name: str, limits: FileLimits, separator: str = "", notices: tuple[str, ...] = ()
+) -> Table:
     """Rows of cells become a table: blank ones are left out, and whether the first one names the columns is settled."""
     tidy = _Tidy()
     tidied = ((number, list(map(tidy, cells))) for number, cells in rows)

@@ -72,6 +72,7 @@ _SCRIPTS = (
     "tabs/compare/compare_these.js",
     "tabs/recommend/recommend.js",
     "page_file/page_file.js",
+    "page_file/paste.js",
     "kit/cell_cursor.js",
     "static/announce.js",
     "live/link.js",

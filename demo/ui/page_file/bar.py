@@ -35,6 +35,8 @@ def create_bar() -> Panel:
     panel.create_html("note", elem_classes="note")
     panel.create("upload", gr.UploadButton, file_types=_TYPES, visible="hidden")  # what is dropped comes in here, too
     panel.put("remembered", gr.Textbox(visible=False))  # the name of the file, which the browser keeps over a reload
+    panel.create("paste", gr.Button, value="", visible="hidden")  # paste.js presses it for a table that is pasted
+    panel.put("pasted", gr.Textbox(visible=False))  # its rows as JSON, then what became of them
     return panel
 
 

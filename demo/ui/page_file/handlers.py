@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from math import isqrt
@@ -20,6 +21,7 @@ from demo.ui.kit.panel import Panel
 from demo.ui.kit.text import render_note
 from demo.ui.kit.unexpected import explain_error
 from demo.ui.page_file.bar import COLUMNS, DRAWN, FILE, OPEN_JS
+from demo.ui.page_file.pasted import read_pasted
 from demo.ui.page_file.registry import LIMITS, PAGE_FILES, PageFile
 from demo.ui.page_file.text import (
     column_choices,
@@ -31,6 +33,8 @@ from demo.ui.page_file.text import (
 
 _KEEP_JS = "(name) => { window.lab.keepFile(name); }"
 _REMEMBER_JS = "(remembered, ...chosen) => [window.lab.rememberedFile(), ...chosen]"
+_PASTED_JS = "() => [window.lab.pastedRows()]"
+_TAKE_JS = "(answer) => { window.lab.takePasted(JSON.parse(answer)); }"
 
 
 class PageFileHandlers:
@@ -46,8 +50,8 @@ class PageFileHandlers:
         language = choose_language(request)
         lost = bool(remembered) and PAGE_FILES.get(open_session(request)) is None
         problem = translate(language, "page_file.lost", name=str(remembered)[:80]) if lost else ""
-        named = gr.update(value=translate(language, "label.page_file_open"))
-        return {**dict.fromkeys(self.buttons, named), **self._answer(request, chosen, problem, opened=True)}
+        named = {button: gr.update(value=translate(language, "label.page_file_open")) for button in self.buttons}
+        return {**named, **self._answer(request, chosen, problem, opened=True)}
 
     def on_upload(self, request: gr.Request, path: str | None, *chosen: Any) -> dict:
         """A file becomes the page's; of an unusable one the problem is said, and the file before it stays."""
@@ -104,7 +108,7 @@ class PageFileHandlers:
             return answer | dict.fromkeys(widgets.select("said", "preview"), "")
         table, columns = file.table, file.columns
         choices = column_choices(language, table)
-        answer |= {
+        return answer | {
             widgets.said: render_recognised(language, file),
             widgets.take: gr.update(visible=len(table.rows) > self._fits_all, value=DRAWN if file.drawn else "first"),
             widgets.preview: render_preview(language, file),
@@ -113,7 +117,6 @@ class PageFileHandlers:
             widgets.label: gr.update(choices=label_choices(language, table), value=columns.label),
             widgets.named: gr.update(value=table.named, visible=table.may_be_unnamed),
         }
-        return answer | ({widgets.fold: gr.update(open=not file.sure)} if opened else {})
 
     def _choices(
         self, language: str, file: PageFile | None, chosen: tuple, opened: bool
@@ -134,7 +137,7 @@ def wire_page_file(page: gr.Blocks, lab: Lab, widgets: Panel, panels: Iterable[A
     buttons = [panel.open for panel in tabs]
     handlers = PageFileHandlers(lab, widgets, sources, buttons)
     chosen = widgets.select(*COLUMNS)
-    said = widgets.select("bar", "note", "remembered", "said", "preview", "take", "fold")
+    said = widgets.select("bar", "note", "remembered", "said", "preview", "take")
     outputs = [*said, *chosen, *sources]
     came = widgets.upload.upload(handlers.on_upload, [widgets.upload, *sources], [widgets.upload, *outputs], **QUIET)
     gone = widgets.close.click(handlers.on_close, sources, outputs, **QUIET)
@@ -144,4 +147,10 @@ def wire_page_file(page: gr.Blocks, lab: Lab, widgets: Panel, panels: Iterable[A
     back = page.load(handlers.on_load, inputs, [*outputs, *buttons], js=_REMEMBER_JS, queue=False, **QUIET)
     for changed in (came, gone, taken, read, back):
         changed.then(None, widgets.remembered, None, js=_KEEP_JS, **QUIET)
+
+    def on_paste(request: gr.Request, pasted: Any) -> str:
+        return json.dumps(read_pasted(choose_language(request), lab, pasted))
+
+    pasted = widgets.paste.click(on_paste, widgets.pasted, widgets.pasted, js=_PASTED_JS, queue=False, **QUIET)
+    pasted.then(None, widgets.pasted, None, js=_TAKE_JS, **QUIET)
     gr.on([button.click for button in buttons], None, js=OPEN_JS, **QUIET)

@@ -20,7 +20,7 @@ from demo.ui.page_file.registry import PageFile
 _LETTERS = 20_000  # of the texts that are looked at for their script
 _SHARE = 0.1  # of the letters that a script must have to be named
 _LONGEST_NAME = 40
-_PREVIEWED = 5  # rows
+_PREVIEWED = 3  # rows
 _MAX_COLUMNS = 8  # of the preview
 _MAX_LETTERS = 160  # of a text in the preview
 

@@ -195,6 +195,7 @@
   function say(text) {
     tools().querySelector("[role=status]").textContent = text;
   }
+  lab.sayOfTexts = say;
   function openForm(act, name) {
     const form = tools().querySelector("form");
     form.hidden = !act;
