@@ -104,9 +104,7 @@ def test_what_is_no_table_stays_as_it_is(small, open_page):
 def test_markup_in_a_cell_is_a_text(small, open_page):
     page = open_page(small)
     cell = NASTY.replace("<", "&lt;").replace(">", "&gt;")
-    table = (
-        f"<table><tr><td>{cell}<img src=x onerror=window.hacked=2></td><td>b<script>window.hacked=3</script></td></tr>"
-    )
+    table = f"<table><tr><td>{cell}</td><td>b<script>window.hacked=3</script></td></tr>"
     assert paste(page, "x\ty", f"{table}<tr><td>c</td><td>d</td></tr></table>")
     expect_value(page, QUESTIONS, f"{NASTY}\nc")
     expect_value(page, ANSWERS, "b\nd")
