@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.colors import get_colorscale
 
 # Okabe and Ito's colours, told apart by every kind of colour vision; symbols, dashes and patterns differ as well.
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -21,7 +22,8 @@ QUESTION_COLOR, ANSWER_COLOR = BLUE, ORANGE
 # Cividis: perceptually uniform, and made to look the same with and without colour-vision deficiency
 # (Nuñez, Anderton, Renslow 2018, doi 10.1371/journal.pone.0199239).
 # Blue to yellow, and a neutral grey in its middle: over −1…1 it diverges from 0.
-COLORSCALE = "Cividis"
+# Its stops: those that Plotly.js has under the same name differ in the middle.
+COLORSCALE = get_colorscale("Cividis")
 LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 TOP_LEGEND = {"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"}
 BARE = {"showgrid": False, "zeroline": False, "ticks": ""}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
+from plotly.colors import sample_colorscale, unlabel_rgb
 
 from demo.figures.layout import BARE, CLEAR, COLORSCALE, DARK, LIGHT, widened
 
@@ -32,7 +32,7 @@ def shown_range(similarity: np.ndarray) -> tuple[float, float]:
 
 def palette() -> np.ndarray:
     """The heatmap's colours, uint8 (256, 3), the lowest first."""
-    colours = sample_colorscale(get_colorscale(COLORSCALE), np.linspace(0, 1, _COLOURS).tolist(), colortype="rgb")
+    colours = sample_colorscale(COLORSCALE, np.linspace(0, 1, _COLOURS).tolist(), colortype="rgb")
     return np.array([[round(float(part)) for part in unlabel_rgb(colour)] for colour in colours], dtype=np.uint8)
 
 

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from plotly.colors import get_colorscale, sample_colorscale
+from plotly.colors import sample_colorscale
 
 from demo.figures import sweep
 from demo.figures.compare import _DIVERGING
@@ -73,11 +73,11 @@ def test_the_eyes_see_what_is_published():
 @pytest.mark.parametrize("eye", EYES)
 def test_the_heatmaps_scale_grows_lighter_evenly_for_every_eye(eye):
     """So that an equal difference of cosines looks equal wherever it lies, and never the other way round."""
-    lightness = lab(steps(get_colorscale(COLORSCALE), 65), eye)[:, 0]
+    lightness = lab(steps(COLORSCALE, 65), eye)[:, 0]
     assert (np.diff(lightness) > 0.5).all()
     straight = np.polyval(np.polyfit(np.arange(65), lightness, 1), np.arange(65))
     assert np.abs(lightness - straight).max() < _JUST_SEEN
-    apart = np.linalg.norm(np.diff(lab(steps(get_colorscale(COLORSCALE), 11), eye), axis=0), axis=1)
+    apart = np.linalg.norm(np.diff(lab(steps(COLORSCALE, 11), eye), axis=0), axis=1)
     assert apart.min() > 2 * _JUST_SEEN, "a tenth of the scale is a step to be seen"
 
 

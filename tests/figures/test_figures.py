@@ -81,9 +81,9 @@ def test_unit_scale_goes_below_zero_for_post_processed_readings(method):
 
 def test_middle_of_the_colour_scale_is_grey():
     """Over −1…1 the colours diverge from it: 0 belongs to neither side."""
-    from plotly.colors import get_colorscale, sample_colorscale, unlabel_rgb
+    from plotly.colors import sample_colorscale, unlabel_rgb
 
-    middle = unlabel_rgb(sample_colorscale(get_colorscale(COLORSCALE), [0.5])[0])
+    middle = unlabel_rgb(sample_colorscale(COLORSCALE, [0.5])[0])
     assert max(middle) - min(middle) < 12
 
 

@@ -17,7 +17,7 @@ from plotly.colors import sample_colorscale
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from demo.domain.datamodels import Comparison
+from demo.domain.datamodels import LAST_LAYER, Comparison
 from demo.domain.errors import DemoError
 from demo.figures.layout import COLORSCALE, is_dark
 from demo.figures.similarity import draw_similarity
@@ -25,13 +25,14 @@ from demo.lab import Lab
 from demo.ui.gradio.theme import theme_colors
 from demo.ui.kit.html import render
 from demo.ui.kit.i18n import choose_language, translate_group
-from demo.ui.kit.text import render_metrics, render_verdict
+from demo.ui.kit.text import render_verdict
 from demo.ui.live.examples import load_examples
-from demo.ui.recipes.recipes import list_recipes
+from demo.ui.recipes.recipes import Recipe, chosen_recipe, list_recipes, render_turn
 from demo.wording.numbers import two_digits
 
 _BODY = re.compile(rb"<body\b[^>]*>")
 _POLL_SECONDS = 0.2
+_LARGEST_CELL, _AROUND = 400, (366, 420)  # pixels, as heatmap.js has them
 
 logger = logging.getLogger("demo")
 
@@ -65,8 +66,13 @@ class FirstPicture:
     def _render(self, language: str) -> bytes:
         model = self._lab.settings.model
         statuses = {status.model: status for status in self._lab.models()}
-        recipes = [one.name for one in list_recipes(statuses, model, model, self._lab.engine.loaded(model))]
-        return render_first_picture(language, self._comparison, self._views, recipes).encode()
+        info = self._lab.engine.loaded(model)
+        recipes = list_recipes(statuses, model, model, info)
+        form = self._comparison.reading.to_dict() | {"model": model}
+        if form["layer"] == LAST_LAYER and info:
+            form["layer"] = info.n_layers
+        chosen = chosen_recipe(recipes, form, info)
+        return render_first_picture(language, self._comparison, self._views, recipes, chosen).encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         plain = scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET"
@@ -94,7 +100,11 @@ class FirstPicture:
 
 
 def render_first_picture(
-    language: str, comparison: Comparison, views: Sequence[str], recipes: Sequence[str] = ()
+    language: str,
+    comparison: Comparison,
+    views: Sequence[str],
+    recipes: Sequence[Recipe] = (),
+    chosen: str = "",
 ) -> str:
     """The heatmap with its texts and its verdict, as HTML that needs no file and no script to be seen."""
     article = next(iter(load_examples().values()))
@@ -118,7 +128,8 @@ def render_first_picture(
         "first/first_picture.html",
         language,
         views=views,
-        recipes=recipes,
+        recipes=[recipe.name for recipe in recipes] if len(recipes) > 1 else [],
+        chosen=chosen,
         set_title=article.title[language],
         teaches=article.teaches[language],
         rows=rows,
@@ -128,8 +139,9 @@ def render_first_picture(
         high=two_digits(high),
         ramp=", ".join(sample_colorscale(COLORSCALE, 9)),
         outlined=translate_group(language, "heatmap")["outlined"],
-        verdict_html=render_verdict(language, comparison),
-        metrics_html=render_metrics(language, comparison.metrics).replace(' id="', ' data-id="'),
+        verdict_html=render_verdict(language, comparison) + render_turn(language, recipes, chosen),
+        largest=_LARGEST_CELL,
+        around=_AROUND,
         light=theme_colors(dark=False),
         dark=theme_colors(dark=True),
     )

@@ -11,13 +11,15 @@ const [frame, stage, plot, numbers, cursor, ring, tip, live] = "frame stage plot
   .split(" ")
   .map($);
 const FOLLOW_MS = 250;
-const LARGEST_CELL = 168;
+const LARGEST_CELL = 400; // pixels; a cell is never higher than wide
+const [LOWEST_ROW, LOWEST_ROW_OF_A_PHONE] = [8, 30];
+const AROUND = [366, 420]; // pixels over and under the cells of a wide and of a small screen, for what is told there
 const SMALLEST_CELL_WITH_TEXT = 26;
 const coarse = window.matchMedia("(pointer: coarse)");
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 let shown = null; // the last payload that carried a figure
 let words = {};
-let geometry = null; // {cell, left, top, font}: what the last drawing came to, in pixels
+let geometry = null; // {across, down, left, top, font}: what the last drawing came to, in pixels
 let cell = null; // the keyboard's cell, {row, column}
 let explained = null; // the cell that is explained below; root.dataset.explained names it
 let answers = 0; // how many were drawn
@@ -59,7 +61,7 @@ function draw() {
   geometry = measure(rows, columns);
   const fontFamily = getComputedStyle(root).fontFamily;
   geometry.font = "12px " + fontFamily;
-  const { size, left, top, right, type } = geometry;
+  const { across, down, left, top, right, type } = geometry;
   const trace = { z: shown.values, ...shown.figure.data[0], showscale: false };
   delete trace.text; // cell_text.js writes them
   delete trace.texttemplate;
@@ -70,21 +72,20 @@ function draw() {
   const layout = {
     ...source,
     title: { text: "" },
-    width: Math.round(left + columns * size + right),
-    height: Math.round(top + rows * size + 8),
+    width: Math.round(left + columns * across + right),
+    height: Math.round(top + rows * down + 8),
     margin: { l: left, t: top, r: right, b: 8, pad: 6 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: fontFamily, color: ink },
     dragmode: coarse.matches ? false : "zoom",
     shapes: source.shapes.flatMap(outline),
-    xaxis: { ...source.xaxis, ...axis, range: [-0.5, columns - 0.5], ...ticks(shown.answers, "A", size) },
+    xaxis: { ...source.xaxis, ...axis, range: [-0.5, columns - 0.5], ...ticks(shown.answers, "A", across) },
     yaxis: {
       ...source.yaxis,
       ...axis,
       autorange: false,
       range: [rows - 0.5, -0.5],
-      scaleanchor: "x",
       ...ticks(shown.questions, "Q", geometry.labels),
     },
   };
@@ -112,18 +113,18 @@ function measure(rows, columns) {
   const labels = wide && rows <= 24 && !large ? Math.min(210, width * 0.26) : 0;
   const left = labels ? Math.round(labels) + 16 : Math.round(((rows >= 100 ? 46 : 38) * type) / 12);
   const [right, top] = [wide ? 16 : 4, large ? Math.round(type * 2.2) : 46];
-  const height = wide ? large?.room - top || Math.max(340, window.innerHeight - 450) : Infinity;
-  const across = (width - left - right) / columns;
+  const height = large ? large.room - top : Math.max(340, window.innerHeight - AROUND[wide ? 0 : 1]);
+  const across = Math.min((width - left - right) / columns, large ? Infinity : LARGEST_CELL);
   // Long matrices may grow down the page rather than shrink to lines; they never grow sideways.
-  const size = Math.min(across, Math.max(height / rows, 8), large ? Infinity : LARGEST_CELL);
-  return { size, left, top, right, labels, large, type };
+  const down = Math.min(across, Math.max(height / rows, wide ? LOWEST_ROW : LOWEST_ROW_OF_A_PHONE));
+  return { across, down, left, top, right, labels, large, type };
 }
 
 function ticks(texts, letter, room) {
   const need = geometry.large ? (0.7 * String(texts.length).length + 0.9) * geometry.type : 26; // pixels for a number
-  const step = Math.max(1, Math.ceil(need / (letter === "A" ? room : geometry.size * 1.6)));
+  const step = Math.max(1, Math.ceil(need / (letter === "A" ? room : geometry.down * 1.6)));
   const numbers = texts.map((_, i) => i).filter((i) => i % step === 0);
-  const withText = letter === "A" ? room >= 84 && !geometry.large : room > 0 && geometry.size >= 20;
+  const withText = letter === "A" ? room >= 84 && !geometry.large : room > 0 && geometry.down >= 20;
   return {
     tickvals: numbers,
     ticktext: numbers.map((i) => {
@@ -141,9 +142,9 @@ const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").repl
 
 // A light line on a dark one: seen on every colour of the scale.
 function outline(shape) {
-  const inset = Math.min(0.06, 4 / geometry.size);
-  const box = { ...shape, x0: shape.x0 + inset, x1: shape.x1 - inset, y0: shape.y0 + inset, y1: shape.y1 - inset };
-  const thin = geometry.size < 18;
+  const [x, y] = [geometry.across, geometry.down].map((size) => Math.min(0.06, 4 / size));
+  const box = { ...shape, x0: shape.x0 + x, x1: shape.x1 - x, y0: shape.y0 + y, y1: shape.y1 - y };
+  const thin = geometry.down < 18;
   return [
     { ...box, line: { width: thin ? 2 : 5, color: "#101316" } },
     { ...box, line: { width: thin ? 1 : 2.5, color: "#ffffff" } },
@@ -153,12 +154,13 @@ function outline(shape) {
 // After a zoom the cells are larger: their values are shown where they fit now.
 function fitText() {
   if (!plot._fullLayout) return;
-  const size = Math.abs(position(0, 1).x - position(0, 0).x);
+  const [across, down] = cellSize();
+  const size = Math.min(across, down);
   const [{ text, z }] = shown.figure.data;
   numbers.hidden = !text || size < SMALLEST_CELL_WITH_TEXT;
   const type = Math.round(Math.max(10, Math.min(1.7 * geometry.type, size * 0.3)));
   lab.writeNumbers(plot, numbers, numbers.hidden ? [] : text, z ? unpack(z) : shown.values, type);
-  $("reset").hidden = size < geometry.size * 1.02;
+  $("reset").hidden = across < geometry.across * 1.02 && down < geometry.down * 1.02;
 }
 
 function drawLegend(trace) {
@@ -200,6 +202,12 @@ function position(row, column) {
   return { x: xaxis._offset + xaxis.c2p(column), y: yaxis._offset + yaxis.c2p(row) };
 }
 
+// Width and height of a cell as it stands there now, zoomed or not.
+function cellSize() {
+  const [here, next] = [position(0, 0), position(1, 1)];
+  return [Math.abs(next.x - here.x), Math.abs(next.y - here.y)];
+}
+
 function showTip(row, column) {
   const number = shown.values[row][column].toFixed(4).replace("-", "−").replace("0.", ".");
   const lines = [
@@ -210,7 +218,7 @@ function showTip(row, column) {
   if (root.dataset.explained === `${row},${column}`) lines.push(["", words.explained]);
   const at = position(row, column);
   const [origin, within, drawn] = [frame, stage, plot].map((node) => node.getBoundingClientRect());
-  const half = Math.abs(position(row, column + 1).x - at.x) / 2;
+  const half = cellSize()[1] / 2;
   lab.showTip(tip, frame, lines, { x: at.x + drawn.left - origin.left, y: at.y + within.top - origin.top, half });
 }
 
@@ -218,14 +226,14 @@ function showTip(row, column) {
 function place(node, { row, column }) {
   const { xaxis, yaxis } = plot._fullLayout;
   const at = position(row, column);
-  const width = Math.abs(position(0, 1).x - position(0, 0).x);
+  const [width, height] = cellSize();
   const inside = (value, axis) => value > axis._offset && value < axis._offset + axis._length;
   node.hidden = !inside(at.x, xaxis) || !inside(at.y, yaxis);
   Object.assign(node.style, {
     left: at.x - width / 2 + (plot.offsetLeft || 0) + "px",
-    top: at.y - width / 2 + "px",
+    top: at.y - height / 2 + "px",
     width: width + "px",
-    height: width + "px",
+    height: height + "px",
   });
 }
 

@@ -37,7 +37,7 @@ from demo.ui.kit.text import (
 )
 from demo.ui.live.examples import ExampleSet, load_examples
 from demo.ui.live.form import FORM_FIELDS, PROMPT_BOXES, Form, LiveRequest
-from demo.ui.recipes.recipes import list_recipes, render_recipes
+from demo.ui.recipes.recipes import chosen_recipe, list_recipes, render_recipes, render_turn
 
 _LABELLED = (*FORM_FIELDS, "matches_fold", "examples", "compute")  # widgets of the lab that have a label
 _LABELLED_CHOICES = {"reference": [choice.value for choice in Reference], "scale": list(SCALES)}
@@ -126,14 +126,19 @@ class _Renderer:
         pieces = {f"{name}-note": render_note(hints.get(name, ""), *answer.notes.get(name, ())) for name in FORM_FIELDS}
         pieces["reading_head"] = render_fold_head(self._say("heading.reading"), self._reading_summary())
         recipes = list_recipes(self.statuses, answer.model, self.lab.settings.model, self.info)
-        pieces["recipes"] = render_recipes(language, recipes, vars(answer.form), self.info)
+        chosen = chosen_recipe(recipes, vars(answer.form), self.info)
+        pieces["recipes"] = render_recipes(language, recipes, chosen)
         if answer.notice:
             pieces["notices"] = render_notices((answer.notice,))
         comparison = answer.comparison
         if comparison:
             took = self._say("status.took", seconds=f"{comparison.seconds:.2f}")
             pieces["status"] = render_status(language, device, comparison, f"{time.strftime('%H:%M:%S')} {took}", "")
-            pieces["verdict"] = render_verdict(language, comparison)
+            article = next(iter(load_examples().values()))
+            texts = (comparison.questions, comparison.answers, answer.form.matches)
+            theirs = texts == (article.questions, article.answers, article.matches)
+            turn = render_turn(language, recipes, chosen) if theirs else ""
+            pieces["verdict"] = render_verdict(language, comparison) + turn
             pieces["metrics"] = render_metrics(language, comparison.metrics)
             pieces["notices"] = render_notices(
                 tuple(translate_phrase(language, notice) for notice in comparison.notices)

@@ -1,7 +1,8 @@
 """The lab's widgets, and where they stand. Builds only: no events, no lab.
 
-Wide: texts and reading in a column on the left, the views beside them, the heatmap first. Small: base.css turns the
-same widgets into a page with the view on top, texts folded above it and the reading as a sheet below.
+Wide: texts, recipes and the folded choices of the reading in a column on the left, the views beside them. Small:
+base.css turns the same widgets into a page with the view on top, texts folded and recipes above it, and the choices as
+a sheet below.
 """
 
 from __future__ import annotations
@@ -50,26 +51,27 @@ def create_lab_tab(
     widgets = Widgets()
     create_piece("status")
     with gr.Row(elem_id="bench"):
-        with gr.Column(elem_id="texts", elem_classes="fold"):
-            create_piece("texts_head")
-            with gr.Column(elem_classes="fold-body"):
-                _create_texts(widgets)
-        with gr.Column(elem_id="reading", elem_classes="fold"):
-            create_piece("reading_head")
-            with gr.Column(elem_classes="fold-body"):
-                _create_reading(widgets, settings, first)
-        with gr.Column(elem_id="hero"):
+        with gr.Column(elem_id="head"):
             create_head()
-            views = gr.Tabs(elem_id="views", overflow_behavior="wrap")
-        with views:
+        with gr.Column(elem_id="side"):
+            with gr.Column(elem_id="texts", elem_classes="fold"):
+                create_piece("texts_head")
+                with gr.Column(elem_classes="fold-body"):
+                    _create_texts(widgets)
+            create_piece("recipes")
+            widgets.create("compute", gr.Button, variant="primary", visible=not settings.live)
+            with gr.Column(elem_id="reading", elem_classes="fold"):
+                create_piece("reading_head")
+                with gr.Column(elem_classes="fold-body"):
+                    _create_reading(widgets, settings.model, first)
+        with gr.Column(elem_id="hero"), gr.Tabs(elem_id="views", overflow_behavior="wrap"):
             tab = gr.Tab(label("view_heatmap"), id="heatmap", elem_id="view-heatmap", render_children=True)
             with widgets.put("view_heatmap", tab):
-                create_piece("recipes")
+                create_piece("verdict")
                 widgets.put("heatmap", create_heatmap())
                 with gr.Row(elem_id="scale-row", elem_classes="choices-row"):
                     widgets.create("scale", gr.Radio, choices=list(SCALES), value="fit", elem_classes="segments")
                     _create_note("scale")
-                create_piece("verdict")
                 create_piece("metrics")
                 create_piece("notices")
                 create_panels()
@@ -99,13 +101,13 @@ def _create_texts(widgets: Widgets) -> None:
         _create_note("matches")
 
 
-def _create_reading(widgets: Widgets, settings: Settings, first: ModelStatus | None) -> None:
+def _create_reading(widgets: Widgets, model: str, first: ModelStatus | None) -> None:
     default = first.default_reading if first else None
     widgets.create(
         "model",
         gr.Dropdown,
-        choices=[(first.name, first.model)] if first else [settings.model],
-        value=settings.model,
+        choices=[(first.name, first.model)] if first else [model],
+        value=model,
         allow_custom_value=True,  # the lab refuses in words what this host does not offer
     )
     _create_note("model")
@@ -138,7 +140,6 @@ def _create_reading(widgets: Widgets, settings: Settings, first: ModelStatus | N
         visible=postprocess is not Postprocess.NONE,
     )
     _create_note("reference")
-    widgets.create("compute", gr.Button, variant="primary", visible=not settings.live)
 
 
 def _create_note(name: str) -> gr.HTML:

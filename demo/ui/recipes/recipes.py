@@ -7,7 +7,7 @@ values of a button into the form.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,8 @@ from demo.domain.datamodels import LAST_LAYER, Kind, ModelInfo, ModelStatus, Pro
 from demo.ui.kit.html import render
 from demo.ui.kit.presets import BASELINE_MODEL, preset_options
 
-_OF_A_GPT = ("article", "mean", "prompteol", "echo")  # names of PRESETS
+_ARTICLE, _OTHER = "article", "prompteol"  # the one that fails on the article's texts, and one that does not
+_OF_A_GPT = (_ARTICLE, "mean", _OTHER, "echo")  # names of PRESETS
 _READING = ("prompt", "eos", "pooling", "layer", "postprocess")
 
 
@@ -60,10 +61,23 @@ def is_chosen(recipe: Recipe, form: Mapping[str, Any], info: ModelInfo | None) -
     return all(form[name] == value for name, value in values.items() if name != "reference")
 
 
-def render_recipes(language: str, recipes: list[Recipe], form: Mapping[str, Any], info: ModelInfo | None) -> str:
+def chosen_recipe(recipes: list[Recipe], form: Mapping[str, Any], info: ModelInfo | None) -> str:
+    """The name of the recipe that the form's reading is; "" for a reading of one's own choice."""
+    return next((recipe.name for recipe in recipes if is_chosen(recipe, form, info)), "")
+
+
+def render_recipes(language: str, recipes: list[Recipe], chosen: str) -> str:
     """The row of buttons, and a sentence about the chosen one; nothing where there is nothing to choose."""
     if len(recipes) < 2:
         return ""
-    chosen = next((recipe.name for recipe in recipes if is_chosen(recipe, form, info)), "")
     buttons = [(recipe.name, json.dumps(recipe.values)) for recipe in recipes]
     return render("recipes/recipes.html", language, buttons=buttons, chosen=chosen)
+
+
+def render_turn(language: str, recipes: Sequence[Recipe], chosen: str) -> str:
+    """Beside the verdict on the article's texts: the button to another reading of the same GPT, and back again."""
+    values = {recipe.name: json.dumps(recipe.values) for recipe in recipes}
+    if not {_ARTICLE, _OTHER} <= values.keys():
+        return ""
+    name = _OTHER if chosen == _ARTICLE else _ARTICLE
+    return render("recipes/turn.html", language, name=name, values=values[name])

@@ -85,6 +85,7 @@
       if (held) keepFocus(place, held);
       const open = place.closest(".fold")?.classList.contains("open");
       place.querySelector(".fold-head")?.setAttribute("aria-expanded", String(Boolean(open)));
+      if (wide.matches && place.closest("#reading") && place.querySelector(".alert")) setFold(reading(), true);
     }
     if ("texts_head" in pieces) setTimeout(numberAll, 0);
     if ("texts-tools" in pieces) lab.showTexts();
@@ -121,31 +122,44 @@
     else bar.setAttribute("aria-valuenow", percent);
   };
 
-  // The bar is written anew with every answer: the reason for the device stays open if somebody has opened it.
-  let asksWhy = false;
-  document.addEventListener(
-    "toggle",
-    (event) => {
-      if (event.target.matches("#status details")) asksWhy = event.target.open;
-    },
-    true
-  );
+  // The bar is written anew with every answer: what computes it stays open until somebody presses elsewhere.
+  let asksWhat = false;
+  const about = () => document.querySelector("#status details");
+  const showAbout = (open) => about() && (about().open = open);
+  document.addEventListener("toggle", ({ target }) => target === about() && (asksWhat = target.open), true);
+  document.addEventListener("pointerdown", ({ target }) => target.closest("#status details") || showAbout(false));
   document.addEventListener("lab:open", () => {
-    new MutationObserver(() => {
-      const details = document.querySelector("#status details");
-      if (details && details.open !== asksWhy) details.open = asksWhy;
-    }).observe(document.querySelector("#status"), { childList: true, subtree: true });
+    const keep = () => about()?.open !== asksWhat && showAbout(asksWhat);
+    new MutationObserver(keep).observe(document.querySelector("#status"), { childList: true, subtree: true });
     numberAll();
   });
 
-  document.addEventListener("click", (event) => {
-    const head = event.target.closest(".fold-head");
-    if (!head) return;
-    const section = head.closest(".fold");
-    const open = section.classList.toggle("open");
-    head.setAttribute("aria-expanded", String(open));
+  // ---- folds: texts and reading on a small screen, the reading's choices ("Advanced") on a wide one, where it is kept -------
+
+  const wide = window.matchMedia("(min-width: 861px)");
+  const reading = () => document.querySelector("#reading");
+  function setFold(section, open) {
+    section.classList.toggle("open", open);
+    section.querySelector(".fold-head")?.setAttribute("aria-expanded", String(open));
     if (open) numberAll();
+  }
+  document.addEventListener("click", ({ target }) => {
+    const section = target.closest(".fold-head")?.closest(".fold");
+    if (!section) return;
+    setFold(section, !section.classList.contains("open"));
+    if (wide.matches && section === reading()) localStorage.setItem("lab.advanced", section.classList.contains("open"));
   });
+  const linked = location.hash.length > 1;
+  document.addEventListener("lab:open", () => wide.matches && localStorage.getItem("lab.advanced") === "true" && setFold(reading(), true));
+  // A reading that has no name shows what it is made of; so does a host that has no recipes.
+  const unnamed = () => !document.querySelector(linked ? '.recipe[aria-pressed="true"]' : ".recipe");
+  document.addEventListener("lab:answered", () => wide.matches && unnamed() && setFold(reading(), true), { once: true });
+
+  // A list of choices opens by a press or a key, not because Tab came by: it would hide its own name.
+  let tabbing = false;
+  document.addEventListener("keydown", ({ key }) => (tabbing = key === "Tab"), true);
+  document.addEventListener("pointerdown", () => (tabbing = false), true);
+  document.addEventListener("focus", (event) => tabbing && event.target.matches?.("input:is([role=listbox], [role=combobox])") && event.stopImmediatePropagation(), true);
 
   // A file that was just made for this page is fetched at once.
   lab.fetchFile = (file) => {
@@ -154,7 +168,8 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
-    const sheet = document.querySelector("#reading.open");
+    showAbout(false);
+    const sheet = !wide.matches && document.querySelector("#reading.open");
     if (sheet && !event.target.closest("[role=listbox], input")) sheet.querySelector(".fold-head").click();
   });
 })();
