@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import get_colorscale
+from plotly.colors import get_colorscale, sample_colorscale
 
 # Okabe and Ito's colours, told apart by every kind of colour vision; symbols, dashes and patterns differ as well.
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -22,8 +22,9 @@ QUESTION_COLOR, ANSWER_COLOR = BLUE, ORANGE
 # Cividis: perceptually uniform, and made to look the same with and without colour-vision deficiency
 # (Nuñez, Anderton, Renslow 2018, doi 10.1371/journal.pone.0199239).
 # Blue to yellow, and a neutral grey in its middle: over −1…1 it diverges from 0.
-# Its stops: those that Plotly.js has under the same name differ in the middle.
-COLORSCALE = get_colorscale("Cividis")
+# Its stops, since Plotly.js has others under the same name, as "rgb(…)", which is_dark reads.
+_SHARES = [share for share, _ in get_colorscale("Cividis")]
+COLORSCALE = [list(stop) for stop in zip(_SHARES, sample_colorscale("Cividis", _SHARES), strict=True)]
 LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 TOP_LEGEND = {"orientation": "h", "x": 0, "y": 1, "yref": "container", "yanchor": "top"}
 BARE = {"showgrid": False, "zeroline": False, "ticks": ""}

@@ -87,6 +87,15 @@ def expect_value(page: Page, selector: str, value: str) -> None:
     expect(page.locator(selector).first).to_have_value(value)
 
 
+def expect_choice(page: Page, box: str, id: str) -> None:
+    """Until a list of the reading stands at a choice, by its id: `Last token — last_token`."""
+    expect(page.locator(f"#{box} input").first).to_have_value(_named(id))
+
+
+def _named(id: str) -> re.Pattern:
+    return re.compile(rf"(^|— ){re.escape(id)}$")
+
+
 def expect_model(page: Page, name: str) -> None:
     """Until the lab's model is one whose name begins so."""
     expect(page.locator("#model input").first).to_have_value(re.compile("^" + re.escape(name)))
@@ -121,14 +130,26 @@ def wait_values(page: Page, before: list[str]) -> None:
     page.wait_for_function(f"(before) => ({NUMBERS})().join() !== before", arg=",".join(before))
 
 
+def open_advanced(page: Page) -> None:
+    """The choices of the reading, which are folded at first."""
+    page.wait_for_selector("#reading .fold-head")
+    if not page.locator("#reading.open").count():
+        page.click("#reading .fold-head")
+
+
 def choose(page: Page, box: str, option: str) -> None:
-    """Picks an option of a dropdown. An answer that comes meanwhile may close its list: then it is opened again."""
-    offered = page.get_by_role("option", name=option).first
+    """Picks an option of a dropdown, of a fold too. An answer that comes meanwhile may close its list: then it is
+    opened again."""
+    if page.locator(f"#reading #{box}").count():
+        open_advanced(page)
+    offered = page.get_by_role("option", name=option)
+    of_this_id = page.get_by_role("option", name=_named(option))
 
     def pick() -> bool:
-        if not offered.is_visible():
+        if not offered.first.is_visible():
             page.click(f"#{box} input")
-        offered.click(timeout=3000)
+            offered.first.wait_for(timeout=3000)
+        (of_this_id if of_this_id.count() else offered).first.click(timeout=3000)
         return True
 
     eventually(pick, PATIENCE_MS / 1000, f"{option} could not be chosen", catching=TimeoutError)

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from demo.backend import fake
-from tests.browser.page_actions import ANSWERS, PLOT, QUESTIONS, expect_value, give_file
+from tests.browser.page_actions import ANSWERS, PLOT, QUESTIONS, expect_value, give_file, open_advanced
 
 pytestmark = pytest.mark.browser
 SMALL = "all-minilm-l6-v2"
@@ -80,6 +80,7 @@ def test_nothing_that_is_typed_linked_or_uploaded_runs(public, open_page):
     page.keyboard.press("Enter")
     wait_text(page, "#explain-head", "<img src=x")
     page.wait_for_selector("#explain-body section")
+    open_advanced(page)
     page.fill("#model input", BAD[0])
     page.keyboard.press("Enter")
     wait_text(page, "#model-note", "<img src=x")

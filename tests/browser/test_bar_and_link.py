@@ -16,6 +16,7 @@ from tests.browser.page_actions import (
     QUESTIONS,
     STATE,
     choose,
+    expect_choice,
     expect_model,
     expect_text,
     expect_value,
@@ -44,7 +45,7 @@ def test_a_reload_keeps_what_was_typed_and_chosen(open_page):
     page.fill(QUESTIONS, "누가 썼나요? & 100% = #1\n<b>second</b>")
     wait_text(page, "Q2 <b>second</b>")
     choose(page, "model", "all-MiniLM")
-    page.wait_for_function("() => document.querySelector('#pooling input').value === 'mean'")
+    expect_choice(page, "pooling", "mean")
     choose(page, "pooling", "max")
     page.wait_for_function("() => location.hash.includes('pooling=max')")
     settle(page)
@@ -56,7 +57,7 @@ def test_a_reload_keeps_what_was_typed_and_chosen(open_page):
     wait_text(page, "Q1 누가 썼나요? & 100% = #1")
     settle(page)
     expect_value(page, QUESTIONS, "누가 썼나요? & 100% = #1\n<b>second</b>")
-    expect_value(page, "#pooling input", "max")
+    expect_choice(page, "pooling", "max")
     expect_model(page, "all-MiniLM")
     assert values(page) == before
     assert not [url for url in requests if "second" in url.split("#")[0]]
@@ -90,29 +91,36 @@ def test_a_slow_answer_does_not_cost_the_link(open_page, engine):
 def test_a_broken_link_opens_the_page_as_ever(open_page, link):
     page = open_page(link)
     assert len(table(page)) == 3
-    expect_value(page, "#pooling input", "last_token_logits")
+    expect_choice(page, "pooling", "last_token_logits")
     expect_value(page, "#layer input[type=number]", "30")
     expect(page.locator("[role=alert]")).to_have_count(0)
 
 
-def test_the_device_and_its_reason_can_be_read_without_hovering(open_page):
-    page = open_page()
-    bar = page.query_selector("#status")
-    assert "the fake engine" in bar.inner_text()
-    assert "because torch" not in bar.inner_text()
+@pytest.mark.parametrize("device", [{}, PHONE])
+def test_what_computes_the_answers_stands_behind_the_i(open_page, device):
+    page = open_page(**device)
+    assert "the fake engine" not in page.inner_text("#status")
     page.click("#status summary")
-    expect_text(page, "#status", "because torch finds no GPU")
+    for said in ("SmolLM2-135M-Instruct", "the fake engine", "CPU, 2 threads", "because torch finds no GPU"):
+        expect_text(page, "#status", said)
     assert page.evaluate(CUT) == 0
-    phone = open_page(**PHONE)
-    expect_text(phone, "#status", "the fake engine")
-    assert "because torch" not in phone.inner_text("#status")
-    phone.click("#status summary")
-    expect_text(phone, "#status", "because torch finds no GPU")
-    answered = phone.inner_text("#status .fact-answered")
-    phone.click("#scale label:has-text('fixed')")
-    phone.wait_for_function("(old) => document.querySelector('#status .fact-answered').innerText !== old", arg=answered)
-    idle(phone)
-    expect_text(phone, "#status", "because torch finds no GPU")
+    answered = page.inner_text("#status .fact-answered")
+    page.evaluate("() => lab.choose('scale', 'unit')")  # another answer leaves it open
+    page.wait_for_function("(old) => document.querySelector('#status .fact-answered').innerText !== old", arg=answered)
+    idle(page)
+    expect_text(page, "#status", "because torch finds no GPU")
+    page.click("#verdict .verdict")
+    expect(page.locator("#status dl")).to_be_hidden()
+
+
+def test_the_bar_is_as_high_for_every_model(small, open_page):
+    page = open_page(small)
+    height = "() => document.querySelector('#status').offsetHeight"
+    before = page.evaluate(height)
+    choose(page, "model", "SmolLM2-135M-Instruct, contrastive")
+    expect(page.locator("#status .fact-model")).to_contain_text("contrastive")
+    settle(page)
+    assert page.evaluate(height) == before
 
 
 class HeldEngine(WordyEngine):

@@ -15,6 +15,7 @@ from demo.backend.fake import FakeEngine
 from demo.lab import Lab
 from demo.settings import Settings
 from tests.browser.page_actions import PHONE, expect_text, expect_value, give_file
+from tests.browser.page_actions import choose as choose_reading
 
 pytestmark = pytest.mark.browser
 STATE = '#file .view[data-state="{}"]'
@@ -251,9 +252,7 @@ def test_another_reading_is_told_and_the_files_can_be_taken_home(small, open_pag
         page.click("#file-npz")
     with np.load(io.BytesIO(open(taken.value.path(), "rb").read())) as loaded:
         assert loaded["questions"].shape == (20, 96)
-    page.click("#pooling input")
-    page.get_by_role("option", name="max", exact=True).click()
-    page.locator("#file-plan").scroll_into_view_if_needed()  # a view asks once it is looked at
+    choose_reading(page, "pooling", "max")
     page.wait_for_selector("#file .view-note:has-text('reading has changed')")
     wait_plan(page, "· max ·")
     page.click("#file-run:enabled")

@@ -14,8 +14,15 @@ BOX = """selector => {
   const [first, last] = [boxes[0], boxes.at(-1)];
   return [first.x, last.right - first.x, last.bottom - first.y, first.y];
 }"""
-FIRST, OWN = "#first-picture .cell", ".hm-plot .heatmaplayer image"
-_LINE = 24  # pixels: a device of many words makes the bar above a line higher
+# In the first picture and on the page: the cells, the verdict, its button, the recipes.
+PLACES = {
+    "#first-picture .cell": ".hm-plot .heatmaplayer image",
+    "#first-picture .verdict": "#verdict .verdict",
+    "#first-picture .turn": "#verdict .turn",
+    "#first-picture .recipes .chosen": ".recipe[aria-pressed=true]",
+    "#first-picture .views": "#views .tab-container",
+}
+FIRST = next(iter(PLACES))
 
 
 @pytest.fixture
@@ -34,14 +41,13 @@ def test_it_stands_where_the_page_will_draw_its_own(url, page, width):
     page.route("**/*.js", lambda route: route.abort())
     page.goto(url, wait_until="domcontentloaded")
     page.wait_for_selector(FIRST)
-    *expected, expected_top = page.evaluate(BOX, FIRST)
+    expected = [page.evaluate(BOX, first) for first in PLACES]
     page.unroute_all()
     page.goto(url)
     page.wait_for_selector(STATE.format("ready"))
     page.wait_for_selector("#first-picture", state="detached")
-    *own, top = page.evaluate(BOX, OWN)
-    assert own == pytest.approx(expected, abs=3)
-    assert top == pytest.approx(expected_top, abs=_LINE)
+    for (first, own), place in zip(PLACES.items(), expected, strict=True):
+        assert page.evaluate(BOX, own) == pytest.approx(place, abs=3), first
 
 
 def test_a_link_with_other_texts_shows_none(url, page):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.page_actions import expect_text, wait_text
+from tests.browser.page_actions import expect_choice, expect_text, wait_text
 
 pytestmark = pytest.mark.browser
 FOCUSED = "() => document.activeElement.id"
@@ -62,4 +62,4 @@ def test_two_steps_by_keyboard_then_into_the_lab(open_page):
     page.keyboard.press("Enter")
     page.wait_for_selector("#view-heatmap-button[aria-selected=true]")
     wait_text(page, "Q6 How do fish breathe under water?")
-    page.wait_for_function("() => document.querySelector('#pooling input').value === 'last_token'")
+    expect_choice(page, "pooling", "last_token")

@@ -14,10 +14,12 @@ from tests.browser.page_actions import (
     QUESTIONS,
     STATE,
     choose,
+    expect_choice,
     expect_model,
     expect_text,
     expect_value,
     idle,
+    open_advanced,
     settle,
     table,
     values,
@@ -84,10 +86,10 @@ def test_every_choice_of_the_reading_changes_the_numbers(open_page):
     choose(page, "model", "all-MiniLM")
     wait_values(page, before)
     settle(page)
-    expect_value(page, "#pooling input", "mean")
+    expect_choice(page, "pooling", "mean")
     expect_value(page, "#layer input[type=number]", "6")
     expect_text(page, "#model-note", "Encoder")
-    expect_value(page, "#prompt input", "plain")
+    expect_choice(page, "prompt", "plain")
 
 
 def test_the_scale_changes_colours_and_no_number(open_page, engine):
@@ -128,17 +130,22 @@ def test_an_unavailable_model_says_why_and_changes_nothing(open_page):
     page.fill(QUESTIONS, "My own question?")
     wait_text(page, "Q1 My own question?")
     before = values(page)
-    choose(page, "model", "Mistral-7B")
+    open_advanced(page)
+    page.click("#model-note summary")
+    expect_text(page, "#model-note .unavailable", "Mistral-7B-Instruct-v0.1: needs 16.2 GiB")
+    page.fill("#model input", "mistral-7b-instruct-v0.1")
+    page.keyboard.press("Enter")
     page.wait_for_selector("#model-note [role=alert]")
     expect_text(page, "#model-note", "16.2 GiB")
     expect_model(page, "SmolLM2")
-    expect_value(page, "#pooling input", "last_token_logits")
+    expect_choice(page, "pooling", "last_token_logits")
     assert (values(page), page.input_value(QUESTIONS)) == (before, "My own question?")
     assert page.query_selector(STATE.format("ready"))
 
 
 def test_a_typed_model_that_does_not_exist_says_so(open_page):
     page = open_page()
+    open_advanced(page)
     page.click("#model input")
     page.fill("#model input", "qwen/<b>qwen9</b>")
     page.keyboard.press("Enter")
@@ -181,14 +188,14 @@ def test_a_model_that_cannot_be_fetched_gives_the_old_one_back(serve, open_page)
 def test_a_refused_reading_offers_another(open_page):
     page = open_page()
     choose(page, "model", "all-MiniLM")
-    page.wait_for_function("() => document.querySelector('#pooling input').value === 'mean'")
+    expect_choice(page, "pooling", "mean")
     settle(page)
     choose(page, "pooling", "last_token_logits")
     page.wait_for_selector(STATE.format("stale"))
     expect_text(page, "#pooling-note [role=alert]", "no LM head")
     page.click("#pooling-note button")
     page.wait_for_selector(STATE.format("ready"))
-    expect_value(page, "#pooling input", "last_token")
+    expect_choice(page, "pooling", "last_token")
     expect(page.locator("#pooling-note [role=alert]")).to_have_count(0)
 
 
@@ -262,6 +269,7 @@ def test_korean(open_page, how):
     page = open_page(**how)
     page.wait_for_function("() => document.querySelector('#questions').textContent.includes('질문')")
     expect_text(page, "#verdict", "맞는 쌍")
+    open_advanced(page)
     expect_text(page, "#pooling-note", "다음에 할 말")
     page.fill(ANSWERS, "")
     page.wait_for_selector("#answers-note [role=alert]")
@@ -280,9 +288,8 @@ def test_dark_mode_follows_the_system(open_page):
 def test_no_width_scrolls_sideways(open_page, device):
     page, width = open_page(**device), device["width"]
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-    heatmap, verdict = page.query_selector(PLOT).bounding_box(), page.query_selector("#verdict").bounding_box()
-    assert verdict["y"] > heatmap["y"] + heatmap["height"] - 1
-    assert verdict["y"] < 844
+    heatmap, verdict = page.query_selector(PLOT).bounding_box(), page.query_selector(".verdict").bounding_box()
+    assert verdict["y"] + verdict["height"] <= heatmap["y"] + 1 < 844
     assert page.is_visible(QUESTIONS) == (width > 800)
     if width < 800:
         assert heatmap["width"] > width * 0.8

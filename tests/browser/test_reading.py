@@ -14,8 +14,10 @@ from tests.browser.page_actions import (
     QUESTIONS,
     STATE,
     choose,
+    expect_choice,
     expect_text,
     expect_value,
+    open_advanced,
     settle,
     values,
     wait_text,
@@ -28,6 +30,7 @@ ALL = "#prompt=e5_instruct&task=Find+it&eos=true&pooling=last_token&postprocess=
 
 
 def options(page, box: str) -> list[str]:
+    open_advanced(page)
     page.click(f"#{box} input")
     page.wait_for_selector("[role=option]")
     found = page.locator("[role=option]").evaluate_all("(nodes) => nodes.map((node) => node.dataset.value)")
@@ -44,10 +47,9 @@ def test_prompteol_and_the_last_token_change_the_heatmap(open_page):
     choose(page, "prompt", "prompteol")
     wait_values(page, before)
     expect_text(page, "#prompt-note", "Made for last_token")
-    expect_value(page, "#pooling input", "last_token_logits")
+    expect_choice(page, "pooling", "last_token_logits")
     before = values(page)
-    page.click("#pooling input")
-    page.get_by_role("option", name="last_token", exact=True).click()
+    choose(page, "pooling", "last_token")
     wait_values(page, before)
     before = values(page)
     page.check("#eos input")
@@ -62,12 +64,13 @@ def test_own_prompts_are_offered_only_where_a_model_has_some(open_page):
     assert len(offered) == len(Prompt) - 1
     assert "own" not in offered
     page = open_page("#prompt=own")
-    expect_value(page, "#prompt input", "chat")
+    expect_choice(page, "prompt", "chat")
     settle(page)
 
 
 def test_the_boxes_of_a_prompt_come_and_go_with_it(open_page):
     page = open_page()
+    open_advanced(page)
     expect(page.locator(f"{TASK}:visible, {TEMPLATE}:visible")).to_have_count(0)
     choose(page, "prompt", "e5_instruct")
     page.wait_for_selector(f"{TASK}:visible")
@@ -124,10 +127,10 @@ def test_another_model_brings_its_own_reading(open_page):
     page = open_page(ALL)
     expect(page.locator("#eos input").first).to_be_checked()
     choose(page, "model", "all-MiniLM")
-    page.wait_for_function("() => document.querySelector('#postprocess input').value === 'none'")
+    expect_choice(page, "postprocess", "none")
     page.wait_for_selector(TASK, state="hidden")
     expect(page.locator("#eos input").first).not_to_be_checked()
-    expect_value(page, "#prompt input", "plain")
+    expect_choice(page, "prompt", "plain")
     settle(page)
     expect(page.locator("[role=alert]")).to_have_count(0)
 
@@ -168,6 +171,7 @@ def test_on_a_phone_the_sheet_holds_every_choice_and_its_head_says_them(open_pag
 
 def test_the_name_of_a_model_ends_before_its_lists_arrow(open_page):
     page = open_page()
+    open_advanced(page)
     ends = page.evaluate(
         "() => ['#model', '#prompt'].map((name) => [`${name} input`, `${name} .icon-wrap`]"
         ".map((part) => document.querySelector(part).getBoundingClientRect()))"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.page_actions import QUESTIONS, STATE
+from tests.browser.page_actions import QUESTIONS, STATE, expect_choice
 
 pytestmark = pytest.mark.browser
 
@@ -16,9 +16,6 @@ def test_one_click_reads_the_same_texts_by_another_recipe(url, open_page):
     for name, prompt, pooling in (("prompteol", "prompteol", "last_token"), ("mean", "plain", "mean")):
         page.click(f".recipe-{name}")
         page.wait_for_selector(f'.recipe-{name}[aria-pressed="true"]')
-        page.wait_for_function(
-            "([prompt, pooling]) => document.querySelector('#prompt input').value === prompt"
-            " && document.querySelector('#pooling input').value === pooling",
-            arg=[prompt, pooling],
-        )
+        expect_choice(page, "prompt", prompt)
+        expect_choice(page, "pooling", pooling)
     assert page.input_value(QUESTIONS) == "Typed here?"

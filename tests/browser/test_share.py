@@ -9,7 +9,17 @@ from playwright.sync_api import expect
 
 from demo.backend.fake import FakeEngine
 from demo.ui.live.link import read_link
-from tests.browser.page_actions import ANSWERS, PLOT, QUESTIONS, choose, expect_text, expect_value, settle, wait_text
+from tests.browser.page_actions import (
+    ANSWERS,
+    PLOT,
+    QUESTIONS,
+    choose,
+    expect_choice,
+    expect_text,
+    expect_value,
+    settle,
+    wait_text,
+)
 
 pytestmark = pytest.mark.browser
 ODD = [
@@ -92,7 +102,7 @@ def test_a_link_brings_everything_to_another_host(serve, open_page):
     other.load("smollm2-135m-instruct")
     guest = open_page(serve(other).rstrip("/") + "/#" + link.split("#")[1], drawn=False)
     guest.wait_for_selector("#view-sweep-button[aria-selected=true]")
-    guest.wait_for_function("() => document.querySelector('#pooling input')?.value === 'max'")
+    expect_choice(guest, "pooling", "max")
     expect_value(guest, QUESTIONS, questions)
     guest.click("#matches-fold > button")
     expect_value(guest, "#matches input, #matches textarea", "1-2, 2-1")
@@ -107,7 +117,7 @@ def test_a_model_that_is_not_here_is_named_and_the_texts_stay(open_page):
     page = open_page("?lang=ko#model=no/such<i>&questions=Why%3F&pooling=max&scale=unit")
     wait_text(page, "Q1 Why?")
     page.wait_for_selector(".share-notice:has-text('no/such<i>')")
-    expect_value(page, "#pooling input", "last_token_logits")
+    expect_choice(page, "pooling", "last_token_logits")
     page.click(".share-notice button")
     page.wait_for_selector(".share-notice", state="hidden")
     page.click(".share-open")

@@ -11,6 +11,7 @@ from tests.browser.page_actions import (
     QUESTIONS,
     SEQ,
     choose,
+    expect_choice,
     expect_model,
     expect_text,
     expect_value,
@@ -97,22 +98,22 @@ def test_the_story_leaves_the_lab_as_it_is_until_one_asks(serve, open_page):
     choose(page, "model", "all-MiniLM")
     page.fill(QUESTIONS, "My own?")
     wait_text(page, "Q1 My own?")
-    page.wait_for_function("() => document.querySelector('#pooling input').value === 'mean'")
+    expect_choice(page, "pooling", "mean")
     settle(page)
     before = page.evaluate(SEQ)
     open_story(page)
     go(page, "why", "story-last", "story-asked", "story-gap")
     assert page.evaluate(SEQ) == before
     expect_value(page, QUESTIONS, "My own?")
-    expect_value(page, "#pooling input", "mean")
+    expect_choice(page, "pooling", "mean")
     page.click("#story-use")
     page.wait_for_selector(f"{HEATMAP}[aria-selected=true]")
     wait_text(page, "Q2 What is GPU?")
-    page.wait_for_function("() => document.querySelector('#prompt input').value === 'prompteol'")
+    expect_choice(page, "prompt", "prompteol")
     settle(page)
-    expect_value(page, "#pooling input", "last_token")
+    expect_choice(page, "pooling", "last_token")
     expect_model(page, "SmolLM2-135M-Instruct")
-    expect_text(page, "#status", "SmolLM2")
+    expect(page.locator("#status .fact-model")).to_contain_text("SmolLM2")
     expect_value(page, "#layer input[type=number]", "30")
 
 

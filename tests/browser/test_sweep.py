@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from demo.backend import fake
-from tests.browser.page_actions import HEATMAP, QUESTIONS, expect_text, expect_value, give_file, settle
+from tests.browser.page_actions import HEATMAP, QUESTIONS, expect_choice, expect_text, give_file, settle
 
 pytestmark = pytest.mark.browser
 SWEEP = "#view-sweep-button"
@@ -53,8 +53,8 @@ def test_one_click_sweeps_and_one_more_applies_the_best(small, open_page):
     page.click("#sweep-use-best")
     page.wait_for_function("() => document.querySelector('#sweep-use-best').textContent.trim() === 'In use'")
     best = page.inner_text("#sweep-verdict .verdict").split(": ")[1].split(" · ")
-    expect_value(page, "#prompt input", best[0])
-    expect_value(page, "#pooling input", best[1])
+    expect_choice(page, "prompt", best[0])
+    expect_choice(page, "pooling", best[1])
     page.click(HEATMAP)
     settle(page)
 

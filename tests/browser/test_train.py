@@ -15,8 +15,8 @@ from tests.browser.page_actions import (
     HEATMAP,
     QUESTIONS,
     choose,
+    expect_choice,
     expect_text,
-    expect_value,
     give_file,
     settle,
     values,
@@ -173,9 +173,9 @@ def test_what_was_learned_is_kept_and_used_and_fetched(address, open_page, tmp_p
     page.click("#train-keep")
     page.wait_for_selector("#train-keep-note:has-text('in use in the lab')")
     expect(page.locator("#model input")).to_have_value(re.compile("SmolLM2-135M-Instruct, trained 60 steps"))
-    page.wait_for_selector("#status .fact-model dd:has-text('trained 60 steps')")
-    expect_value(page, "#prompt input", "prompteol")
-    expect_value(page, "#pooling input", "last_token")
+    page.wait_for_selector("#status .fact-model dd:has-text('trained 60 steps')", state="attached")
+    expect_choice(page, "prompt", "prompteol")
+    expect_choice(page, "pooling", "last_token")
     with page.expect_download() as fetched:
         page.click("#train-download")
     assert fetched.value.suggested_filename == "smollm2-135m-instruct-trained-60-steps.zip"
@@ -187,11 +187,11 @@ def test_what_was_learned_is_kept_and_used_and_fetched(address, open_page, tmp_p
     choose(page, "model", "SmolLM2-135M-Instruct — GPT")  # the list still has the others
     page.wait_for_function("() => !document.querySelector('#status .fact-model dd').textContent.includes('trained')")
     choose(page, "model", "trained 60 steps")
-    page.wait_for_selector("#status .fact-model dd:has-text('trained 60 steps')")
+    page.wait_for_selector("#status .fact-model dd:has-text('trained 60 steps')", state="attached")
     page.wait_for_function("() => location.hash.includes('trained%3A')")
     settle(page)
     page.reload()  # the link carries it
-    page.wait_for_selector("#status .fact-model dd:has-text('trained 60 steps')")
+    page.wait_for_selector("#status .fact-model dd:has-text('trained 60 steps')", state="attached")
     expect(page.locator("#model input")).to_have_value(re.compile("SmolLM2-135M-Instruct, trained 60 steps"))
     settle(page)
 

@@ -97,13 +97,20 @@ def kind_name(language: str, kind: Kind) -> str:
 
 
 def model_choices(language: str, statuses: Sequence[ModelStatus]) -> list[tuple[str, str]]:
-    """(name and kind, or why it is unavailable; id) of each model."""
+    """(name and kind, id) of each model that can run here."""
+    here = [status for status in statuses if status.state != "unavailable"]
+    return [(f"{status.name} — {model_summary(language, status)}", status.model) for status in here]
 
-    def about(status: ModelStatus) -> str:
-        unavailable = status.state == "unavailable"
-        return translate_phrase(language, status.reason) if unavailable else model_summary(language, status)
 
-    return [(f"{status.name} — {about(status)}", status.model) for status in statuses]
+def render_unavailable(language: str, statuses: Sequence[ModelStatus]) -> str:
+    """The models that cannot run here: one line, behind which each has its reason; nothing where all can."""
+    gone = [status for status in statuses if status.state == "unavailable"]
+    return list_unavailable(language, [(each.name, translate_phrase(language, each.reason)) for each in gone])
+
+
+def list_unavailable(language: str, reasons: Sequence[tuple[str, str]]) -> str:
+    """(name, why it cannot run here) each, as `render_unavailable` shows them."""
+    return render("kit/unavailable.html", language, reasons=reasons) if reasons else ""
 
 
 def model_label(language: str, status: ModelStatus) -> str:

@@ -6,7 +6,6 @@ Every answer is whole; live.js leaves alone what has not changed on the page. Co
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,7 @@ from demo.domain.datamodels import (
     ModelInfo,
     ModelStatus,
     Pooling,
+    Postprocess,
     Prompt,
     Reference,
     Served,
@@ -33,6 +33,7 @@ from demo.ui.kit.text import (
     render_note,
     render_notices,
     render_status,
+    render_unavailable,
     render_verdict,
 )
 from demo.ui.live.examples import ExampleSet, load_examples
@@ -40,6 +41,7 @@ from demo.ui.live.form import FORM_FIELDS, PROMPT_BOXES, Form, LiveRequest
 from demo.ui.recipes.recipes import chosen_recipe, list_recipes, render_recipes, render_turn
 
 _LABELLED = (*FORM_FIELDS, "matches_fold", "examples", "compute")  # widgets of the lab that have a label
+_METHODS = [method.value for method in Postprocess]
 _LABELLED_CHOICES = {"reference": [choice.value for choice in Reference], "scale": list(SCALES)}
 
 
@@ -124,10 +126,11 @@ class _Renderer:
         answer, language, device = self.answer, self.language, self.lab.device()
         hints = self._hints()
         pieces = {f"{name}-note": render_note(hints.get(name, ""), *answer.notes.get(name, ())) for name in FORM_FIELDS}
-        pieces["reading_head"] = render_fold_head(self._say("heading.reading"), self._reading_summary())
+        pieces["model-note"] += render_unavailable(language, list(self.statuses.values()))
         recipes = list_recipes(self.statuses, answer.model, self.lab.settings.model, self.info)
         chosen = chosen_recipe(recipes, vars(answer.form), self.info)
         pieces["recipes"] = render_recipes(language, recipes, chosen)
+        pieces["reading_head"] = render_fold_head(self._say("heading.reading"), self._reading_summary(chosen))
         if answer.notice:
             pieces["notices"] = render_notices((answer.notice,))
         comparison = answer.comparison
@@ -150,8 +153,11 @@ class _Renderer:
             pieces["texts_head"] = render_fold_head(self._say("heading.texts"), "", self._say("summary.texts"))
         return pieces
 
-    def _reading_summary(self) -> str:
+    def _reading_summary(self, recipe: str) -> str:
+        """The model and its recipe by name, or by the ids of what was chosen."""
         form = self.answer.form
+        if recipe:
+            return " · ".join((self._name(self.answer.model), self._say(f"recipe.{recipe}")))
         prompt = form.prompt + (" + EOS" if form.eos else "")
         on_corpus = form.reference == Reference.CORPUS.value
         corpus = f" ({translate_word(self.language, 'reference', form.reference)})" if on_corpus else ""
@@ -201,8 +207,12 @@ class _Renderer:
         updates["reference"]["visible"] = form.signed
         model = self.info or self.statuses.get(self.answer.model)
         if model:
-            updates["prompt"]["choices"] = _pairs(prompts_of(model))
-            updates["pooling"]["choices"] = _pairs(_poolings_of(model))
+            for name, ids in (
+                ("prompt", prompts_of(model)),
+                ("pooling", _poolings_of(model)),
+                ("postprocess", _METHODS),
+            ):
+                updates[name]["choices"] = [(f"{self._say(f'{name}.{id}.name')} — {id}", id) for id in ids]
             updates["layer"]["maximum"] = max(1, model.n_layers)  # a slider of no length is none to Gradio
             for name in ("eos", "layer"):
                 updates[name]["visible"] = not model.host
@@ -229,8 +239,3 @@ class _Renderer:
         choices = model_choices(self.language, list(self.statuses.values()))
         unlisted = self.info is not None and self.answer.model not in self.statuses
         return choices + ([(self.info.name, self.info.model)] if unlisted else [])
-
-
-def _pairs(values: Sequence[str]) -> list[tuple[str, str]]:
-    """Choices as Gradio's front end takes them: (label, value)."""
-    return [(value, value) for value in values]

@@ -72,5 +72,5 @@ def test_a_model_that_cannot_be_had_is_no_recipe(engine):
 
 def test_the_sentence_is_of_the_chosen_recipe_in_both_languages(engine):
     page = LivePage(LiveHandlers(Lab(Settings(engine="fake"), engine)), "ko", questions="GPU?")
-    assert "원래 글이 해 본 방법" in page.ask()["pieces"]["recipes"]
+    assert "마지막 토큰의 로짓" in page.ask()["pieces"]["recipes"]
     assert "직접 고른" in page.ask(layer=2)["pieces"]["recipes"]

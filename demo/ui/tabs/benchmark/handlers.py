@@ -21,7 +21,7 @@ from demo.ui.gradio.event_options import QUIET
 from demo.ui.kit.i18n import choose_language
 from demo.ui.kit.job_tab import JobTab, Payload, TabEvent
 from demo.ui.kit.panel import Panel
-from demo.ui.kit.text import render_note
+from demo.ui.kit.text import render_note, render_unavailable
 from demo.ui.kit.view import next_seq, show_view
 from demo.ui.live.form import Form
 from demo.ui.live.tab import Widgets
@@ -34,7 +34,6 @@ from demo.ui.tabs.benchmark.text import (
     benchmark_figures,
     render_board,
     render_problems,
-    render_unavailable,
     running_note,
     set_choices,
     set_title,

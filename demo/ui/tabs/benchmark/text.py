@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 
 from demo.domain.catalog import CATALOG
-from demo.domain.datamodels import ModelStatus
 from demo.domain.errors import DemoError
 from demo.domain.results import BenchmarkRow, Interval
 from demo.figures.benchmark import plot_benchmark
@@ -47,16 +46,6 @@ def set_title(language: str, name: str) -> str:
         spoken=translate(language, f"benchmark.language.{spoken}"),
         count=len(load_benchmark()[name].questions),
     )
-
-
-def render_unavailable(language: str, statuses: Sequence[ModelStatus]) -> str:
-    """The models that cannot be chosen here, and why."""
-    reasons: dict[str, list[str]] = {}
-    for status in statuses:
-        if status.state == "unavailable":
-            reasons.setdefault(translate_phrase(language, status.reason.rstrip(".")), []).append(status.name)
-    listed = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
-    return render_note(translate(language, "benchmark.unavailable", names=listed)) if listed else ""
 
 
 def running_note(language: str, run: Run) -> str:

@@ -10,6 +10,7 @@ from demo.domain.datamodels import Comparison
 from demo.figures.story import plot_models
 from demo.ui.kit.html import render, render_table
 from demo.ui.kit.i18n import translate, translate_error, translate_group, translate_phrase
+from demo.ui.kit.text import list_unavailable
 from demo.ui.kit.view import captioned_figure
 from demo.ui.tabs.compare.text import describe
 from demo.ui.tabs.story.runs import BoardRow
@@ -48,10 +49,12 @@ def render_board(language: str, rows: Sequence[BoardRow]) -> str:
         language,
         translate(language, "story.board.caption"),
         heads,
-        [_table_row(language, row) for row in rows],
+        [_table_row(language, row) for row in rows if row.state != "unavailable"],
         css="story-board",
     )
-    return f'{table}<p class="hint">{escape(translate(language, "story.board.hint"))}</p>'
+    absent = [(row.name, _reason(language, row)) for row in rows if row.state == "unavailable"]
+    hint = f'<p class="hint">{escape(translate(language, "story.board.hint"))}</p>'
+    return table + list_unavailable(language, absent) + hint
 
 
 def _table_row(language: str, row: BoardRow) -> dict[str, Any]:
@@ -71,10 +74,12 @@ def _render_state(language: str, row: BoardRow) -> str:
     """Why there are no numbers."""
     if row.state == "failed":
         return f'<span class="story-alert">{escape(translate_error(language, row.error))}</span>'
-    if row.state == "unavailable":
-        reason = translate_phrase(language, row.reason.rstrip(".")) or translate(language, "story.board.not_offered")
-        return escape(translate(language, "story.board.unavailable", reason=reason))
     return escape(translate(language, "story.board.waiting"))
+
+
+def _reason(language: str, row: BoardRow) -> str:
+    """Why a model cannot run here."""
+    return translate_phrase(language, row.reason.rstrip(".")) or translate(language, "story.board.not_offered")
 
 
 def _preset_name(language: str, row: BoardRow) -> str:
