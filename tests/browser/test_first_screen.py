@@ -135,7 +135,7 @@ def test_a_list_opens_by_a_key_and_not_because_tab_came_by(open_page):
     choose(page, "prompt", "plain")
     settle(page)
     expect_choice(page, "prompt", "plain")
-    page.focus("#model input")
+    page.focus("#model-note summary")
     page.keyboard.press("Tab")
     assert page.evaluate("() => document.activeElement.closest('#prompt') !== null")
     page.keyboard.press("ArrowDown")
