@@ -78,7 +78,7 @@ def test_a_third_reading_is_chosen_kept_and_removed(open_page):
     page.click("#compare-add")
     page.wait_for_selector(PLOT.format("c"))
     wait_note(page, "c", "prompteol · last_token")
-    choose(page, "compare-reading-c", "plain, mean")
+    choose(page, "compare-reading-c", "plain mean")
     wait_note(page, "c", "plain · mean")
     choose(page, "compare-pair", "C − B")
     page.wait_for_selector("#compare [data-figure=compare-difference] figcaption:has-text('C − B')")

@@ -163,8 +163,7 @@ def choose(page, box: str) -> None:
     """The next option of a dropdown, by its arrow keys. Then the focus is still there."""
     tab_to(page, f"#{box}")
     before = page.input_value(f"#{box} input")
-    press(page, "ArrowDown")  # opens the list
-    page.wait_for_selector("[role=option]:visible")
+    page.wait_for_selector(f"#{box} [role=listbox], [role=option]:visible")
     press(page, "ArrowDown", "Enter")
     page.wait_for_function("([box, was]) => document.querySelector(`#${box} input`).value !== was", arg=[box, before])
     settle(page)

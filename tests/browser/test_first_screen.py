@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.page_actions import PHONE, QUESTIONS, choose, expect_choice, open_advanced, settle
+from tests.browser.page_actions import PHONE, QUESTIONS, choose, open_advanced, settle
 
 pytestmark = pytest.mark.browser
 MOST_WORDS = 120
@@ -127,20 +125,4 @@ def test_tabs_with_texts_of_their_own_have_the_width_to_themselves(open_page, vi
     page.click(f"#view-{view}-button")
     page.wait_for_selector(f"#view-{view}:visible")
     expect(page.locator("#texts:visible, #recipes:visible")).to_have_count(shown)
-    settle(page)
-
-
-def test_a_list_opens_by_a_key_and_not_because_tab_came_by(open_page):
-    page = open_page()
-    choose(page, "prompt", "plain")
-    settle(page)
-    expect_choice(page, "prompt", "plain")
-    page.focus("#model-note summary")
-    page.keyboard.press("Tab")
-    assert page.evaluate("() => document.activeElement.closest('#prompt') !== null")
-    page.keyboard.press("ArrowDown")
-    expect(page.locator("[role=option]").first).to_be_visible()
-    for key in ("ArrowDown", "ArrowDown", "Enter"):
-        page.keyboard.press(key)
-    expect(page.locator("#prompt input")).not_to_have_value(re.compile("plain$"))
     settle(page)

@@ -155,12 +155,6 @@
   const unnamed = () => !document.querySelector(linked ? '.recipe[aria-pressed="true"]' : ".recipe");
   document.addEventListener("lab:answered", () => wide.matches && unnamed() && setFold(reading(), true), { once: true });
 
-  // A list of choices opens by a press or a key, not because Tab came by: it would hide its own name.
-  let tabbing = false;
-  document.addEventListener("keydown", ({ key }) => (tabbing = key === "Tab"), true);
-  document.addEventListener("pointerdown", () => (tabbing = false), true);
-  document.addEventListener("focus", (event) => tabbing && event.target.matches?.("input:is([role=listbox], [role=combobox])") && event.stopImmediatePropagation(), true);
-
   // A file that was just made for this page is fetched at once.
   lab.fetchFile = (file) => {
     if (file) Object.assign(document.createElement("a"), { href: file.url, download: file.orig_name || "" }).click();

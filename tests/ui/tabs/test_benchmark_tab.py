@@ -70,7 +70,7 @@ def test_rows_of_every_model_and_reading_appear(page):
     assert seen["board"].count('scope="row"') == 6, (
         "word overlap, four readings of the GPT (its own is the article's), one"
     )
-    assert "the article&#39;s: chat, logits · the model&#39;s own" in seen["board"]
+    assert "the article&#39;s · the model&#39;s own" in seen["board"]
     assert (seen["run"]["interactive"], seen["stop"]["visible"]) == (True, False)
 
 
@@ -137,7 +137,7 @@ def test_an_embedding_model_is_read_in_its_own_way_only(page):
 def test_what_a_model_cannot_do_is_said_and_the_others_go_on(page):
     seen = page.complete(models=[UNREACHABLE, BASE], readings=["article", "mean"])
     assert "The weights of GPT-2 could not be fetched" in seen["note"]
-    assert "Left out. the article&#x27;s: chat, logits: Gemma 3 270M" in seen["note"]
+    assert "Left out. the article&#x27;s: Gemma 3 270M" in seen["note"]
     assert len(places(seen["board"])) == 2
 
 
