@@ -36,7 +36,7 @@ from demo.domain.datamodels import (
     Reading,
     Reference,
 )
-from demo.domain.errors import ModelLoading, ModelNotAllowed, ModelNotFound, ReadingRefused, TooManyTokens
+from demo.domain.errors import BigDownload, ModelLoading, ModelNotAllowed, ModelNotFound, ReadingRefused, TooManyTokens
 from demo.domain.recipe import TRAINED
 from demo.domain.server_address import REMOTE
 from demo.files.bundled import load_reference
@@ -88,9 +88,11 @@ class Pipeline:
         settings: Settings | None = None,
         engine: Engine | None = None,
         limited: bool | None = None,
+        consent: Callable[[BigDownload], bool] | None = None,
         **options,
     ):
-        """limited: by all of a page's limits, as by default over given settings; else by those that are set alone."""
+        """limited: by all of a page's limits, as by default over given settings; else by those that are set alone.
+        consent: answers BigDownload, which is raised else."""
         limited = settings is not None if limited is None else limited
         if options:
             unknown = set(options) - set(Settings.model_fields)
@@ -107,7 +109,7 @@ class Pipeline:
         cells = psutil.virtual_memory().available // _CELL_BYTES
         named = {to: getattr(self.settings, name) for to, name in limits.items()}
         self.limits = replace(UNLIMITED, **{"cells": cells, **named})
-        self._loader = ModelLoader(self.engine)
+        self._loader = ModelLoader(self.engine, consent)
 
     def device(self) -> Device:
         """What computes, in which precision, and why."""
@@ -174,6 +176,10 @@ class Pipeline:
         """Load a model. wait=False: load in the background, and raise ModelLoading until it is loaded."""
         model = self._check(model)
         return self._loader.open(model, _name(model), wait)
+
+    def permit_download(self, model: str) -> None:
+        """Say yes to the download that BigDownload asks about: the next `open` begins it."""
+        self.engine.permit_download(self._check(model))
 
     @staticmethod
     def wait_for_model(call: Callable[[], Answer], on_wait: Callable[[ModelLoading], None]) -> Answer:

@@ -88,6 +88,11 @@ class Settings(BaseSettings):
         description="For strangers: the catalogue only, so that nobody can name a Hub id or a folder, and limits on "
         "how much one person and one address may ask. On by itself on Spaces.",
     )
+    big_downloads: Literal["ask", "always", "never"] = Field(
+        default_factory=lambda chosen: "never" if chosen["public"] else "ask",
+        description="Weights of more than 2 GB that are not on this disk. ask: fetched once somebody says yes. always: "
+        "without a question. never: refused, as by itself with --public.",
+    )
     behind_proxy: bool = Field(
         default_factory=_on_spaces,
         description="Believe the proxy before the page about who asks (X-Forwarded-For). On by itself on Spaces.",

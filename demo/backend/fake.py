@@ -36,7 +36,7 @@ from demo.domain.datamodels import (
     PromptedText,
     Reading,
 )
-from demo.domain.errors import ModelDoesNotFit, ModelNotFound, WeightsUnavailable
+from demo.domain.errors import BigDownload, ModelDoesNotFit, ModelNotFound, WeightsUnavailable
 from demo.domain.recipe import TRAINED, PromptedPair, Recipe, TrainStep
 from demo.domain.results import Inspected
 
@@ -47,7 +47,8 @@ _TOO_LARGE = ("mistral-7b-instruct-v0.1", "e5-mistral-7b-instruct")
 class FakeEngine(Engine):
     """load_seconds, seconds_per_text, seconds_per_step: durations of a load, a text, a training step.
 
-    unreachable: models whose weights "cannot be fetched". embedded_texts, loads: what was computed and loaded.
+    unreachable: models whose weights "cannot be fetched". unfetched: those that are fetched once somebody says yes.
+    embedded_texts, loads: what was computed and loaded.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class FakeEngine(Engine):
         self.load_seconds = load_seconds
         self.seconds_per_text = seconds_per_text
         self.unreachable = set(unreachable)
+        self.unfetched: set[str] = set()
         self.loads: list[str] = []
         self.seconds_per_step = seconds_per_step
         self.trained: dict[str, Path] = {}  # folders of trained models, by id
@@ -92,6 +94,8 @@ class FakeEngine(Engine):
             entry = CATALOG.get(model)
             if entry is None:
                 raise ModelNotFound(model=model)
+            if model in self.unfetched:
+                raise BigDownload(model=entry.name, id=model, size="14.5 GB", place="/home/me/hub", free="31.0 GB")
             if model in _TOO_LARGE:
                 raise ModelDoesNotFit(model=entry.name, need="16.2 GiB", precision="float32", have="8.0 GiB")
             for step in range(10):
@@ -103,6 +107,9 @@ class FakeEngine(Engine):
             self.loads.append(model)
             self._infos[model] = _info(entry)
             return self._infos[model]
+
+    def permit_download(self, model: str) -> None:
+        self.unfetched.discard(model)
 
     def embed(self, texts: Sequence[PromptedText], reading: Reading, keep: bool = True) -> Embedded:
         if reading.pooling is Pooling.LAST_TOKEN_LOGITS:
@@ -179,6 +186,8 @@ class FakeEngine(Engine):
 
     def _status(self, entry: CatalogEntry) -> ModelStatus:
         state, reason = "available", ""
+        if entry.id in self.unfetched:
+            return replace(entry.status("unavailable", "14.5 GB are fetched first, if you say yes"), fetch_bytes=1)
         if entry.id in _TOO_LARGE:
             state, reason = "unavailable", "needs 16.2 GiB, this machine has 8.0 GiB for models"
         elif entry.id in self._infos:

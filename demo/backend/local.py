@@ -66,6 +66,7 @@ class LocalEngine(Engine):
         transformers_logging.disable_progress_bar()  # the page and the terminal show our own
         self.settings = settings
         self._store = ModelStore(settings, choose_device(settings.device, settings.dtype), self.own_pass)
+        self.permit_download, self.release = self._store.permit_download, self._store.release
         self.cache = EmbeddingCache(settings.cache_mb * 2**20)
         self._disk = DiskCache(settings.cache_dir, settings.disk_cache_mb * 2**20) if settings.disk_cache_mb else None
         keep_freed_memory()
@@ -102,9 +103,6 @@ class LocalEngine(Engine):
         info = self._checkpoint(model, on_progress).info
         self._checkpoint_for(info.default_reading)  # the first reading of most people
         return info
-
-    def release(self, model: str) -> None:
-        self._store.release(model)
 
     def embed(self, texts: Sequence[PromptedText], reading: Reading, keep: bool = True) -> Embedded:
         checkpoint = self._checkpoint_for(reading)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 
 from demo.backend.protocol import Engine
 from demo.domain.datamodels import ModelInfo, Progress
-from demo.domain.errors import ModelLoading
+from demo.domain.errors import BigDownload, ModelLoading
 
 
 class _Load:
@@ -31,8 +32,9 @@ class _Load:
 class ModelLoader:
     """The one way to a loaded model, waiting for it or not. Several threads may use it."""
 
-    def __init__(self, engine: Engine):
+    def __init__(self, engine: Engine, consent: Callable[[BigDownload], bool] | None = None):
         self._engine = engine
+        self._consent = consent  # says yes or no to a big download
         self._loads: dict[str, _Load] = {}
         self._lock = threading.Lock()
 
@@ -41,6 +43,15 @@ class ModelLoader:
 
         name: as people know it. A load in the background that fails raises its error once, at the next call.
         """
+        try:
+            return self._open(model, name, wait)
+        except BigDownload as question:
+            if self._consent is None or not self._consent(question):
+                raise
+            self._engine.permit_download(model)
+            return self._open(model, name, wait)
+
+    def _open(self, model: str, name: str, wait: bool) -> ModelInfo:
         with self._lock:
             info, load = self._engine.loaded(model), self._loads.get(model)
             done = load is not None and load.outcome.done()

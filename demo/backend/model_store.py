@@ -7,6 +7,8 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -18,10 +20,12 @@ from demo.backend.model.device import ROUNDING, Placement, memory_budget
 from demo.backend.protocol import OnProgress
 from demo.backend.scheduler.malloc import release_freed_memory
 from demo.backend.weights.checkpoint_files import weight_files
+from demo.backend.weights.download import BIG_DOWNLOAD, free_space
+from demo.backend.weights.hub import hub_reachable
 from demo.backend.weights.locate import Weights, cached_by_entry, fetched, locate_weights, unavailable_reason
 from demo.domain.catalog import CATALOG, CatalogEntry
 from demo.domain.datamodels import Kind, ModelStatus, Progress
-from demo.domain.errors import ModelDoesNotFit, ModelNotFetched
+from demo.domain.errors import BigDownload, BigDownloadRefused, ModelDoesNotFit, ModelNotFetched
 from demo.settings import Settings
 
 # float32 weights of a model that is kept in both precisions: up to 335 million parameters.
@@ -47,7 +51,8 @@ class ModelStore:
         # By model and precision, least recently used first.
         self._checkpoints: OrderedDict[tuple[str, torch.dtype], Checkpoint] = OrderedDict()
         self._loading: dict[tuple[str, torch.dtype], threading.Lock] = {}
-        self._lock = threading.Lock()  # guards the two above
+        self._permitted: set[str] = set()  # models whose big download somebody has said yes to
+        self._lock = threading.Lock()  # guards the models
         self._load_lock = threading.Lock()  # one model at a time enters memory, so that the budget holds
         self.compute: Compute = compute_here  # runs the steps of a pass whose weights are read from disk
 
@@ -70,6 +75,10 @@ class ModelStore:
             lock = self._loading.setdefault((model, place.dtype), threading.Lock())
         with lock:
             return self.find(model, precision) or self._load(model, place, on_progress or (lambda progress: None))
+
+    def permit_download(self, model: str) -> None:
+        """Somebody has said yes."""
+        self._permitted.add(model)
 
     def release(self, model: str) -> None:
         """Let go of a model in every precision; a computation under way keeps it until its end."""
@@ -107,19 +116,26 @@ class ModelStore:
         weights = self._fetched(entry)
         if weights:
             return entry.status("available", f"{self._why(need)}; {_read_from_disk(self._expect(entry, weights))}")
-        reason = self._unavailable_reason(entry) if small else f"{self._why(need)}; {_once_fetched(entry)}"
-        return entry.status("unavailable" if reason else "available", reason)
+        if small:
+            reason = self._unavailable_reason(entry)
+            return entry.status("unavailable" if reason else "available", reason)
+        if not self._may_fetch(entry):
+            return entry.status("unavailable", f"{self._why(need)}; {_once_fetched(entry)}")
+        size = 2 * entry.parameters  # of bfloat16
+        status = entry.status("unavailable", f"{self._why(need)}; {_gb(size)} are fetched first, if you say yes")
+        return replace(status, fetch_bytes=size)
 
     def _place(self, precision: str) -> Placement:
         return self.placement.in_precision(precision) if precision else self.placement
 
     def _load(self, model: str, place: Placement, on_progress: OnProgress) -> Checkpoint:
         entry, itemsize = CATALOG.get(model), place.dtype.itemsize
-        if entry and not (self._may_stream(entry.memory_bytes(itemsize)) and self._fetched(entry)):
+        if entry and not (self._may_stream(entry.memory_bytes(itemsize)) and self._is_here_or_comes(entry)):
             self._require_fit(entry, entry.memory_bytes(itemsize))
         on_progress(Progress("locating"))
         folders = self._settings.own_user or model == self._settings.model.strip()
-        weights = locate_weights(model, self._settings.cache_dir, on_progress, folders)
+        consent = partial(self._require_consent, model)
+        weights = locate_weights(model, self._settings.cache_dir, on_progress, folders, consent)
         need = entry.memory_bytes(itemsize) if entry else int(count_parameters(weights.folder) * itemsize * 1.2)
         stream = self._may_stream(need)
         if not stream:
@@ -148,6 +164,24 @@ class ModelStore:
         if info.streams or 4 * info.parameters > min(_MOST_FULL_BYTES, self.budget // 4):
             return _with_notice(checkpoint, f"{info.precision}: {ROUNDING}")
         return replace(checkpoint, info=replace(info, full_precision="float32"))
+
+    def _may_fetch(self, entry: CatalogEntry) -> bool:
+        """Whether its weights can be had from the Hub, perhaps after a question."""
+        return self._settings.big_downloads != "never" and not self._unavailable_reason(entry)
+
+    def _is_here_or_comes(self, entry: CatalogEntry) -> bool:
+        return bool(self._fetched(entry)) or (self._may_fetch(entry) and hub_reachable())
+
+    def _require_consent(self, model: str, size: int, place: Path) -> None:
+        """Raises BigDownload, or BigDownloadRefused, before gigabytes that nobody has said yes to are fetched."""
+        rule = self._settings.big_downloads
+        if size <= BIG_DOWNLOAD or rule == "always" or model in self._permitted:
+            return
+        name = CATALOG[model].name if model in CATALOG else model
+        if rule == "never":
+            raise BigDownloadRefused(model=name, size=_gb(size))
+        where = str(place) if self._settings.own_user else "this machine's disk"
+        raise BigDownload(model=name, id=model, size=_gb(size), place=where, free=_gb(free_space(place)))
 
     def _may_stream(self, need: int) -> bool:
         """Whether weights of so many bytes stay on disk, as far as the model allows it."""
@@ -216,6 +250,10 @@ def _once_fetched(entry: CatalogEntry) -> str:
 
 def _with_notice(checkpoint: Checkpoint, notice: str) -> Checkpoint:
     return replace(checkpoint, info=replace(checkpoint.info, notices=(*checkpoint.info.notices, notice)))
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"
 
 
 def _gib(size: int) -> str:

@@ -91,6 +91,10 @@ class Engine:
         """Bring a model into memory, once however many ask at the same moment. Blocks; raises ModelError."""
         return self._forward(model, "load", model, on_progress)
 
+    def permit_download(self, model: str) -> None:
+        """Somebody has said yes to BigDownload: the next load of this model fetches its weights."""
+        return self._forward(model, "permit_download", model)
+
     def release(self, model: str) -> None:
         """Let go of a model, if it is in memory; a computation under way keeps it until its end."""
         return self._forward(model, "release", model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from enum import Enum
 from functools import wraps
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from demo.cli.printing import note
+from demo.cli.printing import confirm_download, note
 from demo.domain.datamodels import Pooling, Postprocess, Prompt, Reference
 from demo.domain.errors import BadInput
 from demo.domain.results import LabelledSet
@@ -81,8 +82,9 @@ _KINDS = {
         str | None,
         option("NAME", "The precision: auto, float32, bfloat16 or float16 (or set DEMO_DTYPE).", panel=MACHINE),
     ],
+    "yes": Annotated[bool, option(None, "Fetch weights of more than 2 GB without a question.", "--yes", panel=MACHINE)],
 }
-_DEFAULTS = {"eos": False, "reference": Reference.TEXTS}  # of the others: None
+_DEFAULTS = {"eos": False, "yes": False, "reference": Reference.TEXTS}  # of the others: None
 JsonOption = Annotated[bool, option(None, "Print JSON and nothing else.", "--json", panel=OUTPUT)]
 
 
@@ -94,7 +96,7 @@ def shared_options(*names: str, **defaults: Any) -> Options:
 READING_OPTIONS = shared_options(
     *("model", "prompt", "pooling", "layer", "eos", "postprocess", "reference", "task", "template")
 )
-MACHINE_OPTIONS = shared_options("device", "dtype", "weights")
+MACHINE_OPTIONS = shared_options("device", "dtype", "weights", "yes")
 FORMATS = "CSV, TSV, JSON, JSONL, .xlsx or Parquet"
 ADVICE = {  # what a refused file is answered with, beside what is wrong
     "advice": "Say which with --question-column and --answer-column: a name, or a place from 1; --no-header where the "
@@ -169,11 +171,16 @@ def expand_options(**groups: Options) -> Callable[[Callable[..., None]], Callabl
     return decorate
 
 
-def make_lab(device: str | None, dtype: str | None, weights: str | None = None) -> Lab:
-    """A lab on what the options name."""
-    flags = {"--device": device, "--dtype": dtype, "--weights": weights}
+def on_terminal() -> bool:
+    """Whether somebody can answer a question."""
+    return sys.stdin.isatty()
+
+
+def make_lab(device: str | None, dtype: str | None, weights: str | None = None, yes: bool = False) -> Lab:
+    """A lab on what the options name. On a terminal it asks before a big download."""
+    flags = {"--device": device, "--dtype": dtype, "--weights": weights, "--big-downloads": "always" if yes else None}
     settings = parse_settings([f"{flag}={value}" for flag, value in flags.items() if value is not None])
-    return Lab(settings, limited=False)
+    return Lab(settings, limited=False, consent=confirm_download if on_terminal() else None)
 
 
 def gather(typed: list[str] | None, file: Path | None) -> list[str] | None:

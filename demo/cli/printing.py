@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
+import typer
 from rich.console import Console as RichConsole
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from demo.domain.datamodels import Progress as Step
-from demo.domain.errors import ModelLoading
+from demo.domain.errors import BigDownload, ModelLoading
 from demo.domain.results import Interval
 from demo.lab import Lab
 
@@ -29,10 +30,35 @@ class Console(RichConsole):
         raise BrokenPipeError
 
 
+_bars: list[Progress] = []  # that are on the terminal now
+
+
+def confirm_download(question: BigDownload) -> bool:
+    """Whether somebody at the terminal says yes."""
+    said = "{size} of {model} will be fetched to {place}; {free} are free there. Fetch them?".format(**question.values)
+    for bar in _bars:
+        bar.stop()
+    answer = typer.confirm(said, err=True)
+    for bar in _bars:
+        bar.start()
+    return answer
+
+
+@contextmanager
+def _progress(*columns: ProgressColumn) -> Iterator[Progress]:
+    """Rich's progress on stderr, where that is a terminal."""
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        _bars.append(progress)
+        try:
+            yield progress
+        finally:
+            _bars.remove(progress)
+
+
 def wait_for_model(ask: Callable[[], Answer]) -> Answer:
     """Ask until the model is there. On a terminal, stderr shows how far it is."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+    with _progress(*columns) as progress:
         task = progress.add_task("", total=None, visible=False)
 
         def show(loading: ModelLoading) -> None:
@@ -52,7 +78,7 @@ def wait_for_model(ask: Callable[[], Answer]) -> Answer:
 def showing_progress() -> Iterator[Callable[[Step], None]]:
     """On a terminal, stderr shows how far a long computation is; elsewhere nothing is printed."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+    with _progress(*columns) as progress:
         task = progress.add_task("", total=1.0)
         yield lambda step: progress.update(task, description=_say(step), completed=step.fraction or 0.0)
 

@@ -262,6 +262,7 @@ class ModelStatus:
     reason: str = ""  # in words: for "unavailable"; for others, that the weights are read from disk
     default_reading: Reading | None = None
     host: str = ""  # where the texts are sent, of a model that runs elsewhere
+    fetch_bytes: int = 0  # of an unavailable one that can be had all the same, once somebody says yes: its download
 
 
 @dataclass(frozen=True)

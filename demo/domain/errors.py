@@ -19,6 +19,8 @@
     │   ├── ModelNotAllowed   typed models are switched off on this host
     │   ├── ModelDoesNotFit   it needs more memory than this machine has
     │   │   └── ModelNotFetched  the same, but its weights can be read from disk once they are there
+    │   ├── BigDownload       gigabytes would be fetched, once somebody says yes
+    │   ├── BigDownloadRefused  the same, and this host fetches none
     │   ├── WeightsUnavailable  every source of its weights failed
     │   │   └── ModelGated    the Hub asks for a login and accepted terms
     │   ├── WeightsDamaged    a file's SHA-256 is not the one that was named
@@ -172,6 +174,19 @@ class ModelNotFetched(ModelDoesNotFit):
         "{model} needs about {need} of memory in {precision}; this machine has {have} for models. Once it is on this "
         "disk (hf download {hub_id}), its weights are read from there for every set of texts."
     )
+
+
+class BigDownload(ModelError):
+    """A question, not a failure: after `permit_download` the same call fetches it. id: the model's."""
+
+    template = (
+        "{model} is not on this disk: {size} would be fetched to {place}, where {free} are free. Allow it on the page, "
+        'with --yes on the command line, or with big_downloads="always".'
+    )
+
+
+class BigDownloadRefused(ModelError):
+    template = "{model} is not on this disk, and this host does not fetch its {size} (--big-downloads)."
 
 
 class WeightsUnavailable(ModelError):

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from demo.__main__ import app
 from demo.backend.fake import FakeEngine
+from demo.cli import options
 from demo.cli.printing import print_json
 from tests import ROOT
 
@@ -282,6 +283,31 @@ def test_models_are_listed_with_licence_and_reason():
         assert status["licence"] in line
         assert status["reason"] in line
     assert {status["kind"] for status in statuses} == {"gpt", "tuned_gpt", "encoder"}
+
+
+def test_a_big_download_is_asked_about_on_a_terminal_alone(monkeypatch):
+    """Else the sentence says how to allow it. --yes: without a question."""
+    from demo.backend import fake
+
+    created = []
+
+    class Unfetched(fake.FakeEngine):
+        def __init__(self):
+            super().__init__()
+            self.unfetched.add("smollm2-135m-instruct")
+            created.append(self)
+
+    monkeypatch.setattr("demo.pipeline.create_engine", lambda settings: Unfetched())
+    texts = ("compare", "--question", "a", "--answer", "b")
+    assert "--yes on the command line" in " ".join(invoke(*texts, code=1).stderr.split())
+    monkeypatch.setattr(options, "confirm_download", lambda question: answers.append(question) or yes)
+    monkeypatch.setattr(options, "on_terminal", lambda: True)
+    for yes in (False, True):
+        answers = []
+        invoke(*texts, code=0 if yes else 1)
+        assert [question.values["size"] for question in answers] == ["14.5 GB"]
+        assert created[-1].unfetched == (set() if yes else {"smollm2-135m-instruct"})
+    assert options.make_lab(None, None, yes=True).settings.big_downloads == "always"
 
 
 COMMANDS = ["compare", "article", "embed", "models", "sweep", "recommend", "benchmark", "train", "code", "export"]

@@ -7,10 +7,12 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from demo.backend.protocol import OnProgress
 from demo.domain.datamodels import Progress
@@ -18,6 +20,9 @@ from demo.domain.datamodels import Progress
 logger = logging.getLogger("demo")
 
 Report = Callable[[str, "float | None"], None]  # stage, fraction 0…1 or None
+Consent = Callable[[int, Path], None]  # bytes to fetch, where to: raises BigDownload where nobody has said yes
+BIG_DOWNLOAD = 2 * 10**9  # bytes: more is fetched after a question only
+_RATE_AFTER = 2.0  # seconds of a download after which its rate says something
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ def reporter(model: str, on_progress: OnProgress | None) -> Report:
     def report(stage: str, fraction: float | None) -> None:
         if on_progress:
             on_progress(Progress(stage, fraction))
-        step = (stage, int((fraction or 0) * 10))
+        step = (stage.partition(",")[0], int((fraction or 0) * 10))
         if step not in logged:
             logged.add(step)
             logger.info("%s: %s%s", model, stage, "" if fraction is None else f" {fraction:.0%}")
@@ -53,15 +58,27 @@ def reporter(model: str, on_progress: OnProgress | None) -> Report:
 
 
 @contextmanager
-def download_reported(folder: Path, total: int, report: Report, before: int = 0) -> Iterator[None]:
-    """While it lasts, report "downloading" with a fraction: `before` plus the bytes in a folder, of `total`."""
+def download_reported(
+    folder: Path, total: int, report: Report, before: int = 0, shards: Mapping[str, int] = MappingProxyType({})
+) -> Iterator[None]:
+    """While it lasts, report "downloading" with a fraction: `before` plus the bytes in a folder, of `total`.
+
+    A big one is reported in words as well, with the time left. shards: bytes of its larger files, by what their names
+    in the folder begin with.
+    """
     done = threading.Event()
+    started, first = time.monotonic(), folder_size(folder)
     most = before
 
     def update() -> None:
         nonlocal most
         most = max(most, before + folder_size(folder))  # never backwards, though temporary files vanish
-        report("downloading", min(1.0, most / total) if total > 0 else None)
+        stage = "downloading"
+        if total > BIG_DOWNLOAD:
+            passed, fetched = time.monotonic() - started, most - before - first
+            left = (total - most) * passed / fetched if passed > _RATE_AFTER and fetched > 0 else None
+            stage += _describe(most, total, left, [_size(folder, name) / size for name, size in shards.items()])
+        report(stage, min(1.0, most / total) if total > 0 else None)
 
     def poll() -> None:
         update()
@@ -78,6 +95,20 @@ def download_reported(folder: Path, total: int, report: Report, before: int = 0)
     update()
 
 
+def _describe(done: int, total: int, left: float | None, shards: Sequence[float]) -> str:
+    """`, 3.1 of 14.5 GB (41 %, 22 %), about 9 min left`."""
+    parts = f" ({', '.join(f'{share:.0%}'.replace('%', ' %') for share in shards)})" if len(shards) > 1 else ""
+    said = f", {done / 1e9:.1f} of {total / 1e9:.1f} GB{parts}"
+    if left is None:
+        return said
+    return f"{said}, about {left / 60:.0f} min left" if left > 90 else f"{said}, about {left:.0f} s left"
+
+
+def _size(folder: Path, name: str) -> int:
+    """Bytes of a file that is whole or still arrives."""
+    return max((path.stat().st_size for path in folder.glob(f"{name}*")), default=0)
+
+
 def folder_size(folder: Path) -> int:
     """Bytes in a folder; files may vanish while it is counted."""
     total = 0
@@ -90,11 +121,16 @@ def folder_size(folder: Path) -> int:
     return total
 
 
-def require_space(folder: Path, needed: int) -> None:
-    """Raises OSError where the disk of a folder, which need not exist yet, has too little free space."""
+def free_space(folder: Path) -> int:
+    """Free bytes on the disk of a folder, which need not exist yet."""
     while not folder.exists():
         folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    return shutil.disk_usage(folder).free
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raises OSError where the disk of a folder, which need not exist yet, has too little free space."""
+    free = free_space(folder)
     if needed > free:
         raise OSError(errno.ENOSPC, f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
 

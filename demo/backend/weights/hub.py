@@ -32,6 +32,7 @@ from demo.backend.weights.checkpoint_files import (
     stored_precision,
 )
 from demo.backend.weights.download import (
+    Consent,
     Report,
     SourceFailed,
     Weights,
@@ -45,6 +46,7 @@ from demo.domain.errors import UnsafeWeights, UnsupportedModel
 
 _DEADLINE = 3.0  # seconds
 _TRUST_REACHABLE, _TRUST_UNREACHABLE = 600.0, 60.0  # seconds that the probe's result is cached
+_MANY_SHARDS = 12  # of a download, at most, are reported one by one
 _LOGIN_WANTED = "The Hub asks for a login and accepted terms."
 
 
@@ -157,8 +159,11 @@ def _other_commit(hub_id: str, pinned: str, taken: str) -> str:
     return f"Not the pinned revision {pinned[:12]} of {hub_id} but {taken[:12]} of its main branch was to be had."
 
 
-def from_hub(model: str, hub_id: str, revision: str, report: Report) -> Weights:
-    """The Hub, at the revision or, where that no longer exists, at main. Raises UnsafeWeights, UnsupportedModel."""
+def from_hub(model: str, hub_id: str, revision: str, report: Report, consent: Consent | None = None) -> Weights:
+    """The Hub, at the revision or, where that no longer exists, at main. Raises UnsafeWeights, UnsupportedModel.
+
+    consent: called before anything is fetched; may raise BigDownload.
+    """
     if constants.HF_HUB_OFFLINE:
         raise HubOutOfReach("The Hub is switched off here (HF_HUB_OFFLINE).")
     if not hub_reachable():
@@ -177,8 +182,13 @@ def from_hub(model: str, hub_id: str, revision: str, report: Report) -> Weights:
         kept = Path(constants.HF_HUB_CACHE, f"models--{hub_id.replace('/', '--')}")
         blobs = kept / "blobs"
         _discard_damaged(kept / "snapshots" / str(info.sha), sizes)
-        require_space(blobs, total - folder_size(blobs))
-        with download_reported(blobs, total, report):
+        missing = total - folder_size(blobs)
+        require_space(blobs, missing)
+        if consent:
+            consent(missing, kept.parent)
+        shards = {file.lfs.sha256: file.lfs.size for file in info.siblings or () if file.lfs}
+        shards = {sha: size for sha, size in shards.items() if size > total / _MANY_SHARDS}
+        with download_reported(blobs, total, report, shards=shards):
             # The name of the branch, not its commit: then the cache remembers what main was.
             folder = snapshot_download(hub_id, revision=revision, allow_patterns=ALLOWED, tqdm_class=_NoBar)
     except GatedRepoError as error:

@@ -31,7 +31,15 @@ from demo.backend.weights.checkpoint_files import (
     module_folders,
     stored_precision,
 )
-from demo.backend.weights.download import Report, SourceFailed, Weights, describe_os_error, reporter, require_space
+from demo.backend.weights.download import (
+    Consent,
+    Report,
+    SourceFailed,
+    Weights,
+    describe_os_error,
+    reporter,
+    require_space,
+)
 from demo.backend.weights.gguf import GGUF_FORMAT, convert_gguf, inspect_gguf
 from demo.backend.weights.gguf_metadata import unread_notice
 from demo.backend.weights.hub import (
@@ -64,7 +72,13 @@ Answer = TypeVar("Answer")
 _RECHECK_SECONDS = 2.0  # between two looks at the disk
 
 
-def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None = None, folders: bool = True) -> Weights:
+def locate_weights(
+    model: str,
+    cache_dir: Path,
+    on_progress: OnProgress | None = None,
+    folders: bool = True,
+    consent: Consent | None = None,
+) -> Weights:
     """A checkpoint for a catalogue id, a Hub id or a local folder; fetched if it must be.
 
     The order: a given folder → the local Hub cache at the pinned revision → the Hub → another commit in the local Hub
@@ -77,13 +91,13 @@ def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None =
     its base model, at the revision that it names.
 
     on_progress may be called from another thread. folders=False: whoever asks may name no folder, nor learn from the
-    answer whether one exists.
+    answer whether one exists. consent: called with the bytes that would be fetched from the Hub, and where to.
     Raises ModelNotFound, WeightsUnavailable, WeightsDamaged, UnsafeWeights, UnsupportedModel.
     """
     listed = model in CATALOG or model.startswith(TRAINED)
     adapter = find_adapter(model, cache_dir) if folders or listed else None
     if adapter is None:
-        return _locate(model, cache_dir, on_progress, folders=folders)
+        return _locate(model, cache_dir, on_progress, folders=folders, consent=consent)
     damaged = find_damage(adapter, written_digests(adapter), cache_dir)
     if damaged:
         raise UnsupportedModel(model=model, reason=f"in its folder, {damaged} is damaged: not what was written there.")
@@ -94,7 +108,7 @@ def locate_weights(model: str, cache_dir: Path, on_progress: OnProgress | None =
     try:
         if find_adapter(base, cache_dir):
             raise UnsupportedModel(model=model, reason=f"its adapter was trained on another adapter, {base}.")
-        weights = _locate(base, cache_dir, on_progress, base_revision_of(adapter))
+        weights = _locate(base, cache_dir, on_progress, base_revision_of(adapter), consent=consent)
     except ModelNotFound as error:
         reason = f"its adapter was trained on {base}, which is neither on the Hub nor on this disk."
         raise UnsupportedModel(model=model, reason=reason) from error
@@ -123,7 +137,12 @@ def find_adapter(model: str, cache_dir: Path) -> Path | None:
 
 
 def _locate(
-    model: str, cache_dir: Path, on_progress: OnProgress | None, revision: str = "", folders: bool = True
+    model: str,
+    cache_dir: Path,
+    on_progress: OnProgress | None,
+    revision: str = "",
+    folders: bool = True,
+    consent: Consent | None = None,
 ) -> Weights:
     """revision: of a Hub repository, where an adapter names it; "" for the pinned or the newest one."""
     report = reporter(model, on_progress)
@@ -143,7 +162,7 @@ def _locate(
 
     attempts = [
         lambda: require_intact(from_hub_cache(hub_id, pinned), cache_dir),
-        lambda: require_intact(from_hub(model, hub_id, pinned, report), cache_dir),
+        lambda: require_intact(from_hub(model, hub_id, pinned, report, consent), cache_dir),
     ]
     if entry:
         attempts += [

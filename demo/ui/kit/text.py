@@ -18,11 +18,12 @@ from demo.wording.comparison import layer_hint as layer_hint
 from demo.wording.numbers import parameter_count
 
 
-def render_note(hint: str = "", message: str = "", offer: str = "") -> str:
-    """The line under a box: an error with a button that mends it, else the hint."""
+def render_note(hint: str = "", message: str = "", offer: str = "", decline: str = "") -> str:
+    """The line under a box: an error with a button that mends it, or a question with its yes and no; else the hint."""
     if not message:
         return f'<p class="hint">{escape(hint)}</p>' if hint else ""
     button = f' <button type="button">{escape(offer)}</button>' if offer else ""
+    button += f' <button type="button" data-no>{escape(decline)}</button>' if decline else ""
     return f'<p class="alert" role="alert"><span>{escape(message)}</span>{button}</p>'
 
 

@@ -96,17 +96,19 @@ class LiveRequest:
     model: str  # the model in use; "" before the page's first answer
     linked: Mapping[str, Any]  # the reading of a link or another tab, until its model is loaded
     drawn: bool  # whether the page has a figure
+    permit: str  # a model whose big download was said yes to
     link: str | None  # the address's fragment, until the page's first answer
 
     @classmethod
     def parse(cls, body: Any) -> LiveRequest:
         """From JSON of any kind; what has another type than it should counts as missing."""
         body = body if isinstance(body, Mapping) else {}
-        form, model, linked, link = (body.get(name) for name in ("form", "model", "linked", "link"))
+        form, model, linked, permit, link = map(body.get, ("form", "model", "linked", "permit", "link"))
         return cls(
             form=form if isinstance(form, Mapping) else {},
             model=model if isinstance(model, str) else "",
             linked=linked if isinstance(linked, Mapping) else {},
             drawn=body.get("drawn") is True,
+            permit=permit if isinstance(permit, str) else "",
             link=link if isinstance(link, str) else None,
         )

@@ -15,6 +15,7 @@ from cachetools import TTLCache
 
 from demo.domain.datamodels import Prompt
 from demo.domain.errors import (
+    BigDownload,
     DemoError,
     ModelError,
     ModelLoading,
@@ -55,6 +56,8 @@ class LiveHandlers:
         sent = answer.form
         try:
             sent = answer.form = Form.parse(request.form)
+            if request.permit and self.lab.settings.big_downloads == "ask":
+                self.lab.permit_download(request.permit)
             if request.link is not None:
                 self._follow_link(answer, parse_link(request.link))
             self._compare(language, answer)
@@ -99,7 +102,7 @@ class LiveHandlers:
         """Another model comes into use: its default reading comes with it, once it is loaded."""
         wished = answer.form.model
         status = self.lab.status(wished)
-        if status and status.state == "unavailable":
+        if status and status.state == "unavailable" and not status.fetch_bytes:
             raise _Unavailable(name=status.name, reason=status.reason.rstrip("."))
         info = self.lab.open(wished, wait=False)
         reading = info.default_reading.to_dict()
@@ -129,7 +132,12 @@ class LiveHandlers:
         if isinstance(error, ReadingRefused) and error.instead and error.field:
             answer.offers[error.field] = error.instead
             offer = translate(language, "message.take", value=error.instead)
-        if error.field in FORM_FIELDS:
+        if isinstance(error, BigDownload):
+            answer.offers |= {"model": error.values["id"], "permit": error.values["id"]}
+            sentence = translate(language, "download.question", **error.values)
+            yes, no = (translate(language, f"download.{word}") for word in ("yes", "no"))
+            answer.notes["model"] = (sentence, yes, no)
+        elif error.field in FORM_FIELDS:
             answer.notes[error.field] = (sentence, offer)
         else:
             answer.notice = sentence

@@ -177,10 +177,13 @@
     if (live || linked) lab.ask();
   };
 
-  // The button beside a refused value takes the one that is offered instead.
+  // The button beside a refused value takes the one that is offered instead; or the answers to a question.
   document.addEventListener("click", ({ target }) => {
-    const name = target.closest(".note button")?.closest("[data-piece]")?.dataset.piece.replace(/-note$/, "");
+    const button = target.closest(".note button");
+    const name = button?.closest("[data-piece]")?.dataset.piece.replace(/-note$/, "");
     if (!(name in offers)) return;
+    if ("no" in button.dataset) return lab.ask();
+    if (offers.permit) memory = { ...memory, permit: offers.permit };
     const news = { [name]: { value: offers[name] } };
     setForm(news);
     tellGradio(news);

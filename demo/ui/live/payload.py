@@ -54,7 +54,7 @@ class Answer:
     linked: dict[str, Any]  # the reading of a link or another tab, until its model is loaded
     heatmap: dict[str, Any] = field(default_factory=dict)  # the payload of heatmap.js
     comparison: Comparison | None = None
-    notes: dict[str, tuple[str, str]] = field(default_factory=dict)  # field → (error, label of the offer or "")
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict)  # field → (error, label of the offer, of a no)
     offers: dict[str, str] = field(default_factory=dict)  # field → a value that would be accepted
     notice: str = ""  # an error that belongs to no field
 
@@ -216,7 +216,8 @@ class _Renderer:
             updates["layer"]["maximum"] = max(1, model.n_layers)  # a slider of no length is none to Gradio
             for name in ("eos", "layer"):
                 updates[name]["visible"] = not model.host
-        if not self.request.drawn:  # which models fit is known once the engine has started
+        # Which models fit is known once the engine has started; what has been fetched, once it is in use.
+        if not self.request.drawn or self.answer.model != self.request.model:
             updates["model"]["choices"] = self._model_choices()
         return {name: properties for name, properties in updates.items() if properties}
 

@@ -12,7 +12,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from demo import Lab
+from demo import Lab, Settings
 from demo.backend import model_store
 from demo.backend.decoder import decoder
 from demo.backend.decoder.decoder import Decoder
@@ -24,6 +24,8 @@ from demo.backend.weights.locate import Weights
 from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import LAST_LAYER, TEXT, Pooling, Prompt, PromptedText, Reading
 from demo.domain.errors import (
+    BigDownload,
+    BigDownloadRefused,
     ModelDoesNotFit,
     ModelLoading,
     ModelNotFetched,
@@ -261,8 +263,49 @@ def test_a_listed_model_is_streamed_once_it_is_on_this_disk(settings, folders, m
     status = engine._store.status(CATALOG[MISTRAL])
     assert status.state == "unavailable"
     assert "hf download mistralai/Mistral-7B-Instruct-v0.1" in status.reason
+    assert status.fetch_bytes == 0
     with pytest.raises(ModelNotFetched, match="hf download mistralai"):
         engine.load(MISTRAL)
+
+
+def test_a_big_download_is_a_question_that_is_answered_once(settings, monkeypatch, tmp_path):
+    """Where the Hub can be reached: in the list as what can be had, and fetched after a yes only."""
+
+    def locate(model, cache_dir, on_progress, folders, consent):
+        consent(14_500_000_000, tmp_path)
+        raise Fetched
+
+    class Fetched(Exception):
+        pass
+
+    monkeypatch.setattr(model_store, "fetched", lambda entry: None)
+    monkeypatch.setattr(model_store, "unavailable_reason", lambda entry, folder: "")
+    monkeypatch.setattr(model_store, "hub_reachable", lambda: True)
+    monkeypatch.setattr(model_store, "locate_weights", locate)
+    engine = LocalEngine(settings)
+    status = engine._store.status(CATALOG[MISTRAL])
+    assert (status.state, status.fetch_bytes) == ("unavailable", 2 * CATALOG[MISTRAL].parameters)
+    with pytest.raises(BigDownload, match="14.5 GB would be fetched to .*, where .* GB are free") as asked:
+        engine.load(MISTRAL)
+    assert asked.value.values["place"] == str(tmp_path)
+    engine.permit_download(MISTRAL)
+    with pytest.raises(Fetched):
+        engine.load(MISTRAL)
+    for rule, error in (("never", ModelNotFetched), ("always", Fetched)):
+        ruled = LocalEngine(settings.model_copy(update={"big_downloads": rule}))
+        assert (ruled._store.status(CATALOG[MISTRAL]).fetch_bytes > 0) is (rule == "always")
+        with pytest.raises(error):
+            ruled.load(MISTRAL)
+        with pytest.raises(BigDownloadRefused if rule == "never" else Fetched):  # one that would fit
+            ruled.load("qwen3-0.6b")
+    with pytest.raises(BigDownload, match="this machine's disk"):
+        LocalEngine(settings.model_copy(update={"host": "0.0.0.0"})).load(MISTRAL)
+
+
+def test_strangers_begin_no_big_download_by_default():
+    assert Settings(public=True).big_downloads == "never"
+    assert Settings(public=True, big_downloads="ask").big_downloads == "ask"
+    assert Settings(public=False).big_downloads == "ask"
 
 
 def test_the_list_and_the_page_say_that_a_model_is_streamed(settings, folders, monkeypatch):

@@ -15,20 +15,23 @@ import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from huggingface_hub import constants
 from safetensors.numpy import save_file
 
-from demo.backend.weights import hub, intact, packages
+from demo.backend.weights import download, hub, intact, packages
 from demo.backend.weights import locate as weights
 from demo.backend.weights.adapters import PROJECTION_FILE, replaced_whole, write_info
+from demo.backend.weights.checkpoint_files import is_allowed
 from demo.backend.weights.hub import hub_reachable
 from demo.backend.weights.locate import locate_weights, unavailable_reason
 from demo.domain.catalog import CATALOG, CatalogEntry, PackageFile, PackageSource
 from demo.domain.datamodels import Kind, Pooling, Prompt
 from demo.domain.errors import (
+    BigDownload,
     ModelGated,
     ModelNotFound,
     ModelNotHere,
@@ -37,6 +40,7 @@ from demo.domain.errors import (
     WeightsDamaged,
     WeightsUnavailable,
 )
+from demo.wording.translate import translate_word
 from tests.waiting import eventually
 
 PINNED, MAIN = "1" * 40, "2" * 40
@@ -127,6 +131,7 @@ class FakeHub(http.server.ThreadingHTTPServer):
         self.commit = commit
         self.refuse: tuple[int, str] | None = None  # status and error code for everything but the front page
         self.cut = ""  # a file whose first transfer breaks off half-way; from then on the Hub answers 503
+        self.sent: dict[str, bytes] = {}  # what is sent instead of a file, under its hash
         self.asked: list[str] = []
 
 
@@ -171,6 +176,7 @@ class _Hub(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
+        body = self.server.sent.get(file, body)
         if file and file == self.server.cut:
             self.server.refuse = (503, "")
             body = body[: len(body) // 2]
@@ -284,6 +290,50 @@ def test_a_download_that_broke_off_is_finished_by_the_next_try(fake_hub, entry, 
     fake_hub.cut, fake_hub.refuse = "", None
     found = locate_weights("tiny", cache)
     assert (found.folder / "model.safetensors").read_bytes() == (checkpoint / "model.safetensors").read_bytes()
+
+
+def test_consent_is_asked_for_what_is_missing_before_anything_is_fetched(fake_hub, entry, cache, checkpoint):
+    asked = []
+
+    def say_no(size: int, place: Path) -> None:
+        asked.append((size, place))
+        raise BigDownload(model="tiny", id="tiny", size=size, place=place, free="")
+
+    def say_yes(size: int, place: Path) -> None:
+        asked.append((size, place))
+
+    with pytest.raises(BigDownload):
+        locate_weights("tiny", cache, consent=say_no)
+    whole = sum(len(data) for name, data in fake_hub.files.items() if is_allowed(name))
+    assert asked == [(whole, Path(constants.HF_HUB_CACHE))]
+    assert not any("resolve" in path for path in fake_hub.asked)
+    fake_hub.cut = "model.safetensors"
+    with pytest.raises(WeightsUnavailable):
+        locate_weights("tiny", cache, consent=say_yes)
+    fake_hub.cut, fake_hub.refuse = "", None
+    locate_weights("tiny", cache, consent=say_yes)
+    assert asked[1][0] == whole
+    assert asked[2][0] < whole, "what has arrived is kept, and not counted again"
+
+
+def test_what_arrives_with_another_hash_is_refused_and_fetched_anew(fake_hub, entry, cache, checkpoint):
+    whole = fake_hub.files["model.safetensors"]
+    fake_hub.sent["model.safetensors"] = whole[:-1] + bytes([whole[-1] ^ 1])
+    refuse(WeightsUnavailable, "model.safetensors was damaged; it was removed", "tiny", cache)
+    fake_hub.sent.clear()
+    assert (locate_weights("tiny", cache).folder / "model.safetensors").read_bytes() == whole
+
+
+def test_a_big_download_is_reported_shard_by_shard_with_the_time_left(tmp_path, monkeypatch):
+    clock, said = [0.0], []
+    monkeypatch.setattr(download, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(download, "BIG_DOWNLOAD", 1000)
+    shards = {"aa": 1000, "bb": 1000}
+    with download.download_reported(tmp_path, 2000, lambda *step: said.append(step), shards=shards):
+        (tmp_path / "aa.incomplete").write_bytes(bytes(500))
+        clock[0] = 10.0
+    assert said[-1] == ("downloading, 0.0 of 0.0 GB (50 %, 0 %), about 30 s left", 0.25)
+    assert "약 30초 남음" in translate_word("ko", "stage", said[-1][0])
 
 
 def test_a_half_snapshot_in_the_hub_cache_is_not_taken(fake_hub, entry, cache):

@@ -179,3 +179,31 @@ def test_notes_are_of_the_model_that_is_named(page, engine):
     loading = page.ask(model="gemma-3-270m")
     assert loading["state"] == "loading"
     assert "268M" in loading["pieces"]["model-note"]
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_a_big_download_is_asked_about_and_begins_with_a_yes(engine, language):
+    """Choosing it in the list brings the question, and the model in use stays."""
+    engine.unfetched.add(ENCODER)
+    page = LivePage(LiveHandlers(Lab(Settings(engine="fake"), engine)), language, questions="GPU?")
+    page.ask()
+    page.ask(model=ENCODER)
+    asked = page.loaded()
+    note = asked["pieces"]["model-note"]
+    assert all(part in note for part in ("14.5 GB", "31.0 GB", "data-no"))
+    assert asked["offers"] == {"model": ENCODER, "permit": ENCODER}
+    assert page.form["model"] == GPT
+    assert "14.5 GB" not in page.ask()["pieces"]["model-note"], "a no"
+    page.memory["permit"] = ENCODER  # as the yes does
+    page.ask(model=ENCODER)
+    assert page.loaded()["state"] == "ready"
+    assert engine.loads[-1] == ENCODER
+
+
+def test_a_yes_means_nothing_where_this_host_fetches_nothing(engine):
+    engine.unfetched.add(ENCODER)
+    page = LivePage(LiveHandlers(Lab(Settings(engine="fake", public=True), engine)), questions="GPU?")
+    page.ask()
+    page.memory["permit"] = ENCODER
+    page.ask(model=ENCODER)
+    assert engine.unfetched == {ENCODER}
