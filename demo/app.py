@@ -14,6 +14,8 @@ from functools import partial
 from typing import NoReturn
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+# Else, after each event of a tab, Gradio summarises the last 10,000 for a page that nobody can open: 10 to 20 ms.
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(2**31))
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from demo.backend import create_engine

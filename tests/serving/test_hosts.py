@@ -113,7 +113,7 @@ def test_a_taken_port_is_said_with_our_own_flag():
 
 @pytest.mark.parametrize(("host", "sentence"), [("203.0.113.7", "--host names one"), ("nowhere.invalid", "--host")])
 def test_a_host_that_cannot_be_served_is_said_with_our_own_flag(host, sentence, capsys):
-    import app
+    from demo import app
 
     assert app._serve(fake_lab(host=host)) == 2
     [line] = capsys.readouterr().err.strip().splitlines()
