@@ -6,16 +6,18 @@ All HTML is escaped.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from demo.domain.datamodels import Comparison, Device, Kind, Metrics, ModelInfo, ModelStatus
+from demo.domain.datamodels import Comparison, Device, Kind, Metrics, ModelInfo, ModelStatus, Pairing, Reading
 from demo.ui.kit.html import render
 from demo.ui.kit.i18n import translate, translate_phrase
 from demo.wording.comparison import describe_metrics, describe_verdict
 from demo.wording.comparison import layer_hint as layer_hint
 from demo.wording.numbers import parameter_count
+
+_TAKEN_HOME = 50  # questions, and answers, of a file in a script
 
 
 def render_note(hint: str = "", message: str = "", offer: str = "", decline: str = "") -> str:
@@ -27,13 +29,17 @@ def render_note(hint: str = "", message: str = "", offer: str = "", decline: str
     return f'<p class="alert" role="alert"><span>{escape(message)}</span>{button}</p>'
 
 
-def render_takehome(language: str, reading: Mapping[str, Any]) -> str:
+def render_takehome(language: str, reading: Reading, pairing: Pairing | None = None) -> str:
     """A button that opens the dialog with a reading as a script (demo/ui/panels/takehome).
 
-    reading: `model` and any of READING_FIELDS by name; what is missing is the model's default.
+    pairing: the texts in it, or the first of them; by default what stands in the lab's boxes.
     """
+    held: dict[str, Any] = {"model": reading.model, **reading.choices()}
+    if pairing:
+        held |= {"questions": pairing.questions[:_TAKEN_HOME], "answers": pairing.answers[:_TAKEN_HOME]}
+        held["part"] = max(len(pairing.questions), len(pairing.answers)) > _TAKEN_HOME and _TAKEN_HOME
     title = escape(translate(language, "takehome.title"))
-    return f'<button type="button" class="takehome" data-takehome="{escape(json.dumps(reading))}">{title}</button>'
+    return f'<button type="button" class="takehome" data-takehome="{escape(json.dumps(held))}">{title}</button>'
 
 
 def render_fold_head(title: str, summary: str, template: str = "") -> str:

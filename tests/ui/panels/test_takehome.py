@@ -15,7 +15,7 @@ from tests import ROOT
 pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
 
 from demo.backend.fake import FakeEngine
-from demo.domain.datamodels import Pooling, Prompt, Reading
+from demo.domain.datamodels import Pairing, Pooling, Prompt, Reading
 from demo.export.snippet import LIBRARIES, SENTENCE_TRANSFORMERS, TRANSFORMERS
 from demo.lab import Lab
 from demo.settings import Settings
@@ -79,10 +79,22 @@ def test_what_cannot_be_said_is_told_in_the_persons_language(lab):
 
 
 def test_a_button_opens_the_dialog_for_a_reading():
-    button = render_takehome("en", {"model": '"><script>', "layer": 3})
-    held = re.search('data-takehome="([^"]*)"', button)[1]
-    assert json.loads(html.unescape(held)) == {"model": '"><script>', "layer": 3}
-    assert "<script>" not in button
+    reading = Reading('"><script>', layer=3)
+    many = Pairing(tuple(f"<q{i}>\nof two lines" for i in range(60)), ("a",), frozenset())
+    for texts in (None, many):
+        button = render_takehome("en", reading, texts)
+        assert "<script>" not in button
+        held = json.loads(html.unescape(re.search('data-takehome="([^"]*)"', button)[1]))
+        assert held["model"] == '"><script>'
+        assert {name: held[name] for name in reading.choices()} == reading.choices()
+    assert (held["questions"][49], len(held["questions"]), held["part"]) == ("<q49>\nof two lines", 50, 50)
+
+
+def test_a_files_texts_are_taken_as_they_are(lab):
+    lab.open(MODEL)
+    answer = ask(lab, questions=["one\nand more", "two"], answers=["three"], part=2)
+    assert '"one\\nand more",' in answer["code"]
+    assert answer["note"].startswith("The script holds the first 2")
 
 
 def test_every_reason_is_said_in_korean():

@@ -40,18 +40,28 @@ def write_script(language: str, lab: Lab, library: Any, form: Any) -> dict[str, 
         parsed = Form.parse(values)
         chosen = {name: value for name, value in parsed.reading.items() if name in values}
         chosen["model"] = parsed.model or lab.settings.model
-        texts = (parsed.questions, parsed.answers) if parsed.questions.strip() or parsed.answers.strip() else None
+        texts = [_texts(values.get(name)) for name in ("questions", "answers")]
+        texts = texts if any(texts) else None
         script = lab.code(library=library or TRANSFORMERS, wait=False, texts=texts, **chosen)
         info = lab.open(chosen["model"], wait=False)
         means = "openai" if info.host else library or TRANSFORMERS
         name = lab.reading(**chosen).label(name=info.name)
+        part = values.get("part")
+        first = translate(language, "takehome.part", count=part) if isinstance(part, int) and part else ""
         return answer | {
             "code": script,
             "label": name,
             "served": bool(info.host),
-            "note": translate(language, f"takehome.{means}.hint"),
+            "note": " ".join(filter(None, (first, translate(language, f"takehome.{means}.hint")))),
         }
     except ModelLoading as error:
         return answer | {"note": translate_error(language, error), "again": True}
     except Exception as error:
         return answer | {"alert": explain_error(language, error, "a script")}
+
+
+def _texts(value: Any) -> str | list[str]:
+    """One side's texts as the lab takes them: a box's lines, or a list."""
+    if isinstance(value, list):
+        return [text for text in value if isinstance(text, str)]
+    return value.strip() if isinstance(value, str) else ""

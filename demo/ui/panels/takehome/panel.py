@@ -6,7 +6,7 @@ Any other place of the page opens it for a reading of its own:
 - in a script, by `lab.takeHome(reading, texts)`, or as a listener's js: `"() => { window.lab.takeHome(); }"`.
 
 reading: `model` and any of READING_FIELDS by name; what is missing is the model's default; {}: what stands in the lab's
-widgets. texts: `questions`, `answers` and `matches` as the lab's boxes hold them; {}: those of the boxes.
+widgets. texts: `questions` and `answers`, each as the lab's boxes hold them or a list; {}: those of the boxes.
 """
 
 from __future__ import annotations

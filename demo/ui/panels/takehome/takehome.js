@@ -16,8 +16,8 @@ function request() {
 }
 
 lab.takeHome = (reading = {}, texts = {}) => {
-  const { questions, answers, matches, ...current } = lab.form();
-  form = { questions, answers, matches, ...texts, ...(reading.model ? reading : current) };
+  const { questions, answers, ...current } = lab.form();
+  form = { questions, answers, ...texts, ...(reading.model ? reading : current) };
   opener = document.activeElement;
   for (const place of ["label", "note", "alert", "code"]) $(place).textContent = "";
   code.hidden = actions.hidden = true;

@@ -242,7 +242,9 @@ class CompareHandlers:
         if comparison is None:
             return render_slot(language, letter, outcome.loading, outcome.alert)
         notices = () if letter == CURRENT else comparison.notices
-        return render_slot(language, letter, describe(language, comparison), notices=notices)
+        return render_slot(
+            language, letter, describe(language, comparison), notices=notices, reading=comparison.reading
+        )
 
     def _leads(self, memory: Memory, shown: dict[str, Comparison]) -> dict[str, Lead | None]:
         """The lead of each other reading over A."""

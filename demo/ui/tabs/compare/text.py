@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from demo.domain.datamodels import Comparison
+from demo.domain.datamodels import Comparison, Reading
 from demo.domain.results import Lead
 from demo.figures.compare import plot_difference, plot_reading, shared_range, subtract_cosines
 from demo.ui.kit.html import render
 from demo.ui.kit.i18n import translate, translate_group, translate_phrase
+from demo.ui.kit.text import render_takehome
 from demo.ui.kit.view import figure_payload
 from demo.wording.numbers import two_digits
 
@@ -29,10 +30,19 @@ def describe(language: str, comparison: Comparison) -> str:
     return comparison.reading.label({**words, "template": " “{template}”"}, comparison.provenance["model"])
 
 
-def render_slot(language: str, letter: str, label: str = "", alert: str = "", notices: Sequence[str] = ()) -> str:
-    """A letter and its reading in words, or an error."""
-    notices = [translate_phrase(language, notice) for notice in notices]
-    return render("tabs/compare/slot.html", language, letter=letter, label=label, alert=alert, notices=notices)
+def render_slot(
+    language: str,
+    letter: str,
+    label: str = "",
+    alert: str = "",
+    notices: Sequence[str] = (),
+    reading: Reading | None = None,
+) -> str:
+    """A letter and its reading in words, with the button that takes it home; or an error."""
+    values = {"letter": letter, "label": label, "alert": alert}
+    values["notices"] = [translate_phrase(language, notice) for notice in notices]
+    values["take_html"] = render_takehome(language, reading) if reading else ""
+    return render("tabs/compare/slot.html", language, **values)
 
 
 def render_verdicts(language: str, shown: Mapping[str, Comparison], leads: Mapping[str, Lead | None]) -> str:

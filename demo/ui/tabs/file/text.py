@@ -16,7 +16,7 @@ from demo.files.pairing import PairingLimits
 from demo.files.table import fit_to_show
 from demo.ui.kit.html import Cell, render_cells
 from demo.ui.kit.i18n import translate, translate_phrase
-from demo.ui.kit.text import render_facts, render_notices, render_verdict
+from demo.ui.kit.text import render_facts, render_notices, render_takehome, render_verdict
 from demo.wording.numbers import two_digits
 
 _MAX_LETTERS = 160  # of a text in a table
@@ -65,7 +65,8 @@ def render_result(language: str, result: LargeComparison) -> str:
     notices = render_notices(tuple(translate_phrase(language, notice) for notice in result.notices))
     name = result.reading.label(name=result.provenance["model"])
     reading = translate(language, "file.answered", reading=name, seconds=f"{result.seconds:.1f}")
-    return f'{render_verdict(language, result)}<p class="hint">{escape(reading)}</p>{notices}'
+    take = render_takehome(language, result.reading, result.pairing)
+    return f'{render_verdict(language, result)}<p class="hint">{escape(reading)} {take}</p>{notices}'
 
 
 def render_scores(language: str, result: LargeComparison) -> str:

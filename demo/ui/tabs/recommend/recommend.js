@@ -11,12 +11,6 @@
       const [first, ...others] = ticks();
       lab.compareThese([JSON.parse(first.dataset.form), ...others.map((tick) => JSON.parse(tick.dataset.reading))]);
     }
-    const take = target.closest("[data-takehome]");
-    if (take && !lab.takeHome) {
-      lab.bringReading(JSON.parse(take.previousElementSibling.dataset.form));
-      document.querySelector("#view-heatmap-button").click();
-      document.querySelector("#takehome > button:not(.open)")?.click();
-    }
     const go = target.closest("[data-recommend]");
     if (go) lab.recommend(go.dataset.recommend);
   });

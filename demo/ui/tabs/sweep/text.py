@@ -12,7 +12,7 @@ from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Postprocess, 
 from demo.domain.results import Interval, Sweep
 from demo.figures.sweep import MOST_NAMED, layers_title, plot_layers, plot_sweep, slice_sweep
 from demo.ui.kit.i18n import translate, translate_phrase
-from demo.ui.kit.text import render_notices
+from demo.ui.kit.text import render_notices, render_takehome
 from demo.ui.kit.view import figure_payload
 from demo.ui.tabs.sweep.tab import BEST_METHOD
 from demo.wording.numbers import two_digits
@@ -75,7 +75,8 @@ def render_sweep_verdict(language: str, sweep: Sweep) -> str:
         noise = "" if sweep.lead.significant else translate(language, "sweep.noise")
         sentences.append(translate(language, "sweep.runner_up", lead=lead, noise=noise))
     notices = render_notices(tuple(translate_phrase(language, notice) for notice in sweep.notices))
-    return f'<p class="verdict">{escape(best)}</p><p>{escape(" ".join(sentences))}</p>{notices}'
+    take = f"<p>{render_takehome(language, sweep.best)}</p>"
+    return f'<p class="verdict">{escape(best)}</p><p>{escape(" ".join(sentences))}</p>{notices}{take}'
 
 
 def render_scores(language: str, sweep: Sweep) -> str:
@@ -112,7 +113,8 @@ def render_hint(language: str, sweep: Sweep) -> str:
 def render_picked(language: str, reading: Reading, figure: str, value: float) -> str:
     """The reading of the cell that was clicked."""
     words = figure_words(language)
-    return f"<p><b>{escape(reading.label(words, ''))}</b> {escape(words[figure])} {two_digits(value)}</p>"
+    said = f"<b>{escape(reading.label(words, ''))}</b> {escape(words[figure])} {two_digits(value)}"
+    return f"<p>{said} {render_takehome(language, reading)}</p>"
 
 
 def sweep_figures(language: str, sweep: Sweep, figure: str, method: str) -> list[dict[str, Any]]:

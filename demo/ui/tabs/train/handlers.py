@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from demo.ui.kit.downloads import FETCH, Downloads
 from demo.ui.kit.i18n import choose_language, translate
 from demo.ui.kit.job_tab import JobTab, Payload, TabEvent
 from demo.ui.kit.panel import Panel
-from demo.ui.kit.text import model_choices, render_note
+from demo.ui.kit.text import model_choices, render_note, render_takehome
 from demo.ui.kit.unexpected import explain_error
 from demo.ui.kit.view import next_seq, show_view
 from demo.ui.live.form import Form
@@ -156,6 +156,7 @@ class TrainHandlers(JobTab):
             own = [(name, model) for model, name in page.models.items() if model not in ids]
             choices = gr.update(choices=[*model_choices(language, listed), *own], value=model)
             note = render_note(translate(language, "train.kept", name=page.models[model]))
+            note += render_takehome(language, replace(run.recipe.reading, model=model))
             return {self.lab_widgets.model: choices, self.widgets.keep_note: note}
 
         return self._with_model(language, page, keep)
