@@ -53,6 +53,14 @@ def story(page) -> None:
     test_story.go(page, "models", "story-models")
 
 
+def recommend(page) -> None:
+    """What it has reached before it is stopped."""
+    page.click("#recommend-run")
+    page.wait_for_selector("#recommend-board tbody tr", timeout=60_000)
+    page.click("#recommend-stop")
+    page.wait_for_selector('#recommend .view[data-state="ready"]', timeout=60_000)
+
+
 def sweep(page) -> None:
     test_sweep.open_sweep(page)
     test_sweep.run(page)
@@ -76,7 +84,9 @@ def benchmark(page) -> None:
     test_benchmark.run(page)
 
 
-DRAW = {"heatmap": explain, "file": compare_file} | {act.__name__: act for act in (story, sweep, train, benchmark)}
+DRAW = {"heatmap": explain, "file": compare_file} | {
+    act.__name__: act for act in (story, recommend, sweep, train, benchmark)
+}
 
 
 def draw(page, view: str) -> None:

@@ -40,15 +40,14 @@ def running_note(language: str, progress: Progress) -> str:
 
 def render_found(language: str, lab: Lab, found: Recommendation) -> str:
     """The sentence, the buttons of the reading that it recommends, and what was left out."""
-    facts = {"readings": f"{found.n_readings:,}", "tried": found.n_tried, "possible": found.n_possible}
-    facts |= {"seconds": f"{found.seconds:.0f}", "budget": f"{found.budget:.0f}"}
+    facts = {"readings": f"{found.n_readings:,}", "seconds": f"{found.seconds:.0f}", "budget": f"{found.budget:.0f}"}
     recommended = found.verdict in ("carried", "chance", "alone")
     return render(
         "tabs/recommend/found.html",
         language,
         sentence=describe_recommendation(language, found),
         facts=translate(language, "recommend.facts", **facts),
-        notices=[translate_phrase(language, notice) for notice in found.notices],
+        notices=" ".join(translate_phrase(language, notice) for notice in found.notices),
         best=_buttons(lab, found.best) if recommended else None,
         several=len(found.rows) > 1,
     )
