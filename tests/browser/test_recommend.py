@@ -49,7 +49,7 @@ def engine():
 def address(engine, serve):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("demo.studies.recommend._Search._prompts", lambda search, info: [Prompt.PLAIN, Prompt.PROMPTEOL])
-        yield serve(engine, model=MODELS[0])
+        yield serve(engine, model=MODELS[1])
 
 
 def workbook(count: int) -> bytes:
@@ -144,7 +144,7 @@ def test_stop_keeps_what_it_has_reached_and_at_most_four_are_compared(address, e
     expect_text(page, "#recommend .view-note", "이 단계까지만")
     engine.gate.set()
     expect_text(page, "#recommend .view-note", "아직 확인하지 않았어요")
-    expect(page.locator("#recommend-verdict")).to_be_hidden()
+    expect(page.locator("#recommend-verdict")).to_have_text("")
     page.click("#recommend-run")
     page.wait_for_selector(STATE.format("ready") + " .view-figure", timeout=90_000)
     ticks = page.locator("#recommend-board input")
