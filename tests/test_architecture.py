@@ -69,7 +69,7 @@ ROOMS = {
     "ui/first": "domain figures lab ui/gradio ui/kit ui/live ui/recipes wording",
     "ui/gradio": "serving",
     "ui/kit": "domain jobs lab serving ui/gradio wording",
-    "ui/live": "domain export figures jobs lab serving settings ui/gradio ui/kit ui/recipes",
+    "ui/live": "domain export figures jobs lab serving settings ui/gradio ui/kit ui/recipes wording",
     "ui/page": "domain lab serving ui/api ui/first ui/gradio ui/kit ui/live ui/page_file ui/panels ui/tabs",
     "ui/page_file": "domain files lab ui/gradio ui/kit",
     "ui/panels": "domain export figures lab serving ui/gradio ui/kit ui/live wording",

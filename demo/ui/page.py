@@ -69,6 +69,7 @@ _SCRIPTS = (
     "static/texts.js",
     "live/cell_text.js",
     "recipes/recipes.js",
+    "recipes/history.js",
     "tabs/compare/compare_these.js",
     "tabs/recommend/recommend.js",
     "page_file/page_file.js",

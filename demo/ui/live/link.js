@@ -13,6 +13,8 @@
   let slots = opened.get("compare") || ""; // Compare's readings, where they are others than at first
   opened.delete("tab");
   opened.delete("compare");
+  if (opened.has("tried")) lab.loadTried(opened.get("tried"));
+  opened.delete("tried");
   let typed = opened.toString(); // what the address says of the boxes
   let viewOpened = false;
   let keeping = 0; // the timer, while something is to be written
@@ -65,7 +67,10 @@
     const same = SAME.filter((name) => saidNow[name] === openedWith[name]);
     const said = without(saidNow, [...same, ...(texts ? [] : TEXTS)]);
     const lang = new URLSearchParams(location.search).get("lang");
-    const link = withView(await shorten(said));
+    const stands = withView(await shorten(said));
+    const tried = texts && lab.dumpTried();
+    const whole = tried ? stands + "&" + plain({ tried }) : stands;
+    const link = whole.length > LONGEST ? stands : whole;
     if (link.length > LONGEST) return "";
     return address.replace(/[?#].*$/s, "") + (lang ? "?" + plain({ lang }) : "") + "#" + link;
   };

@@ -20,7 +20,7 @@ _LONGEST_UNPACKED = 262_144  # bytes: a bomb goes no further
 _MOST_FIELDS = 32
 _TEXTS = ("questions", "answers", "matches", "task", "template")
 _FLAGS = {"true": True, "false": False}
-_PACKED, _BROWSERS = "z", ("tab", "compare")  # which tab is open and Compare's slots are the browser's own affair
+_PACKED, _BROWSERS = "z", ("tab", "compare", "tried")  # the tab, Compare's slots and the history are the browser's own
 _NAMES = {*FORM_FIELDS, _PACKED, *_BROWSERS}
 
 

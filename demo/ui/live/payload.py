@@ -39,6 +39,7 @@ from demo.ui.kit.text import (
 from demo.ui.live.examples import ExampleSet, load_examples
 from demo.ui.live.form import FORM_FIELDS, PROMPT_BOXES, Form, LiveRequest
 from demo.ui.recipes.recipes import chosen_recipe, list_recipes, render_recipes, render_turn
+from demo.wording.numbers import two_digits
 
 _LABELLED = (*FORM_FIELDS, "matches_fold", "examples", "compute")  # widgets of the lab that have a label
 _METHODS = [method.value for method in Postprocess]
@@ -104,12 +105,27 @@ class _Renderer:
             "updates": self._updates(sent, relabel),
             "offers": answer.offers,
             "memory": {"model": answer.model, "linked": answer.linked},
+            "tried": self._tried(),
         }
         if self.first:
             words = {f"texts_{name}": word for name, word in translate_group(self.language, "texts").items()}
             payload["words"] = translate_group(self.language, "heatmap") | words
             payload["sets"] = list(map(self._example, load_examples().values()))
         return payload
+
+    def _tried(self) -> dict[str, str] | None:
+        """The reading's names and figures, as history.js keeps them."""
+        comparison = self.answer.comparison
+        if comparison is None:
+            return None
+        recipes = list_recipes(self.statuses, self.answer.model, self.lab.settings.model, self.info)
+        recipe = chosen_recipe(recipes, vars(self.answer.form), self.info)
+        return {
+            "name": self._name(self.answer.model),
+            "recipe": recipe and self._say(f"recipe.{recipe}"),
+            "auc": two_digits(comparison.metrics.auc),
+            "margin": two_digits(comparison.metrics.margin, signed=True),
+        }
 
     def _example(self, example: ExampleSet) -> dict[str, str]:
         """A set as texts.js takes it; note: what to look for, as HTML."""
@@ -149,6 +165,7 @@ class _Renderer:
         elif not self.request.drawn:
             pieces["status"] = render_status(language, device, None, "", self._name(answer.form.model))
         if not self.request.drawn:  # not the first answer alone: Gradio may still be building the places of its words
+            pieces["history"] = render("recipes/history.html", language)
             pieces["texts-tools"] = render("live/texts.html", language)
             pieces["texts_head"] = render_fold_head(self._say("heading.texts"), "", self._say("summary.texts"))
         return pieces

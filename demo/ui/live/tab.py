@@ -73,6 +73,7 @@ def create_lab_tab(
                     widgets.create("scale", gr.Radio, choices=list(SCALES), value="fit", elem_classes="segments")
                     _create_note("scale")
                 create_piece("metrics")
+                create_piece("history")
                 create_piece("notices")
                 create_panels()
             create_views()
