@@ -159,7 +159,7 @@ def give_file(page: Page, content: bytes | str, name: str = "set.csv") -> None:
     """A file comes in, as if dropped or chosen."""
     data = content.encode() if isinstance(content, str) else content
     file = {"name": name, "mimeType": "text/plain", "buffer": data}
-    page.locator("#head > input[type=file]").set_input_files(file)
+    page.locator(":has(> #page-file-upload) > input[type=file]").set_input_files(file)
 
 
 def open_space(page: Page) -> None:

@@ -32,7 +32,7 @@
   document.addEventListener(
     "drop",
     (event) => {
-      const input = document.querySelector("#head > input[type=file]");
+      const input = document.querySelector(":has(> #page-file-upload) > input[type=file]");
       if (!isFile(event) || !input) return;
       event.preventDefault();
       event.stopPropagation();

@@ -81,8 +81,8 @@
 
   const make = (tag, text, properties = {}) => Object.assign(document.createElement(tag), { textContent: text }, properties);
   const wordsOf = ({ form, name, recipe }) => {
-    const layer = form.layer === undefined ? [] : [form.layer];
-    const how = [form.prompt + (form.eos ? " + EOS" : ""), form.pooling, ...layer];
+    const layer = document.querySelector(".tried").dataset.layer.replace("{layer}", form.layer);
+    const how = [form.prompt + (form.eos ? " + EOS" : ""), form.pooling, layer];
     if (form.postprocess !== "none") how.push(form.postprocess);
     return [recipe, [name, ...how].join(" · ")].filter(Boolean).join(": ");
   };
