@@ -34,12 +34,17 @@ def render_takehome(language: str, reading: Reading, pairing: Pairing | None = N
 
     pairing: the texts in it, or the first of them; by default what stands in the lab's boxes.
     """
-    held: dict[str, Any] = {"model": reading.model, **reading.choices()}
+    held = {"model": reading.model, **reading.choices()}
     if pairing:
-        held |= {"questions": pairing.questions[:_TAKEN_HOME], "answers": pairing.answers[:_TAKEN_HOME]}
-        held["part"] = max(len(pairing.questions), len(pairing.answers)) > _TAKEN_HOME and _TAKEN_HOME
+        held |= texts_taken_home(pairing.questions, pairing.answers)
     title = escape(translate(language, "takehome.title"))
     return f'<button type="button" class="takehome" data-takehome="{escape(json.dumps(held))}">{title}</button>'
+
+
+def texts_taken_home(questions: Sequence[str], answers: Sequence[str]) -> dict[str, Any]:
+    """A file's texts as the dialog takes them: the first of them, and how many where that is a part."""
+    part = max(len(questions), len(answers)) > _TAKEN_HOME and _TAKEN_HOME
+    return {"questions": questions[:_TAKEN_HOME], "answers": answers[:_TAKEN_HOME], "part": part}
 
 
 def render_fold_head(title: str, summary: str, template: str = "") -> str:

@@ -153,20 +153,21 @@ def test_a_file_is_read_in_place_of_the_boxes(page):
     assert "questions 32" in page.tick(source="file")["source_note"]
     done = page.complete(source="file", questions="other", answers="other")
     assert "finds 16 of 16" in done["verdict"]
+    [texts] = buttons(done["board"], "texts")
+    assert texts == {"questions": list(pairs(32).questions), "answers": list(pairs(32).answers), "part": False}
     assert page.tick(source="file", questions="yet another")["view"]["state"] == "ready"
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_each_row_carries_its_reading_for_the_lab_and_the_rest_of_the_page(lab, found, language):
-    shown = render_rows(language, lab, found)
-    forms, readings = (buttons(shown, kind)[::2] for kind in ("form", "reading"))
-    for row, form, reading in zip(found.rows, forms, buttons(shown, "reading"), strict=True):
+    shown = render_rows(language, lab, found, {})
+    forms, readings = (buttons(shown, kind) for kind in ("form", "reading"))
+    assert (forms[::2], readings[::2]) == (forms[1::2], readings[1::2]), "the tick and the buttons of a row"
+    for row, form, reading in zip(found.rows, forms[::2], readings[::2], strict=True):
         assert lab.reading(**{**Form.parse(form).reading, "eos": form["eos"]}) == row.reading
         assert reading == {"model": row.reading.model, **row.reading.choices()}
-    assert readings
-    assert buttons(shown, "takehome") == buttons(shown, "reading")
     assert shown.count(" checked") == min(4, len(found.rows))
-    best = buttons(render_found(language, lab, found), "takehome")
+    best = buttons(render_found(language, lab, found), "reading")
     assert best == [{"model": found.best.model, **found.best.choices()}]
 
 

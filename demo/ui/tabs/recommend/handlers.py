@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import gradio as gr
 
@@ -11,6 +13,7 @@ from demo.jobs.queue import OnProgress
 from demo.lab import Lab
 from demo.ui.kit.job_tab import Payload, TabEvent
 from demo.ui.kit.panel import Panel
+from demo.ui.kit.text import texts_taken_home
 from demo.ui.kit.view import next_seq, show_view
 from demo.ui.live.form import Form
 from demo.ui.live.tab import Widgets
@@ -38,6 +41,7 @@ class _Form:
 class _Run:
     """A recommendation on its way: what its thread has reached, and what the browser has of that."""
 
+    texts: Mapping[str, Any] = field(default_factory=dict)  # of a file, to take home
     part: tuple[Candidate, ...] = ()
     shown: tuple[Candidate, ...] = ()
 
@@ -48,6 +52,7 @@ class _Page(PairsPage):
 
     result: Recommendation | None = None
     run: _Run = field(default_factory=_Run)
+    result_texts: Mapping[str, Any] = field(default_factory=dict)  # as a run's
     due: bool = False  # the browser has yet to get the result's figures
 
 
@@ -70,7 +75,8 @@ class RecommendHandlers(PairsTab):
         texts = self.chosen_texts(event)
         if texts is None:
             return show_view(event.language, next_seq(), "idle", event.say("recommend.nothing"))
-        run = _Run()
+        labelled = texts.get("labelled")
+        run = _Run(texts_taken_home(labelled.questions, labelled.answers) if labelled else {})
 
         def on_part(part: tuple[Candidate, ...]) -> None:
             run.part = part
@@ -90,7 +96,8 @@ class RecommendHandlers(PairsTab):
         if job.stopped:
             event.note = event.say("recommend.stopped.part" if page.run.part else "recommend.stopped")
         if job.result is not None:
-            page.result, page.result_input, page.run = job.result, page.input, _Run()
+            page.result, page.result_input = job.result, page.input
+            page.result_texts, page.run = page.run.texts, _Run()
         self.resend(event)
 
     def resend(self, event: TabEvent) -> None:
@@ -104,7 +111,7 @@ class RecommendHandlers(PairsTab):
         elif page.result is not None:
             event.updates |= {
                 self.widgets.verdict: render_found(event.language, self.lab, page.result),
-                self.widgets.board: render_rows(event.language, self.lab, page.result),
+                self.widgets.board: render_rows(event.language, self.lab, page.result, page.result_texts),
             }
 
     def show(self, event: TabEvent) -> Payload:
@@ -129,7 +136,7 @@ class RecommendHandlers(PairsTab):
         run = event.page.run
         part = run.part
         if part != run.shown:
-            event.updates[self.widgets.board] = render_candidates(event.language, self.lab, part)
+            event.updates[self.widgets.board] = render_candidates(event.language, self.lab, part, run.texts)
             run.shown = part
 
 

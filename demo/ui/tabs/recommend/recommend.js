@@ -11,6 +11,11 @@
       const [first, ...others] = ticks();
       lab.compareThese([JSON.parse(first.dataset.form), ...others.map((tick) => JSON.parse(tick.dataset.reading))]);
     }
+    const take = target.closest(".recommend-take");
+    if (take) {
+      const { texts } = document.querySelector("#recommend-board [data-texts]").dataset;
+      lab.takeHome(JSON.parse(take.dataset.reading), JSON.parse(texts));
+    }
     const go = target.closest("[data-recommend]");
     if (go) lab.recommend(go.dataset.recommend);
   });

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from demo.domain.datamodels import Progress, Reading
@@ -53,8 +53,8 @@ def render_found(language: str, lab: Lab, found: Recommendation) -> str:
     )
 
 
-def render_rows(language: str, lab: Lab, found: Recommendation) -> str:
-    """The table of the readings that were scored."""
+def render_rows(language: str, lab: Lab, found: Recommendation, texts: Mapping[str, Any]) -> str:
+    """The table of the readings that were scored. texts: to take home, where they are not those of the boxes."""
     lines = [
         {
             **_line(language, lab, row.reading, row.provenance["model"], row.texts_per_second),
@@ -70,11 +70,11 @@ def render_rows(language: str, lab: Lab, found: Recommendation) -> str:
     unit = "pairs" if found.criterion == "spearman" else "questions"
     on = "held_out" if found.held_out else "same"
     caption = translate(language, f"recommend.board.{on}.{unit}", count=f"{found.held_out or found.chosen_on:,}")
-    return _board(language, found.criterion, caption, lines, bool(found.front))
+    return _board(language, found.criterion, caption, lines, texts, bool(found.front))
 
 
-def render_candidates(language: str, lab: Lab, part: Sequence[Candidate]) -> str:
-    """The table of each model's best reading so far."""
+def render_candidates(language: str, lab: Lab, part: Sequence[Candidate], texts: Mapping[str, Any]) -> str:
+    """The table of each model's best reading so far. texts: as above."""
     lines = [
         {
             **_line(language, lab, one.reading, one.model, one.texts_per_second),
@@ -84,7 +84,7 @@ def render_candidates(language: str, lab: Lab, part: Sequence[Candidate]) -> str
         }
         for place, one in enumerate(part)
     ]
-    return _board(language, "", translate(language, "recommend.board.part"), lines) if lines else ""
+    return _board(language, "", translate(language, "recommend.board.part"), lines, texts) if lines else ""
 
 
 def recommend_figures(language: str, found: Recommendation) -> list[dict[str, Any]]:
@@ -124,7 +124,14 @@ def recommend_figures(language: str, found: Recommendation) -> list[dict[str, An
     return [figure_payload("recommend-cost", figure, title, alt, height=_HEIGHT, table=table)]
 
 
-def _board(language: str, criterion: str, caption: str, lines: list[dict[str, Any]], front: bool = False) -> str:
+def _board(
+    language: str,
+    criterion: str,
+    caption: str,
+    lines: list[dict[str, Any]],
+    texts: Mapping[str, Any],
+    front: bool = False,
+) -> str:
     blank = {"best": False, "front": False, "found": ""}
     lines = [blank | line for line in lines]
     figure = translate(language, f"sweep.score.{criterion}") if criterion else translate(language, "recommend.so_far")
@@ -136,6 +143,7 @@ def _board(language: str, criterion: str, caption: str, lines: list[dict[str, An
         lines=lines,
         found=any(line["found"] for line in lines),
         front=front,
+        texts=json.dumps(texts),
     )
 
 
