@@ -19,7 +19,7 @@ from demo.stages.similarity import EPS, count_below, rounded
 _TOP = 10  # candidates in nDCG@10
 _BLOCK = 2**21  # numbers held at once: 16 MiB an array
 _QUESTIONS = 64  # multiplied at once
-_PERCENTILES = (2.5, 97.5)
+_OUTSIDE = 5.0  # % of the resamples
 
 
 def pair_cosines(questions: np.ndarray, answers: np.ndarray, labelled: LabelledSet) -> np.ndarray:
@@ -104,10 +104,16 @@ def score_cells(
 
 
 def paired_bootstrap(
-    cosines_a: np.ndarray, cosines_b: np.ndarray, labelled: LabelledSet, resamples: int = 1000, seed: int = 0
+    cosines_a: np.ndarray,
+    cosines_b: np.ndarray,
+    labelled: LabelledSet,
+    resamples: int = 1000,
+    seed: int = 0,
+    comparisons: int = 1,
 ) -> Lead | None:
     """How much better b is than a, by the same resamples for both. (n_pairs,) each.
 
+    comparisons: how many are made at once; the interval is so much wider that 95 % holds for all of them (Bonferroni).
     None where the metric has no meaning, or one question alone cannot say how much questions differ.
     """
     units = resampling_units(labelled)
@@ -116,7 +122,7 @@ def paired_bootstrap(
     if np.isnan(a) or np.isnan(b) or len(np.unique(units)) < 2:
         return None
     resampled = [_resample(metric, units, resamples, seed) for metric in metrics]
-    difference = _interval(b - a, resampled[1] - resampled[0])
+    difference = _interval(b - a, resampled[1] - resampled[0], _OUTSIDE / comparisons)
     return Lead("spearman" if labelled.graded else "auc", a, b, difference)
 
 
@@ -294,7 +300,7 @@ def _mean_interval(values: np.ndarray, resamples: int, seed: int) -> Interval | 
     return _bootstrap(lambda counts: counts @ values / n, np.arange(n), (0.0, 1.0), resamples, seed)
 
 
-def _interval(value: float, resampled: np.ndarray) -> Interval:
-    """The middle 95 % of the resamples in which the metric has a meaning."""
-    low, high = np.nanpercentile(resampled, _PERCENTILES)
+def _interval(value: float, resampled: np.ndarray, outside: float = _OUTSIDE) -> Interval:
+    """The middle of the resamples in which the metric has a meaning. outside: % of them that it leaves out."""
+    low, high = np.nanpercentile(resampled, (outside / 2, 100 - outside / 2))
     return Interval(float(value), float(low), float(high))

@@ -19,6 +19,8 @@ from demo.domain.datamodels import (
     Served,
 )
 
+FEWEST_QUESTIONS = 8  # below, nobody is called better: all of five agree by chance once in sixteen times
+
 
 @dataclass(frozen=True)
 class LabelledSet:
@@ -86,6 +88,38 @@ class Lead:
     def significant(self) -> bool:
         """Whether the interval leaves zero out."""
         return self.difference.low > 0 or self.difference.high < 0
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Several readings of the same pairs, by name: which separates them best, and how surely.
+
+    leads: of the first over every other, the next best first, by paired bootstraps whose intervals hold together.
+    """
+
+    first: str
+    leads: dict[str, Lead]
+    n_questions: int  # that have a right answer
+
+    @property
+    def few(self) -> bool:
+        """Whether the questions are so few that a bootstrap over them looks surer than it is."""
+        return self.n_questions < FEWEST_QUESTIONS
+
+    @property
+    def level(self) -> tuple[str, ...]:
+        """Those that are exactly as good as the first."""
+        return tuple(name for name, lead in self.leads.items() if abs(lead.difference.value) < 1e-6)
+
+    @property
+    def beaten(self) -> tuple[str, ...]:
+        """Those that the first is surely better than."""
+        return () if self.few else tuple(name for name, lead in self.leads.items() if lead.significant)
+
+    @property
+    def may_equal(self) -> tuple[str, ...]:
+        """Those behind the first by what chance explains."""
+        return tuple(name for name in self.leads if name not in (*self.level, *self.beaten))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from demo.domain.results import Interval
+
 
 def digits(value: float | None, places: int, signed: bool = False) -> str:
     """`.623` with three places; no leading zero, a true minus, no sign before zero; `–` for None."""
@@ -15,6 +17,16 @@ def digits(value: float | None, places: int, signed: bool = False) -> str:
 def two_digits(value: float | None, signed: bool = False) -> str:
     """`.94`, as the article prints cosines; `−.02`; `1.00`; signed: `+.94`."""
     return digits(value, 2, signed)
+
+
+def bounds(score: Interval, signed: bool = False) -> str:
+    """`[.88, .97]`."""
+    return f"[{two_digits(score.low, signed)}, {two_digits(score.high, signed)}]"
+
+
+def interval(score: Interval, signed: bool = False) -> str:
+    """`.93 [.88, .97]`."""
+    return f"{two_digits(score.value, signed)} {bounds(score, signed)}"
 
 
 def percent(share: float) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from demo.domain.results import BenchmarkRow, Interval, Recommendation
-from demo.wording.numbers import two_digits
+from demo.domain.results import BenchmarkRow, Recommendation
+from demo.wording.numbers import interval, two_digits
 from demo.wording.translate import translate, translate_group
 
 _SAME_SPEED = 1.25  # up to so many times as fast counts as equally fast
@@ -22,7 +22,8 @@ def describe_recommendation(language: str, found: Recommendation) -> str:
         return translate(language, "recommend.alone", reached=parts[0])
     parts.append(_reached(language, other, graded) + _speed(language, best, other))
     lead = found.leads.get(other.reading)
-    value = f"{translate(language, f'sweep.score.{found.criterion}')} {_signed(lead.difference)}" if lead else "–"
+    figure = translate(language, f"sweep.score.{found.criterion}")
+    value = f"{figure} {interval(lead.difference, signed=True)}" if lead else "–"
     parts.append(translate(language, f"recommend.{verdict}.{unit}", count=f"{found.held_out:,}", lead=value))
     return translate(language, "recommend.sentence", best=parts[0], other=parts[1], verdict=parts[2])
 
@@ -49,8 +50,3 @@ def _speed(language: str, best: BenchmarkRow, other: BenchmarkRow) -> str:
         return translate(language, "recommend.same_speed")
     key, times = ("faster", times) if times > 1 else ("slower", 1 / times)
     return translate(language, f"recommend.{key}", times=f"{times:.0f}" if times >= 10 else f"{times:.1f}")
-
-
-def _signed(interval: Interval) -> str:
-    value, low, high = (two_digits(number, signed=True) for number in (interval.value, interval.low, interval.high))
-    return f"{value} [{low}, {high}]"

@@ -7,16 +7,18 @@ import re
 from dataclasses import replace
 from html import unescape
 
+import numpy as np
 import pytest
 
 gradio = pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
 
 from demo.backend.fake import FakeEngine  # noqa: E402
-from demo.domain.datamodels import LAST_LAYER  # noqa: E402
-from demo.domain.results import Interval, Lead  # noqa: E402
+from demo.domain.datamodels import LAST_LAYER, Comparison, Pairing, Pooling, Reading  # noqa: E402
 from demo.files.table import parse_table  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
+from demo.stages.similarity import score_pairs  # noqa: E402
+from demo.studies.contrast import rank  # noqa: E402
 from demo.ui.kit.page_jobs import open_session  # noqa: E402
 from demo.ui.kit.presets import (  # noqa: E402
     KEPT,
@@ -28,6 +30,7 @@ from demo.ui.kit.presets import (  # noqa: E402
     change_slot,
     first_slots,
     pairs,
+    preset_options,
     remove_slot,
 )
 from demo.ui.live.form import Form  # noqa: E402
@@ -35,7 +38,12 @@ from demo.ui.page_file.registry import LIMITS, PAGE_FILES, PageFile  # noqa: E40
 from demo.ui.tabs.compare.handlers import CompareHandlers, Memory  # noqa: E402
 from demo.ui.tabs.compare.link import compare_button, dump_slots, load_slots  # noqa: E402
 from demo.ui.tabs.compare.tab import CHOSEN, create_compare_tab  # noqa: E402
-from demo.ui.tabs.compare.text import render_slot, render_table, render_verdicts  # noqa: E402
+from demo.ui.tabs.compare.text import (  # noqa: E402
+    difference_missing,
+    render_ranking,
+    render_slot,
+    render_table,
+)
 from tests.page_requests import lab_values, page_request  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
 
@@ -75,7 +83,7 @@ def current(questions: str = QUESTIONS, answers: str = ANSWERS, **reading) -> li
 def ask(handlers, slots, memory=None, scale="shared", pair="BA", values=None, source="texts") -> dict:
     """One tick: the view's payload and what stands beside it, by name."""
     memory = memory or Memory()
-    _, view, *said = handlers.on_tick(page_request(), slots, memory, scale, pair, source, *(values or current()))
+    _, _, view, *said = handlers.on_tick(page_request(), slots, memory, scale, pair, source, *(values or current()))
     return {"view": view, **dict(zip(("source_note", "A", *LETTERS, "verdict", "hint", "table"), said, strict=True))}
 
 
@@ -87,7 +95,7 @@ def figures(answer) -> list[str]:
     return [figure["id"] for figure in answer["view"]["figures"]]
 
 
-B = {"B": Slot(ENCODER, OWN)}
+B = {"B": Slot(ENCODER, OWN, serial=1)}
 
 
 # ---- slots ------------------------------------------------------------------------------------------------------
@@ -97,9 +105,12 @@ def test_the_first_slot_is_the_tuned_model_the_yardstick_or_another_reading_of_t
     statuses = engine.models()
     assert first_slots(statuses, GPT) == {"B": Slot(f"{GPT}-contrastive", OWN)}, "the article's own comparison"
     assert first_slots(statuses, "gemma-3-270m") == {"B": Slot(ENCODER, OWN)}
-    assert first_slots(statuses, ENCODER) == {"B": Slot(ENCODER, "prompteol")}
+    assert first_slots(statuses, ENCODER) == {"B": Slot(GPT, OWN)}
+    assert first_slots(statuses, f"{GPT}-contrastive") == {"B": Slot(GPT, OWN)}, "what tuning has changed"
+    assert first_slots(statuses, "trained:abc", base="gemma-3-270m") == {"B": Slot("gemma-3-270m", OWN)}
     away = [replace(status, state="unavailable") for status in statuses]
     assert first_slots(away, GPT) == {"B": Slot(GPT, "prompteol")}
+    assert first_slots(away, GPT, reading=preset_options("prompteol")) == {"B": Slot(GPT, "mean")}
 
 
 def test_letters_stay_and_the_first_free_one_is_taken():
@@ -114,6 +125,7 @@ def test_letters_stay_and_the_first_free_one_is_taken():
     assert remove_slot(B, "B") == B
     assert change_slot(B, "D", model=GPT) == B
     assert change_slot(B, "B", preset="mean")["B"].serial > B["B"].serial
+    assert add_slot(B, GPT, reading="prompteol")["C"].preset != "prompteol", "what stands as A"
     assert pairs(["A", "C", "D"]) == ["CA", "DA", "DC"]
 
 
@@ -142,7 +154,6 @@ def test_readings_stand_side_by_side_with_their_difference(handlers):
     assert ends[0] == ends[1]
     assert change["title"].startswith("B − A")
     assert "AUC" in answer["verdict"]
-    assert "caution" in answer["verdict"]
     assert "SmolLM2" in answer["A"]
     assert answer["C"] == gradio.skip()
 
@@ -157,8 +168,8 @@ def test_each_its_own_scale(handlers):
 
 def test_the_chosen_difference_is_shown_if_it_can_be(handlers):
     three = add_slot(B, GPT)
-    assert ask(handlers, three, pair="CB")["view"]["figures"][-1]["title"].startswith("C − B")
-    assert ask(handlers, B, pair="CB")["view"]["figures"][-1]["title"].startswith("B − A")
+    assert ask(handlers, three, scale="own", pair="CB")["view"]["figures"][-1]["title"].startswith("C − B")
+    assert ask(handlers, B, scale="own", pair="CB")["view"]["figures"][-1]["title"].startswith("B − A")
 
 
 def test_one_wrong_reading_leaves_the_others_drawn(handlers):
@@ -203,7 +214,7 @@ def test_a_model_on_its_way_holds_nobody_up_and_a_failed_one_is_not_fetched_at_e
     assert "being loaded" in answer["view"]["note"]
     assert figures(answer) == ["compare-a"]
     answer = until_ready(handlers, slots, memory)
-    assert figures(answer) == ["compare-a", "compare-b", "compare-difference"]
+    assert figures(answer)[:2] == ["compare-a", "compare-b"]
     assert "cannot be reached" in answer["C"]
     again = ask(handlers, slots, memory, values=current("Another?"))
     assert again["view"]["state"] == "ready"
@@ -249,10 +260,10 @@ def test_what_nobody_expected_is_one_calm_sentence_and_no_text_in_the_log(handle
 
 
 def test_keeping_the_current_reading_outlives_a_change_of_it(handlers):
-    slots, *chosen = handlers.on_keep(None, B, "BA", *current(pooling="mean", layer=30))
+    slots = handlers.on_keep(B, *current(pooling="mean", layer=30))
     assert slots["C"].model == GPT
     assert dict(slots["C"].kept)["layer"] == LAST_LAYER
-    assert len(chosen) == len(CHOSEN)
+    assert len(handlers.on_slots(None, slots, "BA")) == len(CHOSEN)
     answer = ask(handlers, slots, values=current(layer=3))
     assert answer["view"]["figures"][2]["title"].endswith("chat · mean · last layer")
     assert "layer 3" in answer["A"]
@@ -266,42 +277,113 @@ def test_a_choice_that_is_none_changes_nothing(handlers):
     assert handlers.on_choose(B, "mean", letter="B", name="reading")["B"].preset == "mean"
 
 
+def test_a_model_comes_with_its_own_reading_until_somebody_has_chosen_one(handlers):
+    slots = handlers.on_choose(add_slot(B, GPT), f"{GPT}-contrastive", letter="C", name="model")
+    assert (slots["C"].model, slots["C"].preset) == (f"{GPT}-contrastive", OWN), (
+        "not the first preset of the last model"
+    )
+    _, model, reading, *_ = handlers.on_slots(None, {"B": slots["C"]}, "BA")
+    assert (model["value"], reading["value"]) == (f"{GPT}-contrastive", OWN), "the box says so"
+    slots = handlers.on_choose(slots, "mean", letter="C", name="reading")
+    assert handlers.on_choose(slots, GPT, letter="C", name="model")["C"].preset == "mean"
+
+
+def test_slots_that_nobody_changed_follow_the_model_in_use(handlers, engine):
+    engine.load(f"{GPT}-contrastive")
+    values = current(model=f"{GPT}-contrastive", prompt="prompteol", pooling="last_token")
+    slots, _, view, *_ = handlers.on_tick(page_request(), handlers.first, Memory(), "shared", "BA", "texts", *values)
+    assert slots == {"B": Slot(GPT, OWN)}, "the untouched base, after a recipe chose the tuned model"
+    assert view["slots"] == ""
+    assert handlers.on_open(page_request(), handlers.first, "BA", "", *values)[0] == slots
+    again, *_ = handlers.on_tick(page_request(), slots, Memory(), "shared", "BA", "texts", *values)
+    assert again == gradio.skip(), "nothing to tell"
+    mine = change_slot(handlers.first, "B", preset="mean")
+    assert handlers.on_tick(page_request(), mine, Memory(), "shared", "BA", "texts", *values)[0] == gradio.skip()
+
+
 def test_the_boxes_follow_the_slots(handlers):
-    slots, box, model, reading, remove, *rest = handlers.on_add(None, B, "BA", *current())
+    slots = handlers.on_add(B, *current())
+    box, model, reading, remove, *rest = handlers.on_slots(None, slots, "BA")
     assert (box["visible"], model["value"], reading["value"], remove["visible"]) == (True, ENCODER, OWN, True)
     assert rest[0]["visible"]
     assert rest[-1] == {**rest[-1], "visible": True, "value": "BA"}
     assert [value for _, value in rest[-1]["choices"]] == ["BA", "CA", "CB"]
-    slots, box, _, _, _, box_c, *_, pair = handlers.removal("B")(None, slots, "CB")
+    slots = remove_slot(slots, "B")
+    box, _, _, _, box_c, *_, pair = handlers.on_slots(None, slots, "CB")
     assert (list(slots), box["visible"], box_c["visible"]) == (["C"], False, True)
     assert (pair["value"], pair["visible"]) == ("CA", False)
     full = add_slot(add_slot(B, GPT), GPT)
-    assert not handlers.on_open(None, full, "BA")[-2]["visible"]
+    assert not handlers.on_slots(None, full, "BA")[-2]["visible"]
 
 
 # ---- words ------------------------------------------------------------------------------------------------------
 
 
-def lead(value: float, low: float, high: float) -> Lead:
-    return Lead("auc", 0.5, 0.5 + value, Interval(value, low, high))
+def made(scores: list[float], model: str) -> Comparison:
+    """Questions, each with an answer of its own, whose cosines stand so far over those of all others."""
+    count = len(scores)
+    similarity = np.full((count, count), 0.5, dtype=np.float32)
+    np.fill_diagonal(similarity, 0.5 + np.asarray(scores))
+    texts = (tuple(f"{side}{i}" for i in range(count)) for side in "qa")
+    pairing = Pairing(*texts, frozenset((i, i) for i in range(count)))
+    metrics = score_pairs(similarity, pairing.mask())
+    return Comparison(pairing, similarity, metrics, Reading(model, pooling=Pooling.MEAN), {"model": model})
 
 
-@pytest.mark.parametrize(
-    ("said", "figures"),
-    [
-        ("B separates your pairs better than A: AUC +.21, 95 % +.12 to +.29.", (0.21, 0.12, 0.29)),
-        ("B separates your pairs worse than A: AUC −.21, 95 % −.29 to −.12.", (-0.21, -0.29, -0.12)),
-        ("B and A cannot be told apart: AUC +.03, 95 % −.10 to +.16.", (0.03, -0.1, 0.16)),
-    ],
-)
-@pytest.mark.parametrize("count", [2, 8])
-def test_the_verdict_in_words(handlers, said, figures, count):
-    texts = [f"question {i}" for i in range(count)], [f"answer {i}" for i in range(count)]
-    a, b = (handlers.lab.compare(*texts, model) for model in (GPT, ENCODER))
-    html = render_verdicts("en", {"A": a, "B": b}, {"B": lead(*figures)})
-    assert said in html
-    assert ("caution" in html) == (count < 8)
-    assert ("compare-better" in html) == (count >= 8 and figures[1] > 0)
+UP, MIXED, DOWN = [0.1] * 10, [0.1] * 8 + [-0.1] * 2, [-0.1] * 10
+
+
+def said_of(**readings) -> str:
+    return render_ranking("en", readings, rank(readings))
+
+
+def test_a_ranking_names_a_winner_that_chance_does_not_explain_and_no_other():
+    up, mixed, down = made(UP, "up"), made(MIXED, "mixed"), made(DOWN, "down")
+    html = said_of(A=down, B=up)
+    assert "compare-better" in html
+    assert (
+        "B (up · chat · mean · last layer) separates your pairs best: AUC 1.00. That is surely better than A." in html
+    )
+    assert "B − A +1.00 [+1.00, +1.00]" in html
+    html = said_of(A=mixed, B=up, C=down)
+    assert "compare-better" not in html
+    assert "is ahead: AUC 1.00. That is surely better than C. The lead over A may be chance." in html
+    assert "A, C share the highest AUC: 1.00. That is surely better than B." in said_of(
+        A=up, B=down, C=made(UP, "other")
+    )
+    assert "B is the same reading as A." in said_of(A=up, B=up)
+
+
+def test_two_questions_name_no_winner():
+    html = said_of(A=made(DOWN[:2], "down"), B=made(UP[:2], "up"))
+    assert "is ahead: AUC 1.00. With only 2 answered questions that may be chance" in html
+    assert "surely" not in html
+    assert "[" not in html, "no interval that looks surer than it is"
+
+
+@pytest.mark.parametrize("count", range(2, 5))
+def test_readings_that_differ_by_chance_alone_are_seldom_called_better(count):
+    """Whichever of them leads: its lead over the last is the largest of all differences."""
+    random = np.random.default_rng(0)
+    beaten = 0
+    for _ in range(50):
+        beaten += bool(rank({str(i): made(random.normal(0, 0.1, 20), "noise") for i in range(count)}).beaten)
+    assert beaten <= 7
+
+
+def test_a_map_of_one_colour_is_a_sentence(handlers, monkeypatch):
+    low, high = made(UP, "low"), made(MIXED, "high")
+    high = replace(high, similarity=high.similarity + 0.4)
+    said = difference_missing("en", {"A": low, "B": high}, "shared", "BA")
+    assert "every cosine of A lies far below that of B, by .40 on average" in said
+    assert difference_missing("en", {"A": low, "B": high}, "own", "BA") == ""
+    assert difference_missing("en", {"A": low, "B": low}, "shared", "BA") == ""
+    monkeypatch.setattr(
+        handlers.lab, "compare", lambda questions, answers, matches, model, **_: high if model == ENCODER else low
+    )
+    answer = ask(handlers, B)
+    assert figures(answer) == ["compare-a", "compare-b"]
+    assert "No map of B − A" in answer["hint"]
 
 
 @pytest.mark.parametrize(
@@ -314,7 +396,7 @@ def test_the_verdict_in_words(handlers, said, figures, count):
 )
 def test_what_is_missing_for_a_verdict(handlers, questions, answers, matches, said):
     a, b = (handlers.lab.compare(questions, answers, model, matches=matches) for model in (GPT, ENCODER))
-    assert said in render_verdicts("en", {"A": a, "B": b}, {"B": None})
+    assert said in render_ranking("en", {"A": a, "B": b}, rank({"A": a, "B": b}))
 
 
 def test_the_best_is_marked_in_bold_and_in_words_where_figures_compare(handlers):
@@ -348,7 +430,7 @@ def test_slots_come_back_from_a_link(handlers):
     linked = load_slots(link)
     assert {letter: slot.options() for letter, slot in linked.items() if slot.preset == KEPT} == {"D": dict(kept)}
     assert json.loads(dump_slots(linked)) == json.loads(link)
-    assert handlers.on_linked(page_request(), {"B": Slot(GPT, OWN, serial=-1)}, "BA", link)[0] == linked
+    assert handlers.on_open(page_request(), {"B": Slot(GPT, OWN, serial=-1)}, "BA", link, *current())[0] == linked
     assert ask(handlers, slots)["view"]["slots"] == link
     assert ask(handlers, handlers.first)["view"]["slots"] == "", "what every page begins with needs no link"
 
@@ -360,7 +442,7 @@ def test_slots_come_back_from_a_link(handlers):
 )
 def test_a_link_that_says_nothing_of_slots_leaves_them(handlers, link):
     assert load_slots(link) == {}
-    assert handlers.on_linked(page_request(), B, "BA", link)[0] == B
+    assert handlers.on_open(page_request(), B, "BA", link, *current())[0] == B
 
 
 def test_a_button_brings_readings_of_another_tab(handlers):

@@ -6,7 +6,7 @@ stands at its slot beside the other readings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -15,9 +15,9 @@ import gradio as gr
 
 from demo.domain.datamodels import LAST_LAYER, Comparison
 from demo.domain.errors import DemoError, ModelError, ModelLoading
-from demo.domain.results import Lead
+from demo.domain.results import Ranking
 from demo.lab import Lab
-from demo.studies.contrast import contrast
+from demo.studies.contrast import rank
 from demo.ui.gradio.event_options import LIVE, QUIET
 from demo.ui.kit.i18n import choose_language, translate, translate_phrase
 from demo.ui.kit.page_jobs import open_session
@@ -35,7 +35,9 @@ from demo.ui.kit.presets import (
     first_slots,
     next_serial,
     pairs,
+    preset_of,
     remove_slot,
+    untouched,
 )
 from demo.ui.kit.text import model_label, render_note
 from demo.ui.kit.unexpected import explain_error
@@ -45,9 +47,17 @@ from demo.ui.live.tab import Widgets
 from demo.ui.page_file.chosen import ChosenTexts, choose_texts, render_chosen
 from demo.ui.tabs.compare.link import dump_slots, load_slots
 from demo.ui.tabs.compare.tab import ANSWERED, CHOSEN
-from demo.ui.tabs.compare.text import compare_figures, describe, render_slot, render_table, render_verdicts
+from demo.ui.tabs.compare.text import (
+    compare_figures,
+    describe,
+    difference_missing,
+    preset_name,
+    render_ranking,
+    render_slot,
+    render_table,
+)
 
-_LINKED_JS = "(slots, pair) => [slots, pair, window.lab.linkedSlots()]"
+_LINKED_JS = "(slots, pair, linked, ...values) => [slots, pair, window.lab.linkedSlots(), ...values]"
 
 
 @dataclass
@@ -56,8 +66,8 @@ class Memory:
     loading theirs in turns for ever."""
 
     comparisons: dict[str, tuple[Any, Comparison]] = field(default_factory=dict)  # by letter: (request, result)
-    leads: dict[str, tuple[Comparison, Comparison, Lead | None]] = field(default_factory=dict)
-    failed: dict[int, str] = field(default_factory=dict)  # by a slot's serial: why its model cannot be loaded
+    ranking: tuple[dict[str, Comparison], Ranking | None] = ({}, None)  # of which readings
+    failed: dict[tuple[str, int], str] = field(default_factory=dict)  # by (model, serial): why it cannot be loaded
 
 
 @dataclass(frozen=True)
@@ -75,24 +85,24 @@ def wire_compare(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets
     handlers = CompareHandlers(lab, widgets)
     slots = gr.State(handlers.first)
     memory = gr.State(Memory())
-    chosen = [slots, *widgets.select(*CHOSEN)]
+    chosen = widgets.select(*CHOSEN)
     for letter in LETTERS:
         for name in ("model", "reading"):
             widget = getattr(widgets, f"{name}_{letter.lower()}")
             choose = partial(handlers.on_choose, letter=letter, name=name)
             gr.on([widget.input], choose, [slots, widget], slots, trigger_mode="always_last", **QUIET)
         remove = getattr(widgets, f"remove_{letter.lower()}")
-        remove.click(handlers.removal(letter), [slots, widgets.pair], chosen, **QUIET)
-    inputs = [slots, widgets.pair, *lab_widgets.choices]
-    widgets.add.click(handlers.on_add, inputs, chosen, **QUIET)
-    widgets.keep.click(handlers.on_keep, inputs, chosen, **QUIET)
-    opened = [slots, widgets.pair, widgets.linked]
-    widgets.view.opened(handlers.on_linked, opened, chosen, js=_LINKED_JS, queue=False, **QUIET)
+        remove.click(partial(remove_slot, letter=letter), slots, slots, **QUIET)
+    widgets.add.click(handlers.on_add, [slots, *lab_widgets.choices], slots, **QUIET)
+    widgets.keep.click(handlers.on_keep, [slots, *lab_widgets.choices], slots, **QUIET)
+    opened = [slots, widgets.pair, widgets.linked, *lab_widgets.choices]
+    widgets.view.opened(handlers.on_open, opened, [slots, *chosen], js=_LINKED_JS, queue=False, **QUIET)
+    slots.change(handlers.on_slots, [slots, widgets.pair], chosen, **LIVE)
     gr.on(
         [widgets.view.tick, slots.change, widgets.scale.input, widgets.pair.input, widgets.source.input],
         handlers.on_tick,
         inputs=[slots, memory, *widgets.select("scale", "pair", "source"), *lab_widgets.choices],
-        outputs=[memory, *widgets.select(*ANSWERED)],
+        outputs=[slots, memory, *widgets.select(*ANSWERED)],
         **LIVE,
     )
 
@@ -105,12 +115,13 @@ class CompareHandlers:
         self.widgets = widgets
         self.first = first_slots(lab.models(), lab.settings.model)
 
-    def on_linked(self, request: gr.Request, slots: Slots, pair: str, linked: Any) -> list:
+    def on_open(self, request: gr.Request, slots: Slots, pair: str, linked: Any, *values: Any) -> list:
         """The tab is opened, with the slots of the page's link or those that another tab brought, if there are some."""
-        return self.on_open(request, load_slots(linked, next_serial(slots)) or slots, pair)
+        slots = load_slots(linked, next_serial(slots)) or self._follow(slots, self._form(values))
+        return [slots, *self.on_slots(request, slots, pair)]
 
-    def on_open(self, request: gr.Request, slots: Slots, pair: str) -> list:
-        """The slots, and the updates of CHOSEN: boxes and their choices in the person's language."""
+    def on_slots(self, request: gr.Request, slots: Slots, pair: str) -> list:
+        """The updates of CHOSEN: boxes and their choices in the person's language."""
         language = choose_language(request)
         models = [(model_label(language, status), status.model) for status in self.lab.models()]
         updates: list[Any] = []
@@ -120,7 +131,7 @@ class CompareHandlers:
                 updates += [gr.update(visible=False), gr.skip(), gr.skip(), gr.skip()]
                 continue
             names = [*PRESETS, *([KEPT] if slot.kept else [])]
-            readings = [(translate(language, f"compare.reading.{name}"), name) for name in names]
+            readings = [(preset_name(language, name), name) for name in names]
             updates += [
                 gr.update(visible=True),
                 gr.update(choices=models, value=slot.model),
@@ -131,7 +142,7 @@ class CompareHandlers:
         differences = pairs([CURRENT, *slots])
         chosen = pair if pair in differences else differences[0]
         choices = [(f"{name[0]} − {name[1]}", name) for name in differences]
-        return [slots, *updates, room, room, gr.update(choices=choices, value=chosen, visible=len(differences) > 1)]
+        return [*updates, room, room, gr.update(choices=choices, value=chosen, visible=len(differences) > 1)]
 
     def on_choose(self, slots: Slots, value: str | None, letter: str, name: str) -> Any:
         """Another model or another reading in a slot. Only the slots change; their change event computes."""
@@ -141,26 +152,15 @@ class CompareHandlers:
             return gr.skip()
         return change_slot(slots, letter, **{"preset" if name == "reading" else "model": value})
 
-    def on_add(self, request: gr.Request, slots: Slots, pair: str, *values: Any) -> list:
+    def on_add(self, slots: Slots, *values: Any) -> Slots:
         """One more reading, of the model in use."""
-        return self.on_open(request, add_slot(slots, self._form(values).model), pair)
+        form = self._form(values)
+        return add_slot(slots, form.model, reading=preset_of(self._options(form)))
 
-    def on_keep(self, request: gr.Request, slots: Slots, pair: str, *values: Any) -> list:
+    def on_keep(self, slots: Slots, *values: Any) -> Slots:
         """The current reading in a slot of its own."""
         form = self._form(values)
-        kept = {name: value for name, value in form.reading.items() if name != "model"}
-        info = self.lab.engine.loaded(form.model)
-        if info and kept["layer"] == info.n_layers:
-            kept["layer"] = LAST_LAYER  # so that it fits another model too
-        return self.on_open(request, add_slot(slots, form.model, kept), pair)
-
-    def removal(self, letter: str) -> Callable[..., list]:
-        """The handler that removes one slot; Gradio finds the request in no `partial`."""
-
-        def on_remove(request: gr.Request, slots: Slots, pair: str) -> list:
-            return self.on_open(request, remove_slot(slots, letter), pair)
-
-        return on_remove
+        return add_slot(slots, form.model, self._options(form))
 
     def on_tick(
         self, request: gr.Request, slots: Slots, memory: Memory, scale: str, pair: str, source: str, *values: Any
@@ -168,36 +168,54 @@ class CompareHandlers:
         """The memory, and the updates of ANSWERED. The only handler that computes."""
         language, key = choose_language(request), open_session(request)
         updates: list = [gr.skip() for _ in ANSWERED[1:]]
+        before = slots
 
         def compare() -> dict:
-            nonlocal updates
-            form = Form.from_widgets(values)
+            nonlocal slots, updates
+            form = self._form(values)
             texts = choose_texts(self.lab, key, source, form.texts)
-            of = {**form.reading, **texts.boxes}
-            outcomes = self._outcomes(language, slots, memory, self._form(values), texts)
+            of = {**Form.from_widgets(values).reading, **texts.boxes}
+            slots = self._follow(slots, form)
+            outcomes = self._outcomes(language, slots, memory, form, texts)
             shown = {letter: each.comparison for letter, each in outcomes.items() if each.comparison}
             updates = [
                 render_chosen(language, self.lab, key, source),
                 *(self._note(language, letter, outcomes.get(letter)) for letter in (CURRENT, *LETTERS)),
-                render_verdicts(language, shown, self._leads(memory, shown)),
+                render_ranking(language, shown, self._ranking(memory, shown)),
                 render_note(translate(language, f"compare.scale.{scale}.hint")),
                 render_table(language, shown),
             ]
             possible = pairs(list(shown))
             drawn = pair if pair in possible else next(iter(possible), "")
+            if drawn and (missing := difference_missing(language, shown, scale, drawn)):
+                updates[-2], drawn = render_note(missing), ""
             figures = compare_figures(language, shown, scale, drawn)
             loading = next((each for each in outcomes.values() if each.loading), None)
             if loading:
                 return show_view(language, next_seq(), "running", loading.loading, loading.progress, figures, of=of)
             return show_view(language, next_seq(), "ready", figures=figures, of=of)
 
-        link = "" if slots == self.first else dump_slots(slots)
-        return [memory, {**answer_view(language, compare), "slots": link}, *updates]
+        view = answer_view(language, compare)
+        link = "" if untouched(slots) else dump_slots(slots)
+        return [gr.skip() if slots == before else slots, memory, {**view, "slots": link}, *updates]
 
     def _form(self, values: Sequence[Any]) -> Form:
         """The lab's form with its model."""
         form = Form.from_widgets(values)
         return replace(form, model=form.model or self.lab.settings.model)
+
+    def _options(self, form: Form) -> dict[str, Any]:
+        """The form's reading without its model, the last layer as such, so that it fits another model too."""
+        options = {name: value for name, value in form.reading.items() if name != "model"}
+        info = self.lab.engine.loaded(form.model)
+        return options | ({"layer": LAST_LAYER} if info and options["layer"] == info.n_layers else {})
+
+    def _follow(self, slots: Slots, form: Form) -> Slots:
+        """Slots that nobody has changed are chosen anew for the model in use."""
+        if not untouched(slots):
+            return slots
+        info = self.lab.engine.loaded(form.model)
+        return first_slots(self.lab.models(), form.model, info.base if info else "", self._options(form))
 
     def _outcomes(
         self, language: str, slots: Slots, memory: Memory, form: Form, texts: ChosenTexts
@@ -216,7 +234,7 @@ class CompareHandlers:
             return Outcome(cached[1])
         alert = self._unavailable(language, slot.model)
         if not alert and self.lab.engine.loaded(slot.model) is None:
-            alert = memory.failed.get(slot.serial, "")
+            alert = memory.failed.get((slot.model, slot.serial), "")
         if alert:
             return Outcome(alert=alert)
         try:
@@ -230,7 +248,7 @@ class CompareHandlers:
                 raise
             alert = explain_error(language, error, f"reading {letter}")
             if isinstance(error, ModelError) and letter != CURRENT:
-                memory.failed[slot.serial] = alert  # not loaded again at every key press
+                memory.failed[slot.model, slot.serial] = alert  # not loaded again at every key press
             return Outcome(alert=alert)
         memory.comparisons[letter] = (key, comparison)
         return Outcome(comparison)
@@ -246,15 +264,10 @@ class CompareHandlers:
             language, letter, describe(language, comparison), notices=notices, reading=comparison.reading
         )
 
-    def _leads(self, memory: Memory, shown: dict[str, Comparison]) -> dict[str, Lead | None]:
-        """The lead of each other reading over A."""
-        first = shown.get(CURRENT)
-        others = {letter: comparison for letter, comparison in shown.items() if first and letter != CURRENT}
-        for letter, comparison in others.items():
-            cached = memory.leads.get(letter)
-            if cached is None or cached[0] is not first or cached[1] is not comparison:
-                memory.leads[letter] = (first, comparison, contrast(first, comparison))
-        return {letter: memory.leads[letter][2] for letter in others}
+    def _ranking(self, memory: Memory, shown: dict[str, Comparison]) -> Ranking | None:
+        if memory.ranking[0] != shown:  # comparisons are equal if they are the same
+            memory.ranking = (shown, rank(shown))
+        return memory.ranking[1]
 
     def _unavailable(self, language: str, model: str) -> str:
         """Why a model of the list cannot be used here; empty if it can."""

@@ -16,7 +16,7 @@ from demo.domain.datamodels import Reading
 from demo.domain.errors import DemoError
 from demo.lab import Lab
 from demo.ui.kit.i18n import translate
-from demo.ui.kit.presets import KEPT, LETTERS, PRESETS, Slot, Slots
+from demo.ui.kit.presets import KEPT, LETTERS, OWN, PRESETS, Slot, Slots
 from demo.ui.live.form import Form
 from demo.ui.live.open_in_lab import form_values
 
@@ -56,6 +56,5 @@ def _slot(serial: int, model: Any, preset: Any, kept: Any) -> Slot:
     if not isinstance(model, str) or not 0 < len(model.strip()) <= _LONGEST_MODEL or preset not in (*PRESETS, KEPT):
         raise ValueError(preset)
     reading = Form.parse(dict(kept)).reading if preset == KEPT else {}
-    return Slot(
-        model.strip(), preset, tuple((name, value) for name, value in reading.items() if name != "model"), serial
-    )
+    options = tuple((name, value) for name, value in reading.items() if name != "model")
+    return Slot(model.strip(), preset, options, serial, preset != OWN)

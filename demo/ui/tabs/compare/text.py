@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import combinations
 from typing import Any
 
 from demo.domain.datamodels import Comparison, Reading
-from demo.domain.results import Lead
+from demo.domain.results import FEWEST_QUESTIONS, Ranking
 from demo.figures.compare import plot_difference, plot_reading, shared_range, subtract_cosines
-from demo.ui.kit.html import render
+from demo.ui.kit.html import render, render_paragraph
 from demo.ui.kit.i18n import translate, translate_group, translate_phrase
+from demo.ui.kit.presets import preset_of
 from demo.ui.kit.text import render_takehome
 from demo.ui.kit.view import figure_payload
-from demo.wording.numbers import two_digits
+from demo.wording.numbers import interval, two_digits
 
-_FEW = 8  # questions: below, a bootstrap over them is rough
+_MOST_APART = 2.0  # standard deviations of a difference that its mean may be from zero
 _HEIGHT = 345  # pixels of a heatmap
-_INTERVAL = ("value", "low", "high")
 
 
 def describe(language: str, comparison: Comparison) -> str:
@@ -45,27 +46,49 @@ def render_slot(
     return render("tabs/compare/slot.html", language, **values)
 
 
-def render_verdicts(language: str, shown: Mapping[str, Comparison], leads: Mapping[str, Lead | None]) -> str:
-    """One sentence for each other reading against A, and a caution if there are few questions."""
-    if "A" not in shown or not leads:
+def preset_name(language: str, preset: str) -> str:
+    """`PromptEOL`: a preset as its recipe is called."""
+    return translate(language, f"compare.reading.{preset}")
+
+
+def describe_short(language: str, comparison: Comparison) -> str:
+    """`SmolLM2-135M-Instruct, PromptEOL`: the model with the name of its reading, or the reading itself in words."""
+    preset = preset_of(comparison.reading.choices())
+    if not preset:
+        return describe(language, comparison)
+    return f"{comparison.provenance['model']}, {preset_name(language, preset)}"
+
+
+def render_ranking(language: str, shown: Mapping[str, Comparison], ranking: Ranking | None) -> str:
+    """Which reading separates the pairs best, and how surely; below, the differences in figures."""
+    if len(shown) < 2:
         return ""
-    first = shown["A"]
-    metrics = first.metrics
-    if metrics.auc is None:
-        key = "no_wrong" if metrics.n_matched else "no_right"
+    if ranking is None:
+        metrics = next(iter(shown.values())).metrics
+        key = "one" if metrics.auc is not None else "no_wrong" if metrics.n_matched else "no_right"
         return _paragraph(translate(language, f"compare.verdict.{key}"))
-    if len(first.questions) < 2:
-        return _paragraph(translate(language, "compare.verdict.one"))
-    paragraphs, few = [], metrics.n_matched < _FEW
-    for letter, lead in leads.items():
-        key = _judge(first, shown[letter], lead)
-        interval = lead and {name: two_digits(getattr(lead.difference, name), signed=True) for name in _INTERVAL}
-        sentence = translate(language, f"compare.verdict.{key}", letter=letter, **interval or {})
-        paragraphs.append(_paragraph(sentence, "" if few else f"compare-{key}"))
-    if few:
-        caution = translate(language, "compare.verdict.few", count=metrics.n_matched, fewest=_FEW)
-        paragraphs.append(f'<p class="caution">{escape(caution)}</p>')
-    return "".join(paragraphs)
+    first, level, chance = ranking.first, ranking.level, ranking.may_equal
+    name = f"{first} ({describe_short(language, shown[first])})"
+    names = ", ".join(sorted((first, *level)))
+    values = {"name": name, "names": names, "value": two_digits(shown[first].metrics.auc)}
+    won = not level and not chance
+    sentences = [translate(language, f"compare.rank.{'level' if level else 'best' if won else 'ahead'}", **values)]
+    for key, letters in (("beaten", ranking.beaten), ("chance", () if ranking.few else chance)):
+        if letters:
+            sentences.append(translate(language, f"compare.rank.{key}", names=", ".join(letters)))
+    if ranking.few and chance:
+        sentences.append(translate(language, "compare.rank.few", count=ranking.n_questions, fewest=FEWEST_QUESTIONS))
+    doubles = [
+        translate(language, "compare.verdict.same", letter=other, first=one)
+        for one, other in combinations(sorted(shown), 2)
+        if shown[one].reading == shown[other].reading
+    ]
+    said = _paragraph(" ".join(sentences), "compare-better" if won else "") + render_paragraph(" ".join(doubles))
+    if ranking.few:
+        return said
+    leads = (f"{first} − {name} {interval(lead.difference, signed=True)}" for name, lead in ranking.leads.items())
+    figures = translate(language, "compare.rank.figures", leads=" · ".join(leads))
+    return f'{said}<p class="hint">{escape(figures)}</p>'
 
 
 def render_table(language: str, shown: Mapping[str, Comparison]) -> str:
@@ -91,7 +114,7 @@ def render_table(language: str, shown: Mapping[str, Comparison]) -> str:
     return render(
         "tabs/compare/table.html",
         language,
-        heads=[(letter, comparison.provenance["model"]) for letter, comparison in shown.items()],
+        heads=[(letter, describe_short(language, comparison)) for letter, comparison in shown.items()],
         rows=[(name, list(zip(values, _mark_best(ranked), strict=True))) for name, values, ranked in rows],
     )
 
@@ -106,6 +129,19 @@ def compare_figures(language: str, shown: Mapping[str, Comparison], scale: str, 
     if pair:
         payloads.append(_difference(language, shown, pair, scale == "own", translate_group(language, "compare.figure")))
     return payloads
+
+
+def difference_missing(language: str, shown: Mapping[str, Comparison], scale: str, pair: str) -> str:
+    """Why there is no map of a difference; "" where there is one. Where one reading's cosines all lie far above the
+    other's, a map of it has one colour."""
+    first, second = (shown[letter] for letter in pair)
+    values = subtract_cosines(first, second, scale == "own")
+    level = float(values.mean())
+    if abs(level) <= _MOST_APART * float(values.std()):
+        return ""
+    lower, higher = pair if level < 0 else pair[::-1]
+    said = {"lower": lower, "higher": higher, "pair": " − ".join(pair), "level": two_digits(abs(level))}
+    return translate(language, "compare.difference.missing", **said)
 
 
 def reading_payload(
@@ -160,15 +196,6 @@ def comparison_table(language: str, comparison: Comparison, values: Any, signed:
         for row, (question, line) in enumerate(zip(comparison.questions, values, strict=True))
     ]
     return {"head": ["", *(f"A{i + 1} {answer}" for i, answer in enumerate(comparison.answers))], "rows": rows}
-
-
-def _judge(first: Comparison, other: Comparison, lead: Lead | None) -> str:
-    """same, tied, better or worse: which sentence fits another reading beside A."""
-    if other.reading == first.reading:
-        return "same"
-    if lead is None or not lead.significant:
-        return "tied"
-    return "better" if lead.difference.value > 0 else "worse"
 
 
 def _mark_best(values: Sequence[float | None]) -> list[bool]:

@@ -10,7 +10,7 @@ from demo.figures.explanation import spell_token
 from demo.figures.lesson import plot_layer_auc, plot_prediction, plot_top1, plot_top_tokens
 from demo.ui.kit.i18n import translate, translate_group
 from demo.ui.kit.view import captioned_figure
-from demo.ui.tabs.compare.text import describe, reading_payload
+from demo.ui.tabs.compare.text import describe, preset_name, reading_payload
 from demo.ui.tabs.lesson.runs import Outcome
 from demo.ui.tabs.lesson.steps import BY_NAME, COSINE, LessonReading, load_texts
 from demo.wording.numbers import fine_percent, two_digits
@@ -120,7 +120,7 @@ def _layers_figure(language: str, outcome: Outcome) -> dict[str, Any]:
             [str(place), auc, str(layer.metrics.found_first)]
             for place, (auc, layer) in enumerate(zip(aucs, layers, strict=True))
         ],
-        reading=translate(language, f"compare.reading.{outcome.step.readings[0].preset}"),
+        reading=preset_name(language, outcome.step.readings[0].preset),
         first=aucs[0],
         end=aucs[-1],
         last=len(layers) - 1,

@@ -19,7 +19,7 @@ from demo.ui.kit.i18n import translate, translate_group
 from demo.ui.kit.text import render_verdict
 from demo.ui.kit.view import captioned_figure
 from demo.ui.panels.explain.text import render_token_legend, render_tokens
-from demo.ui.tabs.compare.text import describe, reading_payload
+from demo.ui.tabs.compare.text import describe, preset_name, reading_payload
 from demo.ui.tabs.story.runs import ARTICLE, LAST_TOKEN, PROMPTEOL, TUNED, Gap, Readout
 from demo.ui.tabs.train.formula import render_loss
 from demo.wording.numbers import digits, fine_percent, percent, two_digits
@@ -186,7 +186,7 @@ def explain_loss(
 
 def _gap_figure(language: str, gaps: Mapping[str, Gap]) -> dict[str, Any]:
     words = translate_group(language, "story.figure")
-    names = [translate(language, f"compare.reading.{preset}") for preset in gaps]
+    names = [preset_name(language, preset) for preset in gaps]
     unrelated = [gap.space.mean_cosine or 0.0 for gap in gaps.values()]
     right = [gap.comparison.metrics.matching_mean or 0.0 for gap in gaps.values()]
     rows = [[name, two_digits(low), two_digits(high)] for name, low, high in zip(names, unrelated, right, strict=True)]
@@ -226,7 +226,7 @@ def _render_next_tokens(language: str, readouts: Mapping[str, Sequence[Readout]]
     """The likeliest next tokens of the four texts, with the question and without; nothing without an LM head."""
     if not all(each.next_tokens for texts in readouts.values() for each in texts):
         return ""
-    heads = [translate(language, f"compare.reading.{preset}") for preset in readouts]
+    heads = [preset_name(language, preset) for preset in readouts]
     rows = [
         {"head": _title(texts[0]), "cells": [_list_tokens(each.next_tokens) for each in texts]}
         for texts in zip(*readouts.values(), strict=True)

@@ -9,13 +9,13 @@ import numpy as np
 
 from demo.domain.choices import LAST_LAYER_ONLY
 from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Postprocess, Progress, Prompt, Reading
-from demo.domain.results import Interval, Sweep
+from demo.domain.results import Sweep
 from demo.figures.sweep import MOST_NAMED, layers_title, plot_layers, plot_sweep, slice_sweep
 from demo.ui.kit.i18n import translate, translate_phrase
 from demo.ui.kit.text import render_notices, render_takehome
 from demo.ui.kit.view import figure_payload
 from demo.ui.tabs.sweep.tab import BEST_METHOD
-from demo.wording.numbers import two_digits
+from demo.wording.numbers import bounds, interval, two_digits
 from demo.wording.translate import translate_group
 
 _LISTED = 30  # readings in the table
@@ -91,7 +91,7 @@ def render_scores(language: str, sweep: Sweep) -> str:
         cells = ""
         for name in names:
             score = getattr(sweep.scores[reading], name)
-            value = f"<b>{two_digits(score.value)}</b> <small>{_range(score)}</small>" if score else "–"
+            value = f"<b>{two_digits(score.value)}</b> <small>{bounds(score)}</small>" if score else "–"
             cells += f'<td data-name="{escape(translate(language, f"sweep.score.{name}"))}">{value}</td>'
         role_name = escape(translate(language, f"sweep.role.{role}"))
         rows += f"<tr><th><b>{role_name}</b> {escape(reading.label(words, ''))}</th>{cells}</tr>"
@@ -159,15 +159,6 @@ def reading_choices(sweep: Sweep, reading: Reading) -> dict[str, Any]:
     if reading.postprocess is not Postprocess.NONE:
         choices["reference"] = reading.reference.value
     return choices | {name: getattr(reading, name) for name in ("task", "template") if getattr(reading, name)}
-
-
-def interval(score: Interval, signed: bool = False) -> str:
-    """`.93 [.88, .97]`."""
-    return f"{two_digits(score.value, signed)} {_range(score, signed)}"
-
-
-def _range(score: Interval, signed: bool = False) -> str:
-    return f"[{two_digits(score.low, signed)}, {two_digits(score.high, signed)}]"
 
 
 def _best_readings(language: str, sweep: Sweep, words: dict[str, str]) -> dict[str, list]:
