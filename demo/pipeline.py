@@ -181,6 +181,10 @@ class Pipeline:
         """Say yes to the download that BigDownload asks about: the next `open` begins it."""
         self.engine.permit_download(self._check(model))
 
+    def stop_loading(self, model: str) -> None:
+        """End a model's load in the background; what has been downloaded of it is kept where that can be."""
+        self._loader.stop(self._check(model))
+
     @staticmethod
     def wait_for_model(call: Callable[[], Answer], on_wait: Callable[[ModelLoading], None]) -> Answer:
         """Repeat a call with wait=False until its model is loaded.

@@ -36,7 +36,7 @@ ROOMS = {
     "backend/local": "backend/export backend/loader backend/model backend/model_store backend/protocol"
     " backend/scheduler backend/training backend/weights domain settings",
     "backend/model": "backend/private_apis domain",
-    "backend/model_loading": "backend/protocol domain",
+    "backend/model_loading": "backend/protocol domain jobs",
     "backend/model_store": "backend/decoder backend/loader backend/model backend/protocol backend/scheduler"
     " backend/weights domain settings",
     "backend/network": "backend/model backend/private_apis backend/weights domain",
@@ -63,7 +63,7 @@ ROOMS = {
     "serving": "domain jobs lab stages",
     "settings": "domain",
     "stages": "domain",
-    "studies": "analysis backend/protocol domain files pipeline stages",
+    "studies": "analysis backend/protocol domain files jobs pipeline stages",
     "ui": "",
     "ui/api": "domain jobs lab serving stages",
     "ui/first": "domain figures lab ui/gradio ui/kit ui/live ui/recipes wording",

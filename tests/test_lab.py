@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -308,3 +309,22 @@ def test_lab_takes_settings_by_name_and_refuses_misspelt_ones():
     assert (lab.settings.max_cells, lab.settings.max_texts) == (5, 2)
     with pytest.raises(TypeError, match="devise"):
         Lab(engine=engine, devise="cpu")
+
+
+def test_a_load_that_nobody_wants_any_more_ends_at_its_next_report():
+    engine = FakeEngine(load_seconds=5)
+    lab = make_lab(engine)
+    with pytest.raises(ModelLoading):
+        lab.open("gemma-3-270m", wait=False)
+    lab.stop_loading("gemma-3-270m")
+    engine.load_seconds = 0
+    eventually(lambda: threads_named("load gemma-3-270m"), 10, "the load goes on", until=lambda seen: not seen)
+    assert engine.loads == []
+    lab.wait_for_model(lambda: lab.open("gemma-3-270m", wait=False), lambda loading: None)
+    assert engine.loads == ["gemma-3-270m"], "whoever asks for it begins it anew"
+    lab.stop_loading("gemma-3-270m")
+    assert lab.open("gemma-3-270m").model == "gemma-3-270m"
+
+
+def threads_named(name: str) -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == name]

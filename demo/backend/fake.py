@@ -11,7 +11,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -205,6 +205,9 @@ class FakeTraining:
         self._engine, self._recipe, self._pairs = engine, recipe, pairs
         texts = [text for pair in pairs for text in (pair.question, pair.answer)]
         self._mean = engine.embed(texts, recipe.reading).vectors.mean(axis=0)
+
+    def prepare(self, texts: Sequence[PromptedText], on_done: Callable[[float], None]) -> None:
+        on_done(1.0)
 
     def steps(self) -> Iterator[TrainStep]:
         while self.done < self._recipe.steps:

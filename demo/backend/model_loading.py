@@ -8,7 +8,8 @@ from concurrent.futures import Future
 
 from demo.backend.protocol import Engine
 from demo.domain.datamodels import ModelInfo, Progress
-from demo.domain.errors import BigDownload, ModelLoading
+from demo.domain.errors import BigDownload, ModelLoading, Stopped
+from demo.jobs.pace import Pace
 
 
 class _Load:
@@ -16,6 +17,8 @@ class _Load:
 
     def __init__(self, engine: Engine, model: str):
         self.progress = Progress("starting")
+        self._pace = Pace()
+        self.stopped = False
         self.outcome: Future[ModelInfo] = Future()
         threading.Thread(target=self._run, args=(engine, model), name=f"load {model[:40]}", daemon=True).start()
 
@@ -26,7 +29,9 @@ class _Load:
             self.outcome.set_exception(error)
 
     def _on_progress(self, progress: Progress) -> None:
-        self.progress = progress
+        if self.stopped:
+            raise Stopped()
+        self.progress = self._pace(progress)
 
 
 class ModelLoader:
@@ -68,4 +73,12 @@ class ModelLoader:
             return self._engine.load(model)
         # A load that has just begun always raises, however fast it ends: its result is returned by the next call.
         progress = load.progress
-        raise ModelLoading(model=name, stage=progress.stage, fraction=progress.fraction)
+        left = progress.seconds_left
+        raise ModelLoading(model=name, stage=progress.stage, fraction=progress.fraction, seconds_left=left)
+
+    def stop(self, model: str) -> None:
+        """End a load in the background at its next report of progress; whoever asks for the model begins it anew."""
+        with self._lock:
+            load = self._loads.pop(model, None)
+        if load is not None:
+            load.stopped = True

@@ -38,6 +38,12 @@ class Training(Protocol):
     done: int  # steps taken
     trainable: int  # numbers that are trained
 
+    def prepare(self, texts: Sequence[PromptedText], on_done: Callable[[float], None]) -> None:
+        """Compute once what the steps, and `embed` of these texts, need of the frozen model, if it is all they need.
+
+        on_done: how much of it is done, 0…1; it may raise to stop.
+        """
+
     def steps(self) -> Iterator[TrainStep]:
         """The steps that are left, one at a time."""
 

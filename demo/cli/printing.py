@@ -18,7 +18,10 @@ from rich.text import Text
 from demo.domain.datamodels import Progress as Step
 from demo.domain.errors import BigDownload, ModelLoading
 from demo.domain.results import Interval
+from demo.jobs.pace import Pace
 from demo.lab import Lab
+from demo.wording.remaining import describe_left
+from demo.wording.translate import DEFAULT_LANGUAGE
 
 Answer = TypeVar("Answer")
 
@@ -62,10 +65,11 @@ def wait_for_model(ask: Callable[[], Answer]) -> Answer:
         task = progress.add_task("", total=None, visible=False)
 
         def show(loading: ModelLoading) -> None:
-            stage, fraction = loading.values["stage"], loading.values["fraction"]
+            stage, fraction = loading.values["stage"], loading.values.get("fraction")
+            step = Step(stage, fraction, loading.values.get("seconds_left"))
             progress.update(
                 task,
-                description=f"{loading.values['model']}: {stage}",
+                description=f"{loading.values['model']}: {_say(step)}",
                 total=None if fraction is None else 1.0,
                 completed=fraction or 0.0,
                 visible=True,
@@ -79,13 +83,12 @@ def showing_progress() -> Iterator[Callable[[Step], None]]:
     """On a terminal, stderr shows how far a long computation is; elsewhere nothing is printed."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with _progress(*columns) as progress:
-        task = progress.add_task("", total=1.0)
-        yield lambda step: progress.update(task, description=_say(step), completed=step.fraction or 0.0)
+        task, pace = progress.add_task("", total=1.0), Pace()
+        yield lambda step: progress.update(task, description=_say(pace(step)), completed=step.fraction or 0.0)
 
 
 def _say(step: Step) -> str:
-    left = "" if step.seconds_left is None else f", about {step.seconds_left:.0f} s left"
-    return step.stage + left
+    return ", ".join(filter(None, (step.stage, describe_left(DEFAULT_LANGUAGE, step.seconds_left))))
 
 
 def print_table(columns: dict[str, str], rows: Iterable[Sequence[str]]) -> None:

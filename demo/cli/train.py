@@ -112,7 +112,7 @@ def train(
     count = sum(len(one.pairs) for one in run.sets)
     note(f"{count:,} pairs to train on, {len(run.held_out)} held out, {run.training.trainable:,} numbers to learn")
     with showing_progress() as report:
-        for event in run.events(look_seconds=float("inf")):
+        for event in run.events(look_seconds=float("inf"), on_progress=report):
             if event.step is None:
                 before = event.snapshot
                 continue

@@ -230,6 +230,8 @@ class ReadingRefused(DemoError):
 
 
 class ModelLoading(DemoError):
+    """values: `stage` and `fraction` as in Progress, and `seconds_left` where it can be known."""
+
     template = "{model} is being loaded: {stage}."
     field = "model"
 

@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 from demo.domain.datamodels import Progress
 from demo.domain.errors import Busy, Stopped
+from demo.jobs.pace import Pace
 from demo.jobs.request_context import request_context
 
 _NICE = 10
@@ -26,6 +27,7 @@ class Job(Generic[Result]):
     def __init__(self, run: Callable[[OnProgress], Result], queue: JobQueue, name: str):
         self.progress = Progress("starting", 0.0)
         self.done = threading.Event()
+        self._pace = Pace()
         self._stop = threading.Event()
         self._outcome: tuple[Result | None, BaseException | None] = (None, None)
         self._queue = queue
@@ -70,7 +72,7 @@ class Job(Generic[Result]):
     def _on_progress(self, progress: Progress) -> None:
         if self._stop.is_set():
             raise Stopped()
-        self.progress = progress
+        self.progress = self._pace(progress)
 
 
 class JobQueue:

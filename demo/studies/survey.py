@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from demo.domain.choices import Role
-from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, Reading, Reference
+from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, PromptedText, Reading, Reference
 from demo.domain.errors import ReadingRefused
 from demo.domain.results import LabelledSet
 from demo.files.bundled import load_reference
@@ -17,7 +17,13 @@ from demo.stages.postprocess import fit_postprocess
 from demo.stages.resolve_reading import OWN_LAYER
 from demo.stages.similarity import EPS, unit_vectors
 
-_TEXTS_AT_ONCE = 64  # between two reports of how far it is
+_CHARACTERS_AT_ONCE = 4_000  # of texts with their prompts, between two reports of how far it is: a second or two
+_A_PASS = 40  # characters: what a text costs beside its own
+
+
+def cost_of(text: PromptedText) -> int:
+    """What a pass of a text costs, about, in characters of text and prompt."""
+    return len(text.rendered()) + _A_PASS
 
 
 class Survey:
@@ -44,7 +50,7 @@ class Survey:
             sides += [(load_reference(), role) for role in Role]
         prompted = [pipeline.prompted(texts, reading, role) for texts, role in sides]
         # Like lengths together: they share their passes.
-        texts = sorted({text for side in prompted for text in side}, key=lambda text: (len(text.text), text.text))
+        texts = sorted({text for side in prompted for text in side}, key=lambda text: (cost_of(text), text.text))
         rows = {text: row for row, text in enumerate(texts)}
         self._sides = [np.array([rows[text] for text in side]) for side in prompted]
         self._pairs = np.asarray(labelled.pairs, dtype=np.intp).T
@@ -53,10 +59,12 @@ class Survey:
         self.n_new = len(texts) - pipeline.engine.count_cached(texts, reading)  # those that have to run
         own = replace(reading, pooling=Pooling.OWN, layer=LAST_LAYER, postprocess=Postprocess.NONE)
         parts, own_parts = [], []
-        at_once = len(texts) if pipeline.open(reading.model).streams else _TEXTS_AT_ONCE
-        for start in range(0, len(texts), at_once):
-            on_done(start / len(texts))
-            some = texts[start : start + at_once]
+        costs = np.cumsum([cost_of(text) for text in texts])
+        at_once = costs[-1] if pipeline.open(reading.model).streams else _CHARACTERS_AT_ONCE
+        ends = np.flatnonzero(np.diff(costs // at_once, append=np.inf)) + 1
+        for start, end in zip([0, *ends[:-1]], ends, strict=True):
+            on_done(float(costs[start] - cost_of(texts[start])) / float(costs[-1]))
+            some = texts[start:end]
             parts.append(pipeline.engine.survey(some, reading, self._pooled))
             if Pooling.OWN in poolings:
                 own_parts.append(pipeline.engine.embed(some, own).vectors)

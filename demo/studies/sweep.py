@@ -16,7 +16,7 @@ import numpy as np
 
 from demo.analysis.evaluation import pair_cosines, paired_bootstrap, quick_metrics, score
 from demo.analysis.labelled_sets import split, subset
-from demo.domain.choices import LAST_LAYER_ONLY
+from demo.domain.choices import LAST_LAYER_ONLY, Role
 from demo.domain.datamodels import (
     ModelInfo,
     Pooling,
@@ -30,12 +30,16 @@ from demo.domain.datamodels import (
 from demo.domain.errors import BadInput, ReadingRefused
 from demo.domain.results import LabelledSet, Lead, Sweep
 from demo.files.bundled import load_reference
+from demo.jobs.pace import Parts
 from demo.pipeline import Pipeline
 from demo.stages.postprocess import fewest_texts
 from demo.stages.resolve_reading import parse_choice, resolve_reading
-from demo.studies.survey import Survey
+from demo.studies.survey import Survey, cost_of
 
 OnProgress = Callable[[Progress], None]
+
+
+_PASS_SECONDS, _SCORE_SECONDS = 1e-3, 1.0  # a character, a prompt: until they have been measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +66,11 @@ def run_sweep(
     on_progress: OnProgress | None = None,
     task: str | None = None,
     template: str | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Sweep:
     """Score every reading of a model over a set. prompts: which of them; by default all but `custom`.
 
-    task, template: as in Reading. on_progress may raise to stop the sweep. Raises DemoError.
+    task, template: as in Reading. on_progress may raise to stop the sweep. clock: of the progress. Raises DemoError.
     """
     started = time.perf_counter()
     report = on_progress or (lambda progress: None)
@@ -78,15 +83,16 @@ def run_sweep(
     axes, notices = _plan(info, labelled, base, prompts)
     choosing, scoring = split(labelled)
     metrics: dict[str, np.ndarray] = {}
-    words: dict[Prompt, tuple[str, str]] = {}
-    for index, prompt in enumerate(axes.prompts):
+    readings = []
+    for prompt in axes.prompts:
         settled = resolve(prompt=prompt.value)
-        reading = replace(base, prompt=prompt, task=settled.task, template=settled.template)
-        if reading.task or reading.template:
-            words[prompt] = (reading.task, reading.template)
+        readings.append(replace(base, prompt=prompt, task=settled.task, template=settled.template))
+    words = {each.prompt: (each.task, each.template) for each in readings if each.task or each.template}
+    parts = _parts(pipeline, labelled, readings, axes, clock)
+    for index, reading in enumerate(readings):
 
-        def on_done(done: float, index=index, prompt=prompt) -> None:
-            report(Progress(prompt.value, (index + done) / len(axes.prompts)))
+        def on_done(part: int, done: float, index=index, prompt=reading.prompt) -> None:
+            report(Progress(prompt.value, parts.at(2 * index + part, done)))
 
         for spot, block in _score_prompt(pipeline, labelled, reading, axes, choosing, on_done):
             for name, values in block.items():
@@ -146,19 +152,35 @@ def _plan(
     return Axes(possible, info.poolings, methods, tuple(range(info.n_layers + 1))), notices
 
 
+def _parts(
+    pipeline: Pipeline, labelled: LabelledSet, readings: Sequence[Reading], axes: Axes, clock: Callable[[], float]
+) -> Parts:
+    """The passes and the scores of each prompt by turns: passes by the characters that are not embedded yet."""
+    sides = ((labelled.questions, Role.QUESTION), (labelled.answers, Role.ANSWER))
+    parts = []
+    for reading in readings:
+        texts = list({text for side, role in sides for text in pipeline.prompted(side, reading, role)})
+        kept = pipeline.engine.count_cached(texts, reading) / len(texts)
+        parts += [("pass", (1.02 - kept) * sum(map(cost_of, texts))), ("score", 1)]
+    return Parts(parts, {"pass": _PASS_SECONDS, "score": _SCORE_SECONDS}, clock)
+
+
 def _score_prompt(
     pipeline: Pipeline,
     labelled: LabelledSet,
     reading: Reading,
     axes: Axes,
     pairs: np.ndarray,
-    on_done: Callable[[float], None],
+    on_done: Callable[[int, float], None],
 ) -> Iterator[tuple[tuple[int, slice, int], dict[str, np.ndarray]]]:
-    """((pooling, every method, layer), metric → (n_methods,)) of one prompt, over the pairs that choose."""
+    """((pooling, every method, layer), metric → (n_methods,)) of one prompt, over the pairs that choose.
+
+    on_done: 0 for the passes or 1 for the scores, and how much of them is done.
+    """
     if Pooling.MEAN in axes.poolings:  # one pass for all poolings, in the model's own precision: it ranks readings
         reading = replace(reading, pooling=Pooling.MEAN)
-    survey = Survey(pipeline, labelled, reading, axes.poolings, lambda done: on_done(0.7 * done))
-    yield from score_survey(survey, axes, labelled, pairs, lambda done: on_done(0.7 + 0.3 * done))
+    survey = Survey(pipeline, labelled, reading, axes.poolings, partial(on_done, 0))
+    yield from score_survey(survey, axes, labelled, pairs, partial(on_done, 1))
 
 
 def score_survey(

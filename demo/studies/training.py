@@ -9,9 +9,10 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,23 @@ from demo.analysis.projection import project
 from demo.backend.protocol import Guide, Training
 from demo.domain.catalog import CATALOG
 from demo.domain.choices import Role
-from demo.domain.datamodels import Kind, Metrics, ModelStatus, Pairing, Postprocess, Reference
+from demo.domain.datamodels import (
+    Kind,
+    Metrics,
+    ModelStatus,
+    Pairing,
+    Postprocess,
+    Progress,
+    PromptedText,
+    Reference,
+)
 from demo.domain.errors import BadInput
 from demo.domain.recipe import TRAINED, Pair, PromptedPair, Recipe, TrainingSet, TrainStep
 from demo.pipeline import Pipeline
 from demo.stages.similarity import cos_sim, roc_auc, score_pairs, unit_vectors
 
+OnProgress = Callable[[Progress], None]
+READING = "reading the texts"  # the stage before the first step
 _MOST_KEPT = 40  # adapters on disk that nobody has named; the oldest are removed
 _NAME = "kept.json"  # in an adapter's folder: the name that somebody keeps it under, and its base model
 _LOOK_SECONDS = 1.0  # between two evaluations of the watched texts
@@ -99,8 +111,16 @@ class TrainingRun:
         """Steps taken."""
         return self.training.done
 
-    def events(self, look_seconds: float = _LOOK_SECONDS) -> Iterator[TrainEvent]:
-        """The untrained model, then every remaining step; evaluated at least every look_seconds."""
+    def events(
+        self, look_seconds: float = _LOOK_SECONDS, on_progress: OnProgress | None = None
+    ) -> Iterator[TrainEvent]:
+        """The untrained model, then every remaining step; evaluated at least every look_seconds.
+
+        on_progress: how far the reading of the texts is that comes first, where the steps need each text once; it may
+        raise to stop. A linear map's steps take milliseconds then; in them, reading took minutes.
+        """
+        report = on_progress or (lambda progress: None)
+        self.training.prepare(self._watched_texts(), lambda done: report(Progress(READING, done)))
         yield TrainEvent(None, self.evaluate(held=True))
         looked = time.perf_counter()
         for step in self.training.steps():
@@ -117,16 +137,22 @@ class TrainingRun:
         """The current model on the watched texts and, with held, on the held-out pairs."""
         similarity, metrics = np.zeros((0, 0), dtype=np.float32), score_pairs(np.zeros((0, 0)), np.zeros((0, 0), bool))
         if self.watched is not None:
-            sides = ((self.watched.questions, Role.QUESTION), (self.watched.answers, Role.ANSWER))
-            asked, answered = (
-                self.training.embed(self.pipeline.prompted(texts, self.recipe.reading, role)) for texts, role in sides
-            )
+            asked, answered = map(self.training.embed, self._watched_sides())
             similarity = cos_sim(asked, answered)
             metrics = score_pairs(similarity, self.watched.mask())
         self.last_snapshot = Snapshot(
             self.done, similarity, metrics, self._look_at_held() if held and self.held_out else None
         )
         return self.last_snapshot
+
+    def _watched_sides(self) -> list[list[PromptedText]]:
+        sides = ((self.watched.questions, Role.QUESTION), (self.watched.answers, Role.ANSWER)) if self.watched else ()
+        return [self.pipeline.prompted(texts, self.recipe.reading, role) for texts, role in sides]
+
+    def _watched_texts(self) -> list[PromptedText]:
+        """Every text that evaluations embed."""
+        held = [text for pair in self._held_texts for text in (pair.question, pair.answer)]
+        return [*held, *chain.from_iterable(self._watched_sides())]
 
     def keep(self) -> str:
         """Save the current model in the cache folder, and return the id by which it can be chosen."""

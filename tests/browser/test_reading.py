@@ -178,3 +178,24 @@ def test_the_name_of_a_model_ends_before_its_lists_arrow(open_page):
         ".map(([input, arrow]) => [input.right, arrow.left])"
     )
     assert all(name <= arrow for name, arrow in ends), ends
+
+
+def test_a_model_on_its_way_can_be_cancelled_and_the_reading_in_use_comes_back(serve, open_page):
+    engine = FakeEngine()
+    page = open_page(serve(engine))
+    choose(page, "pooling", "weighted_mean")
+    settle(page)
+    before, engine.load_seconds = values(page), 60
+    page.evaluate(
+        "() => window.lab.bringReading({ model: 'gemma-3-270m', prompt: 'plain', pooling: 'mean', layer: 3 })"
+    )
+    page.wait_for_selector(STATE.format("loading"))
+    expect_text(page, "#heatmap .hm-cancel", "Cancel")
+    page.click("#heatmap .hm-cancel")
+    page.wait_for_selector(STATE.format("ready"))
+    expect(page.locator("#heatmap .hm-cancel")).to_be_hidden()
+    expect_value(page, "#pooling input", "weighted_mean")
+    page.wait_for_function("() => document.querySelector('#model input').value.startsWith('SmolLM2')")
+    settle(page)
+    assert values(page) == before
+    assert "gemma-3-270m" not in engine.loads

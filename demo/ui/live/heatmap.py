@@ -73,10 +73,13 @@ def show_comparison(language: str, comparison: Comparison, scale: str) -> dict[s
     }
 
 
-def show_state(state: str, note: str = "", progress: float | None = None, pages: int = 1) -> dict[str, Any]:
+def show_state(
+    state: str, note: str = "", progress: float | None = None, pages: int = 1, left: str = ""
+) -> dict[str, Any]:
     """A payload without a figure: the one that was drawn last stays. state: ready, loading, stale, empty, error.
 
-    pages: how many wait for a model. Each asks again the later, the more of them there are.
+    pages: how many wait for a model. Each asks again the later, the more of them there are. left: the time that it
+    still takes, in words.
     """
-    payload = {"state": state, "note": note, "progress": progress}
+    payload = {"state": state, "note": note, "progress": progress, "left": left}
     return payload | ({"again": max(_AGAIN_SECONDS, _PAGE_SECONDS * pages)} if state == "loading" else {})

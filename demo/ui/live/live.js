@@ -20,6 +20,7 @@
   let behind = 0; // the same of what is drawn
   let restored = []; // boxes whose texts are newer than those of the link
   let brought = null; // a reading that came while a request was under way: of the next one
+  let cancel = null; // a model that is not wanted any more: of the next request
 
   // Gradio has built the page: `values` are those of its widgets.
   lab.open = (names, values, isLive) => {
@@ -82,7 +83,9 @@
     left = 0;
     brought = null;
     sent = { ...form };
-    const body = JSON.stringify({ form: sent, ...memory, drawn: Boolean(lab.answered), ...(link === null ? {} : { link }) });
+    const more = { ...(link === null ? {} : { link }), ...(cancel ? { cancel } : {}) };
+    const body = JSON.stringify({ form: sent, ...memory, drawn: Boolean(lab.answered), ...more });
+    cancel = null;
     const headers = { "Content-Type": "application/json", "X-Page-Id": lab.page };
     return fetch(url, { method: "POST", headers, body });
   }
@@ -102,6 +105,7 @@
       behind = left;
     }
     setForm(updates);
+    offerCancel(answer);
     lab.draw?.(answer);
     tellGradio(updates);
     if (answer.sets) lab.takeSets(answer.sets);
@@ -176,6 +180,25 @@
     tellGradio(updates);
     if (live || linked) lab.ask();
   };
+
+  // While another model is on its way, the one in use can come back, with the reading that it had.
+  function offerCancel({ state, cancel }) {
+    const button = document.querySelector("#heatmap .hm-cancel");
+    if (!button) return;
+    button.textContent = cancel || "";
+    button.hidden = state !== "loading" || !lab.answered || lab.answered.model === form.model;
+  }
+  document.addEventListener("click", ({ target }) => {
+    if (!target.closest(".hm-cancel")) return;
+    const texts = ["questions", "answers", "matches"];
+    const reading = Object.entries(lab.answered).filter(([name]) => !texts.includes(name));
+    cancel = form.model;
+    memory = { ...memory, linked: {} };
+    const news = Object.fromEntries(reading.map(([name, value]) => [name, { value }]));
+    setForm(news);
+    tellGradio(news);
+    lab.ask();
+  });
 
   // The button beside a refused value takes the one that is offered instead; or the answers to a question.
   document.addEventListener("click", ({ target }) => {

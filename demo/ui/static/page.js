@@ -112,10 +112,11 @@
   };
 
   // How far an answer is: in words, and as a bar, which moves by itself where nobody knows. progress: 0…1 or null.
-  lab.showProgress = (bar, line, { note, progress }, running) => {
+  lab.showProgress = (bar, line, { note, progress, left }, running) => {
     bar.hidden = !running;
     const percent = running && typeof progress === "number" ? Math.round(progress * 100) : null;
-    line.textContent = (note || "") + (percent === null ? "" : ` ${percent} %`);
+    const more = running && left ? ` · ${left}` : "";
+    line.textContent = (note || "") + (percent === null ? "" : ` ${percent} %`) + more;
     bar.classList.toggle("bar-unknown", percent === null);
     bar.firstElementChild.style.width = percent === null ? "" : percent + "%";
     if (percent === null) bar.removeAttribute("aria-valuenow");

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from demo import Lab
+from demo.backend.weights.gguf import _weights_counted, convert_gguf
 from demo.domain.datamodels import Pooling, Prompt
-from demo.domain.errors import UnsupportedModel
+from demo.domain.errors import Stopped, UnsupportedModel
 from tests.backend.weights.test_locate import write_gguf
 
 TEXTS = ["a", "ab c", "what else is there?"]
@@ -106,3 +107,37 @@ def test_scaled_rotations_in_a_tensor_are_refused(lab, tmp_path):
             continue
         with pytest.raises(UnsupportedModel, match="rope_freqs"):
             lab.open(str(file))
+
+
+def test_a_conversion_reports_its_tensors_and_equals_the_whole_one(tmp_path, monkeypatch):
+    """Rows of a tensor are read apart; stopping leaves gguf as it was."""
+    gguf, torch = pytest.importorskip("gguf"), pytest.importorskip("torch")
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    file = tmp_path / "tiny.gguf"
+    write_gguf(file)
+    network = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file=file.name, dtype=torch.float32)
+    seen, whole = [], gguf.dequantize
+    monkeypatch.setattr("demo.backend.weights.gguf._WEIGHTS_AT_ONCE", 512)
+    (tmp_path / "made").mkdir()
+    convert_gguf(file, tmp_path / "made", "tiny", seen.append)
+    assert seen == sorted(seen)
+    assert len(seen) > 2 * len(network.state_dict())
+    assert seen[-1] == pytest.approx(0.9), "the rest is writing"
+    made = load_file(tmp_path / "made" / "model.safetensors")
+    for name, tensor in network.state_dict().items():
+        assert name not in made or torch.equal(made[name], tensor), name
+
+    def stop(done: float) -> None:
+        if done > 0.3:
+            raise Stopped()
+
+    with pytest.raises(Stopped):
+        convert_gguf(file, tmp_path / "made", "tiny", stop)
+    assert gguf.dequantize is whole
+    kind = gguf.GGMLQuantizationType.Q4_1
+    packed = gguf.quantize(np.random.default_rng(0).normal(size=(33, 64)).astype(np.float32), kind)
+    with _weights_counted(file, lambda done: None):
+        assert gguf.dequantize is not whole
+        assert np.array_equal(gguf.dequantize(packed, kind), whole(packed, kind))

@@ -207,3 +207,12 @@ def test_a_yes_means_nothing_where_this_host_fetches_nothing(engine):
     page.memory["permit"] = ENCODER
     page.ask(model=ENCODER)
     assert engine.unfetched == {ENCODER}
+
+
+@pytest.mark.parametrize(("public", "stopped"), [(False, ["gemma-3-270m"]), (True, [])])
+def test_cancelling_a_model_ends_its_load_where_nobody_else_may_wait_for_it(public, stopped, monkeypatch):
+    lab, seen = Lab(Settings(engine="fake", public=public), FakeEngine()), []
+    monkeypatch.setattr(lab, "stop_loading", seen.append)
+    LiveHandlers(lab).answer("en", {"form": {"questions": "a"}, "cancel": "gemma-3-270m"})
+    LiveHandlers(lab).answer("en", {"form": {"questions": "a"}, "cancel": ["gemma-3-270m"]})
+    assert seen == stopped

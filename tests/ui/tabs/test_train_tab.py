@@ -53,7 +53,7 @@ def quick(monkeypatch):
     """Short runs, and a look after every step."""
     for name in EFFORTS:
         monkeypatch.setitem(EFFORTS, name, {**EFFORTS[name], "steps": 12, "batch_size": 8})
-    monkeypatch.setattr(TrainingRun.events, "__defaults__", (0.0,))
+    monkeypatch.setattr(TrainingRun.events, "__defaults__", (0.0, None))
     monkeypatch.setattr(train_runs, "_WAIT_SECONDS", 0.02)
 
 

@@ -13,12 +13,14 @@ from typing import Any
 from cachetools import LRUCache
 
 from demo.domain.catalog import CATALOG
+from demo.domain.choices import Role
 from demo.domain.datamodels import Kind, ModelInfo, Pooling, Progress, Prompt, Reading
 from demo.domain.errors import ReadingRefused
 from demo.domain.results import BenchmarkRow, LabelledSet
 from demo.jobs.queue import OnProgress
 from demo.lab import Lab
 from demo.studies.benchmark import ReadingGrid
+from demo.studies.survey import cost_of
 from demo.ui.kit.job_tab import ModelsJob, part_of
 from demo.ui.kit.presets import OWN, PRESETS
 
@@ -94,8 +96,9 @@ class BenchmarkResults:
     ) -> None:
         info = run.open_model(self.lab, model, lambda progress: report(Progress("", 0.0)))
         grids = self._grids(info, names)
+        costs = [self._cost(labelled, grid) for grid in grids]
         for place, grid in enumerate(grids):
-            part = part_of(report, place, len(grids))
+            part = part_of(report, place, costs)
             run.doing = ("measuring", info.name, grid.prompts[0])
             part(Progress("", 0.0))
             timed = key != labelled.name or self._is_new(labelled, grid)  # of an own set no text is kept here
@@ -103,6 +106,11 @@ class BenchmarkResults:
                 before = self._rows.get((key, row.reading))
                 speed = row.texts_per_second if timed else before and before.texts_per_second
                 self._rows[key, row.reading] = replace(row, texts_per_second=speed)
+
+    def _cost(self, labelled: LabelledSet, grid: ReadingGrid) -> float:
+        """What the passes of a grid cost beside those of another: a long prompt takes longer."""
+        reading = self.lab.reading(grid.model, prompt=grid.prompts[0], wait=False)
+        return sum(map(cost_of, self.lab.prompted(labelled.questions, reading, Role.QUESTION)))
 
     def _grids(self, info: ModelInfo, names: list[str]) -> list[ReadingGrid]:
         """The readings, in groups that share their forward passes: those under one prompt."""

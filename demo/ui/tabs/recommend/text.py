@@ -25,17 +25,13 @@ _LOADING = ": loading"  # how the study names a step in which a model is loaded
 
 
 def running_note(language: str, progress: Progress) -> str:
-    """What is being tried, and how many seconds are left."""
+    """What is being tried."""
     stage = progress.stage
     if stage.endswith(_LOADING):
-        doing = translate(language, "recommend.loading", model=stage.removesuffix(_LOADING))
-    elif stage in ("starting", "scoring"):
-        doing = translate(language, f"recommend.{stage}")
-    else:
-        doing = translate(language, "recommend.trying", reading=stage)
-    if progress.seconds_left is None:
-        return doing
-    return f"{_duration(language, progress.seconds_left)} · {doing}"
+        return translate(language, "recommend.loading", model=stage.removesuffix(_LOADING))
+    if stage in ("starting", "scoring"):
+        return translate(language, f"recommend.{stage}")
+    return translate(language, "recommend.trying", reading=stage)
 
 
 def render_found(language: str, lab: Lab, found: Recommendation) -> str:
@@ -214,10 +210,3 @@ def _range(score: Interval | None) -> str:
 
 def _speed(speed: float | None) -> str:
     return "–" if speed is None else f"{speed:,.0f}" if speed >= 10 else f"{speed:.1f}"
-
-
-def _duration(language: str, seconds: float) -> str:
-    """`about 40 s left`, `about 3 min left`."""
-    if seconds < 90:
-        return translate(language, "recommend.seconds_left", count=max(1, round(seconds)))
-    return translate(language, "recommend.minutes_left", count=round(seconds / 60))

@@ -34,7 +34,7 @@ from demo.ui.page_file.registry import PAGE_FILES, PageFile
 from demo.ui.page_file.text import render_part
 from demo.ui.tabs.train.formula import render_formula
 from demo.ui.tabs.train.pages import Page
-from demo.ui.tabs.train.runs import LOADING, TRAINING, Run, RunSettings
+from demo.ui.tabs.train.runs import Run, RunSettings
 from demo.ui.tabs.train.tab import FORM, IN_THE_LAB, TRAINABLE, offered_efforts
 from demo.ui.tabs.train.text import (
     HELD,
@@ -258,9 +258,10 @@ class TrainHandlers(JobTab):
         language, page, job = event.language, event.page, event.job
         run, figures = page.run, page.figures(language, LIVE_FIGURES)
         if job.running:
-            note = running_note(language, run, job)
-            fraction = job.progress.fraction if job.progress.stage in (LOADING, TRAINING) else None
-            return show_view(language, next_seq(), "running", note, fraction, figures, poll=True)
+            moving = not (run.finishing or run.paused or job.ahead)
+            note, left = running_note(language, run, job), self.say_left(event) if moving else ""
+            fraction = job.progress.fraction
+            return show_view(language, next_seq(), "running", note, fraction, figures, poll=True, left=left)
         state, note = "idle", event.say("train.idle")
         if page.failed:
             state, note = "error", page.failed

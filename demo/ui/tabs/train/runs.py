@@ -22,7 +22,7 @@ from demo.jobs.queue import OnProgress
 from demo.lab import Lab
 from demo.studies.training import HeldOutScores, Snapshot, TrainEvent, TrainingRun, kept_folder
 
-LOADING, PREPARING, TRAINING = "loading", "preparing", "training"  # stages
+LOADING, PREPARING, TRAINING = "loading", "preparing", "training"  # stages, beside READING
 DONE, STOPPED, LIMIT = "done", "stopped", "limit"  # a run ends by itself, by its button, by the clock
 TEXTS = "texts"  # the name of the pairs of the lab's boxes
 _WAIT_SECONDS = 0.2  # between two checks of a paused run
@@ -161,13 +161,21 @@ class Run:
 
     def _follow(self, training: TrainingRun, deadline: float, report: OnProgress) -> str:
         """Step by step; returns how it ended."""
-        for event in training.events():
+        for event in training.events(on_progress=self._stoppable(report)):
             self._record(event)
             self._report(training, report)
             ended = self._between_steps(training, deadline, report)
             if ended:
                 return ended
         return DONE
+
+    def _stoppable(self, report: OnProgress) -> OnProgress:
+        def on_progress(progress: Progress) -> None:
+            report(progress)
+            if self.finishing:  # before the first step there is nothing to keep
+                raise Stopped()
+
+        return on_progress
 
     def _record(self, event: TrainEvent) -> None:
         if event.step is not None:
@@ -190,6 +198,7 @@ class Run:
     def _between_steps(self, training: TrainingRun, deadline: float, report: OnProgress) -> str:
         """Keep the model where that was requested, and wait while paused; returns how the run ends if it ends here."""
         while True:
+            rested = self.resting
             with self._changed:
                 self.resting = self.paused and not self.finishing and time.monotonic() < deadline
                 if self.resting and not self._requests:
@@ -200,6 +209,8 @@ class Run:
                     request.set_result(self._keep(training))
                 except Exception as error:
                     request.set_exception(error)  # for the one who asked; the run goes on
+            if rested and not self.resting:
+                report(Progress(TRAINING))  # a rest is no part of what steps take
             self._report(training, report)  # raises Stopped, paused or not
             if training.done == training.recipe.steps:
                 return ""

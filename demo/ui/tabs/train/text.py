@@ -20,7 +20,7 @@ from demo.figures.training import (
     plot_progress,
 )
 from demo.files.bundled import load_training
-from demo.studies.training import Snapshot
+from demo.studies.training import READING, Snapshot
 from demo.ui.kit.i18n import translate, translate_word
 from demo.ui.kit.job_tab import note_loading
 from demo.ui.kit.page_jobs import JobState
@@ -119,7 +119,7 @@ def running_note(language: str, run: Run, job: JobState) -> str:
     if job.progress.stage == LOADING:
         return note_loading(language, *run.loading)
     if job.progress.stage != TRAINING:
-        return translate(language, "train.preparing")
+        return translate(language, "train.reading" if job.progress.stage == READING else "train.preparing")
     if run.paused:
         return translate(language, "train.paused" if run.resting else "train.pausing", step=len(run.steps))
     return translate(language, "train.running")
