@@ -22,6 +22,7 @@ from demo.domain.errors import (
     NoTexts,
     ReadingRefused,
     Stopped,
+    TooManyCells,
     TooManyTexts,
     UnknownChoice,
 )
@@ -131,7 +132,7 @@ class LiveHandlers:
         if isinstance(error, _Unavailable):
             reason = translate_phrase(language, error.values["reason"])
             sentence = translate(language, "message.unavailable", name=error.values["name"], reason=reason)
-        if isinstance(error, TooManyTexts):
+        if isinstance(error, TooManyTexts | TooManyCells):
             limit = f"{self.lab.settings.max_file_texts:,}"
             sentence += " " + translate(language, "message.your_file", limit=limit)
         offer = ""

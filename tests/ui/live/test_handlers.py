@@ -216,3 +216,11 @@ def test_cancelling_a_model_ends_its_load_where_nobody_else_may_wait_for_it(publ
     LiveHandlers(lab).answer("en", {"form": {"questions": "a"}, "cancel": "gemma-3-270m"})
     LiveHandlers(lab).answer("en", {"form": {"questions": "a"}, "cancel": ["gemma-3-270m"]})
     assert seen == stopped
+
+
+@pytest.mark.parametrize("limits", [{"max_texts": 4}, {"max_cells": 9}])
+def test_too_many_lines_point_to_your_file(engine, limits):
+    page = LivePage(
+        LiveHandlers(Lab(Settings(engine="fake", **limits), engine)), questions="a\nb\nc\nd\ne", answers="a\nb"
+    )
+    assert "Your file" in json.dumps(page.ask()["pieces"])
