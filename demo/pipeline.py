@@ -109,7 +109,7 @@ class Pipeline:
         cells = psutil.virtual_memory().available // _CELL_BYTES
         named = {to: getattr(self.settings, name) for to, name in limits.items()}
         self.limits = replace(UNLIMITED, **{"cells": cells, **named})
-        self._loader = ModelLoader(self.engine, consent)
+        self.loader = ModelLoader(self.engine, consent)
 
     def device(self) -> Device:
         """What computes, in which precision, and why."""
@@ -175,15 +175,11 @@ class Pipeline:
     def open(self, model: str | None = None, wait: bool = True) -> ModelInfo:
         """Load a model. wait=False: load in the background, and raise ModelLoading until it is loaded."""
         model = self._check(model)
-        return self._loader.open(model, _name(model), wait)
+        return self.loader.open(model, _name(model), wait)
 
     def permit_download(self, model: str) -> None:
         """Say yes to the download that BigDownload asks about: the next `open` begins it."""
         self.engine.permit_download(self._check(model))
-
-    def stop_loading(self, model: str) -> None:
-        """End a model's load in the background; what has been downloaded of it is kept where that can be."""
-        self._loader.stop(self._check(model))
 
     @staticmethod
     def wait_for_model(call: Callable[[], Answer], on_wait: Callable[[ModelLoading], None]) -> Answer:

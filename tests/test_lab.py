@@ -316,13 +316,13 @@ def test_a_load_that_nobody_wants_any_more_ends_at_its_next_report():
     lab = make_lab(engine)
     with pytest.raises(ModelLoading):
         lab.open("gemma-3-270m", wait=False)
-    lab.stop_loading("gemma-3-270m")
+    lab.loader.stop("gemma-3-270m")
     engine.load_seconds = 0
     eventually(lambda: threads_named("load gemma-3-270m"), 10, "the load goes on", until=lambda seen: not seen)
     assert engine.loads == []
     lab.wait_for_model(lambda: lab.open("gemma-3-270m", wait=False), lambda loading: None)
     assert engine.loads == ["gemma-3-270m"], "whoever asks for it begins it anew"
-    lab.stop_loading("gemma-3-270m")
+    lab.loader.stop("gemma-3-270m")
     assert lab.open("gemma-3-270m").model == "gemma-3-270m"
 
 

@@ -58,7 +58,7 @@ class LiveHandlers:
         sent = answer.form
         try:
             if request.cancel and self.lab.settings.own_user:  # others may wait for it
-                self.lab.stop_loading(request.cancel)
+                self.lab.loader.stop(request.cancel)
             sent = answer.form = Form.parse(request.form)
             if request.permit and self.lab.settings.big_downloads == "ask":
                 self.lab.permit_download(request.permit)

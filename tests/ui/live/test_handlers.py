@@ -212,7 +212,7 @@ def test_a_yes_means_nothing_where_this_host_fetches_nothing(engine):
 @pytest.mark.parametrize(("public", "stopped"), [(False, ["gemma-3-270m"]), (True, [])])
 def test_cancelling_a_model_ends_its_load_where_nobody_else_may_wait_for_it(public, stopped, monkeypatch):
     lab, seen = Lab(Settings(engine="fake", public=public), FakeEngine()), []
-    monkeypatch.setattr(lab, "stop_loading", seen.append)
+    monkeypatch.setattr(lab.loader, "stop", seen.append)
     LiveHandlers(lab).answer("en", {"form": {"questions": "a"}, "cancel": "gemma-3-270m"})
     LiveHandlers(lab).answer("en", {"form": {"questions": "a"}, "cancel": ["gemma-3-270m"]})
     assert seen == stopped

@@ -162,8 +162,8 @@ class Run:
     def _follow(self, training: TrainingRun, deadline: float, report: OnProgress) -> str:
         """Step by step; returns how it ended."""
         for event in training.events(on_progress=self._stoppable(report)):
+            self._report(training, report)  # before its figures are there, so that these never show less than it says
             self._record(event)
-            self._report(training, report)
             ended = self._between_steps(training, deadline, report)
             if ended:
                 return ended
