@@ -83,7 +83,7 @@ def test_what_stands_in_the_way_is_told_to_everyone():
         lab.open(wait=False)
     with pytest.raises(UnknownChoice, match="gpu9"):
         engine.start()
-    lab._loader._loads[DEFAULT_MODEL].outcome.exception(20)
+    lab.loader._loads[DEFAULT_MODEL].outcome.exception(20)
     reading = CATALOG[DEFAULT_MODEL].default_reading
     for ask in (lambda: lab.open(wait=False), lab.open, lab.device, lambda: engine.embed([], reading)):
         with pytest.raises(UnknownChoice, match="gpu9"):

@@ -260,7 +260,7 @@ class TrainHandlers(JobTab):
         if job.running:
             moving = not (run.finishing or run.paused or job.ahead)
             note, left = running_note(language, run, job), self.say_left(event) if moving else ""
-            fraction = job.progress.fraction
+            fraction = None if job.ahead else job.progress.fraction
             return show_view(language, next_seq(), "running", note, fraction, figures, poll=True, left=left)
         state, note = "idle", event.say("train.idle")
         if page.failed:
