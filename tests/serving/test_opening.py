@@ -25,7 +25,7 @@ from demo.backend.fake import FakeEngine
 from demo.lab import Lab
 from demo.serving.ops.asset_cache import AssetCache
 from demo.settings import Settings
-from demo.ui.page import VIEWS, create_page
+from demo.ui.page import create_page
 
 FILE = "/assets/index-1a2b.js"
 SCRIPT = "const letters = 'abc'; // the same for everybody\n" * 200
@@ -278,7 +278,7 @@ def test_page_load_updates_no_tab_that_is_not_open(page):
     """A view's `opened` event fills its boxes."""
     loads = [fn for fn in page.fns.values() if (page._id, "load") in fn.targets and fn.fn is not None]
     opened = [fn for fn in page.fns.values() if any(event == "opened" for _, event in fn.targets)]
-    assert len(opened) >= len(VIEWS) - 1, "the space tab has nothing to fill"
+    assert len(opened) >= 5, "tabs with boxes to fill"
     assert len(loads) <= 4, [fn.name for fn in loads]
 
 

@@ -41,9 +41,9 @@ def create_bar() -> Panel:
 
 
 def create_source(panel: Panel, others: Sequence[str] = (TEXTS,)) -> None:
-    """A tab's `source`: one of `others` or FILE; the button `open`, and `source_note` on what is taken."""
+    """A tab's `source`: one of `others`, or FILE while one is open; `open` to choose one, `source_note` on it."""
     with gr.Row(elem_classes="choices-row"):
-        choices = [(label(f"source_{value}"), value) for value in (*others, FILE)]
+        choices = [(label(f"source_{value}"), value) for value in others]
         options = {"value": others[0], "elem_classes": "segments", "interactive": True}
         panel.create("source", gr.Radio, label=label("source"), choices=choices, **options)
         create_open(panel)

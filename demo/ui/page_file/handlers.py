@@ -42,13 +42,15 @@ class PageFileHandlers:
 
     def __init__(self, lab: Lab, widgets: Panel, sources: Iterable[gr.Radio], buttons: Iterable[gr.Button] = ()):
         self.widgets, self.buttons = widgets, list(buttons)
-        self.others = {source: [value for _, value in source.choices if value != FILE] for source in sources}
+        self.others = {source: [value for _, value in source.choices] for source in sources}
         self._fits_all = min(lab.limits.texts, isqrt(lab.limits.cells))  # rows that every tab takes
 
     def on_load(self, request: gr.Request, remembered: str, *chosen: Any) -> dict:
         """The page opens, perhaps once more: its file is there again, or has to be dropped again."""
-        language = choose_language(request)
-        lost = bool(remembered) and PAGE_FILES.get(open_session(request)) is None
+        language, file = choose_language(request), PAGE_FILES.get(open_session(request))
+        if file is None and not remembered and "lang" not in request.query_params:
+            return {self.widgets.note: gr.skip()}  # as it was built
+        lost = bool(remembered) and file is None
         problem = translate(language, "page_file.lost", name=str(remembered)[:80]) if lost else ""
         named = {button: gr.update(value=translate(language, "label.page_file_open")) for button in self.buttons}
         return {**named, **self._answer(request, chosen, problem, opened=True)}
