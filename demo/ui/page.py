@@ -48,6 +48,7 @@ from demo.ui.tabs.compare.tab import create_compare_tab
 from demo.ui.tabs.file.handlers import wire_file
 from demo.ui.tabs.file.tab import create_file_tab
 from demo.ui.tabs.lesson.handlers import wire_lesson
+from demo.ui.tabs.lesson.handout import handout_route
 from demo.ui.tabs.lesson.tab import create_lesson_tab
 from demo.ui.tabs.recommend.handlers import wire_recommend
 from demo.ui.tabs.recommend.tab import create_recommend_tab
@@ -182,7 +183,7 @@ def launch_options(lab: Lab, under_way: UnderWay | None = None) -> dict[str, Any
     redact_prints()
     ignore_forwarded_addresses()
     metrics = Metrics(lab)
-    routes = [plotly_route(), create_live_route(lab), *create_routes(lab, metrics)]
+    routes = [plotly_route(), handout_route(), create_live_route(lab), *create_routes(lab, metrics)]
     scripts = [(_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS]
     return {
         "server_name": settings.host,

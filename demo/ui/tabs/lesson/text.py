@@ -16,6 +16,7 @@ from demo.figures.explanation import spell_token
 from demo.ui.kit.html import render, render_paragraph, render_table
 from demo.ui.kit.i18n import translate, translate_error
 from demo.ui.tabs.lesson.figures import reading_name
+from demo.ui.tabs.lesson.handout import HANDOUT
 from demo.ui.tabs.lesson.runs import Outcome
 from demo.ui.tabs.lesson.steps import BY_NAME, COSINE, ENCODER, OPTIONS, STEPS, SUMMARY, Step, judge, load_texts
 from demo.wording.numbers import two_digits
@@ -30,11 +31,18 @@ def render_step(language: str, name: str, gpt: str) -> str:
     """A step's heading, text and folded texts. gpt: the model that plays the untouched GPT."""
     heading = f'<h2 tabindex="-1">{escape(translate(language, f"lesson.{name}.title"))}</h2>'
     if name == SUMMARY:
-        return heading
+        return heading + _handout_link(language)
     model = CATALOG[gpt].name if gpt in CATALOG else gpt
     sides = zip("QA", map(list, map(zip, load_texts("en"), load_texts(language))), strict=True)
     texts = render("tabs/lesson/texts.html", language, sides=sides)
-    return f"{heading}{render_paragraph(translate(language, f'lesson.{name}.text', gpt=model))}{texts}"
+    text = render_paragraph(translate(language, f"lesson.{name}.text", gpt=model))
+    return heading + text + texts + _handout_link(language)
+
+
+def _handout_link(language: str) -> str:
+    """To the page that prints."""
+    name = escape(translate(language, "lesson.handout"))
+    return f'<p class="hint"><a href="{HANDOUT}?lang={language}" target="_blank" rel="noopener">{name}</a></p>'
 
 
 def question_options(language: str, step: Step) -> dict[str, Any]:
