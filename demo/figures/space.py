@@ -17,7 +17,7 @@ from demo.wording.numbers import percent
 from demo.wording.translate import DEFAULT_LANGUAGE, translate_group
 
 WORDS = translate_group(DEFAULT_LANGUAGE, "space.figure")
-_CAMERA = {"eye": {"x": 1.58, "y": 1.58, "z": 1.0}, "center": {"x": 0, "y": 0, "z": -0.12}}
+_CAMERA = {"eye": {"x": 2.2, "y": 2.2, "z": 1.3}, "center": {"x": 0, "y": 0, "z": -0.12}}  # as far as axis titles need
 _MOST_LABELS = 60  # texts; more labels than that cover each other
 
 

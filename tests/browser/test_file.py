@@ -253,6 +253,7 @@ def test_another_reading_is_told_and_the_files_can_be_taken_home(small, open_pag
     with np.load(io.BytesIO(open(taken.value.path(), "rb").read())) as loaded:
         assert loaded["questions"].shape == (20, 96)
     choose_reading(page, "pooling", "max")
+    page.locator("#file-plan").scroll_into_view_if_needed()  # a view asks once it is looked at
     page.wait_for_selector("#file .view-note:has-text('reading has changed')")
     wait_plan(page, "· max ·")
     page.click("#file-run:enabled")

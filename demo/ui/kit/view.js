@@ -114,7 +114,7 @@ function keepFigures(figures) {
   const ids = figures.map((said) => said.id);
   for (const [id, { box, plot }] of drawn) {
     if (ids.includes(id)) continue;
-    window.Plotly.purge(plot);
+    window.Plotly?.purge(plot);
     box.remove();
     drawn.delete(id);
   }
@@ -241,6 +241,7 @@ function make(tag, name = "", text = "") {
 const sizes = new ResizeObserver(() => {
   for (const one of drawn.values()) if (one.stage.clientWidth !== one.width) draw(one);
 });
+document.addEventListener("load", ({ target }) => target.src?.includes("/plotly-") && drawn.forEach(draw), true); // later than an answer
 new MutationObserver(() => drawn.forEach(draw)).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 new IntersectionObserver((entries) => {
   seen = entries.at(-1).isIntersecting;

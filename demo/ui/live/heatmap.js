@@ -335,6 +335,7 @@ new ResizeObserver(() => {
   if (frame.clientWidth !== width) draw();
   width = frame.clientWidth;
 }).observe(frame);
+document.addEventListener("load", ({ target }) => target.src?.includes("/plotly-") && draw(), true); // later than an answer
 new MutationObserver(draw).observe(document.body, { attributes: true, attributeFilter: ["class", "data-large"] });
 
 lab.draw = onAnswer;
