@@ -106,7 +106,7 @@ def test_a_template_without_its_text_says_so_beside_its_box(open_page):
     assert (page.input_value(QUESTIONS), page.input_value(TEMPLATE)) == ("My own question?", "In one word:")
     page.fill(TEMPLATE, "In one word, {text}:")
     page.wait_for_selector(STATE.format("ready"))
-    expect(page.locator("[role=alert]")).to_have_count(0)
+    expect(page.locator("[role=alert]:visible")).to_have_count(0)
 
 
 def test_post_processing_changes_the_heatmap_and_its_fixed_colours(open_page):
@@ -132,7 +132,7 @@ def test_another_model_brings_its_own_reading(open_page):
     expect(page.locator("#eos input").first).not_to_be_checked()
     expect_choice(page, "prompt", "plain")
     settle(page)
-    expect(page.locator("[role=alert]")).to_have_count(0)
+    expect(page.locator("[role=alert]:visible")).to_have_count(0)
 
 
 def test_a_link_brings_the_whole_reading(open_page):
