@@ -115,6 +115,16 @@ def test_from_a_workbook_to_the_script_in_nine_clicks(address, open_page):
     assert len(clicks) <= MOST_CLICKS, clicks
 
 
+def test_from_your_file_one_click_starts_it_on_the_file(address, open_page):
+    page = open_page(address)
+    give_file(page, workbook(20), "faq.xlsx")
+    page.click("#view-file-button")
+    page.click("#file-recommend")
+    page.wait_for_selector(STATE.format("ready"), timeout=90_000)
+    expect(page.locator("#recommend-source input[value=file]")).to_be_checked()
+    expect_text(page, "#recommend-verdict .verdict", "finds 10 of 10")
+
+
 def test_over_the_heatmap_one_click_starts_it_and_a_reload_finds_it(address, engine, open_page):
     page = open_page(address)
     type_pairs(page, 20)

@@ -176,6 +176,7 @@ class FileHandlers(JobTab):
         return {
             **super().controls(event),
             self.widgets.run: gr.update(interactive=pairing is not None and not running),
+            self.widgets.recommend: gr.update(visible=pairing is not None),
             self.widgets.plan: render_note(plan),
             self.widgets.note: note,
         }
@@ -238,8 +239,9 @@ def wire_file(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -
     handlers = FileHandlers(lab, widgets, lab_widgets)
     inputs = [*lab_widgets.choices, widgets.order]
     results = ("view", "matrix", "verdict", "facts", "worst", "best", "taken")
-    outputs = widgets.select(*results, "run", "stop", "plan", "note")
+    outputs = widgets.select(*results, "run", "stop", "recommend", "plan", "note")
     handlers.wire(page, inputs, outputs)
+    widgets.recommend.click(None, js="() => { window.lab.recommend('file'); }", **QUIET)
     widgets.order.input(handlers.on_order, widgets.order, widgets.select("matrix", "best"), **LIVE)
 
     def wire_download(kind: str) -> None:

@@ -23,6 +23,7 @@ def create_file_tab(settings: Settings) -> Panel:
     with gr.Row(elem_id="file-start", elem_classes="choices-row"):
         panel.create_button("run", variant="primary", interactive=False)
         panel.create_button("stop", visible=False)
+        panel.create_button("recommend", visible=False)
         panel.create_html("plan")
     panel.put("view", create_view("file", follow=True))  # progress and errors; it has no figure of its own
     panel.create_html("verdict")

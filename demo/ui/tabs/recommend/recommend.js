@@ -41,8 +41,8 @@
   // Opens the tab, and starts it unless its result is there already. source: texts, or file.
   lab.recommend = async (source) => {
     document.querySelector("#view-recommend-button").click();
+    const choice = await until(() => document.querySelector(`#recommend-source input[value="${source}"]`));
     await until(() => document.querySelector('#recommend .view:not([data-state="first"])'));
-    const choice = document.querySelector(`#recommend-source input[value="${source}"]`);
     const { state } = document.querySelector("#recommend .view").dataset;
     if (choice.checked && (state === "ready" || state === "running")) return;
     if (!choice.checked) choice.click();
@@ -51,7 +51,12 @@
 
   const until = (ready) =>
     new Promise((go) => {
-      const look = () => ready() && (watching.disconnect(), go());
+      const look = () => {
+        const found = ready();
+        if (!found) return;
+        watching.disconnect();
+        go(found);
+      };
       const watching = new MutationObserver(look);
       const what = { childList: true, subtree: true, attributes: true, attributeFilter: ["data-state"] };
       watching.observe(document.querySelector("#views"), what);
