@@ -421,16 +421,25 @@ def test_the_benchmark_leaves_out_what_a_model_refuses_and_says_so():
     assert "No reading is left" in invoke("benchmark", *models[:2], *options, code=2).stderr
 
 
-@pytest.mark.parametrize("kind", ["PROMPT_TUNING", "TOMORROW"])
-def test_a_refused_model_ends_the_process_with_one_sentence(tiny, tmp_path, kind):
+def test_a_refused_model_ends_the_process_with_one_sentence(tiny, tmp_path):
     """No abort of the threads that began to load it ("terminate called without an active exception")."""
-    config = {"peft_type": kind, "base_model_name_or_path": str(tiny("llama"))}
+    config = {"peft_type": "TOMORROW", "base_model_name_or_path": str(tiny("llama"))}
     (tmp_path / "adapter_config.json").write_text(json.dumps(config))
     done = start("embed", "--text", "a", "--model", str(tmp_path), DEMO_ENGINE="local", DEMO_DEVICE="cpu")
     assert done.returncode == 1
     assert done.stdout == b""
     (line,) = done.stderr.decode().splitlines()
-    assert kind in line
+    assert "TOMORROW" in line
+
+
+def test_an_adapter_that_is_a_prompt_is_refused_with_one_sentence(tiny, tmp_path, monkeypatch):
+    config = {"peft_type": "PROMPT_TUNING", "base_model_name_or_path": str(tiny("llama"))}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    monkeypatch.setenv("DEMO_ENGINE", "local")
+    done = invoke("embed", "--text", "a", "--model", tmp_path, "--device", "cpu", code=1)
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert "PROMPT_TUNING" in line
 
 
 QUICK = ("--model", "all-minilm-l6-v2")
