@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -199,3 +201,22 @@ def test_a_model_on_its_way_can_be_cancelled_and_the_reading_in_use_comes_back(s
     settle(page)
     assert values(page) == before
     assert "gemma-3-270m" not in engine.loads
+
+
+def test_a_big_download_begins_with_a_yes_alone(serve, open_page):
+    engine = FakeEngine()
+    engine.load("smollm2-135m-instruct")
+    engine.unfetched.add("all-minilm-l6-v2")
+    page = open_page(serve(engine))
+    question, name = page.locator("#model-note .alert"), page.locator("#model input")
+    for answer, model in (("No", "SmolLM2-135M-Instruct"), ("Yes, fetch", "all-MiniLM-L6-v2")):
+        choose(page, "model", "all-MiniLM-L6-v2")
+        expect(question).to_contain_text(
+            "14.5 GB of all-MiniLM-L6-v2 will be fetched to /home/me/hub; 31.0 GB are free"
+        )
+        expect(name).to_have_value(re.compile("^SmolLM2-135M-Instruct"))
+        question.get_by_role("button", name=answer).click()
+        expect(question).to_have_count(0)
+        expect(name).to_have_value(re.compile("^" + model))
+    settle(page)
+    assert engine.loads == ["smollm2-135m-instruct", "all-minilm-l6-v2"]
