@@ -187,7 +187,9 @@ class FakeEngine(Engine):
     def _status(self, entry: CatalogEntry) -> ModelStatus:
         state, reason = "available", ""
         if entry.id in self.unfetched:
-            return replace(entry.status("unavailable", "14.5 GB are fetched first, if you say yes"), fetch_bytes=1)
+            return replace(
+                entry.status("unavailable", "14.5 GB are fetched first, if you say yes"), fetch_bytes=14_500_000_000
+            )
         if entry.id in _TOO_LARGE:
             state, reason = "unavailable", "needs 16.2 GiB, this machine has 8.0 GiB for models"
         elif entry.id in self._infos:

@@ -109,14 +109,20 @@ def kind_name(language: str, kind: Kind) -> str:
 
 
 def model_choices(language: str, statuses: Sequence[ModelStatus]) -> list[tuple[str, str]]:
-    """(name and kind, id) of each model that can run here."""
-    here = [status for status in statuses if status.state != "unavailable"]
-    return [(f"{status.name} — {model_summary(language, status)}", status.model) for status in here]
+    """(name and kind, id) of each model that can run here, perhaps once a big download was said yes to."""
+
+    def about(status: ModelStatus) -> str:
+        size = f"{status.fetch_bytes / 1e9:.1f} GB"
+        first = [translate(language, "download.first", size=size)] if status.fetch_bytes else []
+        return ", ".join([model_summary(language, status), *first])
+
+    here = [status for status in statuses if status.state != "unavailable" or status.fetch_bytes]
+    return [(f"{status.name} — {about(status)}", status.model) for status in here]
 
 
 def render_unavailable(language: str, statuses: Sequence[ModelStatus]) -> str:
     """The models that cannot run here: one line, behind which each has its reason; nothing where all can."""
-    gone = [status for status in statuses if status.state == "unavailable"]
+    gone = [status for status in statuses if status.state == "unavailable" and not status.fetch_bytes]
     return list_unavailable(language, [(each.name, translate_phrase(language, each.reason)) for each in gone])
 
 
