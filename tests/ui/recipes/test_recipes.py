@@ -10,10 +10,14 @@ import pytest
 
 from demo.backend.fake import FakeEngine
 from demo.domain.catalog import CATALOG
+from demo.domain.errors import WeightsUnavailable
 from demo.lab import Lab
 from demo.settings import Settings
+from demo.ui.kit.presets import preset_options
+from demo.ui.live.examples import load_examples
 from demo.ui.live.handlers import LiveHandlers
 from demo.ui.recipes.recipes import list_recipes
+from demo.wording.comparison import describe_verdict
 from tests.page_requests import LivePage
 
 GPT, TUNED, ENCODER = "smollm2-135m-instruct", "smollm2-135m-instruct-contrastive", "all-minilm-l6-v2"
@@ -74,3 +78,17 @@ def test_the_sentence_is_of_the_chosen_recipe_in_both_languages(engine):
     page = LivePage(LiveHandlers(Lab(Settings(engine="fake"), engine)), "ko", questions="GPU?")
     assert "마지막 토큰의 로짓" in page.ask()["pieces"]["recipes"]
     assert "직접 고른" in page.ask(layer=2)["pieces"]["recipes"]
+
+
+@pytest.mark.weights
+def test_the_button_beside_the_verdict_turns_the_articles_result():
+    lab, article = Lab(Settings(device="cpu", public=False)), next(iter(load_examples().values()))
+    try:
+        lab.open(GPT)
+    except WeightsUnavailable as error:
+        pytest.skip(str(error))
+    verdicts = [
+        describe_verdict("en", lab.compare(article.questions, article.answers, model=GPT, **preset_options(name)))[0]
+        for name in ("article", "prompteol")
+    ]
+    assert verdicts == ["chance", "clear"]
