@@ -132,7 +132,7 @@ def test_over_the_heatmap_one_click_starts_it_and_a_reload_finds_it(address, eng
     engine.gate.clear()
     page.click("#recipes [data-recommend]")
     page.wait_for_selector("#recommend-board tbody tr")
-    expect_text(page, "#recommend .view-note", "left · Trying ")
+    expect_text(page, "#recommend .view-note", "Trying ")
     expect(page.locator("#recommend-run")).to_be_disabled()
     assert "tab=recommend" in page.url
     page.reload()

@@ -108,7 +108,7 @@ def test_a_run_says_what_it_does_how_long_it_takes_and_what_it_has_reached(page,
     assert (begun["view"]["state"], begun["view"]["poll"], begun["view"]["figures"]) == ("running", True, [])
     assert (begun["run"]["interactive"], begun["stop"]["visible"]) == (False, True)
     held.wait(5)
-    eventually(lambda: page.tick()["view"]["note"] == "About 42 s left · Trying MiniLM, plain")
+    eventually(lambda: page.tick()["view"]["note"].startswith("Trying MiniLM, plain"))
     assert "board" not in page.tick(), "a table that stands there is not sent again"
     reloaded = page.reloaded()
     assert "MiniLM" in reloaded.tick()["board"], "a reload finds the run again"
@@ -185,9 +185,9 @@ def test_the_picture_joins_what_is_worth_its_cost(lab, found):
     ("progress", "said"),
     [
         (Progress("starting", 0.0), "Getting ready"),
-        (Progress("smollm2: loading", 0.0, 30.0), "About 30 s left · Loading smollm2"),
-        (Progress("scoring", 0.9, 0.2), "About 1 s left · Testing the best readings on questions that chose nothing"),
-        (Progress("MiniLM, echo", 0.5, 200.0), "About 3 min left · Trying MiniLM, echo"),
+        (Progress("smollm2: loading", 0.0, 30.0), "Loading smollm2"),
+        (Progress("scoring", 0.9, 0.2), "Testing the best readings on questions that chose nothing"),
+        (Progress("MiniLM, echo", 0.5, 200.0), "Trying MiniLM, echo"),
     ],
 )
 def test_a_step_in_words(progress, said):
