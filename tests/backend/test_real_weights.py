@@ -101,11 +101,10 @@ BFLOAT16 = pytest.param("bfloat16", marks=pytest.mark.skipif(SLOW, reason="this 
 
 @pytest.mark.parametrize("dtype", ["float32", BFLOAT16])
 @pytest.mark.parametrize("model", ["smollm2-135m-instruct", "smollm2-135m-instruct-contrastive", "gemma-3-270m"])
-def test_real_gpts_are_read_by_our_decoder(lab, model, dtype):
+def test_real_gpts_are_read_by_our_decoder(model, dtype):
     """A model that the decoder does not agree with would still be read right, but slowly, and nobody would notice."""
-    opened(lab, model)
     chosen = Lab(device="cpu", dtype=dtype, public=False)
-    chosen.open(model)
+    opened(chosen, model)
     assert chosen.engine._checkpoint(model).decoder is not None
 
 
