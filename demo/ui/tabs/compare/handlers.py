@@ -6,7 +6,7 @@ stands at its slot beside the other readings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -92,9 +92,11 @@ def wire_compare(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets
             choose = partial(handlers.on_choose, letter=letter, name=name)
             gr.on([widget.input], choose, [slots, widget], slots, trigger_mode="always_last", **QUIET)
         remove = getattr(widgets, f"remove_{letter.lower()}")
-        remove.click(partial(remove_slot, letter=letter), slots, slots, **QUIET)
-    widgets.add.click(handlers.on_add, [slots, *lab_widgets.choices], slots, **QUIET)
-    widgets.keep.click(handlers.on_keep, [slots, *lab_widgets.choices], slots, **QUIET)
+        click = handlers.with_boxes(partial(remove_slot, letter=letter))
+        remove.click(click, [widgets.pair, slots], [slots, *chosen], **QUIET)
+    inputs = [widgets.pair, slots, *lab_widgets.choices]
+    widgets.add.click(handlers.with_boxes(handlers.on_add), inputs, [slots, *chosen], **QUIET)
+    widgets.keep.click(handlers.with_boxes(handlers.on_keep), inputs, [slots, *chosen], **QUIET)
     opened = [slots, widgets.pair, widgets.linked, *lab_widgets.choices]
     widgets.view.opened(handlers.on_open, opened, [slots, *chosen], js=_LINKED_JS, queue=False, **QUIET)
     slots.change(handlers.on_slots, [slots, widgets.pair], chosen, **LIVE)
@@ -143,6 +145,15 @@ class CompareHandlers:
         chosen = pair if pair in differences else differences[0]
         choices = [(f"{name[0]} − {name[1]}", name) for name in differences]
         return [*updates, room, room, gr.update(choices=choices, value=chosen, visible=len(differences) > 1)]
+
+    def with_boxes(self, change: Callable[..., Slots]) -> Callable[..., list]:
+        """A handler that changes the slots and shows their boxes at once, so that nobody clicks on one that goes."""
+
+        def handle(request: gr.Request, pair: str, slots: Slots, *values: Any) -> list:
+            slots = change(slots, *values)
+            return [slots, *self.on_slots(request, slots, pair)]
+
+        return handle
 
     def on_choose(self, slots: Slots, value: str | None, letter: str, name: str) -> Any:
         """Another model or another reading in a slot. Only the slots change; their change event computes."""
