@@ -60,8 +60,10 @@ class Survey:
         own = replace(reading, pooling=Pooling.OWN, layer=LAST_LAYER, postprocess=Postprocess.NONE)
         parts, own_parts = [], []
         costs = np.cumsum([cost_of(text) for text in texts])
-        at_once = costs[-1] if pipeline.open(reading.model).streams else _CHARACTERS_AT_ONCE
-        ends = np.flatnonzero(np.diff(costs // at_once, append=np.inf)) + 1
+        # As many texts in one pass as in another: a pass of a single one costs nearly as much.
+        passes = 1 if pipeline.open(reading.model).streams else -(-costs[-1] // _CHARACTERS_AT_ONCE)
+        at_once = costs[-1] / passes
+        ends = np.flatnonzero(np.diff((costs - 1) // at_once, append=np.inf)) + 1
         for start, end in zip([0, *ends[:-1]], ends, strict=True):
             on_done(float(costs[start] - cost_of(texts[start])) / float(costs[-1]))
             some = texts[start:end]

@@ -12,6 +12,7 @@ from demo.domain.errors import BadInput, ModelNotFound, NotFinite, Stopped, Weig
 from demo.domain.results import LabelledSet, Recommendation
 from demo.lab import Lab
 from demo.settings import Settings
+from demo.studies import survey
 from demo.studies.arms import find_front
 from demo.wording.recommendation import describe_recommendation
 from demo.wording.translate import translate_phrase
@@ -25,7 +26,9 @@ def lab_of(engine: FakeEngine) -> Lab:
 @pytest.fixture(scope="module")
 def planted() -> tuple[Planted, Recommendation, list[Progress]]:
     engine, seen = Planted(clock=Clock(), pace=0.01), []
-    found = lab_of(engine).recommend(labelled=pairs(64), models=MODELS, on_progress=seen.append, clock=engine.clock)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(survey, "_CHARACTERS_AT_ONCE", 10**6)  # each survey is one pass
+        found = lab_of(engine).recommend(labelled=pairs(64), models=MODELS, on_progress=seen.append, clock=engine.clock)
     return engine, found, seen
 
 

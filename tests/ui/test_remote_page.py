@@ -45,7 +45,7 @@ def test_host_of_a_remote_model_is_named_before_texts_are_sent(server, open_page
     assert answer["state"] == "ready"
     assert f"leave this machine for {server.host}" in answer["pieces"]["status"]
     updates = answer["updates"]
-    assert updates["pooling"]["choices"] == [["as_served", "as_served"]]
+    assert updates["pooling"]["choices"] == [["As its server does — as_served", "as_served"]]
     assert "chat" not in dict(updates["prompt"]["choices"])
     assert updates["layer"]["visible"] is updates["eos"]["visible"] is False
     server.misbehave = bad.answer_status(500)

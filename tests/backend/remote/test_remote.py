@@ -412,13 +412,13 @@ def test_a_key_goes_into_one_header_and_nowhere_else(server, quick, monkeypatch,
     bare.embed(TEXTS, model="remote:near")
     assert [headers.get("authorization") for headers in server.headers] == [f"Bearer {KEY}"] * 2 + [None] * 2
     assert not any("somebody" in value for headers in server.headers for value in headers.values())
+    assert KEY not in lab.code(model="remote:far")
     server.misbehave = bad.answer_status(401)  # it repeats the key
     error = failure(lab, ["another"])
     assert (error.__cause__, error.__suppress_context__) == (None, True)
     answer = lab.compare(TEXTS[:1], TEXTS[1:], model="remote:far")
     shown = f"{error!r} {error} {error.values} {lab.settings!r} {answer.to_dict()} {lab.models()} {caplog.text}"
     assert KEY not in shown
-    assert KEY not in lab.code(model="remote:far")
 
 
 def test_a_key_that_no_header_can_hold_is_told_of(server, quick, monkeypatch):
