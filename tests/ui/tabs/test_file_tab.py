@@ -8,7 +8,6 @@ import re
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ import pytest
 gr = pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
 
 from demo.backend.fake import FakeEngine  # noqa: E402
-from demo.domain.datamodels import Pairing  # noqa: E402
+from demo.domain.datamodels import Pairing, Progress  # noqa: E402
 from demo.figures.matrix import palette, quantize, shown_range  # noqa: E402
 from demo.lab import Lab  # noqa: E402
 from demo.ui.kit.page_jobs import open_session  # noqa: E402
@@ -118,7 +117,7 @@ def slow(lab, monkeypatch):
     def run(pairing, on_progress, on_part, **reading):
         on_part(np.zeros((2, 2), dtype=np.float32))
         for step in range(2000):
-            on_progress(SimpleNamespace(stage="embedding", fraction=step / 2000))
+            on_progress(Progress("embedding", step / 2000))
             time.sleep(0.005)
 
     monkeypatch.setattr(lab, "compare_large", run)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ import pytest
 gr = pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
 
 from demo.backend import fake  # noqa: E402
-from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess  # noqa: E402
+from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, Progress  # noqa: E402
 from demo.domain.errors import Stopped  # noqa: E402
 from demo.figures.sweep import WORDS as SWEEP_WORDS  # noqa: E402
 from demo.figures.sweep import plot_layers, plot_sweep, slice_sweep  # noqa: E402
@@ -79,7 +78,7 @@ def slow(lab, monkeypatch):
 
     def run(**wanted):
         for step in range(2000):
-            wanted["on_progress"](SimpleNamespace(stage="plain", fraction=step / 2000))
+            wanted["on_progress"](Progress("plain", step / 2000))
             time.sleep(0.005)
 
     monkeypatch.setattr(lab, "sweep", run)
