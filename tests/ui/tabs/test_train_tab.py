@@ -287,9 +287,9 @@ def test_run_pauses_resumes_and_stops(page, lab):
     assert page.state.run.snapshots[-1].step == len(page.state.run.steps) < 12
 
 
-def test_waiting_pages_see_their_place_and_closed_pages_make_room(page, lab):
-    lab.engine.seconds_per_step = 0.05
+def test_waiting_pages_see_their_place_and_closed_pages_make_room(page):
     page.run()
+    page.send("pause")  # so that it lasts until its page is left
     two, three = page.beside("two"), page.beside("three")
     two.run()
     waiting = three.run()["view"]
@@ -298,6 +298,7 @@ def test_waiting_pages_see_their_place_and_closed_pages_make_room(page, lab):
     left = two.stop()["view"]
     assert (left["state"], left["note"]) == ("error", "Stopped before the first step.")
     assert three.tick()["view"]["note"].startswith("1 run is before yours.")
+    eventually(lambda: page.state.run.snapshots)
     page.leave()
     assert three.finish()["view"]["state"] == "ready"
     assert "because this page was away" in page.tick()["view"]["note"]
