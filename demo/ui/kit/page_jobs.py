@@ -76,9 +76,9 @@ class PageJob:
             self.job.stop()
 
     def close(self) -> None:
-        """The page is gone: stop its job, and keep nothing of what that holds."""
+        """The page is gone: stop its job, drop what that holds. If the page comes back, it is sent everything."""
         self.stop()
-        self.job = None
+        self.job, self.session = None, ""
 
     def poll(self) -> JobState:
         """The job's state; its end is returned once."""

@@ -316,3 +316,22 @@ def test_lists_show_missed_questions_and_no_markup(lab):
         assert "&lt;img" in html
         assert "…" in html
     assert render_worst("en", lab.compare_large(make(3), **READING)) == ""
+
+
+def test_a_page_that_was_away_gets_the_result_that_came_meanwhile(page):
+    page.drop(table(4))
+    page.run()
+    job = page.state.job
+    assert job.done.wait(20)
+    page.leave()
+    eventually(lambda: page.state.job is None)
+    back = page.tick()
+    assert (back["view"]["state"], "picture" in back["matrix"]) == ("ready", True)
+
+
+def test_a_page_that_was_forgotten_gets_its_result_again(page):
+    page.drop(table(4))
+    page.complete()
+    page.handlers.pages._pages.clear()
+    back = page.tick()
+    assert (back["view"]["state"], "picture" in back["matrix"]) == ("ready", True)

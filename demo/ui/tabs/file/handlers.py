@@ -114,7 +114,7 @@ class FileHandlers(JobTab):
 
         def work(on_progress: OnProgress) -> None:
             result = self.lab.compare_large(run.pairing, on_progress=on_progress, on_part=on_part, **run.reading)
-            self.results.put(key, result)  # not in the job: its page may never poll it again
+            self.results.put(key, run, result)  # not in the job: its page may never poll it again
 
         return work
 
@@ -141,13 +141,13 @@ class FileHandlers(JobTab):
         language, page, run, lab = event.language, event.page, event.page.run, event.form.lab
         if event.job.running:
             return self._show_part(event)
-        pairing = self._pairing(event.key)
+        pairing, kept = self._pairing(event.key), self.results.run_of(event.key)
         if page.failed is not None:
             if run.pairing is pairing and run.reading == lab.reading:
                 raise page.failed.with_traceback(None)
             page.failed = None
         state, notes = "stale", [event.say("file.stopped")] if page.stopped else []
-        if self.results.get(event.key) is None:
+        if kept is None:
             if run and page.result_run is run:
                 notes.append(event.say("file.gone"))
             elif run and run.shown:
@@ -156,14 +156,14 @@ class FileHandlers(JobTab):
                 state, notes = "idle", notes or [event.say("file.press" if pairing else "file.idle")]
         elif PAGE_FILES.get(event.key) is None:
             notes.append(event.say("page_file.closed"))
-        elif page.result_run.pairing is not pairing:
+        elif kept.pairing is not pairing:
             notes.append(event.say("file.stale.file"))
-        elif page.result_run.reading != lab.reading:
+        elif kept.reading != lab.reading:
             notes.append(event.say("file.stale.reading"))
         else:
             state = "ready"
-        of = page.result_run.reading if page.result_run else None
-        return show_view(language, next_seq(), state, " ".join(notes), of=of)
+        of = kept or page.result_run
+        return show_view(language, next_seq(), state, " ".join(notes), of=of.reading if of else None)
 
     def controls(self, event: TabEvent) -> dict[Any, Any]:
         file, pairing, running = PAGE_FILES.get(event.key), self._pairing(event.key), event.job.running

@@ -42,15 +42,20 @@ class ResultCache:
     """The last result of each page, in an LRU cache of bounded size: 1,000 × 1,000 logit vectors take 400 MB."""
 
     def __init__(self, max_bytes: int = _MAX_BYTES):
-        self._results: LRUCache = LRUCache(max_bytes, getsizeof=lambda result: result.nbytes)
+        self._results: LRUCache = LRUCache(max_bytes, getsizeof=lambda kept: kept[1].nbytes)
         self._lock = threading.Lock()
 
     def get(self, session: str) -> LargeComparison | None:
         """A page's last result, unless it was evicted."""
         with self._lock:
-            return self._results.get(session)
+            return self._results.get(session, (None, None))[1]
 
-    def put(self, session: str, result: LargeComparison) -> None:
+    def run_of(self, session: str) -> Run | None:
+        """What a page's last result was computed of: a page that was away may never have seen it end."""
+        with self._lock:
+            return self._results.get(session, (None, None))[0]
+
+    def put(self, session: str, run: Run, result: LargeComparison) -> None:
         """Replace a page's result. Raises ValueError where it is larger than the cache."""
         with self._lock:
-            self._results[session] = result
+            self._results[session] = run, result
