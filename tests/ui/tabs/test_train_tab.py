@@ -184,6 +184,20 @@ def test_stopped_run_keeps_nothing_and_no_request_waits_for_ever(page, lab):
     assert (run.ended, run.kept, run.keep()) == ("", "", "")
 
 
+def test_the_last_run_comes_back_where_the_next_had_nothing_when_its_page_closed(page, lab, monkeypatch):
+    page.complete()
+    last, train, gate = page.state.run, lab.train, threading.Event()
+    monkeypatch.setattr(lab, "train", lambda *sets, **how: gate.wait(20) and train(*sets, **how))
+    page.run()
+    job = page.state.job
+    page.leave()
+    eventually(lambda: page.state.job is None)
+    gate.set()
+    assert job.done.wait(20)
+    assert page.tick()["view"]["state"] == "ready"
+    assert page.state.run is last
+
+
 def test_kept_model_reproduces_the_snapshot(tiny, settings):
     """Of a real architecture, kept in the middle and at the end."""
     lab = Lab(settings)

@@ -23,6 +23,12 @@ class Page(PageJob):
     sent: dict[str, Any] = field(default_factory=dict)  # the last update by widget: an equal one is not sent again
     models: dict[str, str] = field(default_factory=dict)  # in this person's list: names by id
 
+    def close(self) -> None:
+        super().close()
+        if self.previous is not None and not self.run.snapshots:
+            self.show(self.previous)
+        self.previous = None
+
     def show(self, run: Run | None) -> None:
         """Show another run, from its newest snapshot on."""
         self.run, self.drawn, self.chosen_step = run, {}, None
