@@ -84,6 +84,14 @@ def test_what_was_measured_once_is_known_to_everybody(page, engine):
     assert engine.embedded_texts == counted
 
 
+def test_the_plot_comes_with_every_answer_at_rest(page):
+    """A page that has much to do may take two answers for one: the second must not be without it."""
+    chosen = {"models": [ENCODER], "readings": ["own"]}
+    page.complete(**chosen)
+    for _ in range(2):
+        assert [figure["id"] for figure in page.tick(**chosen)["view"]["figures"]] == ["benchmark-speed"]
+
+
 def test_own_texts_are_measured_and_nobody_else_sees_them(page):
     own = {"models": [ENCODER], "readings": ["own"], "source": "texts", "questions": "a?\nb?", "answers": "a.\nb.\nc."}
     assert "on these texts" in page.tick(**own)["view"]["note"]

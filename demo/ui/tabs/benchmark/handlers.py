@@ -119,7 +119,7 @@ class BenchmarkHandlers(JobTab):
         language, run, form = event.language, event.page, event.form
         rows, title = self.results.rows(*self._chosen(event)), self._title(event)
         figures, key = None, (language, title, form.sort, tuple(rows))
-        if key != run.shown:
+        if key != run.shown or not event.job.running:  # what is at rest is whole: an answer before it may be lost
             figures, run.shown = benchmark_figures(language, rows, form.sort), key
             event.updates[self.widgets.board] = render_board(language, rows, form.sort, title)
         problems = render_problems(language, run.problems.values(), self.results.refused(form.models, form.readings))
