@@ -42,23 +42,19 @@ def web(fetched, tmp_path) -> TestClient:
     (tmp_path / "index-1a2b.js").write_text(SCRIPT)
     (tmp_path / "tiny-1a2b.js").write_text("0")
     (tmp_path / "logo-1a2b.png").write_bytes(bytes(5000))
-    for name in ("style-1a2b.css", "plotly-7.1.0.min.js", "late-1a2b.js"):
-        (tmp_path / name).write_text("0")
 
     def respond(request: Request) -> Response:
         path = request.url.path
         fetched.append(path)
         if path == "/":
             text = f"<p>{request.query_params.get('text')}</p>" * 100
-            return HTMLResponse(
-                f"<head lang=en><title>The lab</title></head>{text}", headers={"Cache-Control": "no-cache, private"}
-            )
+            return HTMLResponse(text, headers={"Cache-Control": "no-cache, private"})
         if not path.startswith("/assets/"):
             return PlainTextResponse(SCRIPT)
         file = tmp_path / request.path_params["name"]
         return FileResponse(file) if file.exists() else PlainTextResponse("none" * 200, 404)
 
-    paths = ("/assets/{name}", "/v1/{name}", "/live", "/")
+    paths = ("/assets/{name}", "/v1/{name}", "/")
     routes = [Route(path, respond, methods=["GET", "POST"]) for path in paths]
     return TestClient(Starlette(routes=routes, middleware=[Middleware(AssetCache)]))
 
@@ -104,21 +100,6 @@ def test_range_request_gets_its_part(web):
     assert (response.status_code, response.text) == (206, SCRIPT[6:13])
 
 
-def test_page_preloads_what_the_first_one_requested_until_its_first_live_request(web):
-    assert "preload" not in web.get("/").text
-    for name in ("index-1a2b.js", "style-1a2b.css", "logo-1a2b.png", "none-1a2b.js", 'a"b.js', "plotly-7.1.0.min.js"):
-        web.get(f"/assets/{name}")
-    web.post("/live")
-    web.get("/assets/late-1a2b.js")
-    page = web.get("/")
-    assert page.text.startswith(
-        '<head lang=en><link rel="modulepreload" href="./assets/index-1a2b.js">'
-        '<link rel="preload" as="style" crossorigin href="./assets/style-1a2b.css">'
-        '<link rel="preload" as="script" href="./assets/plotly-7.1.0.min.js"><title>'
-    )
-    assert page.text.endswith("<p>None</p>")
-
-
 @pytest.mark.parametrize("name", ["tiny-1a2b.js", "logo-1a2b.png"])
 def test_small_and_binary_files_are_not_compressed(web, name):
     for _ in range(2):
@@ -135,7 +116,7 @@ def test_missing_file_is_not_cached(web, fetched):
 def test_page_is_rendered_each_time_and_never_mistaken_for_another(web, fetched):
     for text in ("one", "two", "one"):
         response = web.get("/", params={"text": text})
-        assert response.text == "<head lang=en><title>The lab</title></head>" + f"<p>{text}</p>" * 100
+        assert response.text == f"<p>{text}</p>" * 100
         assert response.headers["content-encoding"] == "br"
         assert response.headers["cache-control"] == "no-cache, private"
     assert len(fetched) == 3

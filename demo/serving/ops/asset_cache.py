@@ -2,8 +2,6 @@
 
 A class that opens the page requests the same hundred files thirty times. Gradio compresses each one anew, in chunks
 that take turns in a thread, and does not compress the page itself, whose address has no extension.
-
-The page preloads what it needs: a file that imports others is one more round trip each, five until the heatmap.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ import asyncio
 import gzip
 import hashlib
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
 from weakref import WeakValueDictionary
@@ -31,9 +29,6 @@ _REFUSED = re.compile(r";\s*q=0(\.0*)?\s*$")
 _HANDLED = {b"accept-encoding", b"if-none-match"}  # here, so the app must not see them
 _SMALLEST = 400  # bytes; less is not worth compressing
 _MOST = 32 * 2**20  # bytes in the cache
-_HEAD = re.compile(rb"<head\b[^>]*>")
-_PRELOADED = re.compile(r"/(assets/[\w.-]+\.(?:js|css))")
-_MOST_PRELOADED = 200
 _ENCODINGS: dict[str, Callable[[bytes], bytes]] = {  # the best first; browsers accept br over HTTPS and localhost alone
     "br": partial(brotli.compress, quality=6),  # plotly.js: 1.27 MB in .7 s; quality 9 takes 3.4 s for 3 % less
     "gzip": partial(gzip.compress, compresslevel=6, mtime=0),
@@ -67,17 +62,13 @@ class AssetCache:
         self.app = app
         self._cache: LRUCache = LRUCache(most, getsizeof=lambda response: len(response.body))
         self._locks: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
-        self._preloaded: dict[str, None] = {}  # addresses, in the order in which the first page requested them
-        self._opened = False  # whether a page has sent its first live request: what comes later is not for opening
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, encoding = scope.get("path", ""), _choose_encoding(scope)
-        self._opened |= path == "/live"
-        opening = not self._opened
         if encoding is None or not (path == "/" or _FIXED.match(path)):
             return await self.app(scope, receive, send)
         # The page may differ, so the app renders it each time; equal pages are compressed once.
-        page = _add_preloads(await self._fetch(scope), self._preloaded) if path == "/" else None
+        page = await self._fetch(scope) if path == "/" else None
         key = (path if page is None else _digest(page), encoding)
         async with self._locks.setdefault(key, asyncio.Lock()):
             response = self._cache.get(key)
@@ -86,9 +77,6 @@ class AssetCache:
                 response = await anyio.to_thread.run_sync(_compress, fetched, encoding)
                 if response.status == 200 and len(response.body) <= self._cache.maxsize:
                     self._cache[key] = response
-        asset = _PRELOADED.fullmatch(path)
-        if asset and response.status == 200 and opening and len(self._preloaded) < _MOST_PRELOADED:
-            self._preloaded[asset[1]] = None
         await response(scope, receive, send)
 
     async def _fetch(self, scope: Scope) -> _Response:
@@ -150,25 +138,6 @@ def _compress(response: _Response, encoding: str) -> _Response:
         headers["Content-Length"] = str(len(body))
         headers.add_vary_header("Accept-Encoding")
     return replace(response, headers=tuple(headers.raw), body=body)
-
-
-def _add_preloads(page: _Response, addresses: Iterable[str]) -> _Response:
-    """The page with a link in its head for each file; relative, as the page may stand under a prefix."""
-    head = _HEAD.search(page.body)
-    if page.status != 200 or head is None:
-        return page
-    links = "".join(f'<link {_preload_kind(address)} href="./{address}">' for address in addresses).encode()
-    body = page.body[: head.end()] + links + page.body[head.end() :]
-    headers = MutableHeaders(raw=[*page.headers])
-    headers["Content-Length"] = str(len(body))
-    return replace(page, headers=tuple(headers.raw), body=body)
-
-
-def _preload_kind(address: str) -> str:
-    """As the page will request it, or the browser fetches it twice; Gradio's scripts are modules."""
-    if address.endswith(".css"):
-        return 'rel="preload" as="style" crossorigin'
-    return 'rel="preload" as="script"' if address.endswith(".min.js") else 'rel="modulepreload"'
 
 
 def _digest(response: _Response) -> bytes:
