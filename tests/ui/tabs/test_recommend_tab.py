@@ -22,9 +22,15 @@ from demo.settings import Settings  # noqa: E402
 from demo.ui.live.form import Form  # noqa: E402
 from demo.ui.tabs.recommend.handlers import RecommendHandlers  # noqa: E402
 from demo.ui.tabs.recommend.tab import budgets, create_recommend_tab  # noqa: E402
-from demo.ui.tabs.recommend.text import recommend_figures, render_found, render_rows, running_note  # noqa: E402
+from demo.ui.tabs.recommend.text import (  # noqa: E402
+    recommend_figures,
+    render_candidates,
+    render_found,
+    render_rows,
+    running_note,
+)
 from tests.page_requests import lab_values  # noqa: E402
-from tests.planted import MODELS, Planted, pairs  # noqa: E402
+from tests.planted import MODELS, PLANTED, Planted, pairs  # noqa: E402
 from tests.ui.tabs.open_page import OpenPage  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
 
@@ -169,6 +175,16 @@ def test_each_row_carries_its_reading_for_the_lab_and_the_rest_of_the_page(lab, 
     assert shown.count(" checked") == min(4, len(found.rows))
     best = buttons(render_found(language, lab, found), "reading")
     assert best == [{"model": found.best.model, **found.best.choices()}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [({}, "PromptEOL"), ({"layer": 1}, "prompteol, last_token"), ({"pooling": "mean"}, "prompteol, mean")],
+)
+def test_a_reading_has_a_recipes_name_where_it_is_that_recipe_in_every_choice(lab, changes, name):
+    reading = lab.reading(PLANTED[0], prompt="prompteol", **{"pooling": "last_token", "postprocess": "none", **changes})
+    shown = render_candidates("en", lab, [Candidate(reading, "SmolLM2", 0.9, 8, None)], {})
+    assert f"· {name}" in [line.strip() for line in re.sub(r"<[^>]*>", "\n", shown).split("\n")]
 
 
 def test_the_picture_joins_what_is_worth_its_cost(lab, found):

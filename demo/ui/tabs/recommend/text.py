@@ -12,7 +12,7 @@ from demo.figures.benchmark import plot_benchmark
 from demo.lab import Lab
 from demo.ui.kit.html import render
 from demo.ui.kit.i18n import translate, translate_phrase
-from demo.ui.kit.presets import OWN, PRESETS, preset_options
+from demo.ui.kit.presets import OWN, preset_of
 from demo.ui.kit.view import figure_payload
 from demo.ui.live.open_in_lab import form_values
 from demo.wording.numbers import parameter_count, two_digits
@@ -170,24 +170,15 @@ def _is_own(lab: Lab, reading: Reading) -> bool:
 
 
 def _name(language: str, reading: Reading, own: bool) -> str:
-    """`PromptEOL, last token`: the reading by the name of its recipe, else by its prompt and pooling."""
-    if own:
-        return translate(language, f"compare.reading.{OWN}")
-    chosen = {"prompt": reading.prompt.value, "pooling": reading.pooling.value}
-    for name in PRESETS:
-        options = preset_options(name)
-        if name != OWN and {key: options[key] for key in chosen} == chosen and options["postprocess"] == "none":
-            return translate(language, f"compare.reading.{name}")
-    return ", ".join(chosen.values())
+    """`PromptEOL`: the reading by the name of its recipe, as in Compare; else by its prompt and pooling."""
+    preset = OWN if own else preset_of(reading.choices())
+    if preset:
+        return translate(language, f"compare.reading.{preset}")
+    return f"{reading.prompt.value}, {reading.pooling.value}"
 
 
 def _full_name(language: str, row: BenchmarkRow) -> str:
     return f"{row.provenance['model']}: {row.reading.label(translate_group(language, 'sweep.figure'), '')}"
-
-
-def _cells(language: str, row: BenchmarkRow) -> list[str]:
-    score = row.scores.headline
-    return [_full_name(language, row), f"{_value(score)} {_range(score)}", _speed(row.texts_per_second)]
 
 
 def _quality(row: BenchmarkRow) -> float:
