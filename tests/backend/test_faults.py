@@ -35,7 +35,7 @@ BY_THE_CLOCK = {"demo/backend/scheduler/disk_cache.py", "demo/serving/limits/rat
 def served(model: Path, cache: Path):
     """`python app.py` in a process of its own, once it answers: (process, client)."""
     command = [sys.executable, "app.py", "--port", "0", "--device", "cpu", "--model", str(model)]
-    command += ["--cache-dir", str(cache), "--disk-cache-mb", "8"]
+    command += ["--cache-dir", str(cache), "--disk-cache-mb", "8", "--no-live"]  # live: the first picture's texts run
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         url = process.stdout.readline().strip()
