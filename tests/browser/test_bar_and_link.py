@@ -104,9 +104,8 @@ def test_what_computes_the_answers_stands_behind_the_i(open_page, device):
     for said in ("SmolLM2-135M-Instruct", "the fake engine", "CPU, 2 threads", "because torch finds no GPU"):
         expect_text(page, "#status", said)
     assert page.evaluate(CUT) == 0
-    answered = page.inner_text("#status .fact-answered")
     page.evaluate("() => lab.choose('scale', 'unit')")  # another answer leaves it open
-    page.wait_for_function("(old) => document.querySelector('#status .fact-answered').innerText !== old", arg=answered)
+    page.wait_for_function("() => lab.answered.scale === 'unit'")
     idle(page)
     expect_text(page, "#status", "because torch finds no GPU")
     page.click("#verdict .verdict")

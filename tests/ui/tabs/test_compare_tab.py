@@ -37,7 +37,7 @@ from demo.ui.live.form import Form  # noqa: E402
 from demo.ui.page_file.registry import LIMITS, PAGE_FILES, PageFile  # noqa: E402
 from demo.ui.tabs.compare.handlers import CompareHandlers, Memory  # noqa: E402
 from demo.ui.tabs.compare.link import compare_button, dump_slots, load_slots  # noqa: E402
-from demo.ui.tabs.compare.tab import CHOSEN, create_compare_tab  # noqa: E402
+from demo.ui.tabs.compare.tab import ANSWERED, CHOSEN, create_compare_tab  # noqa: E402
 from demo.ui.tabs.compare.text import (  # noqa: E402
     difference_missing,
     render_ranking,
@@ -433,6 +433,19 @@ def test_slots_come_back_from_a_link(handlers):
     assert handlers.on_open(page_request(), {"B": Slot(GPT, OWN, serial=-1)}, "BA", link, *current())[0] == linked
     assert ask(handlers, slots)["view"]["slots"] == link
     assert ask(handlers, handlers.first)["view"]["slots"] == "", "what every page begins with needs no link"
+
+
+def test_a_tick_before_the_tab_is_opened_leaves_the_slots_of_the_link(handlers):
+    memory = Memory()
+    slots, _, view, *notes = handlers.on_tick(page_request(), None, memory, "shared", "BA", "texts", *current())
+    assert [slots, *notes] == [gradio.skip()] * len(ANSWERED)
+    assert view["poll"], "the view asks again"
+    assert "slots" not in view, "the link keeps them"
+    assert memory.comparisons == {}, "nothing was computed"
+    chosen = [handlers.on_choose(slots, "mean", letter="B", name="reading") for slots in (None, handlers.first)]
+    assert chosen[0] == chosen[1], "what is chosen that early is kept"
+    add = handlers.with_boxes(handlers.on_add)
+    assert list(add(page_request(), "BA", None, *current())[0]) == ["B", "C"]
 
 
 @pytest.mark.parametrize(

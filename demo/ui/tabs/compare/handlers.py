@@ -83,7 +83,7 @@ class Outcome:
 def wire_compare(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets) -> None:
     """The tab's events."""
     handlers = CompareHandlers(lab, widgets)
-    slots = gr.State(handlers.first)
+    slots = gr.State(None)  # until the tab is opened: a tick that came before would write over the link's slots
     memory = gr.State(Memory())
     chosen = widgets.select(*CHOSEN)
     for letter in LETTERS:
@@ -117,8 +117,9 @@ class CompareHandlers:
         self.widgets = widgets
         self.first = first_slots(lab.models(), lab.settings.model)
 
-    def on_open(self, request: gr.Request, slots: Slots, pair: str, linked: Any, *values: Any) -> list:
+    def on_open(self, request: gr.Request, slots: Slots | None, pair: str, linked: Any, *values: Any) -> list:
         """The tab is opened, with the slots of the page's link or those that another tab brought, if there are some."""
+        slots = slots or self.first
         slots = load_slots(linked, next_serial(slots)) or self._follow(slots, self._form(values))
         return [slots, *self.on_slots(request, slots, pair)]
 
@@ -149,15 +150,15 @@ class CompareHandlers:
     def with_boxes(self, change: Callable[..., Slots]) -> Callable[..., list]:
         """A handler that changes the slots and shows their boxes at once, so that nobody clicks on one that goes."""
 
-        def handle(request: gr.Request, pair: str, slots: Slots, *values: Any) -> list:
-            slots = change(slots, *values)
+        def handle(request: gr.Request, pair: str, slots: Slots | None, *values: Any) -> list:
+            slots = change(slots or self.first, *values)
             return [slots, *self.on_slots(request, slots, pair)]
 
         return handle
 
-    def on_choose(self, slots: Slots, value: str | None, letter: str, name: str) -> Any:
+    def on_choose(self, slots: Slots | None, value: str | None, letter: str, name: str) -> Any:
         """Another model or another reading in a slot. Only the slots change; their change event computes."""
-        value = (value or "").strip()
+        slots, value = slots or self.first, (value or "").strip()
         known = value in PRESETS or (value == KEPT and letter in slots and slots[letter].kept)
         if not value or (name == "reading" and not known):
             return gr.skip()
@@ -174,11 +175,13 @@ class CompareHandlers:
         return add_slot(slots, form.model, self._options(form))
 
     def on_tick(
-        self, request: gr.Request, slots: Slots, memory: Memory, scale: str, pair: str, source: str, *values: Any
+        self, request: gr.Request, slots: Slots | None, memory: Memory, scale: str, pair: str, source: str, *values: Any
     ) -> list:
         """The memory, and the updates of ANSWERED. The only handler that computes."""
         language, key = choose_language(request), open_session(request)
         updates: list = [gr.skip() for _ in ANSWERED[1:]]
+        if slots is None:
+            return [gr.skip(), memory, show_view(language, next_seq(), "idle", poll=True), *updates]
         before = slots
 
         def compare() -> dict:
