@@ -167,7 +167,7 @@ class Lab(Pipeline):
     ) -> Sweep:
         """Every layer × pooling × prompt × post-processing over two lists of texts, or over a labelled set.
 
-        wanted: model, prompts, eos, reference, on_progress, task, template, as in `run_sweep`.
+        wanted: model, prompts, eos, reference, on_progress, on_part, task, template, as in `run_sweep`.
         """
         if labelled is None:
             labelled = labelled_from_pairing(parse_pairing(questions, answers, matches, self.limits))

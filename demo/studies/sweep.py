@@ -37,7 +37,7 @@ from demo.stages.resolve_reading import parse_choice, resolve_reading
 from demo.studies.survey import Survey, cost_of
 
 OnProgress = Callable[[Progress], None]
-
+OnPart = Callable[[Sweep], None]
 
 _PASS_SECONDS, _SCORE_SECONDS = 1e-3, 1.0  # a character, a prompt: until they have been measured
 
@@ -67,10 +67,12 @@ def run_sweep(
     task: str | None = None,
     template: str | None = None,
     clock: Callable[[], float] = time.monotonic,
+    on_part: OnPart | None = None,
 ) -> Sweep:
     """Score every reading of a model over a set. prompts: which of them; by default all but `custom`.
 
-    task, template: as in Reading. on_progress may raise to stop the sweep. clock: of the progress. Raises DemoError.
+    task, template: as in Reading. on_progress may raise to stop the sweep. clock: of the progress. on_part gets the
+    sweep of the prompts that are done, which nothing was held out for yet. Raises DemoError.
     """
     started = time.perf_counter()
     report = on_progress or (lambda progress: None)
@@ -82,24 +84,10 @@ def run_sweep(
     )
     axes, notices = _plan(info, labelled, base, prompts)
     choosing, scoring = split(labelled)
-    metrics: dict[str, np.ndarray] = {}
     readings = []
     for prompt in axes.prompts:
         settled = resolve(prompt=prompt.value)
         readings.append(replace(base, prompt=prompt, task=settled.task, template=settled.template))
-    words = {each.prompt: (each.task, each.template) for each in readings if each.task or each.template}
-    parts = _parts(pipeline, labelled, readings, axes, clock)
-    for index, reading in enumerate(readings):
-
-        def on_done(part: int, done: float, index=index, prompt=reading.prompt) -> None:
-            report(Progress(prompt.value, parts.at(2 * index + part, done)))
-
-        for spot, block in _score_prompt(pipeline, labelled, reading, axes, choosing, on_done):
-            for name, values in block.items():
-                metrics.setdefault(name, np.full(axes.shape, np.nan, dtype=np.float32))[(index, *spot)] = values
-    criterion = "spearman" if labelled.graded else "auc"
-    if np.isnan(metrics[criterion]).all():
-        raise BadInput(field="matches", problem="There is no wrong pair to compare with, so no reading can be scored.")
     found = Sweep(
         model=info.model,
         prompts=axes.prompts,
@@ -107,9 +95,9 @@ def run_sweep(
         postprocess=axes.methods,
         layers=axes.layers,
         base=base,
-        words=words,
-        metrics=metrics,
-        criterion=criterion,
+        words={each.prompt: (each.task, each.template) for each in readings if each.task or each.template},
+        metrics={},
+        criterion="spearman" if labelled.graded else "auc",
         best=base,
         runner_up=None,
         default=info.default_reading,
@@ -118,11 +106,26 @@ def run_sweep(
         lead_over_default=None,
         held_out=count_units(labelled, scoring),
         chosen_on=count_units(labelled, choosing),
-        n_readings=int(np.isfinite(metrics[criterion]).sum()),
+        n_readings=0,
         seconds=0.0,
         provenance=pipeline.provenance(info),
         notices=notices,
     )
+    parts = _parts(pipeline, labelled, readings, axes, clock)
+    for index, reading in enumerate(readings):
+
+        def on_done(part: int, done: float, index=index, prompt=reading.prompt) -> None:
+            report(Progress(prompt.value, parts.at(2 * index + part, done)))
+
+        for spot, block in _score_prompt(pipeline, labelled, reading, axes, choosing, on_done):
+            for name, values in block.items():
+                empty = np.full(axes.shape, np.nan, dtype=np.float32)
+                found.metrics.setdefault(name, empty)[(index, *spot)] = values
+        found = replace(found, n_readings=int(np.isfinite(found.metrics[found.criterion]).sum()))
+        if on_part is not None and found.n_readings and index < len(readings) - 1:
+            on_part(_best_so_far(found))
+    if not found.n_readings:
+        raise BadInput(field="matches", problem="There is no wrong pair to compare with, so no reading can be scored.")
     report(Progress("scoring", 1.0))
     found = _scored(pipeline, labelled, found, scoring if len(scoring) else choosing)
     doubts = _doubts(found)
@@ -150,6 +153,13 @@ def _plan(
     if impossible:
         notices += (f"Left out, because {info.name} cannot be given them: {', '.join(impossible)}.",)
     return Axes(possible, info.poolings, methods, tuple(range(info.n_layers + 1))), notices
+
+
+def _best_so_far(found: Sweep) -> Sweep:
+    """A copy of a sweep on its way, with the best reading of the questions that choose."""
+    first, _ = find_winners(found.metrics, found.criterion)
+    metrics = {name: values.copy() for name, values in found.metrics.items()}
+    return replace(found, metrics=metrics, best=found.reading_at(*first))
 
 
 def _parts(

@@ -52,6 +52,19 @@ def test_every_number_equals_one_comparison_under_that_reading(settings, engine,
         assert whole.metrics["margin"][tuple(spot)] == pytest.approx(said.metrics.margin, abs=1e-5)
 
 
+def test_a_part_is_the_sweep_of_the_prompts_that_are_done(lab):
+    parts = []
+    found = lab.sweep(QUESTIONS, ANSWERS, prompts=["plain", "echo", "prompteol"], on_part=parts.append)
+    assert len(parts) == 2, "the last prompt's is the whole"
+    for count, part in enumerate(parts, 1):
+        for name, values in part.metrics.items():
+            assert np.array_equal(values[:count], found.metrics[name][:count], equal_nan=True)
+            assert np.isnan(values[count:]).all()
+        assert part.ranked()[0][1] == pytest.approx(dict(part.ranked())[part.best], abs=1e-6)
+        assert part.n_readings * 3 == found.n_readings * count
+        assert part.scores == {}, "what is held out scores the whole alone"
+
+
 def test_what_a_model_cannot_be_given_is_left_out_and_said(lab):
     found = lab.sweep(QUESTIONS, ANSWERS, model="all-minilm-l6-v2")
     assert Prompt.TOKEN_PREPENDING not in found.prompts

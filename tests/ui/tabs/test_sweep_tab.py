@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from dataclasses import replace
 
@@ -164,6 +165,59 @@ def test_stopped_tab_stays_usable(page, slow):
     assert (done["view"]["state"], done["view"]["note"]) == ("idle", "Stopped.")
     assert done["run"]["interactive"]
     assert page.stop()["view"]["state"] == "idle"
+
+
+@pytest.fixture
+def halfway(lab, monkeypatch):
+    """A sweep that shows the first of two prompts, and goes on when it is told to."""
+    go, sweep = threading.Event(), lab.sweep
+
+    def run(on_progress, on_part, **wanted):
+        def wait(part) -> None:
+            on_part(part)
+            while not go.wait(0.01):
+                on_progress(Progress("prompteol", 0.5))
+
+        return sweep(**wanted, on_progress=on_progress, on_part=wait)
+
+    monkeypatch.setattr(lab, "sweep", run)
+    return go
+
+
+TWO = ("plain", "prompteol")
+
+
+def test_what_a_sweep_has_reached_is_shown_and_can_be_used(page, halfway):
+    page.run(prompts=TWO)
+    eventually(lambda: page.state.run.part is not None)
+    part = page.tick(prompts=TWO)
+    assert part["view"]["state"] == "running"
+    assert [figure["id"] for figure in part["view"]["figures"]] == ["sweep-map", "sweep-layers"]
+    assert part["verdict"].startswith('<p class="verdict">Best of 42 readings so far: plain · ')
+    assert "very questions that chose it (3)" in part["verdict"]
+    assert (part["scores"], part["use_best"]["value"]) == ("", "Use this reading")
+    assert "figures" not in page.tick(prompts=TWO)["view"], "they are sent once"
+    assert page.tick(prompts=TWO, figure="margin")["view"]["figures"][0]["title"].startswith("Margin")
+    assert "plain" in page.send("pick", gr.EventData(None, {"point": [0, 1, 0, 3]}), prompts=TWO)["picked"]
+    again = page.reloaded()
+    assert again.tick(prompts=TWO)["verdict"] == part["verdict"], "a reload finds it again"
+    halfway.set()
+    done = again.finish(prompts=TWO, figure="margin")
+    assert done["verdict"].startswith('<p class="verdict">Best of 84 readings: ')
+    assert done["scores"]
+    assert done["view"]["figures"][0]["title"].startswith("Margin"), "what was chosen of the part stays"
+    assert "picked" not in done
+
+
+def test_a_stopped_sweep_keeps_the_prompts_that_were_done(page, halfway):
+    page.run(prompts=TWO)
+    eventually(lambda: page.state.run.part is not None)
+    page.stop(prompts=TWO)
+    stopped = page.finish(prompts=TWO)
+    assert stopped["view"]["state"] == "ready"
+    assert stopped["view"]["note"].startswith("Stopped. These are the prompts that were done")
+    assert "readings so far" in stopped["verdict"]
+    assert page.tick(prompts=TWO)["use_best"]["value"] == "Use this reading"
 
 
 def test_full_queue_is_a_sentence_and_waiting_page_sees_its_place(page, slow):

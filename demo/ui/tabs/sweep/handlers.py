@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from demo.domain.datamodels import READING_FIELDS, ModelInfo, Postprocess, Prompt, Reading
 from demo.domain.results import Sweep
+from demo.jobs.queue import OnProgress
 from demo.lab import Lab
 from demo.ui.gradio.event_options import LIVE, QUIET
 from demo.ui.gradio.private import event_value
@@ -50,10 +52,19 @@ class _Form:
 
 
 @dataclass(eq=False)
+class _Run:
+    """A sweep on its way: what its thread has reached, and what of that became the page's result."""
+
+    part: Sweep | None = None
+    taken: Sweep | None = None
+
+
+@dataclass(eq=False)
 class _Page(PairsPage):
     """One open page; its job is a sweep."""
 
-    result: Sweep | None = None
+    result: Sweep | None = None  # while a sweep runs, of the prompts that are done, as soon as there is one
+    run: _Run = field(default_factory=_Run)
     drawn: tuple = ()  # (figure, method) of the figures that were sent
     picked: Reading | None = None
     offered: tuple[str, ...] = tuple(FOR_EVERY_MODEL)  # the prompts to choose from
@@ -107,40 +118,56 @@ class SweepHandlers(PairsTab):
                 **{name: getattr(form.lab, name) for name in ("model", "task", "template")},
                 **{name: getattr(form, name) for name in ("prompts", "eos", "reference")},
             }
-            page.start(self.queue, lambda report: self.lab.sweep(**options, on_progress=report), self.name)
-            page.input, page.failed = self._input(event), None
-            # What was found before is of other texts or another reading: it comes back if this sweep is stopped.
+            run = _Run()
+
+            def work(report: OnProgress) -> Sweep:
+                return self.lab.sweep(**options, on_progress=report, on_part=partial(setattr, run, "part"))
+
+            page.start(self.queue, work, self.name)
+            page.run, page.input, page.failed = run, self._input(event), None
+            # What was found before is of other texts or another reading: it comes back if this sweep finds nothing.
             event.updates |= dict.fromkeys(widgets.select(*_RESULT), "")
-            event.updates |= dict.fromkeys(widgets.select("figure", "method"), gr.update(visible=False))
+            hidden = widgets.select("figure", "method", "use_best", "use_picked")
+            event.updates |= dict.fromkeys(hidden, gr.update(visible=False))
             return None
         return show_view(event.language, next_seq(), "ready" if page.result else "idle", event.say("sweep.nothing"))
 
     def end(self, event: TabEvent) -> None:
         page, job = event.page, event.job
         job.raise_unexpected()
-        if job.stopped:
-            event.note = event.say("sweep.stopped")
+        self._take_part(event)
         page.failed = job.error
+        if job.stopped:
+            event.note = event.say("sweep.stopped.part" if page.run.taken else "sweep.stopped")
         if job.result is not None:
             page.result, page.result_input = job.result, page.input
-        if page.result is not None:
+        if page.run.taken:
+            self._show_words(event)
+        elif page.result is not None:
             self._show_result(event)
 
     def resend(self, event: TabEvent) -> None:
         event.page.offered = tuple(FOR_EVERY_MODEL)
-        if event.page.result is not None and not event.page.running:
+        page = event.page
+        if page.result is not None and (page.run.taken or not page.running):
             self._show_result(event)
+
+    def _take_part(self, event: TabEvent) -> None:
+        """What the sweep has reached becomes the page's result."""
+        page, run, part = event.page, event.page.run, event.page.run.part
+        if part is run.taken:
+            return
+        first, run.taken = run.taken is None, part
+        page.result, page.result_input = part, page.input
+        (self._show_result if first else self._show_words)(event)
 
     def _show_result(self, event: TabEvent) -> None:
         """The words beside the figures, whose choices begin anew."""
         result, widgets = event.page.result, self.widgets
-        event.page.drawn, event.page.picked = (), None
+        event.page.picked = None
         event.form = replace(event.form, figure=FIGURES[0], method=BEST_METHOD)
         methods = [BEST_METHOD, *(method.value for method in result.postprocess)]
         event.updates |= {
-            widgets.verdict: render_sweep_verdict(event.language, result),
-            widgets.scores: render_scores(event.language, result),
-            widgets.hint: render_hint(event.language, result),
             widgets.picked: "",
             widgets.figure: gr.update(visible=result.criterion in FIGURES, value=FIGURES[0]),
             widgets.method: gr.update(
@@ -149,26 +176,47 @@ class SweepHandlers(PairsTab):
                 value=BEST_METHOD,
             ),
         }
+        self._show_words(event)
+
+    def _show_words(self, event: TabEvent) -> None:
+        """The words of a result that has come further; what is chosen of it stays."""
+        result, widgets = event.page.result, self.widgets
+        event.page.drawn = ()
+        event.updates |= {
+            widgets.verdict: render_sweep_verdict(event.language, result),
+            widgets.scores: render_scores(event.language, result),
+            widgets.hint: render_hint(event.language, result),
+        }
 
     def show(self, event: TabEvent) -> Payload:
         language, page, form, result = event.language, event.page, event.form, event.page.result
         if event.job.running:
-            return self.show_running(event, running_note(language, event.job.progress), figures=[])
+            self._take_part(event)
+            figures = []
+            if page.run.taken:
+                figures = self._figures(event)
+                event.updates |= self._use_buttons(language, page, form.lab)
+            return self.show_running(event, running_note(language, event.job.progress), figures)
         if page.failed and page.input == self._input(event):
             raise page.failed.with_traceback(None)
         if result is None:
             return show_view(language, next_seq(), "idle", event.note or event.say("sweep.idle"))
         event.updates |= self._use_buttons(language, page, form.lab)
-        figure = form.figure if form.figure in result.metrics else result.criterion
-        swept = form.method in METHODS[1:] and Postprocess(form.method) in result.postprocess
-        drawn, page.drawn = page.drawn, (figure, form.method if swept else BEST_METHOD)
-        figures = None if drawn == page.drawn else sweep_figures(language, result, *page.drawn)
+        figures = self._figures(event)
         stale = self._stale_note(event)
         model, *texts = page.result_input
         of = {"model": model, **self.boxes_of(form.lab, tuple(texts))}
         return show_view(
             language, next_seq(), "stale" if stale else "ready", stale or event.note, figures=figures, of=of
         )
+
+    def _figures(self, event: TabEvent) -> list | None:
+        """The result's figures as chosen; None where the browser has them."""
+        page, form, result = event.page, event.form, event.page.result
+        figure = form.figure if form.figure in result.metrics else result.criterion
+        swept = form.method in METHODS[1:] and Postprocess(form.method) in result.postprocess
+        drawn, page.drawn = page.drawn, (figure, form.method if swept else BEST_METHOD)
+        return None if drawn == page.drawn else sweep_figures(event.language, result, *page.drawn)
 
     def controls(self, event: TabEvent) -> dict[Any, Any]:
         """The buttons, the prompts that the model can be given, and the estimate."""

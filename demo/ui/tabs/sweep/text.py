@@ -53,9 +53,11 @@ def estimate(language: str, info: ModelInfo | None, prompts: list[str]) -> str:
 
 
 def render_sweep_verdict(language: str, sweep: Sweep) -> str:
-    """The best reading, how good it is and how sure that is."""
+    """The best reading, how good it is and how sure that is; of a sweep on its way, the best so far."""
     words = figure_words(language)
     figure = words[sweep.criterion]
+    if not sweep.scores:
+        return _render_best_so_far(language, sweep, words)
     best = translate(language, "sweep.best", count=f"{sweep.n_readings:,}", reading=sweep.best.label(words, ""))
     sentences = []
     headline = sweep.scores[sweep.best].headline
@@ -79,8 +81,19 @@ def render_sweep_verdict(language: str, sweep: Sweep) -> str:
     return f'<p class="verdict">{escape(best)}</p><p>{escape(" ".join(sentences))}</p>{notices}{take}'
 
 
+def _render_best_so_far(language: str, sweep: Sweep, words: dict[str, str]) -> str:
+    _, value = sweep.ranked()[0]
+    unit = "pairs" if sweep.criterion == "spearman" else "questions"
+    best = {"count": f"{sweep.n_readings:,}", "reading": sweep.best.label(words, "")}
+    chosen = {"value": f"{words[sweep.criterion]} {two_digits(value)}", "count": f"{sweep.chosen_on:,}"}
+    said = translate(language, "sweep.so_far", **best), translate(language, f"sweep.score.same.{unit}", **chosen)
+    return f'<p class="verdict">{escape(said[0])}</p><p>{escape(said[1])}</p>'
+
+
 def render_scores(language: str, sweep: Sweep) -> str:
-    """Best, runner-up and the model's own reading under every figure, with 95 % intervals."""
+    """Best, runner-up and the model's own reading under every figure, with 95 % intervals; "" before they scored."""
+    if not sweep.scores:
+        return ""
     words = figure_words(language)
     names = ("spearman",) if sweep.criterion == "spearman" else _SCORES
     head = "".join(f"<th>{escape(translate(language, f'sweep.score.{name}'))}</th>" for name in names)
