@@ -15,7 +15,7 @@ from demo.domain.datamodels import Device
 from demo.domain.recipe import EFFORTS
 from demo.lab import Lab
 from demo.settings import Settings
-from tests.browser.page_actions import PATIENCE_MS, PLOT, STATE, watch_activity
+from tests.browser.page_actions import PATIENCE_MS, PLOT, STATE, queues, watch_activity
 
 _ARGUMENTS = (
     "--no-sandbox",
@@ -100,6 +100,7 @@ def launch(engine: FakeEngine, pages: list, **options) -> str:
     page = create_page(lab)
     _, url, _ = page.launch(**launch_options(lab), prevent_thread_lock=True)
     pages.append(page)
+    queues.append(page._queue)
     return url
 
 

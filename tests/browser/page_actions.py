@@ -6,6 +6,7 @@ Reads that may come too early use `expect` of Playwright, which asks again until
 from __future__ import annotations
 
 import re
+from urllib.parse import parse_qs, urlsplit
 from weakref import WeakKeyDictionary
 
 from playwright.sync_api import Page, TimeoutError, expect
@@ -50,6 +51,7 @@ AFTER_A_FRAME = (
     "() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(() => go(pendingTimers()))))"
 )
 _under_way: WeakKeyDictionary[Page, set] = WeakKeyDictionary()
+queues: list = []  # of the servers of this process
 
 
 def watch_activity(page: Page) -> None:
@@ -61,11 +63,25 @@ def watch_activity(page: Page) -> None:
         page.on(end, lambda request: under_way.discard(request))
 
 
+def brings_nothing(url: str) -> bool:
+    """Whether it is a stream of events of which the server has none to tell. Gradio's client opens one, and leaves it
+    open, where an answer overtakes the response to its question."""
+    session = parse_qs(urlsplit(url).query).get("session_hash", [""])[0]
+    pending = [queue.pending_event_ids_session.get(session) for queue in queues if "/queue/data" in url]
+    known = [events for events in pending if events is not None]
+    return bool(known) and not any(known)
+
+
 def idle(page: Page) -> None:
     """Until nothing is under way: no request, no debounce, nothing unpainted. Then nothing more comes by itself."""
 
+    def look() -> tuple:
+        idle_streams = {request for request in _under_way[page] if brings_nothing(request.url)}
+        timers = page.evaluate(AFTER_A_FRAME)  # what a stream has just brought is at work by now
+        return (timers, *(request.url for request in _under_way[page] - idle_streams))
+
     def busy() -> str:
-        looks = [(page.evaluate(AFTER_A_FRAME), *(request.url for request in _under_way[page])) for _ in range(2)]
+        looks = [look() for _ in range(2)]
         return "" if looks == [(0,)] * 2 else f"timers and requests: {looks}"
 
     eventually(busy, PATIENCE_MS / 1000, "the page is never idle", until=lambda seen: not seen)
