@@ -53,6 +53,15 @@ FAMILIES = ("llama", "mistral", "qwen3", "gemma2", "gemma3_text", "gpt2", "coher
 CAUSAL_FAMILIES = tuple(family for family in FAMILIES if family != "bert")
 
 
+# Of half a minute and more: each would be the last one of a run, with nothing left to run beside it.
+LONGEST = ("test_every_tab_with_its_results", "test_nothing_typed_is_lost", "test_the_main_job_without_a_mouse")
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """The longest tests go first."""
+    items.sort(key=lambda item: not item.name.startswith(LONGEST))
+
+
 def pytest_collection_finish() -> None:
     """What is imported by now stays; without it a collection of garbage takes 20 ms instead of half a second."""
     gc.freeze()

@@ -288,10 +288,10 @@ class Recommendation:
     """The best reading of each model that runs here, on questions that chose none of them."""
 
     criterion: str  # the figure that chose: "auc" or "spearman"
-    best: Reading  # of all readings, on the questions that chose
-    rows: tuple[BenchmarkRow, ...]  # each model's best, best model first, then the models' own; on the held-out part
+    best: Reading  # of all readings on the questions that chose, unless the held-out part surely speaks for another
+    rows: tuple[BenchmarkRow, ...]  # `best`, each model's best, best model first, the models' own; on the held-out part
     chosen: dict[Reading, float]  # the criterion of each model's best on the questions that chose it
-    leads: dict[Reading, Lead]  # of `best` over each other row, on the held-out part; empty without one
+    leads: dict[Reading, Lead]  # of `best` over each other row, on the held-out part, all at once; empty without one
     held_out: int  # questions (graded: pairs) that scored and did not choose; 0 where too few to hold any out
     chosen_on: int  # questions (graded: pairs) that chose
     n_readings: int
@@ -306,20 +306,21 @@ class Recommendation:
 
     @property
     def other(self) -> BenchmarkRow | None:
-        """What `best` is compared with: the next model's best reading, else its own model's default one."""
+        """What `best` is compared with: what was chosen first, else the next model's best, else its own default."""
         return next((row for row in self.rows if row.reading != self.best), None)
 
     @property
     def verdict(self) -> str:
-        """too_few texts to hold any out; alone; carried (the held-out part says so too), chance or contradicted."""
+        """too_few texts to hold any out; alone; carried (the held-out part says so too), chance, or overturned (the
+        held-out part surely speaks for `best`, though another reading was chosen)."""
         if not self.held_out:
             return "too_few"
         if self.other is None:
             return "alone"
         lead = self.leads.get(self.other.reading)
-        if lead is None or not lead.significant:
+        if lead is None or lead.difference.low <= 0:
             return "chance"
-        return "carried" if lead.difference.low > 0 else "contradicted"
+        return "overturned" if self.other.reading == next(iter(self.chosen)) else "carried"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""

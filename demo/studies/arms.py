@@ -9,7 +9,7 @@ import numpy as np
 
 from demo.analysis.evaluation import paired_bootstrap
 from demo.domain.datamodels import LAST_LAYER, ModelInfo, Reading
-from demo.domain.results import LabelledSet
+from demo.domain.results import LabelledSet, Lead
 from demo.studies.sweep import Axes, find_winners
 
 _TOP = 0.05  # of a prompt's readings: their mean says what it promises; a single best one is luck
@@ -72,6 +72,15 @@ def choose_best(arms: list[Arm], criterion: str) -> dict[Reading, float]:
         # Among equals the faster one.
         found.append(((furthest, round(figure, 6), -arm.seconds_per_text, model), reading, figure))
     return {reading: figure for _, reading, figure in sorted(found, key=lambda one: one[0], reverse=True)}
+
+
+def leads_over_others(cosines: Mapping[Reading, np.ndarray], best: Reading, held: LabelledSet) -> dict[Reading, Lead]:
+    """`best` over each other reading; the intervals hold for all of them at once."""
+    others = [reading for reading in cosines if reading != best]
+    found = {
+        reading: paired_bootstrap(cosines[reading], cosines[best], held, comparisons=len(others)) for reading in others
+    }
+    return {reading: lead for reading, lead in found.items() if lead}
 
 
 def find_front(

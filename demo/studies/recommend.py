@@ -2,7 +2,8 @@
 
 Successive halving (Jamieson & Talwalkar 2016, arXiv 1502.07943) over model × prompt: one forward pass a text costs, and
 gives every layer and pooling. All are read on few questions, the better half on twice as many, and so on; the last
-ones are scored as a sweep does. Each model's best reading is then scored on questions that chose nothing.
+ones are scored as a sweep does. Each model's best reading is then scored on questions that chose nothing; where these
+surely speak for another one, that one is recommended.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from functools import cache
 
 import numpy as np
 
-from demo.analysis.evaluation import paired_bootstrap, quick_metrics, score
+from demo.analysis.evaluation import quick_metrics, score
 from demo.analysis.labelled_sets import cut_candidates, cut_out, resampling_units, split
 from demo.domain.choices import Role
 from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Postprocess, Progress, Prompt, Reading, Reference
@@ -24,7 +25,7 @@ from demo.domain.results import BenchmarkRow, Candidate, LabelledSet, Recommenda
 from demo.pipeline import Pipeline
 from demo.stages.postprocess import fewest_texts
 from demo.stages.resolve_reading import resolve_reading
-from demo.studies.arms import Arm, choose_best, find_front, keep_better_half, promise
+from demo.studies.arms import Arm, choose_best, find_front, keep_better_half, leads_over_others, promise
 from demo.studies.survey import Survey
 from demo.studies.sweep import Axes, count_units, score_survey
 
@@ -147,8 +148,8 @@ class _Search:
         telling = np.isin(shuffled, units if self.labelled.graded else units[labels == 1])
         self.order = np.concatenate([shuffled[telling], shuffled[~telling]])[: _MOST[self.labelled.graded]]
         sizes = [len(self.order)]
-        while sizes[0] // 2 >= _FEWEST[self.labelled.graded]:
-            sizes.insert(0, sizes[0] // 2)
+        while (half := -(-sizes[0] // 2)) >= _FEWEST[self.labelled.graded]:
+            sizes.insert(0, half)
         tied = np.zeros((1, len(self.labelled.pairs)))
         if not np.isfinite(quick_metrics(tied, self.labelled, self.choosing)[self.criterion]).all():
             raise BadInput(field="matches", problem=_NO_WRONG)
@@ -307,8 +308,12 @@ class _Search:
             rows.append(BenchmarkRow(held.name, reading, reading.label(), score(values, held), speeds[reading], origin))
         leads, front = {}, ()
         if len(self.scoring):
-            found = {reading: paired_bootstrap(values, cosines[best], held) for reading, values in cosines.items()}
-            leads = {reading: lead for reading, lead in found.items() if lead and reading != best}
+            leads = leads_over_others(cosines, best, held)
+            surely_better = [reading for reading, lead in leads.items() if lead.difference.high < 0]
+            if surely_better:
+                best = max(surely_better, key=lambda reading: leads[reading].a)
+                leads = leads_over_others(cosines, best, held)
+                rows.sort(key=lambda row: row.reading != best)
             front = find_front(cosines, {reading: 1 / speed for reading, speed in speeds.items() if speed}, held)
         held_pairs = np.arange(len(held.pairs) if len(self.scoring) else 0)
         return Recommendation(

@@ -110,3 +110,16 @@ def test_markup_in_a_cell_is_a_text(small, open_page):
     expect_value(page, ANSWERS, "b\nd")
     idle(page)
     assert page.evaluate("() => window.hacked") is None
+
+
+def test_a_table_too_large_for_the_boxes_is_the_pages_file(open_page):
+    page = open_page()
+    before = page.input_value(QUESTIONS)
+    assert paste(page, "question\tanswer\n" + "".join(f"q{i}?\ta{i}.\n" for i in range(60)))
+    expect_text(page, "#texts-tools", "60 rows are now this page's file")
+    expect_text(page, "#page-file-said", "Pasted table")
+    expect_value(page, QUESTIONS, before)
+    page.click("#view-sweep-button")
+    expect_text(page, "#sweep-source", "Pasted table · 60 rows")
+    page.click("#page-file-close")
+    expect(page.locator("#page-file-said")).to_be_hidden()

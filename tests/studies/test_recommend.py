@@ -12,7 +12,7 @@ from demo.domain.errors import BadInput, ModelNotFound, NotFinite, Stopped, Weig
 from demo.domain.results import LabelledSet, Recommendation
 from demo.lab import Lab
 from demo.settings import Settings
-from demo.studies import survey
+from demo.studies import recommend, survey
 from demo.studies.arms import find_front
 from demo.wording.recommendation import describe_recommendation
 from demo.wording.translate import translate_phrase
@@ -151,8 +151,25 @@ def test_too_few_texts_are_no_recommendation():
 
 def test_where_all_is_noise_nothing_is_called_better():
     found = lab_of(Planted(planted=None)).recommend(labelled=pairs(40), models=MODELS)
-    assert found.verdict != "carried"
-    assert "may be chance" in describe_recommendation("en", found) or found.verdict == "contradicted"
+    assert found.verdict == "chance"
+    assert "may be chance" in describe_recommendation("en", found)
+
+
+def test_what_the_held_out_part_surely_speaks_for_is_recommended(monkeypatch):
+    """The choice is turned about: a reading without meaning comes first."""
+    choose = recommend.choose_best
+    monkeypatch.setattr(recommend, "choose_best", lambda *found: dict(reversed(choose(*found).items())))
+    found = lab_of(Planted()).recommend(labelled=pairs(64), models=MODELS)
+    first = next(iter(found.chosen))
+    assert (first.model, found.best.model, found.verdict) == (MODELS[0], PLANTED[0], "overturned")
+    assert [row.reading for row in found.rows[:2]] == [found.best, first]
+    assert found.other.reading == first
+    assert found.leads[first].difference.low > 0
+    assert found.best in found.front
+    said = describe_recommendation("en", found)
+    assert said.startswith("SmolLM2-135M-Instruct · ")
+    assert "the second was chosen, but 32 questions that chose nothing surely speak for the first: AUC +." in said
+    assert "앞의 것이 확실히 나아요" in describe_recommendation("ko", found)
 
 
 def test_a_single_model_is_compared_with_its_own_reading():

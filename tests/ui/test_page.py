@@ -174,6 +174,15 @@ def error_classes():
     return [kind for kind in found if kind.__module__ == errors.__name__]
 
 
+@pytest.mark.parametrize("style", sorted(UI.rglob("*.css")), ids=lambda path: path.parent.name)
+def test_no_rule_has_a_list_within_has(style):
+    """Gradio takes each comma for the end of a selector, and its prefix inside `:has(…)` matches nothing."""
+    inside = re.compile(r":has\((?:[^(){},]|\([^(){}]*\))*,")
+    assert not inside.search(style.read_text(encoding="utf-8"))
+    assert inside.search(":not(:has(p, table))")
+    assert not inside.search(":has(.a:is(b, c)), d")
+
+
 def test_both_languages_have_the_same_keys():
     own = {"errors.", "choice."}  # English has these in the classes themselves
     english, korean = (

@@ -33,7 +33,7 @@ from demo.ui.page_file.text import (
 
 _KEEP_JS = "(name) => { window.lab.keepFile(name); }"
 _REMEMBER_JS = "(remembered, ...chosen) => [window.lab.rememberedFile(), ...chosen]"
-_PASTED_JS = "() => [window.lab.pastedRows()]"
+_PASTED_JS = "(pasted, ...chosen) => [window.lab.pastedRows(), ...chosen]"
 _TAKE_JS = "(answer) => { window.lab.takePasted(JSON.parse(answer)); }"
 
 
@@ -41,7 +41,7 @@ class PageFileHandlers:
     """One instance serves every page. sources: the tabs' choices of texts; buttons: those that let people choose."""
 
     def __init__(self, lab: Lab, widgets: Panel, sources: Iterable[gr.Radio], buttons: Iterable[gr.Button] = ()):
-        self.widgets, self.buttons = widgets, list(buttons)
+        self.lab, self.widgets, self.buttons = lab, widgets, list(buttons)
         self.others = {source: [value for _, value in source.choices] for source in sources}
         self._fits_all = min(lab.limits.texts, isqrt(lab.limits.cells))  # rows that every tab takes
 
@@ -90,6 +90,12 @@ class PageFileHandlers:
         if file is not None:
             PAGE_FILES.put(key, replace(file, drawn=take == DRAWN))
         return self._answer(request, chosen)
+
+    def on_paste(self, request: gr.Request, pasted: Any, *chosen: Any) -> dict:
+        """A table was pasted into a box: its texts for the boxes, or the page's file."""
+        read = read_pasted(choose_language(request), self.lab, open_session(request), pasted)
+        bar = self._answer(request, chosen, opened=True) if read.get("file") else {}
+        return {self.widgets.pasted: json.dumps(read), **bar}
 
     def on_close(self, request: gr.Request, *chosen: Any) -> dict:
         """The file goes, from every tab."""
@@ -147,12 +153,9 @@ def wire_page_file(page: gr.Blocks, lab: Lab, widgets: Panel, panels: Iterable[A
     read = gr.on([widget.input for widget in chosen], handlers.on_columns, [*chosen, *sources], outputs, **LIVE)
     inputs = [widgets.remembered, *sources]
     back = page.load(handlers.on_load, inputs, [*outputs, *buttons], js=_REMEMBER_JS, queue=False, **QUIET)
-    for changed in (came, gone, taken, read, back):
-        changed.then(None, widgets.remembered, None, js=_KEEP_JS, **QUIET)
-
-    def on_paste(request: gr.Request, pasted: Any) -> str:
-        return json.dumps(read_pasted(choose_language(request), lab, pasted))
-
-    pasted = widgets.paste.click(on_paste, widgets.pasted, widgets.pasted, js=_PASTED_JS, queue=False, **QUIET)
+    paste = [handlers.on_paste, [widgets.pasted, *sources], [widgets.pasted, *outputs]]
+    pasted = widgets.paste.click(*paste, js=_PASTED_JS, queue=False, **QUIET)
     pasted.then(None, widgets.pasted, None, js=_TAKE_JS, **QUIET)
+    for changed in (came, gone, taken, read, back, pasted):
+        changed.then(None, widgets.remembered, None, js=_KEEP_JS, **QUIET)
     gr.on([button.click for button in buttons], None, js=OPEN_JS, **QUIET)

@@ -1,5 +1,6 @@
 // A pasted table: two or more columns of a spreadsheet go to the server, which reads them as a file's rows are read, and
-// come back as the texts of both boxes. A column alone, and any other text, stays what the browser makes of it.
+// come back as the texts of both boxes, or are the page's file from then on. A column alone, and any other text, stays
+// what the browser makes of it.
 
 (() => {
   let rows = null; // of the table that was pasted last
@@ -68,10 +69,10 @@
   );
 
   lab.pastedRows = () => JSON.stringify(rows);
-  lab.takePasted = ({ fields, said }) => {
+  lab.takePasted = ({ fields, file, said }) => {
     if (fields) {
       lab.replace(Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, { value }])));
-    } else {
+    } else if (!file) {
       box.focus();
       document.execCommand("insertText", false, plain); // as if it had not been taken from the browser
     }

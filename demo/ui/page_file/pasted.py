@@ -1,4 +1,7 @@
-"""A pasted table: rows of a spreadsheet become the texts of both boxes, read as a file's rows are. Knows no widget."""
+"""A pasted table: rows of a spreadsheet become the texts of both boxes, read as a file's rows are, or the page's file.
+
+Knows no widget.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,15 @@ from demo.files.table import table_of_rows
 from demo.lab import Lab
 from demo.ui.kit.i18n import translate, translate_error
 from demo.ui.kit.unexpected import explain_error
-from demo.ui.page_file.registry import LIMITS
+from demo.ui.page_file.registry import LIMITS, PAGE_FILES, PageFile
 
 
-def read_pasted(language: str, lab: Lab, pasted: Any) -> dict[str, Any]:
-    """JSON of a browser, a list of rows of cells, becomes {fields: the boxes' texts, said} or {said: what is wrong}."""
+def read_pasted(language: str, lab: Lab, page: str, pasted: Any) -> dict[str, Any]:
+    """JSON of a browser, a list of rows of cells, becomes {fields: the boxes' texts, said} or {said: what is wrong}.
+
+    A table that is too large for the boxes becomes the file of the page, unless it has one: {file: True, said}.
+    page: its id.
+    """
     try:
         rows = json.loads(pasted) if isinstance(pasted, str) else None
         if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
@@ -25,7 +32,7 @@ def read_pasted(language: str, lab: Lab, pasted: Any) -> dict[str, Any]:
         LIMITS.check_rows(len(rows))
         width = max(map(len, rows), default=0)
         padded = [(at, [str(cell) for cell in row] + [""] * (width - len(row))) for at, row in enumerate(rows, start=1)]
-        table = table_of_rows(padded, "clipboard", LIMITS)
+        table = table_of_rows(padded, translate(language, "paste.name"), LIMITS)
         columns, _ = propose_columns(table, LIMITS)
         limits = lab.limits
         most = PairingLimits(texts=limits.texts, characters=limits.characters)
@@ -35,8 +42,11 @@ def read_pasted(language: str, lab: Lab, pasted: Any) -> dict[str, Any]:
     except NoTexts:
         return {}
     except TooManyTexts as error:
-        most = f"{lab.settings.max_file_texts:,}"
-        return {"said": f"{translate_error(language, error)} {translate(language, 'message.your_file', limit=most)}"}
+        problem = translate_error(language, error)
+        if PAGE_FILES.get(page):
+            return {"said": f"{problem} {translate(language, 'paste.has_file')}"}
+        PAGE_FILES.put(page, PageFile.of(table))
+        return {"file": True, "said": f"{problem} {translate(language, 'paste.file', count=f'{len(table.rows):,}')}"}
     except (DemoError, ValueError, RecursionError) as error:
         return {"said": explain_error(language, error, "a pasted table")}
     matches = _matches(pairing)

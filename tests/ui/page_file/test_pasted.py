@@ -16,7 +16,7 @@ from demo.lab import Lab  # noqa: E402
 from demo.settings import Settings  # noqa: E402
 from demo.stages.texts import parse_pairing  # noqa: E402
 from demo.ui.page_file.pasted import read_pasted  # noqa: E402
-from demo.ui.page_file.registry import LIMITS  # noqa: E402
+from demo.ui.page_file.registry import LIMITS, PAGE_FILES  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def lab() -> Lab:
 
 
 def paste(lab: Lab, rows, language: str = "en") -> dict:
-    return read_pasted(language, lab, json.dumps(rows))
+    return read_pasted(language, lab, "nobody", json.dumps(rows))
 
 
 ROWS = {
@@ -57,14 +57,27 @@ def test_rows_become_what_the_same_file_is(lab, name):
     assert "질문" in paste(lab, rows, "ko")["said"]
 
 
+def test_what_is_too_large_for_the_boxes_becomes_the_pages_file(lab):
+    rows = [["question", "answer"], *([f"q{i}?", f"a{i}."] for i in range(4))]
+    many = paste(lab, rows)
+    file = PAGE_FILES.get("nobody")
+    assert (many["file"], "fields" in many) == (True, False)
+    assert "At most 3 are accepted" in many["said"]
+    assert "4 rows are now this page's file" in many["said"]
+    assert (file.table.name, [list(row) for row in file.table.rows]) == ("Pasted table", rows[1:])
+    again = paste(lab, rows)
+    assert "file" not in again
+    assert "This page has a file already" in again["said"]
+    assert PAGE_FILES.get("nobody") is file
+    PAGE_FILES.close("nobody")
+    assert "붙여넣은 표" in (paste(lab, rows, "ko")["file"] and PAGE_FILES.get("nobody").table.name)
+    PAGE_FILES.close("nobody")
+
+
 def test_what_cannot_be_said_in_the_boxes_is_a_sentence(lab):
-    many = paste(lab, [[f"q{i}?", f"a{i}."] for i in range(4)])
-    assert "fields" not in many
-    assert "At most 3" in many["said"]
-    assert "Your file" in many["said"]
     assert "neither 1 nor 0" in paste(lab, [["sentence1", "sentence2", "score"], ["a", "b", "4.5"]])["said"]
     assert "No pair is labelled 1" in paste(lab, [["q", "a", "label"], ["b", "c", "0"]])["said"]
     for nothing in ([], [[]], {}, None, 3, [["a", ""], ["b", ""]], "x", [1]):
         assert "fields" not in paste(lab, nothing)
-    assert read_pasted("en", lab, None) == {}
-    assert "fields" not in read_pasted("en", lab, "[" * 100_000)
+    assert read_pasted("en", lab, "nobody", None) == {}
+    assert "fields" not in read_pasted("en", lab, "nobody", "[" * 100_000)

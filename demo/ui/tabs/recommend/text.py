@@ -37,7 +37,7 @@ def running_note(language: str, progress: Progress) -> str:
 def render_found(language: str, lab: Lab, found: Recommendation) -> str:
     """The sentence, the buttons of the reading that it recommends, and what was left out."""
     facts = {"readings": f"{found.n_readings:,}", "seconds": f"{found.seconds:.0f}", "budget": f"{found.budget:.0f}"}
-    recommended = found.verdict in ("carried", "chance", "alone")
+    recommended = found.verdict != "too_few"
     return render(
         "tabs/recommend/found.html",
         language,
@@ -54,7 +54,7 @@ def render_rows(language: str, lab: Lab, found: Recommendation, texts: Mapping[s
     lines = [
         {
             **_line(language, lab, row.reading, row.provenance["model"], row.texts_per_second),
-            "best": place == 0 and found.verdict == "carried",
+            "best": place == 0 and found.verdict in ("carried", "overturned"),
             "front": row.reading in found.front,
             "ticked": place < _MOST_COMPARED,
             "value": _value(row.scores.headline),
