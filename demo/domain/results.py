@@ -288,7 +288,7 @@ class Recommendation:
     """The best reading of each model that runs here, on questions that chose none of them."""
 
     criterion: str  # the figure that chose: "auc" or "spearman"
-    best: Reading  # of all readings on the questions that chose, unless the held-out part surely speaks for another
+    best: Reading  # of all readings on the questions that chose, unless the held-out part speaks for another
     rows: tuple[BenchmarkRow, ...]  # `best`, each model's best, best model first, the models' own; on the held-out part
     chosen: dict[Reading, float]  # the criterion of each model's best on the questions that chose it
     leads: dict[Reading, Lead]  # of `best` over each other row, on the held-out part, all at once; empty without one

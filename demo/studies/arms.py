@@ -74,6 +74,19 @@ def choose_best(arms: list[Arm], criterion: str) -> dict[Reading, float]:
     return {reading: figure for _, reading, figure in sorted(found, key=lambda one: one[0], reverse=True)}
 
 
+def confirm_best(cosines: Mapping[Reading, np.ndarray], chosen: Reading, own: Reading, held: LabelledSet) -> Reading:
+    """The reading to recommend after the held-out part was seen, of those that it scored.
+
+    Another one where it is surely better. Else the model's own where it is at least as good: what is more than that
+    has to show for it. cosines: (n_pairs,) of each reading on `held`. own: of the chosen reading's model.
+    """
+    leads = leads_over_others(cosines, chosen, held)
+    surely_better = [reading for reading, lead in leads.items() if lead.difference.high < 0]
+    if surely_better:
+        return max(surely_better, key=lambda reading: leads[reading].a)
+    return own if own in leads and leads[own].difference.value <= 0 else chosen
+
+
 def leads_over_others(cosines: Mapping[Reading, np.ndarray], best: Reading, held: LabelledSet) -> dict[Reading, Lead]:
     """`best` over each other reading; the intervals hold for all of them at once."""
     others = [reading for reading in cosines if reading != best]

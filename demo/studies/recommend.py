@@ -2,8 +2,8 @@
 
 Successive halving (Jamieson & Talwalkar 2016, arXiv 1502.07943) over model × prompt: one forward pass a text costs, and
 gives every layer and pooling. All are read on few questions, the better half on twice as many, and so on; the last
-ones are scored as a sweep does. Each model's best reading is then scored on questions that chose nothing; where these
-surely speak for another one, that one is recommended.
+ones are scored as a sweep does. Each model's best reading and its own are then scored on questions that chose nothing,
+which confirm the choice or recommend another of these.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from demo.domain.results import BenchmarkRow, Candidate, LabelledSet, Recommenda
 from demo.pipeline import Pipeline
 from demo.stages.postprocess import fewest_texts
 from demo.stages.resolve_reading import resolve_reading
-from demo.studies.arms import Arm, choose_best, find_front, keep_better_half, leads_over_others, promise
+from demo.studies.arms import Arm, choose_best, confirm_best, find_front, keep_better_half, leads_over_others, promise
 from demo.studies.survey import Survey
 from demo.studies.sweep import Axes, count_units, score_survey
 
@@ -308,12 +308,9 @@ class _Search:
             rows.append(BenchmarkRow(held.name, reading, reading.label(), score(values, held), speeds[reading], origin))
         leads, front = {}, ()
         if len(self.scoring):
+            best = confirm_best(cosines, best, infos[best.model].default_reading, held)
             leads = leads_over_others(cosines, best, held)
-            surely_better = [reading for reading, lead in leads.items() if lead.difference.high < 0]
-            if surely_better:
-                best = max(surely_better, key=lambda reading: leads[reading].a)
-                leads = leads_over_others(cosines, best, held)
-                rows.sort(key=lambda row: row.reading != best)
+            rows.sort(key=lambda row: row.reading != best)
             front = find_front(cosines, {reading: 1 / speed for reading, speed in speeds.items() if speed}, held)
         held_pairs = np.arange(len(held.pairs) if len(self.scoring) else 0)
         return Recommendation(

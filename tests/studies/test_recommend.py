@@ -13,7 +13,7 @@ from demo.domain.results import LabelledSet, Recommendation
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.studies import recommend, survey
-from demo.studies.arms import find_front
+from demo.studies.arms import confirm_best, find_front
 from demo.wording.recommendation import describe_recommendation
 from demo.wording.translate import translate_phrase
 from tests.planted import MODELS, PLANTED, Clock, Planted, pairs
@@ -170,6 +170,18 @@ def test_what_the_held_out_part_surely_speaks_for_is_recommended(monkeypatch):
     assert said.startswith("SmolLM2-135M-Instruct · ")
     assert "the second was chosen, but 32 questions that chose nothing surely speak for the first: AUC +." in said
     assert "앞의 것이 확실히 나아요" in describe_recommendation("ko", found)
+
+
+def test_a_reading_gives_way_to_its_models_own_unless_it_is_better():
+    held = pairs(30)
+    truth = np.asarray(held.labels)
+    noise = np.random.default_rng(0).normal(size=(3, len(truth)))
+    own, chosen, other = (Reading("m", postprocess=method) for method in list(Postprocess)[:3])
+    good, equal, poor = truth + noise[0], truth + noise[0] + 1e-3 * noise[1], noise[2]
+    assert confirm_best({chosen: good, own: good}, chosen, own, held) == own, "as good"
+    assert confirm_best({chosen: good, own: poor}, chosen, own, held) == chosen
+    assert confirm_best({chosen: good}, chosen, own, held) == chosen, "its own was not scored"
+    assert confirm_best({chosen: poor, own: poor, other: equal}, chosen, own, held) == other, "surely better"
 
 
 def test_a_single_model_is_compared_with_its_own_reading():
