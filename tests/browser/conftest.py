@@ -52,8 +52,9 @@ def find_browser() -> str | None:
     return found or (own[-1] if own else None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright():
+    """Its event loop runs until the tests leave this folder: those of other folders start their own."""
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         yield playwright
@@ -68,7 +69,7 @@ def chromium() -> dict:
     return {"executable_path": path, "args": list(_ARGUMENTS)}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(playwright, chromium):
     """For people who are each another: every context of it begins with nothing."""
     browser = playwright.chromium.launch(**chromium)
@@ -76,9 +77,9 @@ def browser(playwright, chromium):
     browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def regular(request, playwright, chromium, tmp_path_factory):
-    """regular(**kind): the context of one person with a kind of device, kept for the session: what the page is made of
+    """regular(**kind): the context of one person with a kind of device, kept from test to test: what the page is made of
     is fetched and compiled once, not once a test, which halves a visit. What a test leaves in it is cleared."""
 
     @cache
