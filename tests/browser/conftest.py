@@ -79,7 +79,7 @@ def browser(playwright, chromium):
 
 @pytest.fixture(scope="package")
 def regular(request, playwright, chromium, tmp_path_factory):
-    """regular(**kind): the context of one person with a kind of device, kept from test to test: what the page is made of
+    """regular(**kind): the context of one person with a kind of device, kept from test to test: what a page is made of
     is fetched and compiled once, not once a test, which halves a visit. What a test leaves in it is cleared."""
 
     @cache
