@@ -306,7 +306,8 @@ def test_the_boxes_follow_the_slots(handlers):
     box, model, reading, remove, *rest = handlers.on_slots(None, slots, "BA")
     assert (box["visible"], model["value"], reading["value"], remove["visible"]) == (True, ENCODER, OWN, True)
     assert rest[0]["visible"]
-    assert rest[-1] == {**rest[-1], "visible": True, "value": "BA"}
+    assert rest[-1]["visible"]
+    assert "value" not in rest[-1], "another difference may have been chosen meanwhile"
     assert [value for _, value in rest[-1]["choices"]] == ["BA", "CA", "CB"]
     slots = remove_slot(slots, "B")
     box, _, _, _, box_c, *_, pair = handlers.on_slots(None, slots, "CB")

@@ -143,9 +143,9 @@ class CompareHandlers:
             ]
         room = gr.update(visible=len(slots) < len(LETTERS))
         differences = pairs([CURRENT, *slots])
-        chosen = pair if pair in differences else differences[0]
         choices = [(f"{name[0]} − {name[1]}", name) for name in differences]
-        return [*updates, room, room, gr.update(choices=choices, value=chosen, visible=len(differences) > 1)]
+        value = {} if pair in differences else {"value": differences[0]}  # else a choice made meanwhile would be lost
+        return [*updates, room, room, gr.update(choices=choices, visible=len(differences) > 1, **value)]
 
     def with_boxes(self, change: Callable[..., Slots]) -> Callable[..., list]:
         """A handler that changes the slots and shows their boxes at once, so that nobody clicks on one that goes."""
