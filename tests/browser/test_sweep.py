@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from playwright.sync_api import expect
@@ -91,6 +92,28 @@ def test_it_tells_how_far_it_is_and_stops(serve, open_page):
     expect(page.locator("#sweep-run")).to_be_enabled()
     expect(page.locator("#sweep-stop")).to_be_hidden()
     engine.seconds_per_text = 0.0
+
+
+def test_what_it_has_reached_is_seen_while_it_goes_on(serve, open_page):
+    engine = fake.FakeEngine()
+    page = open_page(serve(engine))
+    open_sweep(page, prompts=3)
+    survey, count = engine.survey, []
+
+    def slower(*asked):
+        count.append(time.sleep(2.0 if count else 0.0))
+        return survey(*asked)
+
+    engine.survey = slower
+    page.click("#sweep-run")
+    page.wait_for_selector(STATE.format("running") + " .js-plotly-plot")
+    expect(page.locator("#sweep-verdict .verdict")).to_contain_text("readings so far")
+    expect(page.locator("#sweep-verdict")).to_be_visible()
+    expect(page.locator("#sweep .view-figures")).to_have_css("opacity", "1")
+    page.click("#sweep-stop")
+    page.wait_for_selector(STATE.format("ready"))
+    expect_text(page, "#sweep .view-note", "Stopped. These are the prompts that were done")
+    expect(page.locator("#sweep-use-best")).to_be_visible()
 
 
 def test_a_file_of_pairs_and_what_is_wrong_with_another(small, open_page):
