@@ -32,7 +32,8 @@ from demo.settings import parse_settings
 # With Python's default of 5 ms any thread that serves a browser delays each of the thousand steps of a forward pass:
 # of thirty people typing, one in twenty waited 4 s and more; with this, a third of a second (measured).
 _SWITCH_SECONDS = 0.0001
-_SLEEP_SECONDS = 60.0
+# Short: Python handles a signal that comes just before this sleep, or to another thread, only after it.
+_SLEEP_SECONDS = 0.5
 
 
 def main(arguments: list[str]) -> int:

@@ -26,12 +26,24 @@ from demo import app
 from demo.jobs.leave import leave
 leave(app.main(["--engine", "fake", "--port", "0", "--no-live"]))  # live: the first picture's texts would come before
 """
+TO_ANOTHER_THREAD = """
+import signal, sys, threading
+from demo import app
+from demo.jobs.leave import leave
+
+def signal_here():
+    sys.stdin.readline()
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+threading.Thread(target=signal_here, daemon=True).start()
+leave(app.main(["--engine", "fake", "--port", "0"]))
+"""
 
 
 @contextmanager
 def running(*command: str, **environment: str):
     """(process, address) of a page."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env={**os.environ, **environment}, **pipes)
     try:
         url = process.stdout.readline().strip()
@@ -104,6 +116,16 @@ def test_an_open_page_does_not_hold_the_end():
             began = time.monotonic()
             stop(process, signal.SIGINT)
         assert time.monotonic() - began < SECONDS / 2
+
+
+def test_a_signal_that_reaches_another_thread_ends_the_process_too():
+    """Python handles it in the main thread, which its sleep does not notice: as one that comes just before a sleep."""
+    with running("-c", TO_ANOTHER_THREAD) as (process, _):
+        assert "fake engine" in process.stdout.readline()  # the main thread sleeps from here on
+        began = time.monotonic()
+        process.communicate("now\n", timeout=30)
+        assert time.monotonic() - began < SECONDS
+        assert process.returncode == 0
 
 
 @pytest.mark.weights
