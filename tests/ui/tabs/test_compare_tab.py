@@ -273,19 +273,19 @@ def test_keeping_the_current_reading_outlives_a_change_of_it(handlers):
 
 def test_a_choice_that_is_none_changes_nothing(handlers):
     for name, value in (("model", " "), ("model", None), ("reading", "nonsense"), ("reading", KEPT)):
-        assert handlers.on_choose(B, value, letter="B", name=name) == gradio.skip()
-    assert handlers.on_choose(B, "mean", letter="B", name="reading")["B"].preset == "mean"
+        assert handlers.on_choose(B, Memory(), value, letter="B", name=name) == gradio.skip()
+    assert handlers.on_choose(B, Memory(), "mean", letter="B", name="reading")["B"].preset == "mean"
 
 
 def test_a_model_comes_with_its_own_reading_until_somebody_has_chosen_one(handlers):
-    slots = handlers.on_choose(add_slot(B, GPT), f"{GPT}-contrastive", letter="C", name="model")
+    slots = handlers.on_choose(add_slot(B, GPT), Memory(), f"{GPT}-contrastive", letter="C", name="model")
     assert (slots["C"].model, slots["C"].preset) == (f"{GPT}-contrastive", OWN), (
         "not the first preset of the last model"
     )
     _, model, reading, *_ = handlers.on_slots(None, {"B": slots["C"]}, "BA")
     assert (model["value"], reading["value"]) == (f"{GPT}-contrastive", OWN), "the box says so"
-    slots = handlers.on_choose(slots, "mean", letter="C", name="reading")
-    assert handlers.on_choose(slots, GPT, letter="C", name="model")["C"].preset == "mean"
+    slots = handlers.on_choose(slots, Memory(), "mean", letter="C", name="reading")
+    assert handlers.on_choose(slots, Memory(), GPT, letter="C", name="model")["C"].preset == "mean"
 
 
 def test_slots_that_nobody_changed_follow_the_model_in_use(handlers, engine):
@@ -443,10 +443,31 @@ def test_a_tick_before_the_tab_is_opened_leaves_the_slots_of_the_link(handlers):
     assert view["poll"], "the view asks again"
     assert "slots" not in view, "the link keeps them"
     assert memory.comparisons == {}, "nothing was computed"
-    chosen = [handlers.on_choose(slots, "mean", letter="B", name="reading") for slots in (None, handlers.first)]
+    chosen = [handlers.on_choose(slots, memory, "mean", letter="B", name="reading") for slots in (None, handlers.first)]
     assert chosen[0] == chosen[1], "what is chosen that early is kept"
     add = handlers.with_boxes(handlers.on_add)
-    assert list(add(page_request(), "BA", None, *current())[0]) == ["B", "C"]
+    assert list(add(page_request(), "BA", None, memory, *current())[0]) == ["B", "C"]
+
+
+@pytest.mark.parametrize("change", ["choose", "add"])
+def test_a_slot_that_is_chosen_while_another_model_is_taken_is_kept(handlers, engine, change, monkeypatch):
+    engine.load(f"{GPT}-contrastive")
+    memory, values = Memory(), current(model=f"{GPT}-contrastive")
+    compare, add = handlers.lab.compare, handlers.with_boxes(handlers.on_add)
+
+    def choose_meanwhile(**options):
+        if change == "choose":
+            handlers.on_choose(handlers.first, memory, "mean", letter="B", name="reading")
+        else:
+            add(page_request(), "BA", handlers.first, memory, *values)
+        return compare(**options)
+
+    monkeypatch.setattr(handlers.lab, "compare", choose_meanwhile)
+    slots, *_ = handlers.on_tick(page_request(), handlers.first, memory, "shared", "BA", "texts", *values)
+    assert slots == gradio.skip(), "not written over"
+    monkeypatch.undo()
+    slots, *_ = handlers.on_tick(page_request(), handlers.first, memory, "shared", "BA", "texts", *values)
+    assert slots == {"B": Slot(GPT, OWN)}, "where nobody chose meanwhile they follow the model"
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ class Memory:
     comparisons: dict[str, tuple[Any, Comparison]] = field(default_factory=dict)  # by letter: (request, result)
     ranking: tuple[dict[str, Comparison], Ranking | None] = ({}, None)  # of which readings
     failed: dict[tuple[str, int], str] = field(default_factory=dict)  # by (model, serial): why it cannot be loaded
+    changes: int = 0  # of the slots, by the person
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,11 @@ def wire_compare(page: gr.Blocks, lab: Lab, widgets: Panel, lab_widgets: Widgets
         for name in ("model", "reading"):
             widget = getattr(widgets, f"{name}_{letter.lower()}")
             choose = partial(handlers.on_choose, letter=letter, name=name)
-            gr.on([widget.input], choose, [slots, widget], slots, trigger_mode="always_last", **QUIET)
+            gr.on([widget.input], choose, [slots, memory, widget], slots, trigger_mode="always_last", **QUIET)
         remove = getattr(widgets, f"remove_{letter.lower()}")
         click = handlers.with_boxes(partial(remove_slot, letter=letter))
-        remove.click(click, [widgets.pair, slots], [slots, *chosen], **QUIET)
-    inputs = [widgets.pair, slots, *lab_widgets.choices]
+        remove.click(click, [widgets.pair, slots, memory], [slots, *chosen], **QUIET)
+    inputs = [widgets.pair, slots, memory, *lab_widgets.choices]
     widgets.add.click(handlers.with_boxes(handlers.on_add), inputs, [slots, *chosen], **QUIET)
     widgets.keep.click(handlers.with_boxes(handlers.on_keep), inputs, [slots, *chosen], **QUIET)
     opened = [slots, widgets.pair, widgets.linked, *lab_widgets.choices]
@@ -150,18 +151,20 @@ class CompareHandlers:
     def with_boxes(self, change: Callable[..., Slots]) -> Callable[..., list]:
         """A handler that changes the slots and shows their boxes at once, so that nobody clicks on one that goes."""
 
-        def handle(request: gr.Request, pair: str, slots: Slots | None, *values: Any) -> list:
+        def handle(request: gr.Request, pair: str, slots: Slots | None, memory: Memory, *values: Any) -> list:
+            memory.changes += 1
             slots = change(slots or self.first, *values)
             return [slots, *self.on_slots(request, slots, pair)]
 
         return handle
 
-    def on_choose(self, slots: Slots | None, value: str | None, letter: str, name: str) -> Any:
+    def on_choose(self, slots: Slots | None, memory: Memory, value: str | None, letter: str, name: str) -> Any:
         """Another model or another reading in a slot. Only the slots change; their change event computes."""
         slots, value = slots or self.first, (value or "").strip()
         known = value in PRESETS or (value == KEPT and letter in slots and slots[letter].kept)
         if not value or (name == "reading" and not known):
             return gr.skip()
+        memory.changes += 1
         return change_slot(slots, letter, **{"preset" if name == "reading" else "model": value})
 
     def on_add(self, slots: Slots, *values: Any) -> Slots:
@@ -182,7 +185,7 @@ class CompareHandlers:
         updates: list = [gr.skip() for _ in ANSWERED[1:]]
         if slots is None:
             return [gr.skip(), memory, show_view(language, next_seq(), "idle", poll=True), *updates]
-        before = slots
+        before, changes = slots, memory.changes
 
         def compare() -> dict:
             nonlocal slots, updates
@@ -211,7 +214,8 @@ class CompareHandlers:
 
         view = answer_view(language, compare)
         link = "" if untouched(slots) else dump_slots(slots)
-        return [gr.skip() if slots == before else slots, memory, {**view, "slots": link}, *updates]
+        changed = slots != before and changes == memory.changes  # else a choice made meanwhile would be written over
+        return [slots if changed else gr.skip(), memory, {**view, "slots": link}, *updates]
 
     def _form(self, values: Sequence[Any]) -> Form:
         """The lab's form with its model."""
