@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import pytest
 
 from demo.analysis.labelled_sets import labelled_from_pairing
 from demo.backend.fake import DIM, FakeEngine
@@ -13,6 +14,7 @@ from demo.domain.choices import LAST_LAYER
 from demo.domain.datamodels import Embedded, Pooling, Prompt
 from demo.domain.results import LabelledSet
 from demo.stages.texts import parse_pairing
+from demo.studies import recommend
 
 MODELS = ["all-minilm-l6-v2", "smollm2-135m-instruct"]
 PLANTED = ("smollm2-135m-instruct", Prompt.PROMPTEOL, Pooling.MEAN)
@@ -79,3 +81,10 @@ def _random(label: str) -> np.ndarray:
 def pairs(count: int) -> LabelledSet:
     questions = [f"What is the meaning of {i}?" for i in range(count)]
     return labelled_from_pairing(parse_pairing(questions, [f"It is number {i}." for i in range(count)]))
+
+
+def try_two_prompts(patch: pytest.MonkeyPatch) -> None:
+    """Recommend has few arms: plain and PromptEOL of each model."""
+    make = recommend.make_arms
+    wanted = (Prompt.PLAIN, Prompt.PROMPTEOL)
+    patch.setattr(recommend, "make_arms", lambda *of: [arm for arm in make(*of) if arm.reading.prompt in wanted])

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from demo.analysis.evaluation import paired_bootstrap
-from demo.domain.datamodels import LAST_LAYER, ModelInfo, Reading
+from demo.analysis.evaluation import paired_bootstrap, quick_metrics
+from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Postprocess, Prompt, Reading, Reference
 from demo.domain.results import LabelledSet, Lead
+from demo.stages.resolve_reading import resolve_reading
+from demo.stages.texts import Limits
 from demo.studies.sweep import Axes, find_winners
 
 _TOP = 0.05  # of a prompt's readings: their mean says what it promises; a single best one is luck
@@ -35,6 +37,15 @@ class Arm:
     @property
     def texts_per_second(self) -> float | None:
         return self.texts / self.seconds if self.texts and self.seconds else None
+
+
+def make_arms(info: ModelInfo, limits: Limits) -> list[Arm]:
+    """One for each prompt of a model, its own prompt first."""
+    prompts = [prompt for prompt in info.prompts if prompt is not Prompt.CUSTOM]
+    prompts.sort(key=lambda prompt: prompt is not info.default_reading.prompt)
+    pooling = Pooling.MEAN if Pooling.MEAN in info.poolings else info.poolings[0]  # as in a sweep
+    plain = {"pooling": pooling, "postprocess": Postprocess.NONE, "reference": Reference.TEXTS}
+    return [Arm(info, replace(resolve_reading(info, limits, prompt=prompt.value), **plain)) for prompt in prompts]
 
 
 def promise(figures: np.ndarray) -> float:
@@ -94,6 +105,17 @@ def leads_over_others(cosines: Mapping[Reading, np.ndarray], best: Reading, held
         reading: paired_bootstrap(cosines[reading], cosines[best], held, comparisons=len(others)) for reading in others
     }
     return {reading: lead for reading, lead in found.items() if lead}
+
+
+def surely_behind(cosines: Mapping[Reading, np.ndarray], held: LabelledSet) -> set[Reading]:
+    """The readings that are surely worse than the best one on `held`; the intervals hold for all of them at once."""
+    if not cosines:
+        return set()
+    [figures] = [
+        values for name, values in quick_metrics(np.stack(list(cosines.values())), held).items() if name != "margin"
+    ]
+    leads = leads_over_others(cosines, list(cosines)[int(np.argmax(figures))], held)
+    return {reading for reading, lead in leads.items() if lead.difference.low > 0}
 
 
 def find_front(

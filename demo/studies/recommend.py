@@ -2,16 +2,15 @@
 
 Successive halving (Jamieson & Talwalkar 2016, arXiv 1502.07943) over model × prompt: one forward pass a text costs, and
 gives every layer and pooling. All are read on few questions, the better half on twice as many, and so on; the last
-ones are scored as a sweep does. Each model's best reading and its own are then scored on questions that chose nothing,
-which confirm the choice or recommend another of these.
+ones are scored as a sweep does. Each model's best reading is then scored on questions that chose nothing, and its own
+where that may still win; they confirm the choice or recommend another of these.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -19,20 +18,30 @@ import numpy as np
 from demo.analysis.evaluation import quick_metrics, score
 from demo.analysis.labelled_sets import cut_candidates, cut_out, resampling_units, split
 from demo.domain.choices import Role
-from demo.domain.datamodels import LAST_LAYER, ModelInfo, Pooling, Postprocess, Progress, Prompt, Reading, Reference
+from demo.domain.datamodels import LAST_LAYER, Pooling, Postprocess, Progress, Reading
 from demo.domain.errors import BadInput, ModelError, NotFinite, OutOfMemory, ReadingRefused, ServerFailed
 from demo.domain.results import BenchmarkRow, Candidate, LabelledSet, Recommendation
 from demo.pipeline import Pipeline
 from demo.stages.postprocess import fewest_texts
-from demo.stages.resolve_reading import resolve_reading
-from demo.studies.arms import Arm, choose_best, confirm_best, find_front, keep_better_half, leads_over_others, promise
+from demo.studies.arms import (
+    Arm,
+    choose_best,
+    confirm_best,
+    find_front,
+    keep_better_half,
+    leads_over_others,
+    make_arms,
+    promise,
+    surely_behind,
+)
 from demo.studies.survey import Survey
 from demo.studies.sweep import Axes, count_units, score_survey
 
 OnProgress = Callable[[Progress], None]
 OnPart = Callable[[tuple[Candidate, ...]], None]
 SECONDS = 600.0
-_FEWEST = {False: 8, True: 32}  # questions, graded: pairs, of the first round
+# Questions, graded: pairs, of the first round. With 30 the choice was no better: 92 draws from three sets, 33 arms.
+_FEWEST = 8
 _MOST = {False: 128, True: 512}  # that choose
 _MOST_PAIRS = 20_000  # that score: each is drawn a thousand times
 _WRONG = 4  # candidates of a question that cost a text of their own, while readings are chosen
@@ -41,7 +50,7 @@ _CHEAP = (Postprocess.NONE, Postprocess.CENTER, Postprocess.ZSCORE)  # before th
 _FIRST_ROUND, _FIRST_MODEL, _SCORING = 0.5, 0.8, 0.4  # at most so much of the budget
 _CAUTION = 1.3  # × what scoring is expected to take
 _NO_WRONG = "There is no wrong pair to compare with, so no reading can be scored."
-_SHARES = (0.4, 0.4)  # of all work, about: the first round, the others
+_ROUND, _ROUNDS, _BESTS = 0.4, 0.4, 0.15  # of all work, about: the first round, the others, scoring the bests
 _REFUSALS = (ModelError, ReadingRefused, BadInput, OutOfMemory, NotFinite, ServerFailed)
 
 
@@ -93,10 +102,10 @@ class _Search:
         for number, size in enumerate(rounds := self.sizes[1:]):
             arms = keep_better_half(arms)
             self.deadline = self.end - self._scoring_seconds(arms, held)
-            self._enter(_SHARES[0] + _SHARES[1] * number / len(rounds))
+            self._enter(_ROUND + _ROUNDS * number / len(rounds))
             try:
                 for arm in arms:
-                    self._begin(f"{arm.info.name}, {arm.reading.prompt.value}", _SHARES[1] / len(rounds) / len(arms))
+                    self._begin(f"{arm.info.name}, {arm.reading.prompt.value}", _ROUNDS / len(rounds) / len(arms))
                     with self._refusals_noted():  # an arm that fails keeps its figures of the round before
                         self._measure(arm, size)
                         self._show_part()
@@ -148,7 +157,7 @@ class _Search:
         telling = np.isin(shuffled, units if self.labelled.graded else units[labels == 1])
         self.order = np.concatenate([shuffled[telling], shuffled[~telling]])[: _MOST[self.labelled.graded]]
         sizes = [len(self.order)]
-        while (half := -(-sizes[0] // 2)) >= _FEWEST[self.labelled.graded]:
+        while (half := -(-sizes[0] // 2)) >= _FEWEST:
             sizes.insert(0, half)
         tied = np.zeros((1, len(self.labelled.pairs)))
         if not np.isfinite(quick_metrics(tied, self.labelled, self.choosing)[self.criterion]).all():
@@ -158,7 +167,7 @@ class _Search:
     def _first_round(self) -> tuple[list[Arm], int]:
         """Every model under every prompt, as far as time allows: each model has its share of it."""
         arms = self.tried
-        possible, share = 0, _SHARES[0] / max(1, len(self.models))
+        possible, share = 0, _ROUND / max(1, len(self.models))
         until = self.started + _FIRST_ROUND * self.budget
         longest = self.started + _FIRST_MODEL * self.budget  # without any model there is nothing to recommend
         for place, model in enumerate(self.models):
@@ -181,7 +190,7 @@ class _Search:
                 continue
             now = self.clock()
             until_next = now + max(0.0, until - now) / (len(self.models) - place)
-            wanted = [self._arm(info, prompt) for prompt in self._prompts(info)]
+            wanted = make_arms(info, self.pipeline.limits)
             possible += len(wanted)
             for number, arm in enumerate(wanted):
                 self.deadline = until_next if arms else longest
@@ -198,16 +207,6 @@ class _Search:
         if arms and len(arms) < possible:
             self.notices.append(f"Combinations of model and prompt that were tried: {len(arms)} of {possible}.")
         return arms, possible
-
-    def _prompts(self, info: ModelInfo) -> list[Prompt]:
-        """The model's own prompt first."""
-        prompts = [prompt for prompt in info.prompts if prompt is not Prompt.CUSTOM]
-        return sorted(prompts, key=lambda prompt: prompt is not info.default_reading.prompt)
-
-    def _arm(self, info: ModelInfo, prompt: Prompt) -> Arm:
-        reading = resolve_reading(info, self.pipeline.limits, prompt=prompt.value)
-        pooling = Pooling.MEAN if Pooling.MEAN in info.poolings else info.poolings[0]  # as in a sweep
-        return Arm(info, replace(reading, pooling=pooling, postprocess=Postprocess.NONE, reference=Reference.TEXTS))
 
     def _measure(self, arm: Arm, size: int) -> None:
         """Score the readings of an arm on the first questions of those that choose. Raises _TimeUp."""
@@ -249,7 +248,7 @@ class _Search:
         pairs = self.scoring if len(self.scoring) else self.choosing
         units = resampling_units(self.labelled)[pairs]
         drawn = np.random.default_rng(1).permutation(np.unique(units))
-        count, fewest = len(drawn), _FEWEST[self.labelled.graded]
+        count, fewest = len(drawn), _FEWEST
         while True:
             if count == len(drawn):
                 held = cut_out(self.labelled, pairs)
@@ -278,23 +277,16 @@ class _Search:
         if not chosen:
             raise BadInput(field="matches", problem=_NO_WRONG)
         infos = {arm.info.model: arm.info for arm in arms}
-        readings = list(dict.fromkeys([*chosen, *(infos[reading.model].default_reading for reading in chosen)]))
         self.deadline = self.end
-        self._enter(sum(_SHARES))
         cosines: dict[Reading, np.ndarray] = {}
-        late = 0
-        for reading in readings:
-            info = infos[reading.model]
-            try:
-                self._begin("scoring", (1 - sum(_SHARES)) / len(readings))
-                if cosines and self.clock() + self._pace(reading.model) * _count_texts(held) > self.end:
-                    raise _TimeUp
-                with self._refusals_noted():
-                    survey = Survey(self.pipeline, held, reading, [reading.pooling], self._check)
-                    layer = info.n_layers if reading.layer == LAST_LAYER else reading.layer
-                    cosines[reading] = survey.cosines(reading.pooling, layer, [reading.postprocess])[0]
-            except _TimeUp:
-                late += 1
+        self._enter(_ROUND + _ROUNDS)
+        late = self._read(chosen, infos, held, cosines, _BESTS)
+        # A model whose best is surely behind does not win by its own reading.
+        behind = {reading.model for reading in surely_behind(cosines, held)} if len(self.scoring) else set()
+        behind.discard(next(iter(chosen)).model)
+        own = [infos[reading.model].default_reading for reading in chosen if reading.model not in behind]
+        self._enter(_ROUND + _ROUNDS + _BESTS)
+        late += self._read(own, infos, held, cosines, 1 - _ROUND - _ROUNDS - _BESTS)
         if late:
             self.notices.append(f"Readings that were not scored, since time was up: {late}.")
         best = next((reading for reading in chosen if reading in cosines), None)
@@ -329,6 +321,23 @@ class _Search:
             notices=tuple(dict.fromkeys(self.notices)),
             front=front,
         )
+
+    def _read(self, readings: Iterable[Reading], infos, held: LabelledSet, cosines: dict, share: float) -> int:
+        """Add each reading's cosines of the held-out pairs to those that are there. Returns how many came too late."""
+        late, readings = 0, [reading for reading in dict.fromkeys(readings) if reading not in cosines]
+        for reading in readings:
+            info = infos[reading.model]
+            try:
+                self._begin("scoring", share / len(readings))
+                if cosines and self.clock() + self._pace(reading.model) * _count_texts(held) > self.end:
+                    raise _TimeUp
+                with self._refusals_noted():
+                    survey = Survey(self.pipeline, held, reading, [reading.pooling], self._check)
+                    layer = info.n_layers if reading.layer == LAST_LAYER else reading.layer
+                    cosines[reading] = survey.cosines(reading.pooling, layer, [reading.postprocess])[0]
+            except _TimeUp:
+                late += 1
+        return late
 
     def _nothing(self) -> BadInput:
         said = f"In {self.budget:g} seconds no reading could be measured. More seconds, or fewer models, are accepted."

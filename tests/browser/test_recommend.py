@@ -11,9 +11,8 @@ import pytest
 from playwright.sync_api import expect
 
 from demo.backend.fake import FakeEngine
-from demo.domain.datamodels import Prompt
 from tests.browser.page_actions import ANSWERS, QUESTIONS, expect_model, expect_text, give_file, settle
-from tests.planted import MODELS, PLANTED, Planted, pairs
+from tests.planted import MODELS, PLANTED, Planted, pairs, try_two_prompts
 
 pytestmark = pytest.mark.browser
 STATE = '#recommend .view[data-state="{}"]'
@@ -49,7 +48,7 @@ def engine():
 @pytest.fixture(scope="module")
 def address(engine, serve):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("demo.studies.recommend._Search._prompts", lambda search, info: [Prompt.PLAIN, Prompt.PROMPTEOL])
+        try_two_prompts(patch)
         yield serve(engine, model=MODELS[1])
 
 
@@ -103,7 +102,7 @@ def test_from_a_workbook_to_the_script_in_nine_clicks(address, open_page):
     page.wait_for_selector('#compare .view[data-state="ready"]')
     expect_text(page, "#compare-note-a", "prompteol · mean")
     expect_text(page, "#compare-note-b", "all-MiniLM-L6-v2")
-    expect_text(page, "#compare-note-d", "all-MiniLM-L6-v2")
+    expect_text(page, "#compare-note-c", "SmolLM2-135M-Instruct")
 
     click(TAB)
     click("#recommend-verdict .recommend-take")
@@ -147,7 +146,7 @@ def test_over_the_heatmap_one_click_starts_it_and_a_reload_finds_it(address, eng
     expect_text(page, "#recommend .view-note", "texts have changed")
 
 
-def test_stop_keeps_what_it_has_reached_and_at_most_four_are_compared(address, engine, open_page):
+def test_stop_keeps_what_it_has_reached_and_one_alone_is_not_compared(address, engine, open_page):
     page = open_page(f"{address}?lang=ko")
     type_pairs(page, 20)
     engine.surveys.clear()
@@ -162,7 +161,7 @@ def test_stop_keeps_what_it_has_reached_and_at_most_four_are_compared(address, e
     page.click("#recommend-run")
     page.wait_for_selector(STATE.format("ready") + " .view-figure", timeout=90_000)
     ticks = page.locator("#recommend-board input")
-    expect(ticks).to_have_count(4)
+    expect(ticks).to_have_count(3)
     for tick in ticks.all()[1:]:
         tick.uncheck()
     expect(page.locator("#recommend-board .recommend-compare")).to_be_disabled()

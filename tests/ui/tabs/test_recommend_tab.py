@@ -14,7 +14,7 @@ import pytest
 gr = pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
 
 from demo.backend.fake import FakeEngine  # noqa: E402
-from demo.domain.datamodels import Progress, Prompt  # noqa: E402
+from demo.domain.datamodels import Progress  # noqa: E402
 from demo.domain.results import Candidate  # noqa: E402
 from demo.jobs.queue import JobQueue  # noqa: E402
 from demo.lab import Lab  # noqa: E402
@@ -30,7 +30,7 @@ from demo.ui.tabs.recommend.text import (  # noqa: E402
     running_note,
 )
 from tests.page_requests import lab_values  # noqa: E402
-from tests.planted import MODELS, PLANTED, Planted, pairs  # noqa: E402
+from tests.planted import MODELS, PLANTED, Planted, pairs, try_two_prompts  # noqa: E402
 from tests.ui.tabs.open_page import OpenPage  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
 
@@ -47,7 +47,7 @@ class TwoModels(Planted):
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("demo.studies.recommend._Search._prompts", lambda search, info: [Prompt.PLAIN, Prompt.PROMPTEOL])
+        try_two_prompts(patch)
         yield Lab(Settings(engine="fake", model=MODELS[0]), TwoModels())
 
 
