@@ -217,7 +217,7 @@ def _name_adapter(model: str, adapter: Path | None, entry: CatalogEntry | None) 
     if adapter is None:
         return ""
     if entry:
-        return f"demo/{entry.adapter}"
+        return Path(entry.adapter).name
     return "adapter" if model.startswith(TRAINED) else model
 
 

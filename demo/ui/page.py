@@ -39,6 +39,7 @@ from demo.ui.panels.save.handlers import wire_save
 from demo.ui.panels.save.panel import create_save
 from demo.ui.panels.share.handlers import wire_share
 from demo.ui.panels.share.panel import create_share
+from demo.ui.panels.takehome.adapter import adapter_route
 from demo.ui.panels.takehome.handlers import wire_takehome
 from demo.ui.panels.takehome.panel import create_takehome, create_takehome_button
 from demo.ui.tabs.benchmark.handlers import wire_benchmark
@@ -183,7 +184,7 @@ def launch_options(lab: Lab, under_way: UnderWay | None = None) -> dict[str, Any
     redact_prints()
     ignore_forwarded_addresses()
     metrics = Metrics(lab)
-    routes = [plotly_route(), handout_route(), create_live_route(lab), *create_routes(lab, metrics)]
+    routes = [plotly_route(), handout_route(), adapter_route(), create_live_route(lab), *create_routes(lab, metrics)]
     scripts = [(_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS]
     return {
         "server_name": settings.host,

@@ -194,13 +194,13 @@ def test_a_script_of_an_adapter_runs_alone(lab, tiny, tmp_path, monkeypatch):
 def test_folders_are_named_to_this_machines_user_alone():
     model, engine = "smollm2-135m-instruct-contrastive", FakeEngine()
     folders = {"folder": "/home/me/weights", "adapter_folder": "/home/me/adapter"}
-    named = {"adapter": f"demo/adapters/{model}", "adapter_class": "AutoModelForCausalLM"}
+    named = {"adapter": model, "adapter_class": "AutoModelForCausalLM"}
     engine._infos[model] = replace(engine.load(model), **folders, **named)
     for settings, own in ((Settings(public=False), True), (Settings(public=True), False)):
         code = Lab(settings, engine).code(model, prompt="plain", pooling="mean")
         assert ("/home/me" in code) is own
         assert ('ADAPTER = "/home/me/adapter"' in code) is own
-        assert ("from where you run it" in code) is not own
+        assert (f'ADAPTER = "{model}"  # this folder, from where you run it' in code) is not own
         assert 'SOURCE = "HuggingFaceTB/SmolLM2-135M-Instruct"' in code
 
 

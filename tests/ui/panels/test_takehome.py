@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import html
+import io
 import json
 import re
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -14,13 +16,18 @@ from tests import ROOT
 
 pytest.importorskip("gradio", reason="gradio is not installed: no tests of the page")
 
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
 from demo.backend.fake import FakeEngine
+from demo.domain.catalog import CATALOG
 from demo.domain.datamodels import Pairing, Pooling, Prompt, Reading
 from demo.export.snippet import LIBRARIES, SENTENCE_TRANSFORMERS, TRANSFORMERS
 from demo.lab import Lab
 from demo.settings import Settings
 from demo.ui.kit.i18n import LOCALES, translate_phrase
 from demo.ui.kit.text import render_takehome
+from demo.ui.panels.takehome.adapter import adapter_route
 from demo.ui.panels.takehome.handlers import write_script
 from tests.export.test_snippet import refusal
 
@@ -49,7 +56,8 @@ def test_a_reading_with_ones_own_texts_and_figures(lab, library, language):
     shown = lab.compare(*texts.values(), model=MODEL, prompt="plain", pooling="mean")
     assert all(f"[{cosine:.4f}]" in answer["code"] for cosine in shown.similarity[:, 0])
     assert answer["label"] == shown.reading.label(name=lab.open(MODEL).name)
-    assert "pip install" in answer["note"]
+    installed = "torch transformers numpy" if library == TRANSFORMERS else '"sentence-transformers>=6"'
+    assert f"pip install {installed}" in answer["note"]
     assert answer["alert"] == ""
 
 
@@ -95,6 +103,30 @@ def test_a_files_texts_are_taken_as_they_are(lab):
     answer = ask(lab, questions=["one\nand more", "two"], answers=["three"], part=2)
     assert '"one\\nand more",' in answer["code"]
     assert answer["note"].startswith("The script holds the first 2")
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_a_page_of_others_offers_the_adapter_that_the_script_needs(public):
+    """On this machine's own page the script names the folder by its whole path."""
+    lab = Lab(Settings(engine="fake", public=public), FakeEngine())
+    tuned = f"{MODEL}-contrastive"
+    lab.open(tuned)
+    address = write_script("en", lab, TRANSFORMERS, {"model": tuned, "pooling": "mean"})["adapter"]
+    assert address == (f"adapter/{tuned}.zip" if public else "")
+    lab.open(MODEL)
+    assert ask(lab)["adapter"] == "", "a model without one"
+
+
+def test_the_adapters_file_is_the_folder_that_the_script_names():
+    client = TestClient(Starlette(routes=[adapter_route()]))
+    entry = CATALOG[f"{MODEL}-contrastive"]
+    answer = client.get(f"/adapter/{entry.id}.zip")
+    assert answer.headers["content-disposition"] == f'attachment; filename="{entry.id}.zip"'
+    archive, folder = zipfile.ZipFile(io.BytesIO(answer.content)), ROOT / "demo" / entry.adapter
+    assert sorted(archive.namelist()) == sorted(f"{entry.id}/{file.name}" for file in folder.iterdir())
+    assert all(archive.read(f"{entry.id}/{file.name}") == file.read_bytes() for file in folder.iterdir())
+    assert client.get(f"/adapter/{MODEL}.zip").status_code == 404
+    assert client.get("/adapter/..%2Fadapters.zip").status_code == 404
 
 
 def test_every_reason_is_said_in_korean():

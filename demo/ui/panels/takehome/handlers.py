@@ -19,6 +19,7 @@ from demo.ui.kit.i18n import choose_language, translate, translate_error, transl
 from demo.ui.kit.panel import Panel
 from demo.ui.kit.unexpected import explain_error
 from demo.ui.live.form import Form
+from demo.ui.panels.takehome.adapter import adapter_address
 
 
 def wire_takehome(page: gr.Blocks, lab: Lab, widgets: Panel) -> None:
@@ -34,7 +35,14 @@ def wire_takehome(page: gr.Blocks, lab: Lab, widgets: Panel) -> None:
 
 def write_script(language: str, lab: Lab, library: Any, form: Any) -> dict[str, Any]:
     """The dialog's payload. form: unchecked fields of the lab's form; of its reading, what is missing is a default."""
-    answer = {"words": translate_group(language, "takehome"), "label": "", "note": "", "alert": "", "code": ""}
+    answer = {
+        "words": translate_group(language, "takehome"),
+        "label": "",
+        "note": "",
+        "alert": "",
+        "code": "",
+        "adapter": "",
+    }
     values = form if isinstance(form, Mapping) else {}
     try:
         parsed = Form.parse(values)
@@ -46,13 +54,15 @@ def write_script(language: str, lab: Lab, library: Any, form: Any) -> dict[str, 
         info = lab.open(chosen["model"], wait=False)
         means = "openai" if info.host else library or TRANSFORMERS
         name = lab.reading(**chosen).label(name=info.name)
+        packages = "torch transformers numpy" + " peft" * bool(info.adapter)
         part = values.get("part")
         first = translate(language, "takehome.part", count=part) if isinstance(part, int) and part else ""
         return answer | {
             "code": script,
             "label": name,
             "served": bool(info.host),
-            "note": " ".join(filter(None, (first, translate(language, f"takehome.{means}.hint")))),
+            "adapter": "" if lab.settings.own_user or info.host else adapter_address(info.model),
+            "note": " ".join(filter(None, (first, translate(language, f"takehome.{means}.hint", packages=packages)))),
         }
     except ModelLoading as error:
         return answer | {"note": translate_error(language, error), "again": True}

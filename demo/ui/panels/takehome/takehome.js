@@ -1,6 +1,7 @@
 // Take it home: the dialog with a reading as a script, which Python writes. panel.py says how it is opened. Keeps nothing.
 //
-// props.value: {ask, words, label, note, alert, code, again}; again: the model is still being loaded.
+// props.value: {ask, words, label, note, alert, code, adapter, again}; adapter: where the folder that the script needs is
+// fetched; again: the model is still being loaded.
 
 const $ = (name) => element.querySelector(".takehome-" + name);
 const [dialog, library, code, actions] = "dialog library code actions".split(" ").map($);
@@ -31,11 +32,13 @@ function onValue() {
   words = answer.words;
   element.querySelector("h2").textContent = words.title;
   library.querySelector("legend").textContent = words.library;
-  for (const name of ["close", "copy", "save"]) $(name).textContent = words[name];
+  for (const name of ["close", "copy", "save", "adapter"]) $(name).textContent = words[name];
   code.setAttribute("aria-label", words.script);
   for (const name of ["label", "note", "alert", "code"]) $(name).textContent = answer[name];
   code.hidden = actions.hidden = !answer.code;
   library.hidden = answer.served;
+  $("adapter").hidden = !answer.adapter;
+  $("adapter").href = answer.adapter;
   if (answer.again) setTimeout(() => dialog.open && answer.ask === ask && request(), 1000);
 }
 
