@@ -82,6 +82,11 @@ def render_server_snippet(
     return render("templates/openai.py.jinja", plan=plan, server=server, encoded=encoded, fields=fields)
 
 
+def required_packages(info: ModelInfo) -> str:
+    """What pip installs for a script in transformers."""
+    return "torch transformers numpy" + " peft" * bool(info.adapter)
+
+
 def name_source(info: ModelInfo, hub_id: str = "", revision: str = "") -> str:
     """What a script loads: `id@commit` for weights of the Hub, else the folder.
 
@@ -120,6 +125,10 @@ class _Plan:
         if not self.info.include_prompt:
             frames = {role: replace(frame, include_prompt=False) for role, frame in frames.items()}
         return frames
+
+    @property
+    def packages(self) -> str:
+        return required_packages(self.info)
 
     @property
     def frame(self) -> PromptedText:

@@ -20,6 +20,7 @@ import numpy as np
 from demo.domain.datamodels import Comparison, ModelInfo
 from demo.domain.errors import DemoError
 from demo.domain.results import LargeComparison
+from demo.export.snippet import required_packages
 from demo.export.templating import render
 from demo.figures.similarity import draw_similarity
 from demo.wording.comparison import describe_metrics, describe_reading, describe_scale, describe_verdict
@@ -133,6 +134,7 @@ def _render(language: str, report: ReportData, complete: bool) -> str:
             (row.title, row.value, row.hint) for row in describe_reading(language, comparison.reading, report.info)
         ],
         origin=[(t("label.model"), provenance["model"]), *origin],
+        packages=required_packages(report.info),
         payload=_payload(language, report),
         scripts=scripts,
     )

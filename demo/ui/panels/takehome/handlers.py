@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from demo.domain.errors import ModelLoading
-from demo.export.snippet import TRANSFORMERS
+from demo.export.snippet import TRANSFORMERS, required_packages
 from demo.lab import Lab
 from demo.ui.gradio.event_options import QUIET
 from demo.ui.gradio.private import event_value
@@ -54,15 +54,15 @@ def write_script(language: str, lab: Lab, library: Any, form: Any) -> dict[str, 
         info = lab.open(chosen["model"], wait=False)
         means = "openai" if info.host else library or TRANSFORMERS
         name = lab.reading(**chosen).label(name=info.name)
-        packages = "torch transformers numpy" + " peft" * bool(info.adapter)
         part = values.get("part")
         first = translate(language, "takehome.part", count=part) if isinstance(part, int) and part else ""
+        hint = translate(language, f"takehome.{means}.hint", packages=required_packages(info))
         return answer | {
             "code": script,
             "label": name,
             "served": bool(info.host),
             "adapter": "" if lab.settings.own_user or info.host else adapter_address(info.model),
-            "note": " ".join(filter(None, (first, translate(language, f"takehome.{means}.hint", packages=packages)))),
+            "note": " ".join(filter(None, (first, hint))),
         }
     except ModelLoading as error:
         return answer | {"note": translate_error(language, error), "again": True}
