@@ -54,7 +54,7 @@ class CatalogEntry:
     package: PackageSource | None = None
     query_prompt: str = ""  # name of the checkpoint's own prompt for questions, where "query" is not it
     base: str = ""  # the entry whose weights this one's adapter is put onto
-    adapter: str = ""  # the adapter's folder beside this file
+    adapter: str = ""  # the adapter's folder, below demo/
     layer: int = LAST_LAYER  # default reading
     postprocess: Postprocess = Postprocess.NONE
     reference: Reference = Reference.TEXTS

@@ -171,7 +171,7 @@ class ModelInfo:
     own_dim: int = 0  # width of a vector of Pooling.OWN
     own_settings: tuple[str, ...] = ()  # what the checkpoint's config changes of tokenizer and model when they load
     base: str = ""  # the model below, where this one is an adapter over it
-    adapter: str = ""  # the folder that holds what was learned over the weights, as a script beside the lab names it
+    adapter: str = ""  # the folder of what was learned over the weights, as a script for others names it
     folder: str = ""  # where the computing machine has its weights: no business of another person's
     adapter_folder: str = ""  # the same of the adapter
     adapter_class: str = ""  # transformers' auto class that a script puts the adapter onto; "" where it cannot

@@ -42,6 +42,7 @@ OnPart = Callable[[tuple[Candidate, ...]], None]
 SECONDS = 600.0
 # Questions, graded: pairs, of the first round. With 30 the choice was no better: 92 draws from three sets, 33 arms.
 _FEWEST = 8
+_FEWEST_HELD = {False: 8, True: 32}  # that score, however little time there is
 _MOST = {False: 128, True: 512}  # that choose
 _MOST_PAIRS = 20_000  # that score: each is drawn a thousand times
 _WRONG = 4  # candidates of a question that cost a text of their own, while readings are chosen
@@ -248,7 +249,7 @@ class _Search:
         pairs = self.scoring if len(self.scoring) else self.choosing
         units = resampling_units(self.labelled)[pairs]
         drawn = np.random.default_rng(1).permutation(np.unique(units))
-        count, fewest = len(drawn), _FEWEST
+        count, fewest = len(drawn), _FEWEST_HELD[self.labelled.graded]
         while True:
             if count == len(drawn):
                 held = cut_out(self.labelled, pairs)

@@ -213,6 +213,17 @@ def test_grades_are_ranked_by_spearman():
     assert "reaches a Spearman correlation of" in describe_recommendation("en", found)
 
 
+def test_however_little_time_there_is_graded_pairs_are_scored_on_thirty_two():
+    whole = pairs(140)
+    grades = tuple(float(i % 5) for i in range(140))
+    listed = tuple((i, (i + i % 5) % 140) for i in range(140))
+    graded = LabelledSet("grades", whole.questions, whole.answers, listed, grades, graded=True)
+    engine = Planted(clock=Clock(), pace=0.1)
+    found = lab_of(engine).recommend(labelled=graded, models=MODELS[:1], seconds=20, clock=engine.clock)
+    assert found.held_out == 35
+    assert "Held-out questions or pairs that score, to end in time: 35 of 70." in found.notices
+
+
 def test_models_that_cannot_be_had_are_left_out_unless_they_are_named():
     engine = Planted()
     engine.models = lambda: [
