@@ -72,6 +72,25 @@ def test_the_steps_follow_each_other_and_nothing_is_computed_before_it_is_seen(s
     wait_figures(page, "story-before", "story-after")
 
 
+def test_a_step_is_asked_for_once(open_page):
+    """A question after its figures are there would be answered later, perhaps over those of the next step."""
+    page = open_page()
+    open_story(page)
+    idle(page)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/queue/join?") else None)
+    for figures in (
+        ["story-next-q1", "story-next-q2", "story-next-a1", "story-next-a2"],
+        ["story-here", "story-printed"],
+    ):
+        page.click("#story-next")
+        wait_figures(page, *figures)
+        idle(page)
+    page.click("#story-next")
+    wait_figures(page, "story-last", "story-asked", "story-gap")
+    assert len(asked) == 3
+
+
 def test_by_keyboard_and_for_those_who_do_not_see_the_figures(open_page):
     page = open_page()
     open_story(page)

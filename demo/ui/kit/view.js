@@ -18,6 +18,7 @@ const hero = document.querySelector("#hero"); // carries the heatmap's state
 const drawn = new Map(); // id → {said, box, plot, width}
 let words = {};
 let wanted = false; // something new is to be asked for, as soon as the view is looked at
+let polls = false; // a job or a load is under way, by the last answer: its progress is asked for
 let asked = 0; // when the question under way was sent; 0 for none
 let seen = false; // whether the view is on the screen
 let seq = null;
@@ -51,8 +52,8 @@ function onAnswer() {
   of = answer.of || of;
   if (answer.slots !== undefined) lab.keepSlots(answer.slots);
   compareForm();
-  if (!answer.poll && !working(answer)) return ask();
-  wanted = true;
+  polls = Boolean(answer.poll || working(answer)); // what was ready by itself is not asked for once more
+  if (!polls) return ask();
   ask(Math.min(PATIENCE_MS, Math.max(POLL_MS, REST * (Date.now() - sent))));
 }
 
@@ -73,14 +74,14 @@ function ask(delay = SETTLE_MS) {
   timer = setTimeout(() => {
     if (!due()) return;
     if (asked && Date.now() < asked + PATIENCE_MS) return ask();
-    wanted = false;
+    wanted = polls = false;
     asked = Date.now();
     trigger("tick");
   }, Math.max(delay, patience));
 }
 
 function due() {
-  return wanted && seen && element.isConnected && !(follows && hero.dataset.state === "loading");
+  return (wanted || polls) && seen && element.isConnected && !(follows && hero.dataset.state === "loading");
 }
 
 function follow() {
